@@ -1,0 +1,31 @@
+"""Arrays in, rows out: batch selection rules that know nothing of models or training.
+
+Every rule takes the random key (if any), the arrays, `available` [N] and the budget, and returns a
+`Selection` of distinct available rows in the order picked.
+"""
+
+from jaxal.selection.badge import badge
+from jaxal.selection.embedding import (
+    Dense,
+    Embedding,
+    GradientEmbedding,
+    gradient_embedding,
+)
+from jaxal.selection.k_center import k_center
+from jaxal.selection.k_means import k_means_plus_plus
+from jaxal.selection.lazy import Rule, lazy_greedy
+from jaxal.selection.take import take_stochastic, take_top
+
+__all__ = [
+    "Dense",
+    "Embedding",
+    "GradientEmbedding",
+    "Rule",
+    "badge",
+    "gradient_embedding",
+    "k_center",
+    "k_means_plus_plus",
+    "lazy_greedy",
+    "take_stochastic",
+    "take_top",
+]

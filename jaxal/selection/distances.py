@@ -1,0 +1,89 @@
+"""Squared distances to the nearest of many centers, folded in a few columns at a time.
+
+By one matrix product where that is exact enough, and by differences where it is not: the product loses
+every digit for points much closer to each other than to the origin.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.selection.embedding import product
+
+COLUMNS = 64  # centers to a product: memory is N x COLUMNS
+DIFFERENCES = 16  # centers to a difference: memory is Q x DIFFERENCES x D
+
+
+def centred(
+    features: jax.Array, mask: jax.Array, *others: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    """Moves and scales points so that squares neither cancel nor overflow more than they must.
+
+    Args:
+      features: [N, D].
+      mask: [N] bool, rows that decide the origin and the scale; non-finite ones do not count.
+      *others: [M, D], moved along.
+
+    Returns:
+      The scale, a power of two so that dividing by it is exact, and all the points.
+    """
+    mask = mask & jnp.all(jnp.isfinite(features), axis=-1)
+    kept = jnp.where(mask[:, None], features, 0.0)
+    count = jnp.maximum(jnp.sum(mask), 1)
+    origin = jnp.sum(kept / count, axis=0)
+    spread = jnp.max(jnp.where(mask[:, None], jnp.abs(features - origin), 0.0), initial=0.0)
+    scale = jnp.exp2(jnp.round(jnp.log2(jnp.where(spread > 0, spread, 1.0))))
+    return scale, tuple((points - origin) / scale for points in (features, *others))
+
+
+def rounding_slack(points: jax.Array) -> jax.Array:
+    """How far above its computed value a nearest squared distance by product may lie, [N].
+
+    The product errs by at most c (|x|^2 + |y|^2), with c from the usual bound on a sum of D terms, and
+    |y|^2 <= 2 |x|^2 + 2 |x - y|^2.
+    """
+    relative = jnp.finfo(points.dtype).eps * (8.0 + 2.0 * points.shape[1] ** 0.5)
+    return 3.0 * relative * jnp.sum(points**2, axis=-1)
+
+
+def fold_product(
+    points: jax.Array, centers: jax.Array, order: jax.Array, count: jax.Array
+) -> jax.Array:
+    """Squared distance to the nearest of `centers[order[:count]]` by products, [N]; inf for none.
+
+    O(N D count) time, as matrix products, and O(N) memory.
+    """
+    columns = min(COLUMNS, len(order))
+    norms = jnp.sum(points**2, axis=-1)
+
+    def body(chunk, nearest):
+        slots = chunk * columns + jnp.arange(columns)
+        some = centers[order.at[slots].get(mode="clip")]
+        cross = jnp.sum(some**2, axis=-1)[None, :] - 2.0 * product(points, some)
+        cross = jnp.where((slots < count)[None, :], cross, jnp.inf)
+        return jnp.minimum(nearest, jnp.min(cross, axis=1))
+
+    nearest = jnp.full(points.shape[:1], jnp.inf)
+    nearest = jax.lax.fori_loop(0, -(-count // columns), body, nearest)
+    return jnp.maximum(nearest + norms, 0.0)
+
+
+def fold_difference(
+    points: jax.Array, centers: jax.Array, order: jax.Array, count: jax.Array
+) -> jax.Array:
+    """As `fold_product`, exact to rounding of the distances themselves; for few points [Q, D]."""
+    columns = min(DIFFERENCES, len(order))
+
+    def body(chunk, nearest):
+        slots = chunk * columns + jnp.arange(columns)
+        some = centers[order.at[slots].get(mode="clip")]
+        squared = jnp.sum((points[:, None, :] - some[None, :, :]) ** 2, axis=-1)
+        squared = jnp.where((slots < count)[None, :], squared, jnp.inf)
+        return jnp.minimum(nearest, jnp.min(squared, axis=1))
+
+    nearest = jnp.full(points.shape[:1], jnp.inf)
+    return jax.lax.fori_loop(0, -(-count // columns), body, nearest)
+
+
+def pairwise_difference(points: jax.Array) -> jax.Array:
+    """Squared distances of few points to each other by differences, [Q, D] -> [Q, Q]."""
+    return jax.lax.map(lambda one: jnp.sum((points - one[None, :]) ** 2, axis=-1), points)
