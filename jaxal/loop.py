@@ -1,0 +1,523 @@
+"""The active-learning loop as pure functions of a state: fit, observe, select, label, again.
+
+Shapes never change: the labelled set is a buffer of row numbers with a count, so one trace serves all
+rounds. A whole experiment is `lax.scan` over a round (`simulate`), many seeds are `vmap` over that, and
+a run on the host (progress, records, people who label) is a Python loop over the same round (`iterate`,
+or `ask` and `tell`). The key of a round is `fold_in(key, round)`: a resumed run equals an unbroken one.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax.sharding import Mesh
+
+from jaxal import acquisition, data, devices
+from jaxal.acquisition import Extras
+from jaxal.base import (
+    Examples,
+    Model,
+    PyTree,
+    Selection,
+    Strategy,
+    check_positive,
+    is_traced,
+)
+from jaxal.pool import Pool, map_rows, place
+from jaxal.selection import take_top
+from jaxal.training import FitInfo, Learner
+
+
+@struct.dataclass
+class State:
+    """What a round hands the next; M is the capacity, the most labels there will be."""
+
+    rows: jax.Array  # [M] int32, labelled rows in the order labelled, then -1
+    labels: jax.Array  # [M] int32, their labels, then -1
+    weights: jax.Array  # [M] float32, their weights in training
+    count: jax.Array  # [] int32, how many there are
+    round: jax.Array  # [] int32
+    key: jax.Array  # [] typed key, never consumed: each round folds its number in
+    variables: PyTree  # of the newest model
+
+
+class Metrics(NamedTuple):
+    """Means over a set of examples."""
+
+    loss: jax.Array  # []
+    accuracy: jax.Array  # []
+
+
+class RoundInfo(NamedTuple):
+    """What a round reports and no later round needs."""
+
+    labels: jax.Array  # [] int32, how many the model was trained on
+    epochs: jax.Array  # [] int32
+    train: Metrics  # of the labelled rows, after training
+    test: Metrics
+    rows: jax.Array  # [B] int32, what was picked next; -1 in the last round of a run
+    scores: jax.Array  # [B]
+
+
+def init(
+    key: jax.Array,
+    learner: Learner,
+    pool: Pool,
+    *,
+    initial: int | jax.Array,
+    capacity: int,
+) -> State:
+    """The state before the first round.
+
+    Args:
+      key: random key; it stays in the state.
+      learner: whose model is initialised.
+      pool: from `jaxal.pool.place`.
+      initial: how many rows to draw at random to begin with, or the rows themselves, whose labels
+        the pool knows.
+      capacity: M, the most labels there will be.
+
+    Returns:
+      `State` of round 0.
+
+    Raises:
+      ValueError: more initial rows than capacity or pool rows, or none.
+    """
+    key_rows, key_model, key_rounds = jax.random.split(key, 3)
+    if isinstance(initial, int):
+        noise = jax.random.uniform(key_rows, pool.valid.shape)
+        rows = take_top(noise, pool.valid, initial).rows
+    else:
+        rows = jnp.asarray(initial, jnp.int32)
+    if not 1 <= len(rows) <= capacity:
+        raise ValueError(f"initial: expected 1 to {capacity} (the capacity), got {len(rows)}")
+    first = jax.tree.map(lambda leaf: leaf[:1], pool.inputs)
+    state = State(
+        rows=jnp.full(capacity, -1, jnp.int32),
+        labels=jnp.full(capacity, -1, jnp.int32),
+        weights=jnp.zeros(capacity),
+        count=jnp.int32(0),
+        round=jnp.int32(-1),
+        key=key_rounds,
+        variables=learner.model.init(key_model, first),
+    )
+    return tell(state, rows, pool.labels[rows])
+
+
+def tell(
+    state: State, rows: jax.Array, labels: jax.Array, weights: jax.Array | None = None
+) -> State:
+    """Adds labelled rows to the state and begins the next round.
+
+    Args:
+      state: before.
+      rows: [B] int32; from the first -1 on they are passed over, and so is what the capacity cannot hold.
+      labels: [B] integers.
+      weights: [B] in training; 1 if not given.
+    """
+    rows = jnp.asarray(rows, jnp.int32)
+    used = jnp.cumprod(rows >= 0).astype(bool)
+    slots = jnp.where(used, state.count + jnp.arange(len(rows)), len(state.rows))
+    weights = jnp.ones(len(rows)) if weights is None else weights
+    return state.replace(
+        rows=state.rows.at[slots].set(rows),
+        labels=state.labels.at[slots].set(jnp.asarray(labels, jnp.int32)),
+        weights=state.weights.at[slots].set(weights),
+        count=jnp.minimum(state.count + jnp.sum(used), len(state.rows)),
+        round=state.round + 1,
+    )
+
+
+def _keys(state: State) -> dict[str, jax.Array]:
+    """The keys of a round, by stage."""
+    stages = ("fit", "select", "pool", *Extras._fields)
+    keys = jax.random.split(jax.random.fold_in(state.key, state.round), len(stages))
+    return dict(zip(stages, keys, strict=True))
+
+
+def known_labels(state: State, pool: Pool) -> jax.Array:
+    """The labels told so far by pool row, [N] int32, -1 elsewhere: all that a strategy may know."""
+    rows = jnp.where(state.rows >= 0, state.rows, len(pool.valid))
+    return jnp.full(pool.valid.shape, -1, jnp.int32).at[rows].set(state.labels)
+
+
+def fit(state: State, learner: Learner, pool: Pool) -> tuple[State, FitInfo]:
+    """Fits the learner's model to the labelled rows."""
+    rows = jnp.maximum(state.rows, 0)
+    variables, info = learner.fit(
+        _keys(state)["fit"],
+        state.variables,
+        jax.tree.map(lambda leaf: leaf[rows], pool.inputs),
+        jnp.maximum(state.labels, 0),
+        state.weights,
+        state.count,
+    )
+    return state.replace(variables=variables), info
+
+
+def evaluate(
+    model: Model, variables: PyTree, inputs: PyTree, labels: jax.Array, *, batch_size: int
+) -> Metrics:
+    """Cross-entropy in nats and accuracy over the examples whose label is not -1."""
+
+    def function(variables, rows):
+        inputs, labels = rows
+        log_p = jax.nn.log_softmax(model.apply(variables, inputs).logits)
+        taken = jnp.take_along_axis(log_p, jnp.maximum(labels, 0)[:, None], axis=-1)
+        return -taken[:, 0], jnp.argmax(log_p, axis=-1) == labels
+
+    loss, right = map_rows(function, variables, (inputs, labels), batch_size=batch_size)
+    known = labels >= 0
+    count = jnp.maximum(jnp.sum(known), 1)
+    return Metrics(jnp.sum(jnp.where(known, loss, 0.0)) / count, jnp.sum(right & known) / count)
+
+
+def measure(
+    state: State, learner: Learner, pool: Pool, test: Examples, fitted: FitInfo, batch_size: int
+) -> tuple[Metrics, Metrics]:
+    """The metrics of the labelled rows and of the test examples, after a fit.
+
+    A loss that was not finite in training is reported as it was, whatever the model says now.
+    """
+    rows = jnp.maximum(state.rows, 0)
+    inputs = jax.tree.map(lambda leaf: leaf[rows], pool.inputs)
+    model, variables = learner.model, state.variables
+    train = evaluate(model, variables, inputs, state.labels, batch_size=batch_size)
+    loss = jnp.where(jnp.isfinite(fitted.loss), train.loss, fitted.loss)
+    tested = evaluate(model, variables, test.inputs, test.labels, batch_size=batch_size)
+    return train._replace(loss=loss), tested
+
+
+def observe(
+    state: State,
+    learner: Learner,
+    strategy: Strategy,
+    pool: Pool,
+    extras: Extras = Extras(),
+    *,
+    batch_size: int,
+    mesh: Mesh | None = None,
+) -> tuple[PyTree, dict[str, PyTree]]:
+    """What the strategy needs of every pool row, and of the further examples."""
+    keys, model = _keys(state), learner.model
+    observe_rows = partial(acquisition.observe, strategy=strategy, model=model, batch_size=batch_size)
+    observation = observe_rows(
+        keys["pool"],
+        variables=state.variables,
+        inputs=pool.inputs,
+        labels=known_labels(state, pool),
+        mesh=mesh,
+    )
+    observed = {
+        name: observe_rows(
+            keys[name], variables=state.variables, inputs=examples[0], labels=examples[1]
+        )
+        for name, examples in extras._asdict().items()
+        if examples is not None
+    }
+    return observation, observed
+
+
+def select(
+    state: State,
+    strategy: Strategy,
+    pool: Pool,
+    observed: tuple[PyTree, dict[str, PyTree]],
+    budget: int,
+) -> Selection:
+    """The strategy's decision on what it observed, among the rows not labelled yet."""
+    labels = known_labels(state, pool)
+    observation, extras = observed
+    available = (labels < 0) & pool.valid
+    key = _keys(state)["select"]
+    return acquisition.select(key, strategy, observation, labels, available, budget, extras)
+
+
+STATIC = ("learner", "strategy", "budget", "batch_size", "mesh")
+
+
+@partial(jax.jit, static_argnames=STATIC)
+def ask(
+    state: State,
+    learner: Learner,
+    strategy: Strategy,
+    pool: Pool,
+    budget: int,
+    extras: Extras = Extras(),
+    *,
+    batch_size: int = 1024,
+    mesh: Mesh | None = None,
+) -> tuple[State, Selection]:
+    """Fits the model to the labels told so far and picks the rows to label next; `tell` takes them.
+
+    Args:
+      state: from `init` or `tell`.
+      learner: the model and how it is fitted.
+      strategy: the rule.
+      pool: from `jaxal.pool.place`.
+      budget: how many rows; -1 past the last available one.
+      extras: query, private and validation examples, `(inputs, labels)` each.
+      batch_size: rows that go through the model at once on a device.
+      mesh: as given to `place`.
+
+    Returns:
+      The state with the fitted model, and the `Selection`.
+    """
+    state, _ = fit(state, learner, pool)
+    observed = observe(
+        state, learner, strategy, pool, extras, batch_size=batch_size, mesh=mesh
+    )
+    return state, select(state, strategy, pool, observed, budget)
+
+
+@partial(jax.jit, static_argnames=STATIC)
+def step(
+    state: State,
+    learner: Learner,
+    strategy: Strategy,
+    pool: Pool,
+    test: Examples,
+    budget: int,
+    extras: Extras = Extras(),
+    goes_on: jax.Array | bool = True,
+    *,
+    batch_size: int = 1024,
+    mesh: Mesh | None = None,
+) -> tuple[State, RoundInfo]:
+    """One simulated round: fit, measure, observe, select, and label from what the pool knows.
+
+    Args:
+      goes_on: [] bool; if False nothing is picked any more, and the state keeps its round.
+      test: held-out examples.
+
+    The other arguments are those of `ask`.
+
+    Returns:
+      The next state and the report of this round.
+    """
+    state, fitted = fit(state, learner, pool)
+    train, tested = measure(state, learner, pool, test, fitted, batch_size)
+
+    def pick(state):
+        observed = observe(
+            state, learner, strategy, pool, extras, batch_size=batch_size, mesh=mesh
+        )
+        picked = select(state, strategy, pool, observed, budget)
+        return tell(state, picked.rows, pool.labels[picked.rows]), picked
+
+    def stay(state):
+        nothing = jnp.full(budget, -1, jnp.int32), jnp.full(budget, -jnp.inf)
+        return state, Selection(*nothing)
+
+    after, picked = jax.lax.cond(goes_on, pick, stay, state)
+    info = RoundInfo(state.count, fitted.epochs, train, tested, picked.rows, picked.scores)
+    return after, info
+
+
+class Setting(NamedTuple):
+    """A simulation's arguments, checked and placed."""
+
+    pool: Pool
+    test: Examples
+    extras: Extras
+    capacity: int
+
+
+def prepare(
+    learner: Learner,
+    pool: Any,
+    test: Any,
+    *,
+    initial: int,
+    budget: int,
+    rounds: int,
+    extras: Extras = Extras(),
+    mesh: Mesh | None = None,
+) -> Setting:
+    """Checks the examples and the plan of a simulation, and puts the arrays on the devices.
+
+    Raises:
+      ValueError: initial + rounds x budget above the pool's rows (says how many rounds there are room
+        for), a number below 1, labels outside [0, C) or unknown, NaN or infinite inputs, leading axes
+        that disagree, a model whose outputs have the wrong shapes.
+      TypeError: a model that does not return `Outputs`, or arrays of the wrong type.
+    """
+    check_positive(initial=initial, budget=budget, rounds=rounds)
+    pool, test = Examples(*pool), Examples(*test)
+    named = {"pool": pool, "test": test}
+    named |= {name: given for name, given in extras._asdict().items() if given is not None}
+    if not is_traced(named):
+        one = jax.tree.map(lambda leaf: leaf[:1], pool.inputs)
+        variables = jax.eval_shape(learner.model.init, jax.random.key(0), one)
+        classes = acquisition.check_model(learner.model, variables, pool.inputs)
+        for name, examples in named.items():
+            data.check(examples, classes, name)
+    rows = len(pool.labels)
+    capacity = initial + rounds * budget
+    if capacity > rows:
+        raise ValueError(
+            f"initial + rounds x budget = {initial} + {rounds} x {budget} = {capacity}, but the pool "
+            f"has {rows} rows: at most {max(rows - initial, 0) // budget} rounds"
+        )
+    placed = devices.replicate((test, extras), mesh)
+    return Setting(place(*pool, mesh), *placed, capacity)
+
+
+def simulate(
+    learner: Learner,
+    strategy: Strategy,
+    pool: Any,
+    test: Any,
+    *,
+    initial: int,
+    budget: int,
+    rounds: int,
+    query: Any = None,
+    private: Any = None,
+    validation: Any = None,
+    batch_size: int = 1024,
+    mesh: Mesh | None = None,
+) -> Callable[[jax.Array], tuple[State, RoundInfo]]:
+    """A whole active-learning experiment as one pure, compiled function of a key.
+
+    Args:
+      learner: the model and how it is fitted each round.
+      strategy: the rule.
+      pool: `Examples` or `(inputs, labels)`, inputs a pytree of arrays [N, ...], all labels known.
+      test: the same, to measure on.
+      initial: rows drawn at random and labelled before the first round.
+      budget: rows labelled a round.
+      rounds: how many times rows are picked; models are fitted `rounds + 1` times.
+      query: `(inputs, labels)` of examples like those wanted, for strategies that take them.
+      private: the same, of examples like those to avoid.
+      validation: the same, held-out examples.
+      batch_size: rows that go through the model at once on a device.
+      mesh: devices that share the pool's rows, and the seeds (`devices.make_mesh`).
+
+    Returns:
+      `run(key) -> (State, RoundInfo)`, the report's leaves [rounds + 1, ...]. `run` jits, vmaps and
+      shards: `jax.vmap(run)(keys)` is many seeds in one program. It is a pytree that holds the arrays, so
+      they are arguments of the program, never constants inside it. A loss that is not finite shows in
+      `RoundInfo.train.loss`.
+
+    Raises:
+      ValueError, TypeError: as `prepare`.
+    """
+    extras = Extras(query, private, validation)
+    setting = prepare(
+        learner,
+        pool,
+        test,
+        initial=initial,
+        budget=budget,
+        rounds=rounds,
+        extras=extras,
+        mesh=mesh,
+    )
+    program = _Program(
+        learner, strategy, initial, budget, rounds, setting.capacity, batch_size, mesh
+    )
+    return jax.tree_util.Partial(program, setting.pool, setting.test, setting.extras)
+
+
+class _Program(NamedTuple):
+    """The static half of a simulation; equal ones share a compiled program."""
+
+    learner: Learner
+    strategy: Strategy
+    initial: int
+    budget: int
+    rounds: int
+    capacity: int
+    batch_size: int
+    mesh: Mesh | None
+
+    def __call__(self, pool, test, extras, key):
+        return _run(self, pool, test, extras, key)
+
+
+@partial(jax.jit, static_argnames="program")
+def _run(program: _Program, pool, test, extras, key) -> tuple[State, RoundInfo]:
+    def body(state, goes_on):
+        return step(
+            state,
+            program.learner,
+            program.strategy,
+            pool,
+            test,
+            program.budget,
+            extras,
+            goes_on,
+            batch_size=program.batch_size,
+            mesh=program.mesh,
+        )
+
+    start = init(
+        key, program.learner, pool, initial=program.initial, capacity=program.capacity
+    )
+    return jax.lax.scan(body, start, jnp.arange(program.rounds + 1) < program.rounds)
+
+
+def iterate(
+    key: jax.Array,
+    learner: Learner,
+    strategy: Strategy,
+    pool: Any,
+    test: Any,
+    *,
+    initial: int,
+    budget: int,
+    rounds: int,
+    query: Any = None,
+    private: Any = None,
+    validation: Any = None,
+    batch_size: int = 1024,
+    mesh: Mesh | None = None,
+) -> Iterator[tuple[State, RoundInfo]]:
+    """The rounds of `simulate` one by one, on the host: the same steps, the same picks.
+
+    Yields:
+      The state after each round and its report, `rounds + 1` times.
+
+    Raises:
+      ValueError, TypeError: as `prepare`.
+      FloatingPointError: the training loss is not finite; says in which round.
+    """
+    extras = Extras(query, private, validation)
+    setting = prepare(
+        learner,
+        pool,
+        test,
+        initial=initial,
+        budget=budget,
+        rounds=rounds,
+        extras=extras,
+        mesh=mesh,
+    )
+    start = jax.jit(init, static_argnames=("learner", "initial", "capacity"))
+    state = start(key, learner, setting.pool, initial=initial, capacity=setting.capacity)
+    for number in range(rounds + 1):
+        state, info = step(
+            state,
+            learner,
+            strategy,
+            setting.pool,
+            setting.test,
+            budget,
+            setting.extras,
+            np.bool_(number < rounds),
+            batch_size=batch_size,
+            mesh=mesh,
+        )
+        check_loss(info.train.loss, number)
+        yield state, info
+
+
+def check_loss(loss: Any, number: int, hint: str = "lower the learning rate") -> None:
+    """Raises FloatingPointError if a training loss, or any of several seeds', is not finite."""
+    if not np.all(np.isfinite(loss)):
+        raise FloatingPointError(f"the training loss is not finite in round {number}: {hint}")

@@ -1,0 +1,192 @@
+"""The learner: fits a model to the labelled rows, as one compiled program for all rounds."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxal.base import Model, PyTree, check_positive
+
+
+class FitInfo(NamedTuple):
+    """How a fit went; the loss and the accuracy are those of its last epoch, while it trained."""
+
+    loss: jax.Array  # [] mean training loss
+    accuracy: jax.Array  # [] fraction of the labelled rows predicted right
+    epochs: jax.Array  # [] int32
+
+
+class FitFn(Protocol):
+    """A fit of the user's own.
+
+    `inputs` [M, ...], `labels` [M] and `weights` [M] are buffers of constant size of which the first
+    `count` rows are in use; `variables` are those of the round before (at first, those of `model.init`).
+    """
+
+    def __call__(
+        self,
+        key: jax.Array,
+        variables: PyTree,
+        inputs: PyTree,
+        labels: jax.Array,
+        weights: jax.Array,
+        count: jax.Array,
+    ) -> tuple[PyTree, FitInfo]: ...
+
+
+def is_saturated(accuracies: jax.Array, filled: jax.Array, min_gain: float) -> jax.Array:
+    """Whether a full window of accuracies holds no rise: no i < j with acc_j - acc_i >= min_gain.
+
+    Args:
+      accuracies: [window], the oldest first.
+      filled: [] how many accuracies there have been so far.
+      min_gain: the rise that counts.
+
+    References:
+      DISTIL, `data_train.check_saturation`; a falling accuracy counts as saturated, as there.
+    """
+    lowest_before = jax.lax.cummin(accuracies)[:-1]
+    gain = jnp.max(accuracies[1:] - lowest_before, initial=-jnp.inf)
+    return (filled >= len(accuracies)) & (gain < min_gain)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A model and how it is fitted each round. Hashable, so it may be a static argument.
+
+    Each round trains from scratch (or from the round before, with `warm_start`) in shuffled minibatches
+    on the labelled rows, until an epoch's training accuracy, measured while it trains, is at least
+    `max_accuracy`, or has not risen by `min_gain` within the last `window` epochs, or the loss is not
+    finite, or `max_epochs` are done. The last minibatch of an epoch is filled up with rows of its
+    beginning at weight 0, so running statistics see labelled rows only.
+
+    Attributes:
+      model: what to fit.
+      optimizer: any optax transformation; its state begins anew each round.
+      batch_size: rows in a minibatch.
+      max_epochs: most epochs in a round.
+      max_accuracy: training accuracy that ends a round, in (0, 1].
+      window: epochs looked back on; 0 switches the saturation rule off.
+      min_gain: least rise of the accuracy within the window that counts as progress.
+      warm_start: go on from the variables of the round before.
+      loss: per-example loss, (logits [n, C], labels [n]) -> [n].
+      fit_fn: a fit of your own in place of all this; only `model` is then used besides.
+
+    Raises:
+      ValueError: if a number is out of range, or there is neither an optimizer nor a `fit_fn`.
+    """
+
+    model: Model
+    optimizer: optax.GradientTransformation | None = None
+    batch_size: int = 32
+    max_epochs: int = 100
+    max_accuracy: float = 1.0
+    window: int = 10
+    min_gain: float = 1e-3
+    warm_start: bool = False
+    loss: Callable[[jax.Array, jax.Array], jax.Array] = (
+        optax.softmax_cross_entropy_with_integer_labels
+    )
+    fit_fn: FitFn | None = None
+
+    def __post_init__(self):
+        check_positive(
+            batch_size=self.batch_size,
+            max_epochs=self.max_epochs,
+            max_accuracy=self.max_accuracy,
+        )
+        for name, value in (("window", self.window), ("min_gain", self.min_gain)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name}: expected a number >= 0, got {value!r}")
+        if self.optimizer is None and self.fit_fn is None:
+            raise ValueError("optimizer: give an optax optimizer, or a fit_fn of your own")
+
+    def fit(
+        self,
+        key: jax.Array,
+        variables: PyTree,
+        inputs: PyTree,
+        labels: jax.Array,
+        weights: jax.Array,
+        count: jax.Array,
+    ) -> tuple[PyTree, FitInfo]:
+        """Fits the model to the first `count` rows of the buffers; see `FitFn` for the arguments."""
+        if self.fit_fn is not None:
+            return self.fit_fn(key, variables, inputs, labels, weights, count)
+        assert self.optimizer is not None
+        key_init, key_epochs = jax.random.split(key)
+        if not self.warm_start:
+            variables = self.model.init(key_init, jax.tree.map(lambda leaf: leaf[:1], inputs))
+        window = jnp.zeros(max(self.window, 1))
+
+        def goes_on(carry):
+            _, _, accuracies, info = carry
+            stop = (info.epochs >= self.max_epochs) | ~jnp.isfinite(info.loss)
+            stop |= (info.epochs > 0) & (info.accuracy >= self.max_accuracy)
+            if self.window:
+                stop |= is_saturated(accuracies, info.epochs, self.min_gain)
+            return ~stop
+
+        def body(carry):
+            variables, opt_state, accuracies, info = carry
+            variables, opt_state, loss, accuracy = self._epoch(
+                jax.random.fold_in(key_epochs, info.epochs),
+                (variables, opt_state),
+                (inputs, labels, weights, count),
+            )
+            accuracies = jnp.roll(accuracies, -1).at[-1].set(accuracy)
+            return variables, opt_state, accuracies, FitInfo(loss, accuracy, info.epochs + 1)
+
+        info = FitInfo(jnp.float32(0), jnp.float32(0), jnp.int32(0))
+        start = (variables, self.optimizer.init(variables["params"]), window, info)
+        variables, _, _, info = jax.lax.while_loop(goes_on, body, start)
+        return variables, info
+
+    def _epoch(self, key: jax.Array, trained: PyTree, buffers: PyTree) -> tuple:
+        """One pass over the labelled rows in shuffled minibatches."""
+        inputs, labels, weights, count = buffers
+        key_shuffle, key_batches = jax.random.split(key)
+        slots = jnp.arange(len(labels))
+        noise = jax.random.uniform(key_shuffle, labels.shape)
+        order = jnp.argsort(jnp.where(slots < count, noise, jnp.inf))
+
+        def body(batch, carry):
+            variables, opt_state, loss, right = carry
+            position = batch * self.batch_size + jnp.arange(self.batch_size)
+            counted = position < count
+            rows = order[position % jnp.maximum(count, 1)]
+            variables, opt_state, batch_loss, batch_right = self._update(
+                jax.random.fold_in(key_batches, batch),
+                (variables, opt_state),
+                jax.tree.map(lambda leaf: leaf[rows], inputs),
+                labels[rows],
+                jnp.where(counted, weights[rows], 0.0),
+                counted,
+            )
+            return variables, opt_state, loss + batch_loss, right + batch_right
+
+        start = (*trained, jnp.float32(0), jnp.int32(0))
+        batches = -(-count // self.batch_size)
+        variables, opt_state, loss, right = jax.lax.fori_loop(0, batches, body, start)
+        total = jnp.maximum(count, 1)
+        return variables, opt_state, loss / total, right / total
+
+    def _update(self, key, trained, inputs, labels, weights, counted) -> tuple:
+        """One step of the optimizer; returns the summed loss and how many predictions were right."""
+        variables, opt_state = trained
+
+        def objective(params):
+            outputs, changed = self.model.train({**variables, "params": params}, inputs, key=key)
+            losses = weights * self.loss(outputs.logits, labels)
+            total = jnp.sum(jnp.where(counted, losses, 0.0))
+            right = counted & (jnp.argmax(outputs.logits, axis=-1) == labels)
+            return total / jnp.sum(counted), (changed, total, jnp.sum(right))
+
+        gradient, (changed, total, right) = jax.grad(objective, has_aux=True)(variables["params"])
+        updates, opt_state = self.optimizer.update(gradient, opt_state, variables["params"])
+        params = optax.apply_updates(variables["params"], updates)
+        return {**changed, "params": params}, opt_state, total, right
