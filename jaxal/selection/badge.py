@@ -1,5 +1,7 @@
 """BADGE: batches that are uncertain and diverse at once."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -9,6 +11,7 @@ from jaxal.selection.embedding import GradientEmbedding
 from jaxal.selection.take import order_key
 
 
+@partial(jax.jit, static_argnames=("budget", "block_size"))
 def badge(
     key: jax.Array,
     residuals: jax.Array,

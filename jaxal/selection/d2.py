@@ -20,7 +20,9 @@ from jaxal.selection.take import take_top
 class Draws(NamedTuple):
     """What a pass hands the next."""
 
-    squared: jax.Array  # [N] squared distance to the nearest pick; 0 where it cannot be drawn
+    squared: (
+        jax.Array
+    )  # [N] squared distance to the nearest pick; 0 where it cannot be drawn
     rows: jax.Array  # [B] int32
     scores: jax.Array  # [B]
     count: jax.Array  # []
@@ -53,7 +55,9 @@ def _accept(
 
     def body(turn, carry):
         now, order, accepted, rows_out, scores_out = carry
-        wins = (uniform[turn] * then[turn] < now[turn]) & (draws.count + accepted < budget)
+        wins = (uniform[turn] * then[turn] < now[turn]) & (
+            draws.count + accepted < budget
+        )
         slot = jnp.where(wins, draws.count + accepted, budget)  # past the end: dropped
         order = order.at[jnp.where(wins, accepted, size)].set(turn)
         rows_out = rows_out.at[slot].set(rows[turn])
@@ -63,7 +67,9 @@ def _accept(
 
     start = (then, jnp.zeros(size, jnp.int32), jnp.int32(0), draws.rows, draws.scores)
     _, order, accepted, rows_out, scores_out = jax.lax.fori_loop(0, size, body, start)
-    draws = draws._replace(rows=rows_out, scores=scores_out, count=draws.count + accepted)
+    draws = draws._replace(
+        rows=rows_out, scores=scores_out, count=draws.count + accepted
+    )
     return order, accepted, draws
 
 
@@ -118,7 +124,9 @@ def d2_sampling(
         return jnp.where(available & (squared > 0), squared, 0.0)  # NaN is never drawn
 
     def one_pass(draws: Draws) -> Draws:
-        key_draw, key_accept = jax.random.split(jax.random.fold_in(key_passes, draws.passes))
+        key_draw, key_accept = jax.random.split(
+            jax.random.fold_in(key_passes, draws.passes)
+        )
         rows = sample_rows(key_draw, draws.squared, block_size)
         block = points.take(rows)
         between = block.squared_distance(block)
@@ -130,7 +138,9 @@ def d2_sampling(
 
     any_row = most > 0
     draws = Draws(
-        squared=flush(jnp.full(len(available), jnp.inf), first[None], any_row.astype(jnp.int32)),
+        squared=flush(
+            jnp.full(len(available), jnp.inf), first[None], any_row.astype(jnp.int32)
+        ),
         rows=jnp.full(budget, -1, jnp.int32).at[0].set(jnp.where(any_row, first, -1)),
         scores=jnp.full(budget, -jnp.inf)
         .at[0]
@@ -139,7 +149,9 @@ def d2_sampling(
         passes=jnp.int32(0),
     )
     draws = jax.lax.while_loop(
-        lambda draws: (draws.count < most) & (jnp.max(draws.squared) > 0), one_pass, draws
+        lambda draws: (draws.count < most) & (jnp.max(draws.squared) > 0),
+        one_pass,
+        draws,
     )
     return _fill(key_rest, draws, available), draws
 

@@ -13,26 +13,23 @@ COLUMNS = 64  # centers to a product: memory is N x COLUMNS
 DIFFERENCES = 16  # centers to a difference: memory is Q x DIFFERENCES x D
 
 
-def centred(
-    features: jax.Array, mask: jax.Array, *others: jax.Array
-) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-    """Moves and scales points so that squares neither cancel nor overflow more than they must.
+def centred(features: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The origin and the scale in which squares neither cancel nor overflow more than they must.
 
     Args:
       features: [N, D].
-      mask: [N] bool, rows that decide the origin and the scale; non-finite ones do not count.
-      *others: [M, D], moved along.
+      mask: [N] bool, the rows that count; those with a NaN or an infinity do not.
 
     Returns:
-      The scale, a power of two so that dividing by it is exact, and all the points.
+      The mean row [1, D], and a power of two [] (so that dividing by it is exact) near the largest
+      distance from it along an axis.
     """
-    mask = mask & jnp.all(jnp.isfinite(features), axis=-1)
-    kept = jnp.where(mask[:, None], features, 0.0)
+    mask = (mask & jnp.all(jnp.isfinite(features), axis=-1))[:, None]
     count = jnp.maximum(jnp.sum(mask), 1)
-    origin = jnp.sum(kept / count, axis=0)
-    spread = jnp.max(jnp.where(mask[:, None], jnp.abs(features - origin), 0.0), initial=0.0)
+    origin = jnp.sum(jnp.where(mask, features, 0.0) / count, axis=0, keepdims=True)
+    spread = jnp.max(jnp.where(mask, jnp.abs(features - origin), 0.0), initial=0.0)
     scale = jnp.exp2(jnp.round(jnp.log2(jnp.where(spread > 0, spread, 1.0))))
-    return scale, tuple((points - origin) / scale for points in (features, *others))
+    return origin, scale
 
 
 def rounding_slack(points: jax.Array) -> jax.Array:
@@ -86,4 +83,6 @@ def fold_difference(
 
 def pairwise_difference(points: jax.Array) -> jax.Array:
     """Squared distances of few points to each other by differences, [Q, D] -> [Q, Q]."""
-    return jax.lax.map(lambda one: jnp.sum((points - one[None, :]) ** 2, axis=-1), points)
+    return jax.lax.map(
+        lambda one: jnp.sum((points - one[None, :]) ** 2, axis=-1), points
+    )

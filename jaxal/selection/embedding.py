@@ -66,11 +66,15 @@ class GradientEmbedding(Embedding):
     """
 
     residuals: jax.Array  # [N, C], softmax minus one-hot label
-    features: jax.Array  # [N, D]; [N, D+1] with a leading 1 for bias_linear; [N, 1] of ones for bias
+    features: (
+        jax.Array
+    )  # [N, D]; [N, D+1] with a leading 1 for bias_linear; [N, 1] of ones for bias
     kind: str = field(default="linear", metadata={"static": True})
 
     def inner(self, other: "GradientEmbedding") -> jax.Array:
-        return product(self.residuals, other.residuals) * product(self.features, other.features)
+        return product(self.residuals, other.residuals) * product(
+            self.features, other.features
+        )
 
     def squared_norm(self) -> jax.Array:
         return jnp.sum(self.residuals**2, axis=-1) * jnp.sum(self.features**2, axis=-1)

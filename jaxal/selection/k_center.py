@@ -1,5 +1,6 @@
 """Greedy k-center (core-set selection), exact, on the block-lazy engine."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -9,6 +10,7 @@ from jaxal.base import Selection, check_budget, check_positive, check_rank, chec
 from jaxal.selection import distances
 from jaxal.selection.embedding import Dense
 from jaxal.selection.lazy import Progress, Rule, lazy_greedy
+from jaxal.selection.take import order_key
 
 TRUSTED = 1e3  # times the rounding slack: squared distances above that have three right digits
 
@@ -16,16 +18,19 @@ TRUSTED = 1e3  # times the rounding slack: squared distances above that have thr
 class State(NamedTuple):
     """Squared distances of the pool to the nearest center, and what is needed to check them."""
 
-    points: jax.Array  # [N, D]
+    features: jax.Array  # [N, D], scaled, for differences
+    points: jax.Array  # [N, D], centred too, for products
     squared: jax.Array  # [N], as computed
     slack: jax.Array  # [N], how much larger the true one may be
     available: jax.Array  # [N] bool, before any pick
-    centers: jax.Array  # [M, D]
+    centers: jax.Array  # [M, D], as the features
     center_order: jax.Array  # [M], the usable ones first
     num_centers: jax.Array  # []
     picked: jax.Array  # [B] rows
     count: jax.Array  # []
-    precise: jax.Array  # [] bool, whether rounding could decide: never switched off again
+    precise: (
+        jax.Array
+    )  # [] bool, whether rounding could decide: never switched off again
 
 
 class Block(NamedTuple):
@@ -33,29 +38,40 @@ class Block(NamedTuple):
 
     squared: jax.Array  # [Q]
     between: jax.Array  # [Q, Q]
+    floor: jax.Array  # [Q], squared distances below that are doubtful
 
 
 def _is_doubtful(state: State) -> jax.Array:
     """Whether the largest distance left is so small that the product may have its digits wrong."""
-    row = jnp.argmax(jnp.where(state.available, state.squared, -jnp.inf))
-    return state.squared[row] < TRUSTED * distances.rounding_slack(state.points[row][None])[0]
+    row = jnp.argmax(order_key(state.squared, state.available))
+    return (
+        state.squared[row]
+        < TRUSTED * distances.rounding_slack(state.points[row][None])[0]
+    )
 
 
 def _open(state: State, rows: jax.Array) -> Block:
     points = state.points[rows]
 
     def refined(_):
+        exact = state.features[rows]
         to_centers = distances.fold_difference(
-            points, state.centers, state.center_order, state.num_centers
+            exact, state.centers, state.center_order, state.num_centers
         )
-        to_picked = distances.fold_difference(points, state.points, state.picked, state.count)
-        return jnp.minimum(to_centers, to_picked), distances.pairwise_difference(points)
+        to_picked = distances.fold_difference(
+            exact, state.features, state.picked, state.count
+        )
+        nearest = jnp.minimum(to_centers, to_picked)
+        return Block(
+            nearest, distances.pairwise_difference(exact), jnp.zeros_like(nearest)
+        )
 
     def plain(_):
         dense = Dense(points)
-        return state.squared[rows], dense.squared_distance(dense)
+        floor = TRUSTED * distances.rounding_slack(points)
+        return Block(state.squared[rows], dense.squared_distance(dense), floor)
 
-    return Block(*jax.lax.cond(state.precise, refined, plain, None))
+    return jax.lax.cond(state.precise, refined, plain, None)
 
 
 def _pick(block: Block, position: jax.Array) -> Block:
@@ -67,17 +83,18 @@ def _close(
     state: State, block: Block, rows: jax.Array, positions: jax.Array, count: jax.Array
 ) -> State:
     picked = rows[positions]
+    slots = jnp.arange(len(rows))
     fresh = distances.fold_product(state.points, state.points, picked, count)
     slack = distances.rounding_slack(state.points)
     nearer = fresh + slack < state.squared + state.slack
     squared = jnp.where(nearer, fresh, state.squared)
     slack = jnp.where(nearer, slack, state.slack)
+    # Updates that do not apply point past the end, where they are dropped.
     known = jnp.where(state.precise, rows, len(squared))
-    squared = squared.at[known].set(block.squared).at[picked].min(0.0)
-    slots = jnp.arange(len(rows))
+    done = jnp.where(slots < count, picked, len(squared))
     target = jnp.where(slots < count, state.count + slots, len(state.picked))
     state = state._replace(
-        squared=squared,
+        squared=squared.at[known].set(block.squared).at[done].set(0.0),
         slack=slack.at[known].set(0.0),
         picked=state.picked.at[target].set(picked),
         count=state.count + count,
@@ -91,9 +108,11 @@ RULE = Rule(
     scores=lambda block: block.squared,
     pick=_pick,
     close=_close,
+    decides=lambda block, at: ~(block.squared[at] < block.floor[at]),
 )
 
 
+@partial(jax.jit, static_argnames=("budget", "block_size"))
 def k_center(
     features: jax.Array,
     available: jax.Array,
@@ -107,7 +126,7 @@ def k_center(
 
     Greedy 2-approximation of the k-center problem, ties to the lowest row; the first pick without any
     center is the lowest row. Time O(N D (M + B)) as matrix products, with about B / block_size to
-    3 B / block_size passes over the pool in place of B; memory O(N + block_size^2) above the inputs.
+    3 B / block_size passes over the pool in place of B; memory O(block_size^2) and two copies of the features.
     Where points are so close together that the products round away their differences (below about a
     tenth of their distance from the mean), the candidates of a block are measured again by differences.
 
@@ -155,11 +174,19 @@ def _k_center(
         center_mask = jnp.ones(len(centers), bool)
     check_rows(centers=centers, center_mask=center_mask)
     features, centers = features.astype(float), centers.astype(float)
-    scale, (points, centers) = distances.centred(features, available, centers)
-    order, num_centers = jnp.argsort(~center_mask), jnp.sum(center_mask)
+    usable = jnp.all(jnp.isfinite(features), axis=-1, keepdims=True)
+    features = jnp.where(usable, features, jnp.nan)
+    origin, scale = distances.centred(features, available)
+    features, centers, origin = features / scale, centers / scale, origin / scale
+    points, order, num_centers = (
+        features - origin,
+        jnp.argsort(~center_mask),
+        jnp.sum(center_mask),
+    )
     state = State(
+        features=features,
         points=points,
-        squared=distances.fold_product(points, centers, order, num_centers),
+        squared=distances.fold_product(points, centers - origin, order, num_centers),
         slack=distances.rounding_slack(points),
         available=available,
         centers=centers,

@@ -1,5 +1,7 @@
 """k-means++ seeding as a selection rule of its own."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -10,6 +12,7 @@ from jaxal.selection.embedding import Dense
 from jaxal.selection.take import take_top
 
 
+@partial(jax.jit, static_argnames=("budget", "block_size"))
 def k_means_plus_plus(
     key: jax.Array,
     features: jax.Array,
@@ -21,7 +24,7 @@ def k_means_plus_plus(
     """Draws rows far from each other: the first uniformly, the next in proportion to squared distance.
 
     Time O(N D B) as matrix products, in about B / block_size passes over the pool and a few more;
-    memory O(N + block_size^2) above the inputs.
+    memory O(block_size^2) and a copy of the features.
 
     Args:
       key: random key, consumed.
@@ -46,11 +49,15 @@ def k_means_plus_plus(
     check_budget(budget, features.shape[0])
     check_positive(block_size=block_size)
     key_first, key_rest = jax.random.split(key)
-    scale, (points,) = centred(features.astype(float), available)
+    features = features.astype(float)
+    origin, scale = centred(features, available)
+    points = (features - origin) / scale
     # A row that holds a NaN is as good as absent until nothing else is left.
     norms = jnp.sum(points**2, axis=-1)
     uniform = jax.random.uniform(key_first, available.shape)
-    first = take_top(jnp.where(jnp.isnan(norms), jnp.nan, uniform), available, 1).rows[0]
+    first = take_top(jnp.where(jnp.isnan(norms), jnp.nan, uniform), available, 1).rows[
+        0
+    ]
     selection, _ = d2_sampling(
         key_rest, Dense(points), first, available, budget, block_size=block_size
     )

@@ -30,6 +30,8 @@ class Rule(NamedTuple):
     pick: Callable[[Any, jax.Array], Any]  # (Block, position []) -> Block
     # (State, Block, rows [Q], positions [Q] in the order picked, how many []) -> State
     close: Callable[[PyTree, Any, jax.Array, jax.Array, jax.Array], PyTree]
+    # (Block, position []) -> [] bool; False ends the pass before that pick, for `close` to mend.
+    decides: Callable[[Any, jax.Array], jax.Array | bool] = lambda block, position: True
 
 
 class Progress(NamedTuple):
@@ -73,7 +75,8 @@ def pick_inside(
         wins = (key[position] > limit) | (
             (key[position] == limit) & (rows[position] < limit_row)
         )
-        return position, wins & (key[position] > -jnp.inf)
+        wins &= (key[position] > -jnp.inf) & rule.decides(block, position)
+        return position, wins
 
     def goes_on(carry):
         _, _, _, _, count, (_, wins) = carry
@@ -128,7 +131,9 @@ def lazy_greedy(
         target = jnp.where(slots < count, now.count + slots, budget)
         return Progress(
             rule.close(now.state, block, rows, positions, count),
-            now.available.at[jnp.where(slots < count, picked, len(available))].set(False),
+            now.available.at[jnp.where(slots < count, picked, len(available))].set(
+                False
+            ),
             now.rows.at[target].set(picked.astype(jnp.int32)),
             now.scores.at[target].set(scores),
             now.count + count,

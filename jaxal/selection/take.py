@@ -83,7 +83,9 @@ def take_stochastic(
       TMLR 2023, section 3.
     """
     if kind not in STOCHASTIC_KINDS:
-        raise ValueError(f"kind: {kind!r} is unknown; {nearest(kind, STOCHASTIC_KINDS)}")
+        raise ValueError(
+            f"kind: {kind!r} is unknown; {nearest(kind, STOCHASTIC_KINDS)}"
+        )
     if not 0 <= coldness < math.inf:
         raise ValueError(f"coldness: expected a finite number >= 0, got {coldness!r}")
     check_rank("scores", scores, 1, "[N]")
@@ -95,11 +97,15 @@ def take_stochastic(
     elif kind == "softmax":
         possible = scores > -jnp.inf
         top = jnp.max(jnp.where(available & possible, scores, -jnp.inf))
-        log_weight = jnp.where(possible, scores, 0.0) - jnp.where(jnp.isfinite(top), top, 0.0)
+        log_weight = jnp.where(possible, scores, 0.0) - jnp.where(
+            jnp.isfinite(top), top, 0.0
+        )
     else:
         possible = ~jnp.isnan(scores)
         best_first = jnp.argsort(order_key(scores, available), descending=True)
-        rank = jnp.zeros_like(scores).at[best_first].set(jnp.arange(1.0, len(scores) + 1))
+        rank = (
+            jnp.zeros_like(scores).at[best_first].set(jnp.arange(1.0, len(scores) + 1))
+        )
         log_weight = -jnp.log(rank)
     gumbel = jax.random.gumbel(key, scores.shape)
     perturbed = coldness * log_weight + gumbel
@@ -107,5 +113,7 @@ def take_stochastic(
     # key, in the order of exponential waiting times (Gumbel noise is minus the log of one).
     floor = jnp.min(jnp.where(possible & available, perturbed, jnp.inf), initial=0.0)
     perturbed = jnp.where(possible, perturbed, floor - 1.0 - jnp.exp(-gumbel))
-    rows = take_top(jnp.where(jnp.isnan(scores), jnp.nan, perturbed), available, budget).rows
+    rows = take_top(
+        jnp.where(jnp.isnan(scores), jnp.nan, perturbed), available, budget
+    ).rows
     return Selection(rows, jnp.where(rows >= 0, scores[rows], -jnp.inf))

@@ -1,0 +1,218 @@
+"""D^2 sampling, and BADGE and k-means++ on it."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import keys
+
+from jaxal import selection
+from jaxal.selection.d2 import d2_sampling, sample_rows
+from jaxal.selection.embedding import Dense
+
+
+def law(points, first, budget):
+    """Exact probabilities of all sequences of picks that begin with `first`, in float64."""
+    points = np.asarray(points, np.float64)
+    squared = ((points[:, None] - points[None]) ** 2).sum(-1)
+    chance = {}
+    others = [row for row in range(len(points)) if row != first]
+    for rest in itertools.permutations(others, budget - 1):
+        picks, probability = [first], 1.0
+        for row in rest:
+            weight = squared[:, picks].min(1)
+            probability *= weight[row] / weight.sum()
+            picks.append(row)
+        chance[tuple(picks)] = probability
+    return chance
+
+
+@pytest.mark.parametrize("block_size", [1, 16])
+def test_follows_the_sequential_law(block_size):
+    points = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    draws = 20_000
+
+    @jax.jit
+    @jax.vmap
+    def draw(key):
+        everything = jnp.ones(6, bool)
+        dense = Dense(jnp.asarray(points))
+        return d2_sampling(
+            key, dense, jnp.int32(2), everything, 3, block_size=block_size
+        )[0].rows
+
+    found: dict[tuple, int] = {}
+    for rows in np.asarray(draw(keys(draws))).tolist():
+        found[tuple(rows)] = found.get(tuple(rows), 0) + 1
+    expected = law(points, 2, 3)
+    assert set(found) <= set(expected)
+    for picks, probability in expected.items():
+        band = 5 * np.sqrt(probability * (1 - probability) / draws) + 1e-4
+        assert abs(found.get(picks, 0) / draws - probability) < band
+
+
+@pytest.mark.parametrize("count", [1, 2, 37, 1000])
+def test_sample_rows_inverts_the_cumulative_sum(count):
+    weights = np.random.default_rng(count).uniform(size=count) ** 4
+    weights[::3] = 0.0 if count > 1 else weights[::3]
+    draws = 40_000
+    rows = np.asarray(
+        sample_rows(jax.random.key(0), jnp.asarray(weights, jnp.float32), draws)
+    )
+    found, expected = (
+        np.bincount(rows, minlength=count) / draws,
+        weights / weights.sum(),
+    )
+    assert (found[weights == 0] == 0).all()
+    # Of distributions over an order, the cumulative ones are compared (Kolmogorov and Smirnov).
+    assert np.abs(np.cumsum(found - expected)).max() < 2.0 / np.sqrt(draws)
+
+
+def test_sample_rows_keeps_small_weights_in_a_long_sum():
+    # In one float32 running sum, terms of 1e-8 of the total would be rounded away.
+    weights = jnp.concatenate([jnp.ones(10), jnp.full(1_000_000, 1e-7)])
+    rows = sample_rows(jax.random.key(0), weights, 20_000)
+    expected = 0.1 / 10.1
+    assert abs(float(jnp.mean(rows >= 10)) - expected) < 5 * np.sqrt(expected / 20_000)
+
+
+def gradients(rows=80, classes=4, width=5, seed=0):
+    rng = np.random.default_rng(seed)
+    logits = jnp.asarray(rng.normal(size=(rows, classes)) * 2, jnp.float32)
+    features = jnp.asarray(rng.normal(size=(rows, width)), jnp.float32)
+    return selection.gradient_embedding(logits, features)
+
+
+def test_badge_begins_with_the_largest_gradient():
+    points = gradients()
+    norms = np.linalg.norm(np.asarray(points.dense(), np.float64), axis=1)
+    available = jnp.asarray(norms < np.sort(norms)[-3])
+    picked = selection.badge(
+        jax.random.key(0), points.residuals, points.features, available, 10
+    )
+    assert picked.rows[0] == np.argmax(np.where(available, norms, -1))
+    np.testing.assert_allclose(picked.scores[0], norms[picked.rows[0]] ** 2, rtol=1e-5)
+    dense = np.asarray(points.dense(), np.float64)
+    for turn, row in enumerate(picked.rows[1:].tolist(), 1):
+        nearest = ((dense[picked.rows[:turn]] - dense[row]) ** 2).sum(-1).min()
+        np.testing.assert_allclose(picked.scores[turn], nearest, rtol=1e-3, atol=1e-5)
+
+
+def test_badge_potential_is_that_of_exact_sampling():
+    points = gradients(rows=200)
+    dense = np.asarray(points.dense(), np.float64)
+    squared = ((dense[:, None] - dense[None]) ** 2).sum(-1)
+    rng = np.random.default_rng(0)
+
+    def exact():
+        picks = [int(np.argmax((dense**2).sum(-1)))]
+        while len(picks) < 12:
+            weight = squared[:, picks].min(1)
+            picks.append(int(rng.choice(len(dense), p=weight / weight.sum())))
+        return squared[:, picks].min(1).sum()
+
+    expected = np.array([exact() for _ in range(300)])
+    pick = jax.jit(
+        jax.vmap(
+            lambda key: (
+                selection.badge(
+                    key, points.residuals, points.features, jnp.ones(200, bool), 12
+                ).rows
+            )
+        )
+    )
+    found = np.array(
+        [squared[:, rows].min(1).sum() for rows in np.asarray(pick(keys(300)))]
+    )
+    band = 4 * np.sqrt(expected.var() / 300 + found.var() / 300)
+    assert abs(found.mean() - expected.mean()) < band
+
+
+@pytest.mark.parametrize("budget", [1, 5, 40])
+@pytest.mark.parametrize(
+    "kind", ["plain", "all equal", "all zero", "duplicates", "nan"]
+)
+def test_rows_are_distinct_and_available(kind, budget):
+    points = gradients(rows=40)
+    residuals, features = points.residuals, points.features
+    if kind == "all equal":
+        residuals, features = jnp.ones_like(residuals), jnp.ones_like(features)
+    elif kind == "all zero":
+        residuals = jnp.zeros_like(residuals)
+    elif kind == "duplicates":
+        residuals, features = (
+            residuals.at[8:].set(residuals[7]),
+            features.at[8:].set(features[7]),
+        )
+    elif kind == "nan":
+        residuals = residuals.at[4].set(jnp.nan)
+    available = jnp.arange(40) % 8 != 2
+    for pick in (
+        lambda key: selection.badge(key, residuals, features, available, budget),
+        lambda key: selection.k_means_plus_plus(key, features, available, budget),
+    ):
+        picked = pick(jax.random.key(3))
+        rows = picked.rows[picked.rows >= 0].tolist()
+        assert len(rows) == len(set(rows)) == min(budget, 35)
+        assert bool(available[jnp.array(rows)].all())
+        assert not jnp.isnan(picked.scores).any()
+
+
+def test_padding_changes_nothing():
+    points = gradients(rows=60)
+    plain = selection.badge(
+        jax.random.key(5), points.residuals, points.features, jnp.ones(60, bool), 20
+    )
+    residuals = jnp.pad(points.residuals, ((0, 4), (0, 0)), constant_values=9.0)
+    features = jnp.pad(points.features, ((0, 4), (0, 0)), constant_values=9.0)
+    more = selection.badge(
+        jax.random.key(5), residuals, features, jnp.arange(64) < 60, 20
+    )
+    np.testing.assert_array_equal(plain.rows, more.rows)
+
+
+def test_jit_and_vmap():
+    points = gradients()
+
+    def pick(key):
+        everything = jnp.ones(80, bool)
+        return selection.badge(
+            key, points.residuals, points.features, everything, 15
+        ).rows
+
+    loop = jnp.stack([pick(key) for key in keys(3)])
+    np.testing.assert_array_equal(jax.jit(jax.vmap(pick))(keys(3)), loop)
+
+
+def test_k_means_plus_plus_begins_anywhere():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2)), jnp.float32)
+    draw = jax.vmap(
+        lambda key: selection.k_means_plus_plus(key, x, jnp.ones(5, bool), 1).rows[0]
+    )
+    found = np.bincount(np.asarray(draw(keys(4000))), minlength=5) / 4000
+    assert (np.abs(found - 0.2) < 5 * np.sqrt(0.16 / 4000)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            dict(residuals=jnp.ones(4)), r"residuals.*\[N, C\]", id="residuals"
+        ),
+        pytest.param(dict(features=jnp.ones(4)), r"features.*\[N, D\]", id="features"),
+        pytest.param(dict(features=jnp.ones((3, 2))), "must agree", id="rows"),
+        pytest.param(dict(budget=0), "budget", id="budget"),
+        pytest.param(dict(block_size=-1), "block_size", id="block"),
+    ],
+)
+def test_bad_input(change, message):
+    given = dict(
+        residuals=jnp.ones((4, 3)),
+        features=jnp.ones((4, 2)),
+        available=jnp.ones(4, bool),
+        budget=2,
+    )
+    with pytest.raises(ValueError, match=message):
+        selection.badge(jax.random.key(0), **(given | change))

@@ -1,0 +1,169 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import greedy_k_center
+
+from jaxal import selection
+from jaxal.selection.k_center import _k_center
+
+
+def points(kind, rows=150, width=6, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, width))
+    if kind == "offset":
+        x = x + 1000.0
+    elif (
+        kind == "clusters"
+    ):  # products lose every digit of the distances inside a cluster
+        x = rng.normal(size=(5, width))[rng.integers(0, 5, rows)] * 100 + 1e-2 * x
+    elif kind == "scales":
+        x = x * 10.0 ** np.linspace(-3, 3, width)
+    elif kind == "huge":
+        x = x * 1e25
+    return x.astype(np.float32)
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 64, 10_000])
+@pytest.mark.parametrize("kind", ["plain", "offset", "clusters", "scales", "huge"])
+def test_is_plain_greedy(kind, block_size):
+    x = points(kind)
+    available = np.arange(len(x)) % 7 != 3
+    picked = selection.k_center(
+        jnp.asarray(x),
+        jnp.asarray(available),
+        60,
+        centers=jnp.asarray(x[:4]),
+        block_size=block_size,
+    )
+    rows, gaps = greedy_k_center(x, available, 60, x[:4])
+    assert gaps.min() > 1e-6, "the case leaves the order to rounding"
+    assert picked.rows.tolist() == rows.tolist()
+    covered = np.concatenate([x[:4], x[rows]]).astype(np.float64)
+    nearest = [
+        np.sqrt(((covered[: 4 + t] - x[row].astype(np.float64)) ** 2).sum(-1).min())
+        for t, row in enumerate(rows)
+    ]
+    np.testing.assert_allclose(picked.scores, nearest, rtol=1e-4)
+
+
+def test_first_pick_without_centers_is_the_lowest_available_row():
+    x = jnp.asarray(points("plain"))
+    picked = selection.k_center(x, jnp.arange(len(x)) >= 5, 3)
+    assert picked.rows[0] == 5 and jnp.isinf(picked.scores[0])
+    again = selection.k_center(x, jnp.arange(len(x)) > 5, 2, centers=x[5:6])
+    np.testing.assert_array_equal(picked.rows[1:], again.rows)
+
+
+def test_center_mask_selects_the_centers():
+    x = jnp.asarray(points("plain"))
+    mask = jnp.arange(len(x)) % 11 == 0
+    masked = selection.k_center(x, ~mask, 9, centers=x, center_mask=mask)
+    listed = selection.k_center(x, ~mask, 9, centers=x[mask])
+    np.testing.assert_array_equal(masked.rows, listed.rows)
+    nothing = selection.k_center(
+        x, ~mask, 9, centers=x, center_mask=jnp.zeros_like(mask)
+    )
+    np.testing.assert_array_equal(nothing.rows, selection.k_center(x, ~mask, 9).rows)
+
+
+@pytest.mark.parametrize("block_size", [1, 4, 256])
+def test_duplicates_give_distinct_rows(block_size):
+    x = jnp.asarray(np.repeat(points("plain", rows=6), 5, axis=0))
+    picked = selection.k_center(x, jnp.ones(30, bool), 30, block_size=block_size)
+    assert sorted(picked.rows.tolist()) == list(range(30))
+    # Six distinct points, each by its first copy; then copies, in order of row.
+    assert sorted((picked.rows[:6] // 5).tolist()) == list(range(6))
+    assert (picked.rows[:6] % 5 == 0).all()
+    np.testing.assert_array_equal(picked.scores[6:], 0.0)
+    assert picked.rows[6:].tolist() == sorted(picked.rows[6:].tolist())
+
+
+def test_missing_rows_are_minus_one():
+    x = jnp.asarray(points("plain", rows=9))
+    picked = selection.k_center(x, jnp.arange(9) < 4, 9)
+    assert sorted(picked.rows[:4].tolist()) == [0, 1, 2, 3]
+    assert picked.rows[4:].tolist() == [-1] * 5
+
+
+def test_nan_is_never_ahead_of_a_number():
+    x = points("plain", rows=20)
+    x[3] = np.nan
+    x[8, 2] = np.inf
+    picked = selection.k_center(
+        jnp.asarray(x), jnp.ones(20, bool), 20, centers=jnp.asarray(x[:1])
+    )
+    assert sorted(picked.rows.tolist()) == list(range(20))
+    good = np.setdiff1d(np.arange(20), [3, 8])
+    alone = selection.k_center(
+        jnp.asarray(x[good]), jnp.ones(18, bool), 18, centers=jnp.asarray(x[:1])
+    )
+    assert picked.rows[:18].tolist() == good[np.asarray(alone.rows)].tolist()
+
+
+def test_few_passes_over_the_pool():
+    x = jnp.asarray(points("plain", rows=4000, width=32))
+    _, progress = _k_center(x, jnp.ones(4000, bool), 400, x[:50] + 0.01, None, 256)
+    assert progress.passes <= 8  # plain greedy makes 400
+    assert not progress.state.precise
+
+
+def test_measures_again_where_products_round_away_the_differences():
+    x = jnp.asarray(points("clusters"))
+    _, progress = _k_center(x, jnp.ones(len(x), bool), 60, x[:4], None, 64)
+    assert progress.state.precise
+
+
+def test_permuting_and_padding():
+    x = points("plain")
+    order = np.random.default_rng(1).permutation(len(x))
+    plain = selection.k_center(
+        jnp.asarray(x), jnp.ones(len(x), bool), 30, centers=jnp.asarray(x[:3])
+    )
+    moved = selection.k_center(
+        jnp.asarray(x[order]), jnp.ones(len(x), bool), 30, centers=jnp.asarray(x[:3])
+    )
+    np.testing.assert_array_equal(order[np.asarray(moved.rows)], plain.rows)
+    padded = np.concatenate([x, np.full((10, x.shape[1]), 1e6, np.float32)])
+    available = jnp.arange(len(padded)) < len(x)
+    more = selection.k_center(
+        jnp.asarray(padded), available, 30, centers=jnp.asarray(x[:3])
+    )
+    np.testing.assert_array_equal(more.rows, plain.rows)
+
+
+def test_jit_and_vmap():
+    stack = jnp.stack([jnp.asarray(points("plain", seed=seed)) for seed in range(3)])
+    everything = jnp.ones(stack.shape[1], bool)
+
+    def pick(x):
+        return selection.k_center(x, everything, 20, centers=x[:2]).rows
+
+    loop = jnp.stack([pick(x) for x in stack])
+    np.testing.assert_array_equal(jax.jit(pick)(stack[0]), loop[0])
+    np.testing.assert_array_equal(jax.jit(jax.vmap(pick))(stack), loop)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(dict(features=jnp.ones(4)), r"features.*\[N, D\]", id="rank"),
+        pytest.param(dict(available=jnp.ones(3, bool)), "must agree", id="rows"),
+        pytest.param(dict(budget=5), "expected 1 to 4.*got 5", id="budget"),
+        pytest.param(
+            dict(centers=jnp.ones((1, 3))), "expected 2 features, got 3", id="width"
+        ),
+        pytest.param(
+            dict(centers=jnp.ones((2, 2)), center_mask=jnp.ones(3, bool)),
+            "must agree",
+            id="mask",
+        ),
+        pytest.param(dict(block_size=0), "block_size", id="block"),
+    ],
+)
+def test_bad_input(change, message):
+    given = (
+        dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2) | change
+    )
+    with pytest.raises(ValueError, match=message):
+        selection.k_center(**given)
