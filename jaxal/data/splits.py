@@ -1,0 +1,121 @@
+"""Stratified random splits, and standardisation by the statistics of the pool."""
+
+import numpy as np
+
+from jaxal.base import Examples
+
+
+def split(
+    examples: Examples, fraction: float, *, seed: int = 0
+) -> tuple[Examples, Examples]:
+    """Splits examples in two at random, each class by the same fraction.
+
+    The second part holds floor or ceil(fraction x count) rows of each class, and the first keeps at least
+    one row of each. Rows come in random order in both.
+
+    Args:
+      examples: numpy arrays, inputs [N, ...] and labels [N].
+      fraction: the share of the second part, in (0, 1).
+      seed: of `numpy.random.default_rng`.
+
+    Returns:
+      (the rest, the share).
+
+    Raises:
+      ValueError: a fraction outside (0, 1), or one that leaves the second part empty.
+
+    Example:
+      >>> examples = Examples(np.arange(10), np.array([0] * 5 + [1] * 5))
+      >>> rest, share = split(examples, 0.4, seed=0)
+      >>> np.bincount(rest.labels).tolist(), np.bincount(share.labels).tolist()
+      ([3, 3], [2, 2])
+    """
+    check_fraction("fraction", fraction)
+    rest, share = stratified_rows(
+        examples.labels, fraction, np.random.default_rng(seed), keep_one=True
+    )
+    if not len(share):
+        raise ValueError(
+            f"fraction: expected enough for one row of {len(rest)}, got {fraction}"
+        )
+    return take(examples, rest), take(examples, share)
+
+
+def subset(examples: Examples, size: int, *, seed: int = 0) -> Examples:
+    """Keeps `size` random rows, with the classes in proportion (each within one row).
+
+    Args:
+      examples: numpy arrays, inputs [N, ...] and labels [N].
+      size: from 1 to N.
+      seed: of `numpy.random.default_rng`.
+
+    Returns:
+      The rows kept, in random order.
+    """
+    fraction = size / len(examples.labels)
+    rows = stratified_rows(examples.labels, fraction, np.random.default_rng(seed))[1]
+    return take(examples, rows)
+
+
+def standardized(pool: Examples, test: Examples) -> tuple[Examples, Examples]:
+    """Shifts and scales inputs to mean 0 and standard deviation 1 over the pool.
+
+    One mean and deviation per column for inputs [N, D], one for all of images [N, H, W, ...]. What is
+    constant in the pool becomes 0 in both parts.
+
+    Args:
+      pool: float arrays; the statistics are its alone.
+      test: float arrays.
+
+    Returns:
+      (pool, test).
+    """
+    axis = 0 if pool.inputs.ndim == 2 else None
+    mean = pool.inputs.mean(axis, dtype=np.float64).astype(pool.inputs.dtype)
+    variance = np.square(pool.inputs - mean).mean(axis, dtype=np.float64)
+    # By comparison: the deviation of a constant need not be exactly 0 after rounding.
+    constant = pool.inputs.min(axis) == pool.inputs.max(axis)
+    constant |= variance == 0  # underflow
+    scale = np.where(constant, 0, 1 / np.sqrt(np.where(constant, 1, variance)))
+    scale = scale.astype(pool.inputs.dtype)
+
+    def apply(part: Examples) -> Examples:
+        return Examples((part.inputs - mean) * scale, part.labels)
+
+    return apply(pool), apply(test)
+
+
+def stratified_rows(
+    labels: np.ndarray,
+    fraction: float,
+    generator: np.random.Generator,
+    *,
+    keep_one: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the rest and of the share, in random order; `keep_one` of each class stays in the rest."""
+    order = generator.permutation(len(labels))
+    classes, codes, counts = np.unique(
+        labels[order], return_inverse=True, return_counts=True
+    )
+    exact = fraction * counts
+    quota = np.floor(exact).astype(int)
+    # The largest remainders round up, so that each class is within one row and the total is right.
+    spare = round(exact.sum()) - quota.sum()
+    quota[np.argsort(quota - exact, kind="stable")[:spare]] += 1
+    if keep_one:
+        quota = np.minimum(quota, counts - 1)
+    in_share = np.zeros(len(labels), bool)
+    for code in range(len(classes)):
+        in_share[np.flatnonzero(codes == code)[: quota[code]]] = True
+    return order[~in_share], order[in_share]
+
+
+def take(examples: Examples, rows: np.ndarray) -> Examples:
+    """The given rows of both arrays."""
+    return Examples(examples.inputs[rows], examples.labels[rows])
+
+
+def check_fraction(name: str, fraction: float) -> None:
+    """Raises ValueError unless `fraction` is in (0, 1)."""
+    if not 0 < fraction < 1:
+        raise ValueError(f"{name}: expected a number in (0, 1), got {fraction!r}")

@@ -1,0 +1,104 @@
+"""Plain functions as a `Model`, and the check of what any model function returns."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxal.base import Model, Outputs, PyTree, check_rank
+
+
+def from_functions(
+    init: Callable[[jax.Array, PyTree], PyTree], apply: Callable[..., Any]
+) -> Model:
+    """Makes a model of two plain functions without running statistics (Equinox, Haiku, NumPyro...).
+
+    Args:
+      init: (key, inputs) -> params, a pytree of arrays.
+      apply: (params, inputs) -> `Outputs` or a pair (logits, features); or (params, inputs, *, key), where
+        dropout is on if the key is not None.
+
+    Returns:
+      A `Model` whose variables are {"params": params}.
+
+    Raises:
+      TypeError, ValueError: as `as_outputs`.
+
+    Example:
+      >>> def init(key, inputs):
+      ...     return jax.random.normal(key, (inputs.shape[1], 3))
+      >>> model = from_functions(init, lambda params, inputs: (inputs @ params, inputs))
+      >>> variables = model.init(jax.random.key(0), jnp.ones((5, 4)))
+      >>> model.apply(variables, jnp.ones((5, 4))).logits.shape
+      (5, 3)
+    """
+    name = getattr(apply, "__qualname__", type(apply).__name__)
+    takes_key = "key" in inspect.signature(apply).parameters
+
+    def start(key: jax.Array, inputs: PyTree) -> dict[str, PyTree]:
+        return {"params": init(key, inputs)}
+
+    def run(variables, inputs, *, key=None) -> Outputs:
+        given = {"key": key} if takes_key else {}
+        return as_outputs(apply(variables["params"], inputs, **given), name)
+
+    def train(variables, inputs, *, key) -> tuple[Outputs, PyTree]:
+        return run(variables, inputs, key=key), variables
+
+    return Model(start, run, train)
+
+
+def as_outputs(value: Any, name: str = "model") -> Outputs:
+    """Checks what a model function returned, at trace time.
+
+    Args:
+      value: `Outputs` or a pair (logits [n, C], features [n, D]), floating point.
+      name: the function, for the messages.
+
+    Returns:
+      The same two arrays, as `Outputs` of jax arrays.
+
+    Raises:
+      TypeError: not a pair, or not of floating-point arrays.
+      ValueError: other ranks, leading axes that differ, or fewer than 2 classes.
+    """
+    if not (isinstance(value, tuple) and len(value) == 2):
+        raise TypeError(
+            f"{name}: expected Outputs or a pair (logits [n, C], features [n, D]), "
+            f"got {describe(value)}"
+        )
+    shapes = ("[n, C]", "[n, D]")
+    for field, array, shape in zip(Outputs._fields, value, shapes, strict=True):
+        if not (_is_array(array) and jnp.issubdtype(array.dtype, jnp.floating)):
+            raise TypeError(
+                f"{name}: expected {field} to be a floating-point array {shape}, "
+                f"got {describe(array)}"
+            )
+        check_rank(f"{name}: {field}", array, 2, shape)
+    logits, features = outputs = Outputs(*map(jnp.asarray, value))
+    if logits.shape[0] != features.shape[0]:
+        raise ValueError(
+            f"{name}: expected logits [n, C] and features [n, D] with the same n, "
+            f"got {logits.shape} and {features.shape}"
+        )
+    if logits.shape[1] < 2:
+        raise ValueError(
+            f"{name}: expected logits [n, C] with at least 2 classes, got {logits.shape}"
+        )
+    return outputs
+
+
+def describe(value: Any) -> str:
+    """What a value is, in few words, for messages."""
+    if _is_array(value):
+        return f"{value.dtype} array of shape {value.shape}"
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__} of {len(value)}"
+    return getattr(value, "__name__", type(value).__name__)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, jax.Array | np.ndarray)

@@ -1,0 +1,237 @@
+"""Small classifiers, and their registry for configs.
+
+Inputs are used as they come (integers are cast to float32): scaling is the caller's, see `jaxal.data`.
+Equal calls return the identical `Model`, so a compiled function that holds one is found again in jit's cache.
+"""
+
+import functools
+import inspect
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxal.base import Model, Outputs, nearest
+from jaxal.models.linen import from_linen
+
+
+class MLP(nn.Module):
+    """See `mlp`."""
+
+    num_classes: int
+    hidden: tuple[int, ...]
+    rate: float
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, *, dropout: bool = False) -> Outputs:
+        features = _flatten(inputs.astype(jnp.float32))
+        for width in self.hidden:
+            features = nn.relu(nn.Dense(width)(features))
+            features = nn.Dropout(self.rate, deterministic=not dropout)(features)
+        return Outputs(nn.Dense(self.num_classes)(features), features)
+
+
+class CNN(nn.Module):
+    """See `cnn`."""
+
+    num_classes: int
+    channels: tuple[int, ...]
+    kernel_size: int
+    hidden: int
+    rate: float
+    batch_norm: bool
+
+    @nn.compact
+    def __call__(
+        self, inputs: jax.Array, *, train: bool = False, dropout: bool = False
+    ) -> Outputs:
+        x = self._as_images(inputs).astype(jnp.float32)
+        window = (self.kernel_size, self.kernel_size)
+        for width in self.channels:
+            x = nn.Conv(width, window, use_bias=not self.batch_norm)(x)
+            if self.batch_norm:
+                x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+            x = nn.max_pool(nn.relu(x), (2, 2), (2, 2))
+        x = nn.relu(nn.Dense(self.hidden)(_flatten(x)))
+        features = nn.Dropout(self.rate, deterministic=not dropout)(x)
+        return Outputs(nn.Dense(self.num_classes)(features), features)
+
+    def _as_images(self, inputs: jax.Array) -> jax.Array:
+        images = inputs[..., None] if inputs.ndim == 3 else inputs
+        smallest = 2 ** len(self.channels)
+        if images.ndim != 4 or min(images.shape[1:3]) < smallest:
+            raise ValueError(
+                "cnn: expected images [n, H, W, C] or [n, H, W] with H and W of at least "
+                f"{smallest} (2x2 pooling, {len(self.channels)} times), got {inputs.shape}"
+            )
+        return images
+
+
+def mlp(
+    num_classes: int, *, hidden: Sequence[int] = (128,), dropout: float = 0.0
+) -> Model:
+    """A multilayer perceptron with ReLU, and dropout after each hidden layer.
+
+    Inputs [n, ...] are flattened to [n, D]. The features are the input of the last dense layer after
+    dropout, that is what the layer saw: with a key they are random too.
+
+    Args:
+      num_classes: C, at least 2.
+      hidden: width of each hidden layer; none gives `logistic`.
+      dropout: the probability that a hidden unit is dropped, in [0, 1).
+
+    Returns:
+      A `Model`.
+
+    Raises:
+      ValueError: an argument outside its range.
+
+    Example:
+      >>> inputs = jnp.ones((5, 4))
+      >>> model = mlp(3, hidden=(16,), dropout=0.5)
+      >>> variables = model.init(jax.random.key(0), inputs)
+      >>> logits, features = model.apply(variables, inputs)
+      >>> logits.shape, features.shape
+      ((5, 3), (5, 16))
+    """
+    return _mlp(
+        _whole("num_classes", num_classes, 2),
+        _widths("hidden", hidden),
+        _rate("dropout", dropout),
+    )
+
+
+def logistic(num_classes: int) -> Model:
+    """Multinomial logistic regression; the features are the inputs, flattened to [n, D].
+
+    Args:
+      num_classes: C, at least 2.
+
+    Returns:
+      A `Model`.
+
+    Raises:
+      ValueError: fewer than 2 classes.
+    """
+    return mlp(num_classes, hidden=())
+
+
+def cnn(
+    num_classes: int,
+    *,
+    channels: Sequence[int] = (32, 64),
+    kernel_size: int = 3,
+    hidden: int = 128,
+    dropout: float = 0.5,
+    batch_norm: bool = False,
+) -> Model:
+    """A convolutional network: (convolution, ReLU, 2x2 max-pooling) per entry of `channels`, then two dense layers.
+
+    Inputs are images [n, H, W, channels], or [n, H, W] for one channel. The features are the input of the
+    last dense layer after dropout, the only dropout there is: with a key they are random too.
+
+    Args:
+      num_classes: C, at least 2.
+      channels: width of each convolution, at least one.
+      kernel_size: side of the convolutions' windows.
+      hidden: width of the dense layer before the last, D.
+      dropout: the probability that a feature is dropped, in [0, 1).
+      batch_norm: batch normalisation after each convolution (momentum 0.9).
+
+    Returns:
+      A `Model`.
+
+    Raises:
+      ValueError: an argument outside its range; or, from the model, inputs of another rank or too small
+        to be pooled that often.
+    """
+    widths = _widths("channels", channels)
+    if not widths:
+        raise ValueError("channels: expected at least one, got none")
+    return _cnn(
+        _whole("num_classes", num_classes, 2),
+        widths,
+        _whole("kernel_size", kernel_size, 1),
+        _whole("hidden", hidden, 1),
+        _rate("dropout", dropout),
+        bool(batch_norm),
+    )
+
+
+_FACTORIES: dict[str, Callable[..., Model]] = {
+    "cnn": cnn,
+    "logistic": logistic,
+    "mlp": mlp,
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `make` knows."""
+    return tuple(_FACTORIES)
+
+
+def make(name: str, num_classes: int, **hyper: Any) -> Model:
+    """Makes a model by name, as a config gives it.
+
+    Args:
+      name: one of `names()`.
+      num_classes: C, at least 2.
+      **hyper: the keyword arguments of the function of that name; lists do for tuples.
+
+    Returns:
+      A `Model`.
+
+    Raises:
+      ValueError: an unknown name or option, or an argument outside its range.
+
+    Example:
+      >>> make("mlp", 10, hidden=[64]) is mlp(10, hidden=(64,))
+      True
+    """
+    if name not in _FACTORIES:
+        raise ValueError(f"model: unknown name {name!r}; {nearest(name, _FACTORIES)}")
+    options = [*inspect.signature(_FACTORIES[name]).parameters][1:]
+    for option in hyper:
+        if option not in options:
+            known = nearest(option, options) if options else "it takes none"
+            raise ValueError(f"model {name}: unknown option {option!r}; {known}")
+    return _FACTORIES[name](num_classes, **hyper)
+
+
+@functools.cache
+def _mlp(*fields: Any) -> Model:
+    return from_linen(MLP(*fields))
+
+
+@functools.cache
+def _cnn(*fields: Any) -> Model:
+    return from_linen(CNN(*fields))
+
+
+def _flatten(inputs: jax.Array) -> jax.Array:
+    return inputs.reshape(inputs.shape[0], math.prod(inputs.shape[1:]))
+
+
+def _whole(name: str, value: Any, minimum: int) -> int:
+    if not isinstance(value, bool) and hasattr(value, "__index__"):
+        if (number := operator.index(value)) >= minimum:
+            return number
+    raise ValueError(
+        f"{name}: expected a whole number of at least {minimum}, got {value!r}"
+    )
+
+
+def _widths(name: str, values: Any) -> tuple[int, ...]:
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise ValueError(f"{name}: expected a list of whole numbers, got {values!r}")
+    return tuple(_whole(f"{name}[{i}]", value, 1) for i, value in enumerate(values))
+
+
+def _rate(name: str, value: Any) -> float:
+    if hasattr(value, "__float__") and 0 <= float(value) < 1:
+        return float(value)
+    raise ValueError(f"{name}: expected a number in [0, 1), got {value!r}")

@@ -1,0 +1,468 @@
+"""Sources, splits, standardisation and checks of values."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxal import data
+from jaxal.base import Examples
+
+SHAPES = {
+    "breast_cancer": (569, 30, 2),
+    "digits": (1797, 64, 10),
+    "iris": (150, 4, 3),
+    "wine": (178, 13, 3),
+}
+
+
+def tabular(rows=60, width=3, classes=3, seed=0):
+    generator = np.random.default_rng(seed)
+    inputs = generator.normal(5, 3, (rows, width))
+    return inputs, (np.arange(rows) % classes).astype(np.int64)
+
+
+def images(rows=20, seed=0):
+    generator = np.random.default_rng(seed)
+    inputs = generator.integers(0, 256, (rows, 4, 5), dtype=np.uint8)
+    return inputs, (np.arange(rows) % 2).astype(np.uint8)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes an .npz file, and returns its source string."""
+
+    def save(**arrays):
+        np.savez(tmp_path / "file.npz", **arrays)
+        return f"npz:{tmp_path / 'file.npz'}"
+
+    return save
+
+
+def sorted_rows(inputs):
+    flat = inputs.reshape(len(inputs), -1)
+    return flat[np.lexsort(flat.T)]
+
+
+def assert_equal(one, other):
+    jax.tree.map(np.testing.assert_array_equal, one, other)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_sklearn_sources(name):
+    rows, width, classes = SHAPES[name]
+    pool, test = data.load(f"sklearn:{name}")
+    assert isinstance(pool, Examples) and isinstance(test, Examples)
+    assert len(pool.labels) + len(test.labels) == rows
+    for part in (pool, test):
+        assert part.inputs.shape == (len(part.labels), width)
+        assert part.inputs.dtype == np.float32 and part.labels.dtype == np.int32
+        assert data.num_classes(part.labels) == classes
+        data.check(part, classes)
+
+
+def test_sources_are_listed():
+    assert data.sources() == (
+        "npz:PATH",
+        *(f"sklearn:{name}" for name in SHAPES),
+    )
+
+
+def test_digits_as_images():
+    flat, _ = data.load("sklearn:digits", standardize=False)
+    pool, _ = data.load("sklearn:digits", standardize=False, flat=False)
+    assert pool.inputs.shape[1:] == (8, 8, 1)
+    assert_equal(pool.inputs.reshape(-1, 64), flat.inputs)
+    scaled, _ = data.load("sklearn:digits", flat=False)
+    assert abs(scaled.inputs.mean()) < 1e-5 and abs(scaled.inputs.std() - 1) < 1e-5
+
+
+# Splits
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5, 0.93])
+def test_split_is_stratified_within_one(name, fraction):
+    pool, test = data.load(
+        f"sklearn:{name}", test_fraction=fraction, seed=3, standardize=False
+    )
+    counts = np.bincount(np.concatenate([pool.labels, test.labels]))
+    held_out = np.bincount(test.labels, minlength=len(counts))
+    assert np.abs(held_out - fraction * counts).max() < 1
+    assert np.bincount(pool.labels).min() >= 1
+    assert abs(len(test.labels) - fraction * counts.sum()) <= 0.5 + 1e-9
+
+
+def test_split_loses_nothing():
+    inputs, labels = tabular()
+    rest, share = data.split(Examples(inputs, labels), 0.3, seed=1)
+    together = np.concatenate([rest.inputs, share.inputs])
+    assert_equal(sorted_rows(together), sorted_rows(inputs))
+    for part in (rest, share):
+        for row, label in zip(part.inputs, part.labels, strict=True):
+            assert labels[(inputs == row).all(1)].tolist() == [label]
+
+
+def test_split_keeps_one_of_each_class():
+    labels = np.array([0] * 8 + [1] * 2 + [2])
+    rest, _ = data.split(Examples(np.arange(11.0), labels), 0.95)
+    assert np.bincount(rest.labels).tolist() == [1, 1, 1]
+
+
+def test_split_is_deterministic_and_leaves_the_global_generator_alone():
+    np.random.seed(0)
+    expected = np.random.random()
+    np.random.seed(0)
+    one = data.load("sklearn:iris", seed=4, limit=50)
+    assert np.random.random() == expected
+    assert_equal(one, data.load("sklearn:iris", seed=4, limit=50))
+    other = data.load("sklearn:iris", seed=5, limit=50)
+    assert (one[0].inputs != other[0].inputs).any()
+
+
+def test_rows_come_in_random_order():
+    pool, test = data.load("sklearn:iris")
+    for part in (pool, test):
+        assert (np.diff(part.labels) < 0).any()
+
+
+@pytest.mark.parametrize("limit", [1, 7, 50, 120])
+def test_limit_keeps_a_stratified_subset(limit):
+    whole, test = data.load("sklearn:iris", standardize=False)
+    pool, same = data.load("sklearn:iris", standardize=False, limit=limit)
+    assert len(pool.labels) == limit
+    counts = np.bincount(pool.labels, minlength=3)
+    assert np.abs(counts - limit / 3).max() < 1
+    assert_equal(test, same)
+    rows = {tuple(row) for row in whole.inputs}
+    assert all(tuple(row) in rows for row in pool.inputs)
+
+
+# Standardisation
+
+
+def test_columns_are_standardized_by_the_pool():
+    raw_pool, raw_test = data.load("sklearn:breast_cancer", standardize=False)
+    pool, test = data.load("sklearn:breast_cancer")
+    reference = raw_pool.inputs.astype(np.float64)
+    mean, std = reference.mean(0), reference.std(0)
+    np.testing.assert_allclose(pool.inputs, (reference - mean) / std, atol=1e-4)
+    np.testing.assert_allclose(test.inputs, (raw_test.inputs - mean) / std, atol=1e-4)
+    np.testing.assert_allclose(pool.inputs.mean(0, dtype=np.float64), 0, atol=1e-6)
+    np.testing.assert_allclose(pool.inputs.std(0, dtype=np.float64), 1, atol=1e-6)
+
+
+def test_columns_of_large_offset_keep_their_digits(write):
+    inputs, labels = tabular()
+    inputs[:, 0] += 1e9  # not representable in float32
+    pool, _ = data.load(write(inputs=inputs, labels=labels))
+    np.testing.assert_allclose(pool.inputs.std(0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e6])
+def test_constant_columns_become_zero(write, value):
+    inputs, labels = tabular()
+    train = inputs.copy()
+    train[:, 1] = value
+    source = write(
+        train_inputs=train, train_labels=labels, test_inputs=inputs, test_labels=labels
+    )
+    for part in data.load(source):
+        assert_equal(part.inputs[:, 1], np.zeros(len(labels), np.float32))
+        assert np.isfinite(part.inputs).all()
+
+
+def test_limit_comes_before_standardisation():
+    pool, _ = data.load("sklearn:wine", limit=40)
+    np.testing.assert_allclose(pool.inputs.mean(0), 0, atol=1e-5)
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train_inputs", "train_labels", "test_inputs", "test_labels"),
+        ("train_images", "train_labels", "test_images", "test_labels"),
+        ("x_train", "y_train", "x_test", "y_test"),
+    ],
+)
+def test_npz_with_a_test_part(write, names):
+    arrays = (*images(20, seed=1), *images(6, seed=2))
+    source = write(**dict(zip(names, arrays, strict=True)))
+    pool, test = data.load(source, standardize=False)
+    assert_equal(pool.inputs, arrays[0].astype(np.float32) / 255)
+    assert_equal(test, Examples(arrays[2].astype(np.float32) / 255, arrays[3]))
+    assert test.labels.dtype == np.int32 and test.inputs.dtype == np.float32
+    scaled_pool, scaled_test = data.load(source)
+    reference = arrays[0] / 255.0
+    mean, std = reference.mean(), reference.std()
+    for part, raw in ((scaled_pool, arrays[0]), (scaled_test, arrays[2])):
+        np.testing.assert_allclose(part.inputs, (raw / 255 - mean) / std, atol=1e-5)
+
+
+def test_npz_is_split(write):
+    inputs, labels = tabular()
+    pool, test = data.load(write(inputs=inputs, labels=labels), standardize=False)
+    assert len(pool.labels) == 48 and len(test.labels) == 12
+    together = np.concatenate([pool.inputs, test.inputs])
+    assert_equal(sorted_rows(together), sorted_rows(inputs.astype(np.float32)))
+
+
+def test_npz_flat_images_and_column_labels(write):
+    inputs, labels = images()
+    source = write(inputs=inputs, labels=labels[:, None])
+    pool, test = data.load(source, flat=True, standardize=False)
+    assert pool.inputs.shape == (16, 20) and test.labels.shape == (4,)
+    assert pool.inputs.max() <= 1
+
+
+def test_npz_columns_of_uint8_are_no_images(write):
+    inputs = np.arange(20, dtype=np.uint8).reshape(10, 2)
+    pool, _ = data.load(
+        write(inputs=inputs, labels=np.arange(10) % 2), standardize=False
+    )
+    assert pool.inputs.max() > 1
+
+
+def test_home_is_expanded(write, tmp_path, monkeypatch):
+    inputs, labels = tabular()
+    write(inputs=inputs, labels=labels)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pool, _ = data.load("npz:~/file.npz")
+    assert pool.inputs.shape == (48, 3)
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    "source, options, message",
+    [
+        pytest.param(
+            "sklearn:digit",
+            {},
+            "'sklearn:digit'; did you mean 'sklearn:digits'",
+            id="typo",
+        ),
+        pytest.param("mnist", {}, "valid names: npz:PATH, sklearn:", id="unknown"),
+        pytest.param("npz:", {}, "unknown 'npz:'", id="no-path"),
+        pytest.param(
+            "sklearn:iris", {"test_fraction": 0.0}, r"test_fraction.*\(0, 1\)", id="0"
+        ),
+        pytest.param("sklearn:iris", {"test_fraction": 1.0}, "got 1.0", id="1"),
+        pytest.param(
+            "sklearn:iris", {"test_fraction": 1e-4}, "one row of 150", id="none"
+        ),
+        pytest.param(
+            "sklearn:iris", {"limit": 121}, r"1 to 120 .*, got 121", id="limit-above"
+        ),
+        pytest.param(
+            "sklearn:iris", {"limit": 0}, "limit: expected 1 to", id="limit-0"
+        ),
+        pytest.param("sklearn:iris", {"limit": 9.5}, "got 9.5", id="limit-float"),
+        pytest.param(
+            "sklearn:iris",
+            {"flat": False},
+            "flat: sklearn:iris has no images",
+            id="flat",
+        ),
+    ],
+)
+def test_load_refuses(source, options, message):
+    with pytest.raises(ValueError, match=message):
+        data.load(source, **options)
+
+
+GOOD, LABELS = tabular(rows=6)
+
+
+@pytest.mark.parametrize(
+    "arrays, error, message",
+    [
+        pytest.param(
+            {"inputs": GOOD, "y": LABELS},
+            ValueError,
+            "expected the keys inputs, labels; or train_inputs, .*; got inputs, y",
+            id="keys",
+        ),
+        pytest.param(
+            {"x_train": GOOD, "y_train": LABELS, "x_test": GOOD},
+            ValueError,
+            "got x_train, y_train, x_test",
+            id="no-test-labels",
+        ),
+        pytest.param(
+            {"inputs": GOOD[:, 0], "labels": LABELS},
+            ValueError,
+            r"shape \(6,\)",
+            id="rank",
+        ),
+        pytest.param(
+            {"inputs": GOOD, "labels": LABELS[:5]},
+            ValueError,
+            "labels has 5",
+            id="rows",
+        ),
+        pytest.param(
+            {"inputs": GOOD, "labels": LABELS + 0.5},
+            TypeError,
+            "labels: expected integers.*float64",
+            id="float-labels",
+        ),
+        pytest.param(
+            {"inputs": GOOD, "labels": LABELS - 1},
+            ValueError,
+            "got -1 at row 0",
+            id="-1",
+        ),
+        pytest.param(
+            {"inputs": np.where(GOOD == GOOD[4, 1], np.nan, GOOD), "labels": LABELS},
+            ValueError,
+            "inputs: expected finite .* row 4",
+            id="nan",
+        ),
+        pytest.param(
+            {
+                "x_train": GOOD,
+                "y_train": LABELS,
+                "x_test": GOOD[:, :2],
+                "y_test": LABELS,
+            },
+            ValueError,
+            r"of one shape, got \(6, 3\) and \(6, 2\)",
+            id="widths",
+        ),
+    ],
+)
+def test_npz_refuses(write, arrays, error, message):
+    with pytest.raises(error, match=message):
+        data.load(write(**arrays))
+
+
+def test_npz_must_be_there_and_an_archive(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file: .*absent.npz"):
+        data.load(f"npz:{tmp_path}/absent.npz")
+    (tmp_path / "text.npz").write_text("not an archive")
+    with pytest.raises(ValueError, match="text.npz: expected an .npz archive"):
+        data.load(f"npz:{tmp_path}/text.npz")
+
+
+# check and num_classes
+
+
+@pytest.mark.parametrize("library", [np, jnp])
+def test_check_accepts(library):
+    tree = {"image": library.ones((3, 2, 2)), "row": library.arange(3)}
+    data.check((tree, library.array([0, 1, 2])), 3)
+    data.check((tree, library.array([0, -1, 2])), 3, allow_unknown=True)
+    data.check((tree, library.array([0, 1, 2])))
+    data.check(Examples(tree, None))
+    data.check((library.ones((1, 2), jnp.bfloat16), library.array([0])))
+
+
+ONES = np.ones((3, 2), np.float32)
+ZEROS = np.zeros(3, np.int32)
+
+
+def spoilt(value):
+    array = ONES.copy()
+    array[1:, 1] = value
+    return array
+
+
+@pytest.mark.parametrize("library", [np, jnp])
+@pytest.mark.parametrize(
+    "inputs, labels, options, error, message",
+    [
+        pytest.param(
+            {"a": ONES, "b": ONES[:2]},
+            ZEROS,
+            {},
+            ValueError,
+            r"pool inputs\['a'\] has 3, pool inputs\['b'\] has 2, pool labels has 3",
+            id="rows",
+        ),
+        pytest.param(
+            ONES[:0], ZEROS[:0], {}, ValueError, "at least one row", id="empty"
+        ),
+        pytest.param({}, ZEROS, {}, ValueError, "at least one array", id="no-arrays"),
+        pytest.param(
+            {"x": (ONES, spoilt(np.nan))},
+            ZEROS,
+            {"name": "test"},
+            ValueError,
+            r"test inputs\['x'\]\[1\]: expected finite .* at row 1",
+            id="nan",
+        ),
+        pytest.param(spoilt(-np.inf), None, {}, ValueError, "at row 1", id="inf"),
+        pytest.param(
+            np.float32(3),
+            ZEROS,
+            {},
+            TypeError,
+            r"expected an array \[N, ...\]",
+            id="scalar",
+        ),
+        pytest.param(
+            ONES, ONES[:, 0], {}, TypeError, r"labels: expected integers", id="float"
+        ),
+        pytest.param(
+            ONES, ZEROS > 0, {}, TypeError, "integers .N., got dtype bool", id="bool"
+        ),
+        pytest.param(
+            ONES,
+            ZEROS[:, None],
+            {},
+            ValueError,
+            r"shape \[N\], got \(3, 1\)",
+            id="column",
+        ),
+        pytest.param(
+            ONES,
+            np.array([0, 1, 2]),
+            {"num_classes": 2},
+            ValueError,
+            "labels: expected 0 to 1, got 2 at row 2",
+            id="above",
+        ),
+        pytest.param(
+            ONES,
+            np.array([0, -1, -1]),
+            {},
+            ValueError,
+            "expected 0 to C - 1, got -1 at row 1",
+            id="unknown",
+        ),
+        pytest.param(
+            ONES,
+            np.array([0, -1, -2]),
+            {"num_classes": 2, "allow_unknown": True},
+            ValueError,
+            "expected -1 to 1, got -2 at row 2",
+            id="below",
+        ),
+    ],
+)
+def test_check_refuses(library, inputs, labels, options, error, message):
+    inputs, labels = jax.tree.map(library.asarray, (inputs, labels))
+    with pytest.raises(error, match=message):
+        data.check((inputs, labels), **options)
+
+
+def test_check_refuses_lists():
+    with pytest.raises(TypeError, match=r"pool inputs\[0\]\[0\]: .* got float"):
+        data.check(([[1.0, 2.0]], ZEROS))
+    with pytest.raises(TypeError, match="labels: expected integers .N., got list"):
+        data.check((ONES, [0, 0, 0]))
+
+
+@pytest.mark.parametrize("library", [np, jnp])
+def test_num_classes(library):
+    assert data.num_classes(library.array([0, -1, 4, 2])) == 5
+    for labels in ([-1, -1], []):
+        with pytest.raises(ValueError, match="at least one known label"):
+            data.num_classes(library.array(labels, int))
+    with pytest.raises(TypeError, match="expected integers"):
+        data.num_classes(library.array([0.0, 1.0]))
