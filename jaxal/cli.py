@@ -1,0 +1,145 @@
+"""The commands: `jaxal run CONFIG` and `jaxal strategies`."""
+
+# jax and matplotlib take a second to import: only the commands that need them do.
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+_EXAMPLES = """\
+examples:
+  jaxal run configs/digits.toml
+  jaxal run configs/digits.toml --seeds 20 --out runs/more
+  jaxal run configs/digits.toml --set strategy.budget=50 --set strategy.names=random,badge
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        argv: arguments without the program's name; None: those of the process.
+
+    Returns:
+        The exit status: 0, 2 for a mistake in the input, 130 for an interrupt.
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help(sys.stderr)
+        return 2
+    try:
+        return arguments.command(arguments)
+    except (ValueError, TypeError, OSError) as error:
+        if arguments.traceback:
+            raise
+        print(f"jaxal: error: {_message(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("jaxal: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="jaxal",
+        description="Active learning for JAX: which examples to label next.",
+    )
+    version = f"jaxal {metadata.version('jaxal')}"
+    parser.add_argument("--version", action="version", version=version)
+    parser.set_defaults(command=None, traceback=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    run = commands.add_parser(
+        "run",
+        help="run an experiment",
+        description="Run an experiment: every strategy and seed of a config file.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.set_defaults(command=_run)
+    run.add_argument("config", metavar="CONFIG", type=Path, help="a TOML file")
+    run.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="replace a setting, as in strategy.budget=50; may be repeated",
+    )
+    run.add_argument("--seeds", metavar="N", help="same as --set seeds=N")
+    run.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="folder for the results (default: runs/NAME); "
+        "where it holds a run already, DIR-2, DIR-3, ... is used",
+    )
+    run.add_argument(
+        "--quiet", "-q", action="store_true", help="print only the folder's path"
+    )
+    run.add_argument(
+        "--traceback", action="store_true", help="show where an error came from"
+    )
+    strategies = commands.add_parser(
+        "strategies",
+        help="list the strategies",
+        description="List the strategies: meaning, options with defaults, paper.",
+    )
+    strategies.set_defaults(command=_strategies)
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from jaxal import experiment
+
+    seeds = [] if arguments.seeds is None else [f"seeds={arguments.seeds}"]
+    config = experiment.load(arguments.config, arguments.overrides + seeds)
+    wanted = arguments.out or Path("runs", config.name)
+    out = experiment.free_directory(wanted)
+    # The display goes to stderr, so that stdout is the result alone.
+    console = Console(stderr=True, quiet=arguments.quiet)
+    if out != wanted:
+        console.print(f"{wanted} holds a run already: writing to {out}", markup=False)
+    try:
+        folder = experiment.run(config, out, console)
+    except BaseException:
+        history = out / "history.jsonl"
+        if history.exists() and history.stat().st_size:
+            print(f"jaxal: the finished rounds are in {history}", file=sys.stderr)
+        raise
+    if arguments.quiet:
+        print(folder)
+    else:
+        _show(folder)
+    return 0
+
+
+def _show(folder: Path) -> None:
+    from rich.console import Console
+
+    from jaxal import experiment, report
+
+    console = Console()
+    summaries = report.summarize(experiment.read(folder / "history.jsonl"))
+    console.print(report.results_table(summaries, console))
+    console.print()
+    for name in experiment.RUN_FILES:
+        console.print(str(folder / name), highlight=False, markup=False, soft_wrap=True)
+
+
+def _strategies(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from jaxal import report, strategies
+
+    Console().print(report.strategies_table(strategies.describe()))
+    return 0
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

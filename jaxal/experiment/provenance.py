@@ -1,0 +1,51 @@
+"""Where a run took place: versions, device, revision and time."""
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+import jax
+
+_PACKAGES = ("jaxal", "jax", "jaxlib", "flax", "optax", "numpy")
+
+
+def provenance() -> dict[str, Any]:
+    """Returns what decides the numbers of a run beside its settings, as TOML can hold it.
+
+    Returns:
+        `started` (UTC), `python`, the version of each package, `platform`, `device` (its kind), `devices`
+        (how many) and `git` (the revision of the working directory, if it has one).
+    """
+    devices = jax.devices()
+    facts = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        **_versions(),
+        "platform": platform.platform(),
+        "device": devices[0].device_kind,
+        "devices": len(devices),
+    }
+    revision = git_revision()
+    return facts | ({"git": revision} if revision else {})
+
+
+def git_revision() -> str | None:
+    """Returns the commit of the working directory, with "-dirty" after it if tracked files differ."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip() or None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,163 @@
+"""`history.jsonl`: one JSON object per strategy, seed and round, written as soon as the round is over."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+RUN_FILES = ("config.toml", "history.jsonl", "summary.csv", "curves.png")
+"""What a finished run leaves in its folder."""
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Wall-clock time by stage."""
+
+    fit: float = 0.0
+    observe: float = 0.0
+    select: float = 0.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """One round of one strategy and seed: the fit on the labels so far, then the rows picked.
+
+    Losses are mean cross-entropy in nats; accuracies are fractions.
+    """
+
+    strategy: str
+    seed: int
+    round: int
+    labels: int  # how many the fit saw
+    rows: Sequence[int]  # picked after the fit, in order; empty in the last round
+    train_accuracy: float
+    train_loss: float
+    test_accuracy: float
+    test_loss: float
+    epochs: int
+    seconds: Seconds = Seconds()  # compilation not included
+    compile_seconds: Seconds = Seconds()  # zero but in the round that compiled
+
+
+class Writer:
+    """Appends records to a file, one flushed line each, so that an interrupt loses no finished round.
+
+    Use it as a context manager. NumPy and JAX scalars and arrays are accepted in the records; numbers that are
+    not finite, which JSON cannot hold, are written as null.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        _mend(self.path)
+        self._file = open(self.path, "a", encoding="utf-8", newline="\n")
+
+    def write(self, record: Record) -> None:
+        """Appends one record."""
+        line = json.dumps(_plain(dataclasses.asdict(record)), allow_nan=False)
+        self._file.write(line + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file; records already written are safe without it."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def read(path: str | Path) -> list[Record]:
+    """Reads the records of a run, finished or not.
+
+    Args:
+        path: a file written by `Writer`. A last line without its end, which an interrupt can leave, is ignored;
+            keys of a later version are too.
+
+    Returns:
+        The records in the order written. Numbers that were not finite are NaN.
+
+    Raises:
+        ValueError: another line is not a record; the message has its number.
+    """
+    *lines, tail = Path(path).read_bytes().split(b"\n")
+    if _is_json(tail):
+        lines.append(tail)
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(_from_json(line))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}, line {number}: not a record: {error}") from None
+    return records
+
+
+def free_directory(path: str | Path) -> Path:
+    """Returns `path`, or the first of `path-2`, `path-3`, ... where no run has left a file."""
+    path = Path(path)
+    if not path.name:
+        path = path.resolve()
+    free, number = path, 1
+    while any((free / name).exists() for name in RUN_FILES):
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free
+
+
+def _mend(path: Path) -> None:
+    """Ends or drops an unfinished last line, so that the next record starts its own."""
+    if not path.exists():
+        return
+    text = path.read_bytes()
+    whole, _, tail = text.rpartition(b"\n")
+    if _is_json(tail):
+        path.write_bytes(text + b"\n")
+    elif tail:
+        path.write_bytes(whole + b"\n" if whole else b"")
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _from_json(text: bytes) -> Record:
+    table = json.loads(text)
+    if not isinstance(table, dict):
+        raise ValueError("expected an object")
+    values = {}
+    for field in dataclasses.fields(Record):
+        if field.name not in table:
+            raise ValueError(f"no key {field.name!r}")
+        values[field.name] = _value(field.type, table[field.name], field.name)
+    return Record(**values)
+
+
+def _value(kind: Any, value: Any, name: str) -> Any:
+    if kind is float:
+        return float("nan") if value is None else float(value)
+    if kind is Seconds and isinstance(value, dict):
+        stages = {stage: _value(float, took, name) for stage, took in value.items()}
+        return Seconds(**stages)
+    if kind == Sequence[int]:
+        return tuple(_value(int, row, name) for row in value)
+    if type(value) is not kind:
+        raise ValueError(f"{name}: expected {kind.__name__}, got {value!r}")
+    return value

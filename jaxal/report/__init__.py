@@ -1,0 +1,33 @@
+"""What a run showed: numbers, a table, a picture, and a display while it goes on."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from jaxal.experiment.records import Record
+from jaxal.report.curves import draw
+from jaxal.report.efficiency import label_efficiency, labels_to
+from jaxal.report.progress import progress
+from jaxal.report.summary import Point, Summary, summarize, write_csv
+from jaxal.report.table import results_table, strategies_table
+
+__all__ = [
+    "Point",
+    "Summary",
+    "draw",
+    "label_efficiency",
+    "labels_to",
+    "progress",
+    "results_table",
+    "strategies_table",
+    "summarize",
+    "write",
+    "write_csv",
+]
+
+
+def write(records: Iterable[Record], folder: Path, title: str) -> list[Summary]:
+    """Writes `summary.csv` and `curves.png` into `folder` and returns what they show."""
+    summaries = summarize(records)
+    write_csv(summaries, folder / "summary.csv")
+    draw(summaries, title).savefig(folder / "curves.png")
+    return summaries

@@ -1,0 +1,169 @@
+"""Records to numbers: learning curves over seeds, labels to a target, times; and `summary.csv`."""
+
+import csv
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxal.experiment.records import Record
+from jaxal.report.efficiency import label_efficiency, labels_to
+
+TARGETS = (0.90, 0.95)
+"""Test accuracies whose price in labels is reported."""
+
+NAN = float("nan")
+
+
+class Point(NamedTuple):
+    """A strategy at one label count, over the seeds that got there."""
+
+    labels: int
+    seeds: int
+    accuracy_mean: float  # of test accuracy, a fraction
+    accuracy_std: float  # of a sample; NaN with one seed
+    loss_mean: float
+    fit_seconds: float  # median, compilation not included
+    select_seconds: float  # median of observe + select; NaN where nothing was picked
+    efficiency: (
+        float  # labels random needs for this mean accuracy / labels; NaN if unknown
+    )
+
+
+class Summary(NamedTuple):
+    """A strategy over all its rounds and seeds."""
+
+    strategy: str
+    seeds: int
+    points: tuple[Point, ...]  # by labels
+    area_mean: float  # test accuracy averaged over the labels, of seeds with all rounds
+    area_std: float
+    labels_to: dict[float, float]  # by target: median over seeds; NaN: not reached
+    fit_seconds: float  # median over rounds
+    select_seconds: float  # median over rounds of observe + select
+
+
+def summarize(records: Iterable[Record]) -> list[Summary]:
+    """Reduces records to one summary per strategy, in the order in which strategies first appear.
+
+    An unfinished run is summarised as far as it got. Labels to a target are the lower median over seeds, where
+    a seed that never reaches it counts as infinite, so it is known if half of the seeds reach it.
+
+    Raises:
+        ValueError: there is no record.
+    """
+    by_strategy: dict[str, list[Record]] = {}
+    for record in records:
+        by_strategy.setdefault(record.strategy, []).append(record)
+    if not by_strategy:
+        raise ValueError("records: expected at least one round, got none")
+    baseline = _mean_curve(by_strategy.get("random", []))
+    return [_summary(name, kept, baseline) for name, kept in by_strategy.items()]
+
+
+def write_csv(summaries: Sequence[Summary], path: str | Path) -> None:
+    """Writes one row per strategy and label count; what is known of a whole strategy is in each of its rows.
+
+    Numbers that are not known are empty; times are seconds, accuracies fractions.
+    """
+    targets = {target: f"labels_to_{target * 100:.0f}" for target in TARGETS}
+    whole = ("area_mean", "area_std", *targets.values())
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("strategy", *Point._fields, *whole))
+        for summary in summaries:
+            prices = (summary.labels_to[target] for target in targets)
+            shared = (summary.area_mean, summary.area_std, *prices)
+            for point in summary.points:
+                writer.writerow([summary.strategy, *map(_cell, (*point, *shared))])
+
+
+def _summary(name: str, records: list[Record], baseline: tuple) -> Summary:
+    curves = _curves(records)
+    full = max(map(len, curves.values()))
+    areas = [_area(curve) for curve in curves.values() if len(curve) == full]
+    return Summary(
+        strategy=name,
+        seeds=len(curves),
+        points=tuple(_points(records, baseline)),
+        area_mean=statistics.fmean(areas),
+        area_std=_std(areas),
+        labels_to={target: _price(curves, target) for target in TARGETS},
+        fit_seconds=_median([record.seconds.fit for record in records]),
+        select_seconds=_median(_select_seconds(records)),
+    )
+
+
+def _points(records: list[Record], baseline: tuple) -> Iterable[Point]:
+    points, accuracies = _mean_curve(records)
+    efficiency = [NAN] * len(points)
+    if len(baseline[0]) and np.isfinite([*accuracies, *baseline[1]]).all():
+        efficiency = label_efficiency(points, accuracies, *baseline)
+    for labels, mean, ratio in zip(points, accuracies, efficiency, strict=True):
+        here = [record for record in records if record.labels == labels]
+        yield Point(
+            labels=labels,
+            seeds=len(here),
+            accuracy_mean=mean,
+            accuracy_std=_std([record.test_accuracy for record in here]),
+            loss_mean=statistics.fmean(record.test_loss for record in here),
+            fit_seconds=_median([record.seconds.fit for record in here]),
+            select_seconds=_median(_select_seconds(here)),
+            efficiency=float(ratio),
+        )
+
+
+def _curves(records: list[Record]) -> dict[int, dict[int, float]]:
+    """Test accuracy by seed, then by labels."""
+    curves: dict[int, dict[int, float]] = {}
+    for record in sorted(records, key=lambda record: record.labels):
+        curves.setdefault(record.seed, {})[record.labels] = record.test_accuracy
+    return curves
+
+
+def _mean_curve(records: list[Record]) -> tuple[list[int], list[float]]:
+    reached: dict[int, list[float]] = {}
+    for record in sorted(records, key=lambda record: record.labels):
+        reached.setdefault(record.labels, []).append(record.test_accuracy)
+    return list(reached), [statistics.fmean(found) for found in reached.values()]
+
+
+def _area(curve: dict[int, float]) -> float:
+    labels, accuracies = list(curve), list(curve.values())
+    if len(labels) == 1:
+        return accuracies[0]
+    return float(np.trapezoid(accuracies, labels)) / (labels[-1] - labels[0])
+
+
+def _price(curves: dict[int, dict[int, float]], target: float) -> float:
+    prices = []
+    for curve in curves.values():
+        known = {
+            n: accuracy for n, accuracy in curve.items() if math.isfinite(accuracy)
+        }
+        price = labels_to([*known], [*known.values()], target) if known else NAN
+        prices.append(math.inf if math.isnan(price) else float(price))
+    median = statistics.median_low(prices)
+    return NAN if math.isinf(median) else median
+
+
+def _select_seconds(records: list[Record]) -> list[float]:
+    picked = (record.seconds for record in records if len(record.rows))
+    return [seconds.observe + seconds.select for seconds in picked]
+
+
+def _median(values: list[float]) -> float:
+    return statistics.median(values) if values else NAN
+
+
+def _std(values: list[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else NAN
+
+
+def _cell(value: float) -> str | int:
+    if isinstance(value, int):
+        return value
+    return "" if math.isnan(value) else f"{value:.6g}"

@@ -1,0 +1,162 @@
+"""history.jsonl: what survives an interrupt, and what is said of a broken file."""
+
+import json
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxal.experiment import Record, Seconds, Writer, free_directory, read
+
+RECORD = Record(
+    strategy="badge",
+    seed=1,
+    round=2,
+    labels=60,
+    rows=(5, 3),
+    train_accuracy=1.0,
+    train_loss=0.25,
+    test_accuracy=0.5,
+    test_loss=0.75,
+    epochs=7,
+    seconds=Seconds(fit=0.5, observe=0.25, select=0.125),
+    compile_seconds=Seconds(fit=2.0),
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "history.jsonl"
+
+
+def replace(record, **changes):
+    return Record(**{**vars(record), **changes})
+
+
+def test_round_trip(path):
+    last = replace(RECORD, round=3, rows=())
+    with Writer(path) as writer:
+        writer.write(RECORD)
+        writer.write(last)
+    assert read(path) == [RECORD, last]
+
+
+def test_every_record_is_on_disk_before_the_next(path):
+    with Writer(path) as writer:
+        for count in range(1, 4):
+            writer.write(RECORD)
+            assert len(read(path)) == count
+
+
+def test_arrays_and_scalars_of_numpy_and_jax(path):
+    record = replace(
+        RECORD,
+        seed=np.int32(1),
+        labels=jnp.int32(60),
+        rows=jnp.array([5, 3], jnp.int32),
+        train_loss=jnp.float32(0.25),
+        test_accuracy=np.float32(0.5),
+    )
+    with Writer(path) as writer:
+        writer.write(record)
+    assert read(path) == [RECORD]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, jnp.nan, np.nan])
+def test_not_finite_is_null(path, number):
+    with Writer(path) as writer:
+        writer.write(replace(RECORD, train_loss=number, seconds=Seconds(fit=number)))
+    assert json.loads(path.read_text())["train_loss"] is None
+    [record] = read(path)
+    assert math.isnan(record.train_loss) and math.isnan(record.seconds.fit)
+    assert record.test_loss == RECORD.test_loss
+
+
+def test_torn_last_line_is_ignored_at_every_length(path):
+    with Writer(path) as writer:
+        writer.write(RECORD)
+        writer.write(RECORD)
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for length in range(first, len(whole) + 1):
+        path.write_bytes(whole[:length])
+        assert len(read(path)) == (2 if length >= len(whole) - 1 else 1)
+
+
+def test_writing_goes_on_after_a_torn_line(path):
+    with Writer(path) as writer:
+        writer.write(RECORD)
+    whole = path.read_bytes()
+    for left, expected in [
+        (whole, 2),
+        (whole[:-1], 2),
+        (whole + b'{"str', 2),
+        (b"{", 1),
+    ]:
+        path.write_bytes(left)
+        with Writer(path) as writer:
+            writer.write(RECORD)
+        assert read(path) == [RECORD] * expected
+
+
+def test_empty_and_later_versions(path):
+    path.write_text("")
+    assert read(path) == []
+    with Writer(path) as writer:
+        writer.write(RECORD)
+    table = json.loads(path.read_text())
+    path.write_text(json.dumps({**table, "later": 1}) + "\n")
+    assert read(path) == [RECORD]
+
+
+BAD_LINES = {
+    "not JSON": ("{", "line 2: not a record: "),
+    "torn, but not the last": ('{"strategy": "ba', "line 2: not a record: "),
+    "empty": ("", "line 2: not a record: "),
+    "not an object": ("[1]", "line 2: not a record: expected an object"),
+    "missing key": ({"labels": ...}, "line 2: not a record: no key 'labels'"),
+    "text for integer": ({"labels": "6"}, "labels: expected int, got '6'"),
+    "bool for integer": ({"round": True}, "round: expected int, got True"),
+    "null for integer": ({"seed": None}, "seed: expected int, got None"),
+    "null for time": ({"seconds": None}, "seconds: expected Seconds, got None"),
+    "unknown stage": ({"seconds": {"nap": 1}}, "line 2: .*nap"),
+    "text in rows": ({"rows": [1, "2"]}, "rows: expected int, got '2'"),
+    "text for number": ({"test_loss": "x"}, "line 2: not a record: .*'x'"),
+}
+
+
+@pytest.mark.parametrize(("line", "message"), BAD_LINES.values(), ids=BAD_LINES.keys())
+def test_bad_line_is_named(path, line, message):
+    with Writer(path) as writer:
+        writer.write(RECORD)
+    good = path.read_text()
+    if isinstance(line, dict):
+        table = json.loads(good) | line
+        line = json.dumps(
+            {key: value for key, value in table.items() if value is not ...}
+        )
+    path.write_text(f"{good}{line}\n{good}")
+    with pytest.raises(ValueError, match=message):
+        read(path)
+
+
+def test_free_directory(tmp_path):
+    wanted = tmp_path / "digits"
+    assert free_directory(wanted) == wanted
+    wanted.mkdir()
+    (wanted / "notes.txt").touch()
+    assert free_directory(wanted) == wanted
+    (wanted / "history.jsonl").touch()
+    assert free_directory(wanted) == tmp_path / "digits-2"
+    (tmp_path / "digits-2").mkdir()
+    (tmp_path / "digits-2" / "curves.png").touch()
+    assert free_directory(str(wanted)) == tmp_path / "digits-3"
+
+
+def test_free_directory_of_the_working_directory(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "config.toml").touch()
+    monkeypatch.chdir(here)
+    assert free_directory(".") == tmp_path / "here-2"
