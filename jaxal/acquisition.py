@@ -102,7 +102,9 @@ def decide(
     """`acquire` without its checks, on a placed pool; pure and compiled."""
     available = available & pool.valid
     labels = jnp.where(available, -1, pool.labels)
-    keys = dict(zip(("select", "pool", *Extras._fields), jax.random.split(key, 5), strict=True))
+    keys = dict(
+        zip(("select", "pool", *Extras._fields), jax.random.split(key, 5), strict=True)
+    )
     observation = observe(
         keys["pool"],
         strategy,
@@ -114,11 +116,15 @@ def decide(
         mesh=mesh,
     )
     observed = {
-        name: observe(keys[name], strategy, model, variables, *examples, batch_size=batch_size)
+        name: observe(
+            keys[name], strategy, model, variables, *examples, batch_size=batch_size
+        )
         for name, examples in extras._asdict().items()
         if examples is not None
     }
-    return select(keys["select"], strategy, observation, labels, available, budget, observed)
+    return select(
+        keys["select"], strategy, observation, labels, available, budget, observed
+    )
 
 
 def acquire(
@@ -182,7 +188,9 @@ def acquire(
     if not is_traced(available):
         left = int(np.sum(np.asarray(available)[:rows]))
         if budget > left:
-            raise ValueError(f"budget: expected 1 to {left} (available rows), got {budget}")
+            raise ValueError(
+                f"budget: expected 1 to {left} (available rows), got {budget}"
+            )
     return decide(
         key,
         strategy,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import jax.core
 
 PyTree = Any
 """Any nesting of containers whose leaves are arrays."""

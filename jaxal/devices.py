@@ -1,6 +1,7 @@
 """Meshes of devices, and arrays placed on them: pool rows over one axis, seeds over another."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ def make_mesh(
     data: int | None = None,
     *,
     seeds: int = 1,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
 ) -> Mesh:
     """A mesh with an axis for pool rows and one for seeds.
 

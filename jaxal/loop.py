@@ -1,22 +1,17 @@
 """The active-learning loop as pure functions of a state: fit, observe, select, label, again.
 
 Shapes never change: the labelled set is a buffer of row numbers with a count, so one trace serves all
-rounds. A whole experiment is `lax.scan` over a round (`simulate`), many seeds are `vmap` over that, and
-a run on the host (progress, records, people who label) is a Python loop over the same round (`iterate`,
-or `ask` and `tell`). The key of a round is `fold_in(key, round)`: a resumed run equals an unbroken one.
+rounds. The key of a round is `fold_in(key, round)`: a resumed run equals an unbroken one.
 """
 
-from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from flax import struct
 from jax.sharding import Mesh
 
-from jaxal import acquisition, data, devices
+from jaxal import acquisition
 from jaxal.acquisition import Extras
 from jaxal.base import (
     Examples,
@@ -24,16 +19,13 @@ from jaxal.base import (
     PyTree,
     Selection,
     Strategy,
-    check_positive,
-    is_traced,
 )
-from jaxal.pool import Pool, map_rows, place
+from jaxal.pool import Pool, map_rows
 from jaxal.selection import take_top
-from jaxal.training import FitInfo, Learner
+from jaxal.training import AnyLearner, FitInfo
 
 
-@struct.dataclass
-class State:
+class State(NamedTuple):
     """What a round hands the next; M is the capacity, the most labels there will be."""
 
     rows: jax.Array  # [M] int32, labelled rows in the order labelled, then -1
@@ -65,7 +57,7 @@ class RoundInfo(NamedTuple):
 
 def init(
     key: jax.Array,
-    learner: Learner,
+    learner: AnyLearner,
     pool: Pool,
     *,
     initial: int | jax.Array,
@@ -94,7 +86,9 @@ def init(
     else:
         rows = jnp.asarray(initial, jnp.int32)
     if not 1 <= len(rows) <= capacity:
-        raise ValueError(f"initial: expected 1 to {capacity} (the capacity), got {len(rows)}")
+        raise ValueError(
+            f"initial: expected 1 to {capacity} (the capacity), got {len(rows)}"
+        )
     first = jax.tree.map(lambda leaf: leaf[:1], pool.inputs)
     state = State(
         rows=jnp.full(capacity, -1, jnp.int32),
@@ -123,7 +117,7 @@ def tell(
     used = jnp.cumprod(rows >= 0).astype(bool)
     slots = jnp.where(used, state.count + jnp.arange(len(rows)), len(state.rows))
     weights = jnp.ones(len(rows)) if weights is None else weights
-    return state.replace(
+    return state._replace(
         rows=state.rows.at[slots].set(rows),
         labels=state.labels.at[slots].set(jnp.asarray(labels, jnp.int32)),
         weights=state.weights.at[slots].set(weights),
@@ -145,7 +139,7 @@ def known_labels(state: State, pool: Pool) -> jax.Array:
     return jnp.full(pool.valid.shape, -1, jnp.int32).at[rows].set(state.labels)
 
 
-def fit(state: State, learner: Learner, pool: Pool) -> tuple[State, FitInfo]:
+def fit(state: State, learner: AnyLearner, pool: Pool) -> tuple[State, FitInfo]:
     """Fits the learner's model to the labelled rows."""
     rows = jnp.maximum(state.rows, 0)
     variables, info = learner.fit(
@@ -156,11 +150,16 @@ def fit(state: State, learner: Learner, pool: Pool) -> tuple[State, FitInfo]:
         state.weights,
         state.count,
     )
-    return state.replace(variables=variables), info
+    return state._replace(variables=variables), info
 
 
 def evaluate(
-    model: Model, variables: PyTree, inputs: PyTree, labels: jax.Array, *, batch_size: int
+    model: Model,
+    variables: PyTree,
+    inputs: PyTree,
+    labels: jax.Array,
+    *,
+    batch_size: int,
 ) -> Metrics:
     """Cross-entropy in nats and accuracy over the examples whose label is not -1."""
 
@@ -173,11 +172,18 @@ def evaluate(
     loss, right = map_rows(function, variables, (inputs, labels), batch_size=batch_size)
     known = labels >= 0
     count = jnp.maximum(jnp.sum(known), 1)
-    return Metrics(jnp.sum(jnp.where(known, loss, 0.0)) / count, jnp.sum(right & known) / count)
+    return Metrics(
+        jnp.sum(jnp.where(known, loss, 0.0)) / count, jnp.sum(right & known) / count
+    )
 
 
 def measure(
-    state: State, learner: Learner, pool: Pool, test: Examples, fitted: FitInfo, batch_size: int
+    state: State,
+    learner: AnyLearner,
+    pool: Pool,
+    test: Examples,
+    fitted: FitInfo,
+    batch_size: int,
 ) -> tuple[Metrics, Metrics]:
     """The metrics of the labelled rows and of the test examples, after a fit.
 
@@ -194,7 +200,7 @@ def measure(
 
 def observe(
     state: State,
-    learner: Learner,
+    learner: AnyLearner,
     strategy: Strategy,
     pool: Pool,
     extras: Extras = Extras(),
@@ -204,7 +210,9 @@ def observe(
 ) -> tuple[PyTree, dict[str, PyTree]]:
     """What the strategy needs of every pool row, and of the further examples."""
     keys, model = _keys(state), learner.model
-    observe_rows = partial(acquisition.observe, strategy=strategy, model=model, batch_size=batch_size)
+    observe_rows = partial(
+        acquisition.observe, strategy=strategy, model=model, batch_size=batch_size
+    )
     observation = observe_rows(
         keys["pool"],
         variables=state.variables,
@@ -214,7 +222,10 @@ def observe(
     )
     observed = {
         name: observe_rows(
-            keys[name], variables=state.variables, inputs=examples[0], labels=examples[1]
+            keys[name],
+            variables=state.variables,
+            inputs=examples[0],
+            labels=examples[1],
         )
         for name, examples in extras._asdict().items()
         if examples is not None
@@ -234,7 +245,9 @@ def select(
     observation, extras = observed
     available = (labels < 0) & pool.valid
     key = _keys(state)["select"]
-    return acquisition.select(key, strategy, observation, labels, available, budget, extras)
+    return acquisition.select(
+        key, strategy, observation, labels, available, budget, extras
+    )
 
 
 STATIC = ("learner", "strategy", "budget", "batch_size", "mesh")
@@ -243,7 +256,7 @@ STATIC = ("learner", "strategy", "budget", "batch_size", "mesh")
 @partial(jax.jit, static_argnames=STATIC)
 def ask(
     state: State,
-    learner: Learner,
+    learner: AnyLearner,
     strategy: Strategy,
     pool: Pool,
     budget: int,
@@ -277,7 +290,7 @@ def ask(
 @partial(jax.jit, static_argnames=STATIC)
 def step(
     state: State,
-    learner: Learner,
+    learner: AnyLearner,
     strategy: Strategy,
     pool: Pool,
     test: Examples,
@@ -314,210 +327,7 @@ def step(
         return state, Selection(*nothing)
 
     after, picked = jax.lax.cond(goes_on, pick, stay, state)
-    info = RoundInfo(state.count, fitted.epochs, train, tested, picked.rows, picked.scores)
+    info = RoundInfo(
+        state.count, fitted.epochs, train, tested, picked.rows, picked.scores
+    )
     return after, info
-
-
-class Setting(NamedTuple):
-    """A simulation's arguments, checked and placed."""
-
-    pool: Pool
-    test: Examples
-    extras: Extras
-    capacity: int
-
-
-def prepare(
-    learner: Learner,
-    pool: Any,
-    test: Any,
-    *,
-    initial: int,
-    budget: int,
-    rounds: int,
-    extras: Extras = Extras(),
-    mesh: Mesh | None = None,
-) -> Setting:
-    """Checks the examples and the plan of a simulation, and puts the arrays on the devices.
-
-    Raises:
-      ValueError: initial + rounds x budget above the pool's rows (says how many rounds there are room
-        for), a number below 1, labels outside [0, C) or unknown, NaN or infinite inputs, leading axes
-        that disagree, a model whose outputs have the wrong shapes.
-      TypeError: a model that does not return `Outputs`, or arrays of the wrong type.
-    """
-    check_positive(initial=initial, budget=budget, rounds=rounds)
-    pool, test = Examples(*pool), Examples(*test)
-    named = {"pool": pool, "test": test}
-    named |= {name: given for name, given in extras._asdict().items() if given is not None}
-    if not is_traced(named):
-        one = jax.tree.map(lambda leaf: leaf[:1], pool.inputs)
-        variables = jax.eval_shape(learner.model.init, jax.random.key(0), one)
-        classes = acquisition.check_model(learner.model, variables, pool.inputs)
-        for name, examples in named.items():
-            data.check(examples, classes, name)
-    rows = len(pool.labels)
-    capacity = initial + rounds * budget
-    if capacity > rows:
-        raise ValueError(
-            f"initial + rounds x budget = {initial} + {rounds} x {budget} = {capacity}, but the pool "
-            f"has {rows} rows: at most {max(rows - initial, 0) // budget} rounds"
-        )
-    placed = devices.replicate((test, extras), mesh)
-    return Setting(place(*pool, mesh), *placed, capacity)
-
-
-def simulate(
-    learner: Learner,
-    strategy: Strategy,
-    pool: Any,
-    test: Any,
-    *,
-    initial: int,
-    budget: int,
-    rounds: int,
-    query: Any = None,
-    private: Any = None,
-    validation: Any = None,
-    batch_size: int = 1024,
-    mesh: Mesh | None = None,
-) -> Callable[[jax.Array], tuple[State, RoundInfo]]:
-    """A whole active-learning experiment as one pure, compiled function of a key.
-
-    Args:
-      learner: the model and how it is fitted each round.
-      strategy: the rule.
-      pool: `Examples` or `(inputs, labels)`, inputs a pytree of arrays [N, ...], all labels known.
-      test: the same, to measure on.
-      initial: rows drawn at random and labelled before the first round.
-      budget: rows labelled a round.
-      rounds: how many times rows are picked; models are fitted `rounds + 1` times.
-      query: `(inputs, labels)` of examples like those wanted, for strategies that take them.
-      private: the same, of examples like those to avoid.
-      validation: the same, held-out examples.
-      batch_size: rows that go through the model at once on a device.
-      mesh: devices that share the pool's rows, and the seeds (`devices.make_mesh`).
-
-    Returns:
-      `run(key) -> (State, RoundInfo)`, the report's leaves [rounds + 1, ...]. `run` jits, vmaps and
-      shards: `jax.vmap(run)(keys)` is many seeds in one program. It is a pytree that holds the arrays, so
-      they are arguments of the program, never constants inside it. A loss that is not finite shows in
-      `RoundInfo.train.loss`.
-
-    Raises:
-      ValueError, TypeError: as `prepare`.
-    """
-    extras = Extras(query, private, validation)
-    setting = prepare(
-        learner,
-        pool,
-        test,
-        initial=initial,
-        budget=budget,
-        rounds=rounds,
-        extras=extras,
-        mesh=mesh,
-    )
-    program = _Program(
-        learner, strategy, initial, budget, rounds, setting.capacity, batch_size, mesh
-    )
-    return jax.tree_util.Partial(program, setting.pool, setting.test, setting.extras)
-
-
-class _Program(NamedTuple):
-    """The static half of a simulation; equal ones share a compiled program."""
-
-    learner: Learner
-    strategy: Strategy
-    initial: int
-    budget: int
-    rounds: int
-    capacity: int
-    batch_size: int
-    mesh: Mesh | None
-
-    def __call__(self, pool, test, extras, key):
-        return _run(self, pool, test, extras, key)
-
-
-@partial(jax.jit, static_argnames="program")
-def _run(program: _Program, pool, test, extras, key) -> tuple[State, RoundInfo]:
-    def body(state, goes_on):
-        return step(
-            state,
-            program.learner,
-            program.strategy,
-            pool,
-            test,
-            program.budget,
-            extras,
-            goes_on,
-            batch_size=program.batch_size,
-            mesh=program.mesh,
-        )
-
-    start = init(
-        key, program.learner, pool, initial=program.initial, capacity=program.capacity
-    )
-    return jax.lax.scan(body, start, jnp.arange(program.rounds + 1) < program.rounds)
-
-
-def iterate(
-    key: jax.Array,
-    learner: Learner,
-    strategy: Strategy,
-    pool: Any,
-    test: Any,
-    *,
-    initial: int,
-    budget: int,
-    rounds: int,
-    query: Any = None,
-    private: Any = None,
-    validation: Any = None,
-    batch_size: int = 1024,
-    mesh: Mesh | None = None,
-) -> Iterator[tuple[State, RoundInfo]]:
-    """The rounds of `simulate` one by one, on the host: the same steps, the same picks.
-
-    Yields:
-      The state after each round and its report, `rounds + 1` times.
-
-    Raises:
-      ValueError, TypeError: as `prepare`.
-      FloatingPointError: the training loss is not finite; says in which round.
-    """
-    extras = Extras(query, private, validation)
-    setting = prepare(
-        learner,
-        pool,
-        test,
-        initial=initial,
-        budget=budget,
-        rounds=rounds,
-        extras=extras,
-        mesh=mesh,
-    )
-    start = jax.jit(init, static_argnames=("learner", "initial", "capacity"))
-    state = start(key, learner, setting.pool, initial=initial, capacity=setting.capacity)
-    for number in range(rounds + 1):
-        state, info = step(
-            state,
-            learner,
-            strategy,
-            setting.pool,
-            setting.test,
-            budget,
-            setting.extras,
-            np.bool_(number < rounds),
-            batch_size=batch_size,
-            mesh=mesh,
-        )
-        check_loss(info.train.loss, number)
-        yield state, info
-
-
-def check_loss(loss: Any, number: int, hint: str = "lower the learning rate") -> None:
-    """Raises FloatingPointError if a training loss, or any of several seeds', is not finite."""
-    if not np.all(np.isfinite(loss)):
-        raise FloatingPointError(f"the training loss is not finite in round {number}: {hint}")

@@ -45,7 +45,9 @@ def _as_array(leaf: Any) -> Any:
     return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
 
 
-def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: int) -> PyTree:
+def map_batches(
+    function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: int
+) -> PyTree:
     """Applies a function of a batch to all rows, `batch_size` at most at a time.
 
     The last batch overlaps the one before in place of padding, so nothing is copied and one trace of
@@ -66,18 +68,24 @@ def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: 
     size = -(-total // steps)
 
     def batch(start):
-        return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, size), rows)
+        return jax.tree.map(
+            lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, size), rows
+        )
 
     def body(step, results):
         start = jnp.minimum(step * size, total - size)
         return jax.tree.map(
-            lambda all_, some: jax.lax.dynamic_update_slice_in_dim(all_, some, start, 0),
+            lambda all_, some: jax.lax.dynamic_update_slice_in_dim(
+                all_, some, start, 0
+            ),
             results,
             function(batch(start)),
         )
 
     shapes = jax.eval_shape(lambda: function(batch(0)))
-    empty = jax.tree.map(lambda leaf: jnp.zeros((total, *leaf.shape[1:]), leaf.dtype), shapes)
+    empty = jax.tree.map(
+        lambda leaf: jnp.zeros((total, *leaf.shape[1:]), leaf.dtype), shapes
+    )
     return jax.lax.fori_loop(0, steps, body, empty)
 
 

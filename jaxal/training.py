@@ -21,7 +21,7 @@ class FitInfo(NamedTuple):
 
 
 class FitFn(Protocol):
-    """A fit of the user's own.
+    """How a model is fitted to the labelled rows.
 
     `inputs` [M, ...], `labels` [M] and `weights` [M] are buffers of constant size of which the first
     `count` rows are in use; `variables` are those of the round before (at first, those of `model.init`).
@@ -38,7 +38,26 @@ class FitFn(Protocol):
     ) -> tuple[PyTree, FitInfo]: ...
 
 
-def is_saturated(accuracies: jax.Array, filled: jax.Array, min_gain: float) -> jax.Array:
+class AnyLearner(Protocol):
+    """What the loop asks of a learner; hashable, as it is a static argument."""
+
+    @property
+    def model(self) -> Model: ...
+
+    @property
+    def fit(self) -> FitFn: ...
+
+
+class CustomLearner(NamedTuple):
+    """A model with a fit of your own, to be used in place of a `Learner`; `fit` must be traceable."""
+
+    model: Model
+    fit: FitFn
+
+
+def is_saturated(
+    accuracies: jax.Array, filled: jax.Array, min_gain: float
+) -> jax.Array:
     """Whether a full window of accuracies holds no rise: no i < j with acc_j - acc_i >= min_gain.
 
     Args:
@@ -74,14 +93,13 @@ class Learner:
       min_gain: least rise of the accuracy within the window that counts as progress.
       warm_start: go on from the variables of the round before.
       loss: per-example loss, (logits [n, C], labels [n]) -> [n].
-      fit_fn: a fit of your own in place of all this; only `model` is then used besides.
 
     Raises:
-      ValueError: if a number is out of range, or there is neither an optimizer nor a `fit_fn`.
+      ValueError: if a number is out of range.
     """
 
     model: Model
-    optimizer: optax.GradientTransformation | None = None
+    optimizer: optax.GradientTransformation
     batch_size: int = 32
     max_epochs: int = 100
     max_accuracy: float = 1.0
@@ -91,7 +109,6 @@ class Learner:
     loss: Callable[[jax.Array, jax.Array], jax.Array] = (
         optax.softmax_cross_entropy_with_integer_labels
     )
-    fit_fn: FitFn | None = None
 
     def __post_init__(self):
         check_positive(
@@ -102,8 +119,6 @@ class Learner:
         for name, value in (("window", self.window), ("min_gain", self.min_gain)):
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name}: expected a number >= 0, got {value!r}")
-        if self.optimizer is None and self.fit_fn is None:
-            raise ValueError("optimizer: give an optax optimizer, or a fit_fn of your own")
 
     def fit(
         self,
@@ -115,12 +130,11 @@ class Learner:
         count: jax.Array,
     ) -> tuple[PyTree, FitInfo]:
         """Fits the model to the first `count` rows of the buffers; see `FitFn` for the arguments."""
-        if self.fit_fn is not None:
-            return self.fit_fn(key, variables, inputs, labels, weights, count)
-        assert self.optimizer is not None
         key_init, key_epochs = jax.random.split(key)
         if not self.warm_start:
-            variables = self.model.init(key_init, jax.tree.map(lambda leaf: leaf[:1], inputs))
+            variables = self.model.init(
+                key_init, jax.tree.map(lambda leaf: leaf[:1], inputs)
+            )
         window = jnp.zeros(max(self.window, 1))
 
         def goes_on(carry):
@@ -139,7 +153,12 @@ class Learner:
                 (inputs, labels, weights, count),
             )
             accuracies = jnp.roll(accuracies, -1).at[-1].set(accuracy)
-            return variables, opt_state, accuracies, FitInfo(loss, accuracy, info.epochs + 1)
+            return (
+                variables,
+                opt_state,
+                accuracies,
+                FitInfo(loss, accuracy, info.epochs + 1),
+            )
 
         info = FitInfo(jnp.float32(0), jnp.float32(0), jnp.int32(0))
         start = (variables, self.optimizer.init(variables["params"]), window, info)
@@ -180,13 +199,19 @@ class Learner:
         variables, opt_state = trained
 
         def objective(params):
-            outputs, changed = self.model.train({**variables, "params": params}, inputs, key=key)
+            outputs, changed = self.model.train(
+                {**variables, "params": params}, inputs, key=key
+            )
             losses = weights * self.loss(outputs.logits, labels)
             total = jnp.sum(jnp.where(counted, losses, 0.0))
             right = counted & (jnp.argmax(outputs.logits, axis=-1) == labels)
             return total / jnp.sum(counted), (changed, total, jnp.sum(right))
 
-        gradient, (changed, total, right) = jax.grad(objective, has_aux=True)(variables["params"])
-        updates, opt_state = self.optimizer.update(gradient, opt_state, variables["params"])
+        gradient, (changed, total, right) = jax.grad(objective, has_aux=True)(
+            variables["params"]
+        )
+        updates, opt_state = self.optimizer.update(
+            gradient, opt_state, variables["params"]
+        )
         params = optax.apply_updates(variables["params"], updates)
         return {**changed, "params": params}, opt_state, total, right
