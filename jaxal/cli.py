@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return arguments.command(arguments)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
         if arguments.traceback:
             raise
         print(f"jaxal: error: {_message(error)}", file=sys.stderr)

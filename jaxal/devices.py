@@ -1,5 +1,6 @@
 """Meshes of devices, and arrays placed on them: pool rows over one axis, seeds over another."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,6 +45,15 @@ def make_mesh(
         )
     grid = np.asarray(devices[: seeds * data]).reshape(seeds, data)
     return Mesh(grid, (SEEDS, DATA), axis_types=(AxisType.Auto,) * 2)
+
+
+def mesh_for(seeds: int) -> Mesh | None:
+    """A mesh of all devices for that many seeds, or None where there is one device.
+
+    As many devices as can share the seeds evenly do; the others share the rows.
+    """
+    count = jax.device_count()
+    return None if count == 1 else make_mesh(seeds=math.gcd(seeds, count))
 
 
 def pad_rows(tree: PyTree, multiple: int, fill: int | float | bool = 0) -> PyTree:
