@@ -1,0 +1,94 @@
+"""The pool on one device and on eight, and functions mapped over its rows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import CountTraces
+
+from jaxal import devices
+from jaxal.pool import map_batches, map_rows, place
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 40])
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 100])
+def test_map_batches_is_the_function(rows, batch_size):
+    x = jnp.arange(rows * 3.0).reshape(rows, 3)
+    tree = {"x": x, "label": jnp.arange(rows)}
+
+    def function(batch):
+        assert batch["x"].shape[0] <= batch_size
+        return batch["x"].sum(-1), {"twice": 2 * batch["label"]}
+
+    total, other = map_batches(function, tree, batch_size)
+    np.testing.assert_array_equal(total, x.sum(-1))
+    np.testing.assert_array_equal(other["twice"], 2 * np.arange(rows))
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (2, 4), (8, 1)])
+def test_map_rows_is_the_same_on_a_mesh(shape):
+    mesh = devices.make_mesh(shape[1], seeds=shape[0])
+    x = np.random.default_rng(0).normal(size=(43, 5)).astype(np.float32)
+    pool = place(x, None, mesh)
+    assert len(pool.valid) % shape[1] == 0 and pool.valid.sum() == 43
+
+    def function(shared, rows):
+        return jnp.tanh(rows[0] @ shared)
+
+    weight = jnp.ones((5, 2))
+    mapped = jax.jit(
+        lambda shared, rows: map_rows(function, shared, rows, batch_size=3, mesh=mesh)
+    )
+    found = mapped(weight, (pool.inputs,))
+    np.testing.assert_allclose(found[:43], np.tanh(x @ np.ones((5, 2))), rtol=1e-5)
+    if shape[1] > 1:
+        assert found.sharding.spec == jax.P("data")
+
+
+def test_map_rows_does_not_communicate():
+    mesh = devices.make_mesh(8)
+    pool = place(np.ones((64, 5), np.float32), None, mesh)
+    mapped = jax.jit(
+        lambda rows: map_rows(
+            lambda shared, rows: rows[0].sum(-1), (), rows, batch_size=3, mesh=mesh
+        )
+    )
+    text = mapped.lower((pool.inputs,)).compile().as_text()
+    for collective in ("all-gather", "all-reduce", "all-to-all", "collective-permute"):
+        assert collective not in text
+
+
+def test_one_trace_serves_all_batches():
+    function = CountTraces(lambda batch: batch * 2)
+    jax.jit(lambda x: map_batches(function, x, 4))(jnp.arange(50.0))
+    assert function.count <= 2  # once for the shapes of the results
+
+
+def test_place_pads_and_marks_what_is_valid():
+    mesh = devices.make_mesh(4, seeds=2)
+    inputs = {"a": np.ones((10, 2)), "b": jnp.zeros((10,))}
+    pool = place(inputs, np.arange(10), mesh)
+    assert pool.labels.tolist() == [*range(10), -1, -1]
+    assert pool.valid.tolist() == [True] * 10 + [False] * 2
+    assert jax.tree.map(len, pool.inputs) == {"a": 12, "b": 12}
+    alone = place(inputs, None)
+    assert alone.valid.all() and (alone.labels == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        pytest.param((None, 3), "seeds: 3 does not divide the 8 devices", id="seeds"),
+        pytest.param((9, 1), "needs 9 devices, there are 8", id="data"),
+        pytest.param((None, 0), "seeds: 0", id="zero"),
+    ],
+)
+def test_bad_meshes(sizes, message):
+    data, seeds = sizes
+    with pytest.raises(ValueError, match=message):
+        devices.make_mesh(data, seeds=seeds)
+
+
+def test_mesh_for_seeds_uses_every_device():
+    assert devices.mesh_for(10).shape == {"seeds": 2, "data": 4}
+    assert devices.mesh_for(3).shape == {"seeds": 1, "data": 8}

@@ -1,0 +1,368 @@
+"""Scores of K draws, stacked or accumulated, against float64 and at the limits."""
+
+import doctest
+
+import hypothesis
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxal import scores
+from jaxal.scores import accumulated, bayesian
+
+NAMES = ["predictive", "bald", "variation_ratio", "mean_std"]
+SCORES = NAMES[1:]
+INF = np.inf
+few = hypothesis.settings(derandomize=True, deadline=None, max_examples=30)
+three_draws = hnp.arrays(np.float32, (3, 4, 5), elements=st.floats(-40, 40, width=32))
+
+
+def softmax(logits):
+    logits = np.asarray(logits, np.float64)
+    probs = np.exp(logits - logits.max(-1, keepdims=True))
+    return probs / probs.sum(-1, keepdims=True)
+
+
+def entropy(probs):
+    return -(probs * np.log(np.where(probs > 0, probs, 1))).sum(-1)
+
+
+def reference(logits):
+    """All scores of [K, N, C] by the definitions, in float64."""
+    probs = softmax(logits)
+    mean = probs.mean(0)
+    modes = probs.argmax(-1)
+    classes = range(probs.shape[-1])
+    votes = np.stack([(modes == c).sum(0) for c in classes], -1)
+    return {
+        "predictive": mean,
+        "bald": entropy(mean) - entropy(probs).mean(0),
+        "variation_ratio": 1 - votes.max(-1) / len(probs),
+        "mean_std": probs.std(0).mean(-1),
+    }
+
+
+def reference_epig(logits, target_logits):
+    """One pair and one joint at a time, in float64."""
+    pool, target = softmax(logits), softmax(target_logits)
+    result = np.zeros(pool.shape[1])
+    for n in range(pool.shape[1]):
+        for t in range(target.shape[1]):
+            joint = np.mean(
+                [np.outer(p, q) for p, q in zip(pool[:, n], target[:, t], strict=True)],
+                axis=0,
+            )
+            apart = np.outer(pool[:, n].mean(0), target[:, t].mean(0))
+            some = joint > 0
+            result[n] += (joint[some] * np.log(joint[some] / apart[some])).sum()
+    return result / target.shape[1]
+
+
+def stacked(logits):
+    logits = jnp.asarray(logits, jnp.float32)
+    return {name: getattr(scores, name)(logits) for name in NAMES}
+
+
+@jax.jit
+def fold(logits):
+    return scores.summarize(scores.accumulate_draws(lambda x: x, logits))
+
+
+def one_by_one(logits):
+    return fold(jnp.asarray(logits, jnp.float32))._asdict()
+
+
+def random_draws(shape=(6, 30, 5), scale=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    common = rng.normal(size=(1, *shape[1:])) * 2
+    return jnp.asarray(common + rng.normal(size=shape) * scale, jnp.float32)
+
+
+@pytest.mark.parametrize("compute", [stacked, one_by_one])
+@pytest.mark.parametrize("scale", [1e-4, 0.1, 3.0, 1e3])
+@pytest.mark.parametrize("draws", [1, 2, 7, 100])
+def test_against_float64(compute, scale, draws):
+    logits = random_draws((draws, 30, 5), scale, seed=draws)
+    got = compute(logits) | {"predictive": np.exp(compute(logits)["predictive"])}
+    for name, expected in reference(logits).items():
+        np.testing.assert_allclose(
+            got[name], expected, rtol=1e-6, atol=1e-6, err_msg=name
+        )
+
+
+ONE, TWO = [0, -INF, -INF, -INF], [-INF, 0, -INF, -INF]
+LEVEL, PAIR = [0, 0, 0, 0], [5, 5, -INF, -INF]
+# draws, bald, variation ratio, mean std
+EXTREMES = {
+    "draws agree, certain": ([ONE] * 6, 0.0, 0.0, 0.0),
+    "draws agree, level": ([LEVEL] * 6, 0.0, 0.0, 0.0),
+    "draws agree, a pair": ([PAIR] * 6, 0.0, 0.0, 0.0),
+    "draws oppose": ([ONE, TWO] * 3, np.log(2), 0.5, 0.25),
+    "one draw": ([[1, 2, 3, 4]], 0.0, 0.0, 0.0),
+    "certain among level": (
+        [ONE] + [LEVEL] * 5,
+        0.19295061753001352,
+        0.0,
+        0.13975424841628115,
+    ),
+    "far apart": (
+        [[1e38, -1e38, 0, 0], [-1e38, 1e38, 0, 0], [0, 0, 1e38, 0], [0, 0, 0, 1e4]],
+        np.log(4),
+        0.75,
+        np.sqrt(3) / 4,
+    ),
+}
+
+
+@pytest.mark.parametrize("compute", [stacked, one_by_one])
+@pytest.mark.parametrize("name", EXTREMES)
+def test_extremes(compute, name):
+    draws, *expected = EXTREMES[name]
+    got = compute(draws)
+    for key, value in zip(SCORES, expected, strict=True):
+        np.testing.assert_allclose(got[key], value, rtol=1e-5, atol=1e-6, err_msg=key)
+    assert not np.isnan(got["predictive"]).any()
+
+
+def test_predictive_keeps_log_probabilities_that_underflow():
+    logits = jnp.array([[0.0, -500.0, -INF], [0.0, -500.0, -INF]])
+    for compute in (stacked, one_by_one):
+        got = compute(logits)["predictive"]
+        np.testing.assert_allclose(got, [0.0, -500.0, -INF], atol=1e-4)
+
+
+def test_votes_of_tied_draws_go_to_the_lowest_class():
+    draws = jnp.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [2.0, 0.0, 0.0]])
+    for compute in (stacked, one_by_one):
+        np.testing.assert_allclose(compute(draws)["variation_ratio"], 1 / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("compute", [stacked, one_by_one])
+@pytest.mark.parametrize("bad", [[np.nan, 0], [INF, 0], [-INF, -INF]])
+def test_undefined_rows_are_nan_alone(compute, bad):
+    logits = jnp.zeros((3, 4, 2)).at[1, 2].set(jnp.array(bad))
+    got = compute(logits)
+    for name in SCORES:
+        expected = [False, False, True, False]
+        np.testing.assert_array_equal(np.isnan(got[name]), expected, err_msg=name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_jit_and_vmap_change_nothing(name):
+    function = getattr(scores, name)
+    logits = random_draws()
+    for transformed in (jax.jit(function), jax.vmap(function, in_axes=1)):
+        got = transformed(logits)
+        np.testing.assert_allclose(got, function(logits), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rows", [(), (0,), (2, 3)])
+def test_leading_axes(name, rows):
+    got = getattr(scores, name)(random_draws((6, *rows, 5)))
+    assert got.shape == (rows + (5,) if name == "predictive" else rows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_is_computed_in_float32(name):
+    got = getattr(scores, name)(random_draws().astype(jnp.bfloat16))
+    assert got.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_rows_are_independent_and_draws_exchangeable(name):
+    function, logits = getattr(scores, name), random_draws()
+    rng = np.random.default_rng(2)
+    rows, draws = rng.permutation(30), rng.permutation(6)
+    got = function(logits)
+    np.testing.assert_array_equal(function(logits[:, rows]), got[rows])
+    np.testing.assert_allclose(function(logits[draws]), got, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["bald", "mean_std"])
+@pytest.mark.parametrize("case", EXTREMES)
+def test_gradients_are_finite(name, case):
+    logits = jnp.array(EXTREMES[case][0], jnp.float32)
+    assert np.isfinite(jax.grad(getattr(scores, name))(logits)).all()
+
+
+def test_accumulating_resumes_where_it_stopped():
+    logits = random_draws((7, 4, 3))
+    state = scores.init_accumulated((4, 3))
+    for draw in logits:
+        state = jax.jit(scores.accumulate)(state, draw)
+    expected = scores.accumulate_draws(lambda x: x, logits)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        state,
+        expected,
+    )
+    assert state.count == 7 and np.all(state.votes.sum(-1) == 7)
+
+
+def test_draws_may_be_keys_or_stacked_parameters():
+    inputs = random_draws((4, 3))
+    keys = jax.random.split(jax.random.key(0), 5)
+
+    def dropout(key):
+        return inputs * jax.random.bernoulli(key, 0.5, inputs.shape)
+
+    got = scores.summarize(scores.accumulate_draws(dropout, keys))
+    same_keys = jax.random.split(jax.random.key(0), 5)
+    expected = scores.bald(jax.vmap(dropout)(same_keys))
+    np.testing.assert_allclose(got.bald, expected, rtol=1e-5, atol=1e-6)
+
+    members = {"w": random_draws((5, 3, 3))}
+    state = scores.accumulate_draws(lambda member: inputs @ member["w"], members)
+    expected = scores.mean_std(jnp.einsum("nd,kdc->knc", inputs, members["w"]))
+    np.testing.assert_allclose(scores.summarize(state).mean_std, expected, rtol=1e-5)
+
+
+def test_summary_before_the_first_draw_is_nan():
+    summary = scores.summarize(scores.init_accumulated((2, 3)))
+    for name in SCORES:
+        assert np.isnan(getattr(summary, name)).all()
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 50.0])
+def test_epig_against_float64(scale):
+    logits = random_draws((6, 7, 3), scale)
+    target = random_draws((6, 4, 3), scale, seed=1)
+    expected = reference_epig(logits, target)
+    np.testing.assert_allclose(
+        scores.epig(logits, target), expected, rtol=2e-5, atol=1e-7
+    )
+
+
+def test_epig_resolves_information_far_below_rounding():
+    logits = random_draws((6, 7, 3), 1e-2)
+    expected = reference_epig(logits, logits)
+    assert expected.max() < 1e-7
+    np.testing.assert_allclose(scores.epig(logits, logits), expected, rtol=0.02)
+
+
+def test_epig_by_hand():
+    opposed, level = [[0.0, -INF], [-INF, 0.0]], [[0.0, 0.0], [0.0, 0.0]]
+    draws = jnp.stack([jnp.array(opposed), jnp.array(level)], axis=1)
+    for target, expected in (
+        (draws[:, :1], [np.log(2), 0.0]),  # knows all of it, knows nothing
+        (draws[:, 1:], [0.0, 0.0]),
+        (draws, [np.log(2) / 2, 0.0]),
+    ):
+        np.testing.assert_allclose(scores.epig(draws, target), expected, atol=1e-6)
+    assert np.all(np.asarray(scores.epig(draws[:1], draws[:1])) == 0)  # one draw
+
+
+@pytest.mark.parametrize("block", [1, 10, 64, 1000])
+def test_epig_does_not_depend_on_its_blocks(monkeypatch, block):
+    logits, target = random_draws((4, 9, 3)), random_draws((4, 5, 3), seed=1)
+    expected = scores.epig(logits, target)
+    monkeypatch.setattr(bayesian, "_EPIG_BLOCK", block)
+    got = scores.epig(logits, target)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_epig_never_holds_the_joint():
+    pool = jax.ShapeDtypeStruct((4, 5000, 10), jnp.float32)
+    target = jax.ShapeDtypeStruct((4, 200, 10), jnp.float32)
+    memory = jax.jit(scores.epig).lower(pool, target).compile().memory_analysis()
+    joint = 4 * 5000 * 10 * 200 * 10
+    assert memory is not None and memory.temp_size_in_bytes < joint / 8
+
+
+def test_epig_under_jit_vmap_and_permutation():
+    logits, target = random_draws((4, 9, 3)), random_draws((4, 5, 3), seed=1)
+    expected = scores.epig(logits, target)
+    order = np.random.default_rng(0).permutation(9)
+    np.testing.assert_allclose(
+        jax.jit(scores.epig)(logits, target), expected, rtol=1e-5
+    )
+    by_row = jax.vmap(
+        lambda row: scores.epig(row[:, None], target)[0], in_axes=1, out_axes=0
+    )
+    np.testing.assert_allclose(by_row(logits), expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        scores.epig(logits[:, order], target), expected[order], rtol=1e-6
+    )
+    assert scores.epig(logits[:, :0], target).shape == (0,)
+
+
+def test_epig_gradients_are_finite():
+    logits = jnp.array([EXTREMES["draws oppose"][0][:2]]).reshape(2, 1, 4)
+    gradient = jax.grad(lambda x: scores.epig(x, x).sum())(logits)
+    assert np.isfinite(gradient).all()
+
+
+def test_epig_nan_stays_in_its_row():
+    logits = random_draws((4, 3, 2)).at[0, 1, 0].set(jnp.nan)
+    got = scores.epig(logits, random_draws((4, 5, 2)))
+    np.testing.assert_array_equal(np.isnan(got), [False, True, False])
+
+
+BAD = {
+    "integers": (jnp.zeros((2, 3), jnp.int32), TypeError, "floating point, got int32"),
+    "no draw axis": (jnp.zeros(3), ValueError, r"shape \[K, ..., C\], got \(3,\)"),
+    "no draw": (jnp.zeros((0, 5, 3)), ValueError, r"1 draw .* got shape \(0, 5, 3\)"),
+    "one class": (jnp.zeros((4, 5, 1)), ValueError, r"2 classes .* \(4, 5, 1\)"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(name, case):
+    logits, error, message = BAD[case]
+    with pytest.raises(error, match=f"logits: expected .*{message}"):
+        getattr(scores, name)(logits)
+
+
+BAD_EPIG = {
+    "draws disagree": ((4, 5, 3), (2, 5, 3), r"target_logits: .*\(4, T, 3\).*\(2, 5"),
+    "classes disagree": ((4, 5, 3), (4, 5, 2), r"target_logits: .*\(4, T, 3\)"),
+    "no target": ((4, 5, 3), (4, 0, 3), "target_logits: .*T at least 1"),
+    "rank": ((5, 3), (4, 5, 3), r"logits: expected shape \[K, N, C\]"),
+    "target rank": ((4, 5, 3), (5, 3), r"target_logits: expected shape \[K, T, C\]"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_EPIG)
+def test_bad_input_of_epig(case):
+    shape, target_shape, message = BAD_EPIG[case]
+    with pytest.raises(ValueError, match=message):
+        scores.epig(jnp.zeros(shape), jnp.zeros(target_shape))
+
+
+def test_accumulate_refuses_another_shape():
+    state = scores.init_accumulated((4, 3))
+    with pytest.raises(ValueError, match=r"expected shape \(4, 3\).*got \(5, 3\)"):
+        scores.accumulate(state, jnp.zeros((5, 3)))
+
+
+@few
+@hypothesis.given(three_draws)
+def test_bounds(logits):
+    total = np.asarray(scores.entropy(scores.predictive(logits)))
+    for compute in (stacked, one_by_one):
+        got = {name: np.asarray(value) for name, value in compute(logits).items()}
+        assert (got["bald"] >= 0).all() and (got["bald"] <= total + 1e-6).all()
+        assert (got["bald"] <= np.log(3) + 1e-6).all()
+        assert (got["variation_ratio"] >= 0).all()
+        assert (got["variation_ratio"] <= 2 / 3 + 1e-6).all()
+        assert (got["mean_std"] >= 0).all() and (got["mean_std"] <= 0.5).all()
+
+
+@few
+@hypothesis.given(three_draws, st.permutations(range(5)), st.integers(-20, 20))
+def test_classes_are_exchangeable_and_shifts_cancel(logits, order, shift):
+    logits = np.round(logits * 4) / 4  # so that the shift is exact
+    for name in ("bald", "mean_std"):
+        function = getattr(scores, name)
+        moved = function(logits[..., np.array(order)] + np.float32(shift))
+        np.testing.assert_allclose(moved, function(logits), rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("module", [bayesian, accumulated])
+def test_docstrings(module):
+    assert doctest.testmod(module).failed == 0

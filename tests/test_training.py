@@ -1,0 +1,192 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import clouds
+
+import jaxal
+from jaxal.training import is_saturated
+
+MODEL = jaxal.models.mlp(3, hidden=(8,))
+
+
+def buffers(count=20, capacity=32, fill=0.0):
+    """Buffers of which the first `count` rows are labelled; the others hold `fill`."""
+    inputs, labels = clouds(capacity)
+    inputs = np.where(np.arange(capacity)[:, None] < count, inputs, fill).astype(
+        np.float32
+    )
+    return (
+        jnp.asarray(inputs),
+        jnp.asarray(labels),
+        jnp.ones(capacity),
+        jnp.int32(count),
+    )
+
+
+def fitted(learner, *given, seed=0):
+    variables = learner.model.init(jax.random.key(7), given[0][:1])
+    return jax.jit(learner.fit)(jax.random.key(seed), variables, *given)
+
+
+def saturated(window, min_gain):
+    return not any(
+        later - earlier >= min_gain
+        for i, earlier in enumerate(window)
+        for later in window[i + 1 :]
+    )
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 10])
+def test_saturation_rule(size):
+    rng = np.random.default_rng(size)
+    for window in np.round(rng.uniform(0.5, 1, (40, size)), 2).astype(np.float32):
+        for min_gain in (0.0, 0.05, 0.3):
+            found = is_saturated(jnp.asarray(window), jnp.int32(size), min_gain)
+            assert bool(found) == saturated(window.tolist(), min_gain)
+        assert not is_saturated(jnp.asarray(window), jnp.int32(size - 1), 0.3)
+
+
+def test_one_full_batch_step_is_the_gradient_of_the_weighted_mean():
+    inputs, labels, _, count = buffers(count=10, capacity=16)
+    weights = jnp.linspace(0.0, 2.0, 16)
+    learner = jaxal.Learner(MODEL, optax.sgd(0.1), batch_size=16, max_epochs=1)
+    variables, info = fitted(learner, inputs, labels, weights, count)
+    start = MODEL.init(jax.random.split(jax.random.key(0))[0], inputs[:1])
+
+    def loss(params):
+        logits = MODEL.apply({"params": params}, inputs[:10]).logits
+        each = optax.softmax_cross_entropy_with_integer_labels(logits, labels[:10])
+        return jnp.sum(weights[:10] * each) / 10
+
+    value, gradient = jax.value_and_grad(loss)(start["params"])
+    expected = jax.tree.map(lambda p, g: p - 0.1 * g, start["params"], gradient)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        variables["params"],
+        expected,
+    )
+    np.testing.assert_allclose(info.loss, value, rtol=1e-5)
+    assert info.epochs == 1
+
+
+@pytest.mark.parametrize("batch_size", [4, 7, 64])
+def test_unused_rows_and_capacity_change_nothing(batch_size):
+    learner = jaxal.Learner(
+        MODEL, optax.adam(1e-2), batch_size=batch_size, max_epochs=5
+    )
+    plain = fitted(learner, *buffers(fill=0.0))
+    wild = fitted(learner, *buffers(fill=1e6))
+    jax.tree.map(np.testing.assert_array_equal, plain, wild)
+    inputs, labels, weights, count = buffers(capacity=32)
+    short = fitted(learner, inputs[:24], labels[:24], weights[:24], count)
+    jax.tree.map(np.testing.assert_array_equal, plain, short)
+
+
+class Normed(nn.Module):
+    @nn.compact
+    def __call__(self, inputs, *, train=False, dropout=False):
+        normed = nn.BatchNorm(use_running_average=not train, momentum=0.5)(inputs)
+        return nn.Dense(3)(normed), normed
+
+
+@pytest.mark.parametrize("batch_size", [5, 16])
+def test_running_statistics_see_labelled_rows_only(batch_size):
+    # Of 10 labelled rows, a batch of 5 is full and one of 16 is filled up with some of them.
+    learner = jaxal.Learner(
+        jaxal.models.from_linen(Normed()),
+        optax.sgd(0.0),
+        batch_size=batch_size,
+        max_epochs=40,
+        window=0,
+    )
+    variables, _ = fitted(learner, *buffers(count=10, capacity=16, fill=1e6))
+    inputs = np.asarray(buffers(count=10, capacity=16)[0][:10])
+    mean = variables["batch_stats"]["BatchNorm_0"]["mean"]
+    assert (inputs.min(0) <= mean).all() and (mean <= inputs.max(0)).all()
+
+
+def test_stops_at_the_training_accuracy():
+    given = buffers()
+    free = jaxal.Learner(
+        MODEL, optax.adam(3e-2), max_epochs=200, max_accuracy=1.1, window=0
+    )
+    assert fitted(free, *given)[1].epochs == 200
+    stopped = jaxal.Learner(
+        MODEL, optax.adam(3e-2), max_epochs=200, max_accuracy=0.9, window=0
+    )
+    info = fitted(stopped, *given)[1]
+    assert info.accuracy >= 0.9 and info.epochs < 200
+
+
+def test_stops_on_saturation():
+    learner = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=200, window=6)
+    assert fitted(learner, *buffers())[1].epochs == 6  # the accuracy cannot rise
+
+
+def test_stops_when_the_loss_is_not_finite():
+    learner = jaxal.Learner(MODEL, optax.sgd(1e30), max_epochs=50, window=0)
+    info = fitted(learner, *buffers())[1]
+    assert not jnp.isfinite(info.loss) and info.epochs < 50
+
+
+def test_learns_with_a_schedule_and_any_batch_size():
+    schedule = optax.cosine_decay_schedule(0.1, 200)
+    learner = jaxal.Learner(
+        MODEL, optax.chain(optax.clip(1.0), optax.sgd(schedule)), batch_size=3
+    )
+    assert fitted(learner, *buffers())[1].accuracy > 0.9
+
+
+def test_warm_start_goes_on_from_the_variables():
+    given = buffers()
+    cold = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1)
+    warm = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1, warm_start=True)
+    start = MODEL.init(jax.random.key(7), given[0][:1])
+    jax.tree.map(np.testing.assert_array_equal, fitted(warm, *given)[0], start)
+    kernel = jax.tree.leaves(fitted(cold, *given)[0])[-1]
+    assert not np.array_equal(kernel, jax.tree.leaves(start)[-1])
+
+
+def test_a_loss_of_ones_own():
+    def squared(logits, labels):
+        return jnp.sum((logits - jax.nn.one_hot(labels, 3)) ** 2, axis=-1)
+
+    learner = jaxal.Learner(MODEL, optax.adam(3e-2), loss=squared, window=30)
+    assert fitted(learner, *buffers())[1].accuracy > 0.9
+
+
+def test_vmap_over_seeds_is_each_seed_alone():
+    learner = jaxal.Learner(MODEL, optax.adam(1e-2), max_epochs=20)
+    given = buffers()
+    variables = MODEL.init(jax.random.key(7), given[0][:1])
+    several = jax.jit(
+        jax.vmap(lambda seed: learner.fit(jax.random.key(seed), variables, *given))
+    )
+    together = several(jnp.arange(3))
+    for seed in range(3):
+        alone = fitted(learner, *given, seed=seed)
+        assert alone[1].epochs == together[1].epochs[seed]
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b[seed], rtol=1e-3, atol=1e-4),  # noqa: B023
+            alone[0],
+            together[0],
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(dict(batch_size=0), "batch_size.*0", id="batch size"),
+        pytest.param(dict(max_epochs=-3), "max_epochs.*-3", id="epochs"),
+        pytest.param(dict(max_accuracy=0.0), "max_accuracy", id="accuracy"),
+        pytest.param(dict(window=-1), "window.*-1", id="window"),
+        pytest.param(dict(min_gain=-0.1), "min_gain.*-0.1", id="gain"),
+        pytest.param(dict(min_gain=float("nan")), "min_gain.*nan", id="NaN"),
+    ],
+)
+def test_bad_input(change, message):
+    with pytest.raises(ValueError, match=message):
+        jaxal.Learner(MODEL, optax.sgd(0.1), **change)
