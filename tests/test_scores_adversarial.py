@@ -199,7 +199,7 @@ def test_examples_without_a_gradient_are_scored_last(attack):
 
 def test_basic_iterative_of_saturated_predictions():
     weights = jnp.array([[1.0, -1.0]])
-    # Leads of 40 (p rounds to 1), 400 (the rival's p is 0 in float32) and 800 (in float64).
+    # Leads of 40 (p rounds to 1), 400 (the rival's p is 0) and 800 (in float64 too).
     inputs = jnp.array([[20.0], [200.0], [400.0]])
     found = scores.basic_iterative(
         lambda x: x @ weights, inputs, epsilon=30.0, max_steps=9

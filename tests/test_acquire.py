@@ -1,0 +1,187 @@
+"""One decision on a pool of one's own, and what it says of bad input."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import CountTraces, clouds, table_model
+
+import jaxal
+
+MODEL = jaxal.models.mlp(3, hidden=(8,))
+INPUTS, LABELS = clouds(20)
+VARIABLES = MODEL.init(jax.random.key(0), jnp.asarray(INPUTS[:1]))
+
+
+def acquire(**changed):
+    given = dict(
+        key=jax.random.key(0),
+        strategy=jaxal.strategies.entropy(),
+        model=MODEL,
+        variables=VARIABLES,
+        inputs=INPUTS,
+        budget=3,
+    )
+    return jaxal.acquire(**(given | changed))
+
+
+def test_inputs_may_be_any_pytree_or_row_numbers():
+    logits = MODEL.apply(VARIABLES, jnp.asarray(INPUTS)).logits
+    expected = acquire().rows
+    table = table_model(logits, INPUTS)
+    looked_up = acquire(model=table, variables={"params": {}}, inputs=np.arange(20))
+    np.testing.assert_array_equal(looked_up.rows, expected)
+
+    def joined(variables, inputs, *, key=None):
+        return MODEL.apply(
+            variables, jnp.concatenate([inputs["left"], inputs["right"]], 1)
+        )
+
+    model = MODEL._replace(apply=joined)
+    halves = {"left": INPUTS[:, :2], "right": INPUTS[:, 2:]}
+    np.testing.assert_array_equal(acquire(model=model, inputs=halves).rows, expected)
+
+
+def test_is_traced_once_for_equal_shapes():
+    observe = CountTraces(jaxal.strategies.entropy().observe)
+    strategy = jaxal.strategies.entropy()._replace(observe=observe)
+    for seed in range(4):
+        acquire(strategy=strategy, key=jax.random.key(seed), inputs=INPUTS + seed)
+    assert observe.count == 1
+
+
+def test_works_inside_jit():
+    @jax.jit
+    def inside(inputs, labels):
+        return acquire(inputs=inputs, labels=labels).rows
+
+    labels = np.where(np.arange(20) < 4, LABELS, -1)
+    np.testing.assert_array_equal(inside(INPUTS, labels), acquire(labels=labels).rows)
+
+
+def test_missing_rows_are_minus_one_inside_jit():
+    inside = jax.jit(lambda available: acquire(available=available).rows)
+    assert inside(jnp.arange(20) < 2).tolist()[2:] == [-1]
+
+
+def test_further_examples_reach_the_strategy():
+    def observe(key, model, variables, inputs, labels):
+        return inputs[:, 0], labels
+
+    def select(key, view, budget):
+        assert view.private is None
+        wanted = jnp.mean(view.query[0])
+        shown = jnp.stack([*view.query[1], *view.validation[1]]).astype(float)
+        nearest = jaxal.selection.take_top(
+            -jnp.abs(view.observation[0] - wanted), view.available, budget
+        )
+        return nearest._replace(scores=shown)
+
+    query = (INPUTS[7:8], LABELS[7:8])
+    validation = (INPUTS[:2], LABELS[:2])
+    strategy = jaxal.Strategy(observe, select)
+    picked = acquire(strategy=strategy, query=query, validation=validation)
+    assert picked.rows[0] == 7
+    assert picked.scores.tolist() == [LABELS[7], *LABELS[:2]]
+
+
+def with_nan():
+    inputs = INPUTS.copy()
+    inputs[4, 1] = np.nan
+    return inputs
+
+
+def outputs(logits=(3,), features=(5,), wrap=jaxal.Outputs):
+    def apply(variables, inputs, *, key=None):
+        n = inputs.shape[0]
+        return wrap(jnp.zeros((n, *logits)), jnp.zeros((n, *features)))
+
+    return MODEL._replace(apply=apply)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        pytest.param(dict(budget=0), ValueError, "budget.*1 to 20.*got 0", id="zero"),
+        pytest.param(dict(budget=-2), ValueError, "budget.*got -2", id="negative"),
+        pytest.param(dict(budget=2.5), TypeError, "budget.*2.5", id="fraction"),
+        pytest.param(
+            dict(budget=21), ValueError, "budget.*1 to 20.*got 21", id="above N"
+        ),
+        pytest.param(
+            dict(labels=np.where(np.arange(20) < 18, LABELS, -1)),
+            ValueError,
+            r"budget.*1 to 2 \(available rows\), got 3",
+            id="above what is left",
+        ),
+        pytest.param(
+            dict(inputs=with_nan()), ValueError, "pool inputs.*row 4", id="NaN"
+        ),
+        pytest.param(
+            dict(labels=np.full(20, 3)),
+            ValueError,
+            "pool labels.*got 3 at row 0",
+            id="label",
+        ),
+        pytest.param(
+            dict(labels=LABELS[:9]),
+            ValueError,
+            "must agree.*20.*9",
+            id="labels' length",
+        ),
+        pytest.param(
+            dict(available=np.ones(7, bool)),
+            ValueError,
+            "available.*20 rows.*7",
+            id="mask",
+        ),
+        pytest.param(
+            dict(query=(INPUTS[:2], np.array([0, 9]))),
+            ValueError,
+            "query labels.*got 9 at row 1",
+            id="query label",
+        ),
+        pytest.param(
+            dict(model=outputs(wrap=lambda *pair: pair)),
+            TypeError,
+            "expected Outputs.*got tuple",
+            id="a plain pair",
+        ),
+        pytest.param(
+            dict(model=outputs(wrap=lambda logits, _: logits)),
+            TypeError,
+            "expected Outputs",
+            id="logits alone",
+        ),
+        pytest.param(
+            dict(model=outputs(logits=())),
+            ValueError,
+            r"logits.*\[n, C\]",
+            id="logits' rank",
+        ),
+        pytest.param(
+            dict(model=outputs(features=(2, 2))),
+            ValueError,
+            r"features.*\[n, D\]",
+            id="features' rank",
+        ),
+        pytest.param(
+            dict(model=outputs(logits=(1,))), ValueError, "2 classes", id="one class"
+        ),
+        pytest.param(dict(batch_size=0), ValueError, "batch_size", id="batch size"),
+        pytest.param(
+            dict(
+                strategy=jaxal.Strategy(
+                    jaxal.strategies.entropy().observe,
+                    lambda key, view, budget: view.labels,
+                )
+            ),
+            TypeError,
+            "expected a Selection of 3 rows",
+            id="no selection",
+        ),
+    ],
+)
+def test_bad_input(changed, error, message):
+    with pytest.raises(error, match=message):
+        acquire(**changed)
