@@ -96,24 +96,36 @@ LAYERS = network([6, 16, 12, 4])
 APPLY = apply_network(LAYERS)
 
 
-@pytest.mark.parametrize("max_steps", [1, 4, 40])
+def run(attack, apply, inputs, **options):
+    return jax.jit(lambda x: attack(apply, x, **options))(inputs)
+
+
+@pytest.mark.parametrize("max_steps", [2, 40])
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 50.0])
 def test_basic_iterative_against_float64(max_steps, scale):
     layers, inputs = network([6, 16, 4], scale, seed=3), random_inputs(seed=4)
-    found = scores.basic_iterative(
-        apply_network(layers), inputs, epsilon=0.05, max_steps=max_steps
+    found = run(
+        scores.basic_iterative,
+        apply_network(layers),
+        inputs,
+        epsilon=0.05,
+        max_steps=max_steps,
     )
     rows = np.asarray(inputs, np.float64)
     expected = [reference_basic_iterative(layers, x, 0.05, max_steps) for x in rows]
     assert_same(found, expected)
 
 
-@pytest.mark.parametrize("max_steps, overshoot", [(1, 0.0), (2, 0.1), (50, 0.02)])
+@pytest.mark.parametrize("max_steps, overshoot", [(2, 0.0), (50, 0.02)])
 @pytest.mark.parametrize("scale", [1e-25, 1.0, 1e3])
 def test_deep_fool_against_float64(max_steps, overshoot, scale):
     layers, inputs = network([6, 16, 4], scale, seed=3), random_inputs(seed=4)
-    found = scores.deep_fool(
-        apply_network(layers), inputs, max_steps=max_steps, overshoot=overshoot
+    found = run(
+        scores.deep_fool,
+        apply_network(layers),
+        inputs,
+        max_steps=max_steps,
+        overshoot=overshoot,
     )
     rows = np.asarray(inputs, np.float64)
     expected = [reference_deep_fool(layers, x, max_steps, overshoot) for x in rows]
@@ -125,14 +137,14 @@ def test_linear_models_by_hand():
         [[2.0, 0.0], [0.0, 0.0]]
     )  # logits (2 x0, 0): the boundary is x0 = 0
     inputs = jnp.array([[0.3, 9.0], [-1.0, 0.0]])
-    found = scores.deep_fool(lambda x: x @ weights, inputs, overshoot=0.5)
+    found = run(scores.deep_fool, lambda x: x @ weights, inputs, overshoot=0.5)
     np.testing.assert_array_equal(found.steps, [1, 1])
     np.testing.assert_allclose(
         found.squared_distance,
         np.square(1.5 * (np.array([0.3, 1.0]) + 1e-4)),
         rtol=1e-5,
     )
-    found = scores.basic_iterative(lambda x: x @ weights, inputs, epsilon=0.25)
+    found = run(scores.basic_iterative, lambda x: x @ weights, inputs, epsilon=0.25)
     np.testing.assert_array_equal(found.steps, [2, 4])  # x0 = 0 predicts class 0
     np.testing.assert_allclose(found.squared_distance, [0.25, 1.0], rtol=1e-6)
     assert found.flipped.all()
@@ -146,7 +158,7 @@ def test_deep_fool_takes_the_lowest_class_of_equal_distance():
     def apply(x):
         return x @ weights + offsets
 
-    found = scores.deep_fool(apply, jnp.zeros((1, 1)), max_steps=1, overshoot=0.0)
+    found = run(scores.deep_fool, apply, jnp.zeros((1, 1)), max_steps=1, overshoot=0.0)
     assert found.label[0] == 1 and found.flipped[0]
     np.testing.assert_allclose(found.squared_distance, 1.0001**2, rtol=1e-5)
 
@@ -157,7 +169,8 @@ def test_deep_fool_restricted_to_the_likeliest_classes():
     offsets = jnp.array([[3.0, 2.0, 1.0, 0.0]])
 
     def distance(num_classes):
-        found = scores.deep_fool(
+        found = run(
+            scores.deep_fool,
             lambda x: x @ weights + offsets,
             jnp.zeros((1, 2)),
             overshoot=0.0,
@@ -179,11 +192,11 @@ def dead_and_alive(inputs):
 
 def test_examples_without_a_gradient():
     inputs = jnp.array([[-1.0, 0.0], [0.2, 0.0], [-3.0, 1.0]])
-    found = scores.basic_iterative(dead_and_alive, inputs, max_steps=25)
+    found = run(scores.basic_iterative, dead_and_alive, inputs, max_steps=25)
     np.testing.assert_array_equal(found.flipped, [False, True, False])
     np.testing.assert_array_equal(found.squared_distance[::2], [0.0, 0.0])
     np.testing.assert_array_equal(found.steps, [25, 3, 25])
-    found = scores.deep_fool(dead_and_alive, inputs, max_steps=25)
+    found = run(scores.deep_fool, dead_and_alive, inputs, max_steps=25)
     np.testing.assert_array_equal(found.flipped, [False, True, False])
     np.testing.assert_array_equal(found.squared_distance[::2], [np.inf, np.inf])
     np.testing.assert_array_equal(found.steps, [25, 1, 25])
@@ -192,7 +205,7 @@ def test_examples_without_a_gradient():
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_examples_without_a_gradient_are_scored_last(attack):
     inputs = jnp.array([[-1.0, 0.0], [0.2, 0.0], [0.01, 0.0], [-3.0, 1.0]])
-    score = scores.perturbation_score(attack(dead_and_alive, inputs, max_steps=25))
+    score = scores.perturbation_score(run(attack, dead_and_alive, inputs, max_steps=25))
     np.testing.assert_array_equal(np.isneginf(score), [True, False, False, True])
     assert score[1] > score[2]
 
@@ -201,8 +214,8 @@ def test_basic_iterative_of_saturated_predictions():
     weights = jnp.array([[1.0, -1.0]])
     # Leads of 40 (p rounds to 1), 400 (the rival's p is 0) and 800 (in float64 too).
     inputs = jnp.array([[20.0], [200.0], [400.0]])
-    found = scores.basic_iterative(
-        lambda x: x @ weights, inputs, epsilon=30.0, max_steps=9
+    found = run(
+        scores.basic_iterative, lambda x: x @ weights, inputs, epsilon=30.0, max_steps=9
     )
     np.testing.assert_array_equal(found.flipped, [True, True, False])
     np.testing.assert_allclose(found.squared_distance, [30.0**2, 210.0**2, 0.0])
@@ -215,7 +228,7 @@ def test_stuck_examples_do_not_use_up_the_steps():
         jax.debug.callback(lambda: bodies.append(1))
         return dead_and_alive(inputs)
 
-    scores.basic_iterative(apply, -jnp.ones((3, 2)), max_steps=1000)
+    run(scores.basic_iterative, apply, -jnp.ones((3, 2)), max_steps=1000)
     jax.effects_barrier()
     assert len(bodies) <= 3
 
@@ -224,8 +237,8 @@ def test_stuck_examples_do_not_use_up_the_steps():
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_bad_rows_end_and_come_last(attack, bad):
     inputs = random_inputs().at[3, 2].set(bad)
-    found = attack(APPLY, inputs, max_steps=5)
-    expected = attack(APPLY, random_inputs(), max_steps=5)
+    found = run(attack, APPLY, inputs, max_steps=5)
+    expected = run(attack, APPLY, random_inputs(), max_steps=5)
     assert np.isneginf(scores.perturbation_score(found)[3])
     assert not np.isnan(found.squared_distance).any()
     others = np.arange(20) != 3
@@ -240,7 +253,7 @@ def test_jit_rows_and_order_change_nothing(attack):
     expected = attack(APPLY, inputs, max_steps=12)
     order = np.random.default_rng(0).permutation(9)
     got = {
-        "jit": jax.jit(lambda x: attack(APPLY, x, max_steps=12))(inputs),
+        "jit": run(attack, APPLY, inputs, max_steps=12),
         "rows": jax.lax.map(
             lambda x: jax.tree.map(
                 lambda y: y[0], attack(APPLY, x[None], max_steps=12)
@@ -249,10 +262,11 @@ def test_jit_rows_and_order_change_nothing(attack):
         ),
         "vmap": jax.tree.map(
             lambda y: y[:, 0],
-            jax.vmap(lambda x: attack(APPLY, x[None], max_steps=12))(inputs),
+            jax.jit(jax.vmap(lambda x: attack(APPLY, x[None], max_steps=12)))(inputs),
         ),
         "order": jax.tree.map(
-            lambda y: y[np.argsort(order)], attack(APPLY, inputs[order], max_steps=12)
+            lambda y: y[np.argsort(order)],
+            run(attack, APPLY, inputs[order], max_steps=12),
         ),
     }
     for name, found in got.items():
@@ -264,16 +278,16 @@ def test_jit_rows_and_order_change_nothing(attack):
 def test_vmap_over_models(attack):
     stack = jnp.stack([jnp.eye(3), 2 * jnp.eye(3)[::-1]])
     inputs = random_inputs((5, 3))
-    got = jax.vmap(lambda w: attack(lambda x: x @ w, inputs))(stack)
+    got = jax.jit(jax.vmap(lambda w: attack(lambda x: x @ w, inputs)))(stack)
     for index, weights in enumerate(stack):
-        expected = attack(lambda x, w=weights: x @ w, inputs)
+        expected = run(attack, lambda x, w=weights: x @ w, inputs)
         np.testing.assert_allclose(
             got.squared_distance[index], expected.squared_distance, rtol=1e-5
         )
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-@pytest.mark.parametrize("shape", [(0, 6), (1, 6), (7, 3, 2), (7, 1, 2, 3)])
+@pytest.mark.parametrize("shape", [(0, 6), (1, 3, 2), (7, 1, 2, 3)])
 def test_inputs_of_any_shape_and_in_a_pytree(attack, shape):
     inputs = random_inputs(shape)
 
@@ -281,8 +295,8 @@ def test_inputs_of_any_shape_and_in_a_pytree(attack, shape):
         assert batch["image"].shape == shape
         return APPLY(batch["image"].reshape(shape[0], 6))
 
-    found = attack(apply, {"image": inputs})
-    expected = attack(APPLY, inputs.reshape(shape[0], 6))
+    found = run(attack, apply, {"image": inputs})
+    expected = run(attack, APPLY, inputs.reshape(shape[0], 6))
     for a, b in zip(found, expected, strict=True):
         assert a.shape == (shape[0],)
         np.testing.assert_allclose(a, b, rtol=1e-5)
@@ -297,7 +311,7 @@ def test_half_precision_inputs(attack):
         assert batch.dtype == jnp.bfloat16
         return APPLY(batch.astype(jnp.float32)).astype(jnp.bfloat16)
 
-    found = attack(apply, inputs)
+    found = run(attack, apply, inputs)
     assert found.squared_distance.dtype == jnp.float32
     assert not np.isnan(found.squared_distance).any()
 

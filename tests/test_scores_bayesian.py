@@ -61,9 +61,17 @@ def reference_epig(logits, target_logits):
     return result / target.shape[1]
 
 
-def stacked(logits):
-    logits = jnp.asarray(logits, jnp.float32)
+JITTED = {name: jax.jit(getattr(scores, name)) for name in [*NAMES, "epig"]}
+EPIG = JITTED["epig"]
+
+
+@jax.jit
+def stack(logits):
     return {name: getattr(scores, name)(logits) for name in NAMES}
+
+
+def stacked(logits):
+    return stack(jnp.asarray(logits, jnp.float32))
 
 
 @jax.jit
@@ -83,10 +91,11 @@ def random_draws(shape=(6, 30, 5), scale=1.0, seed=0):
 
 @pytest.mark.parametrize("compute", [stacked, one_by_one])
 @pytest.mark.parametrize("scale", [1e-4, 0.1, 3.0, 1e3])
-@pytest.mark.parametrize("draws", [1, 2, 7, 100])
+@pytest.mark.parametrize("draws", [1, 2, 100])
 def test_against_float64(compute, scale, draws):
     logits = random_draws((draws, 30, 5), scale, seed=draws)
-    got = compute(logits) | {"predictive": np.exp(compute(logits)["predictive"])}
+    got = compute(logits)
+    got["predictive"] = np.exp(got["predictive"])
     for name, expected in reference(logits).items():
         np.testing.assert_allclose(
             got[name], expected, rtol=1e-6, atol=1e-6, err_msg=name
@@ -154,7 +163,7 @@ def test_undefined_rows_are_nan_alone(compute, bad):
 def test_jit_and_vmap_change_nothing(name):
     function = getattr(scores, name)
     logits = random_draws()
-    for transformed in (jax.jit(function), jax.vmap(function, in_axes=1)):
+    for transformed in (jax.jit(function), jax.jit(jax.vmap(function, in_axes=1))):
         got = transformed(logits)
         np.testing.assert_allclose(got, function(logits), rtol=1e-5, atol=1e-6)
 
@@ -162,19 +171,19 @@ def test_jit_and_vmap_change_nothing(name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("rows", [(), (0,), (2, 3)])
 def test_leading_axes(name, rows):
-    got = getattr(scores, name)(random_draws((6, *rows, 5)))
+    got = JITTED[name](random_draws((6, *rows, 5)))
     assert got.shape == (rows + (5,) if name == "predictive" else rows)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision_is_computed_in_float32(name):
-    got = getattr(scores, name)(random_draws().astype(jnp.bfloat16))
+    got = JITTED[name](random_draws().astype(jnp.bfloat16))
     assert got.dtype == jnp.float32
 
 
 @pytest.mark.parametrize("name", SCORES)
 def test_rows_are_independent_and_draws_exchangeable(name):
-    function, logits = getattr(scores, name), random_draws()
+    function, logits = JITTED[name], random_draws()
     rng = np.random.default_rng(2)
     rows, draws = rng.permutation(30), rng.permutation(6)
     got = function(logits)
@@ -186,7 +195,7 @@ def test_rows_are_independent_and_draws_exchangeable(name):
 @pytest.mark.parametrize("case", EXTREMES)
 def test_gradients_are_finite(name, case):
     logits = jnp.array(EXTREMES[case][0], jnp.float32)
-    assert np.isfinite(jax.grad(getattr(scores, name))(logits)).all()
+    assert np.isfinite(jax.jit(jax.grad(getattr(scores, name)))(logits)).all()
 
 
 def test_accumulating_resumes_where_it_stopped():
@@ -210,15 +219,16 @@ def test_draws_may_be_keys_or_stacked_parameters():
     def dropout(key):
         return inputs * jax.random.bernoulli(key, 0.5, inputs.shape)
 
-    got = scores.summarize(scores.accumulate_draws(dropout, keys))
+    got = jax.jit(lambda k: scores.summarize(scores.accumulate_draws(dropout, k)))(keys)
     same_keys = jax.random.split(jax.random.key(0), 5)
-    expected = scores.bald(jax.vmap(dropout)(same_keys))
+    expected = JITTED["bald"](jax.vmap(dropout)(same_keys))
     np.testing.assert_allclose(got.bald, expected, rtol=1e-5, atol=1e-6)
 
     members = {"w": random_draws((5, 3, 3))}
     state = scores.accumulate_draws(lambda member: inputs @ member["w"], members)
-    expected = scores.mean_std(jnp.einsum("nd,kdc->knc", inputs, members["w"]))
-    np.testing.assert_allclose(scores.summarize(state).mean_std, expected, rtol=1e-5)
+    expected = JITTED["mean_std"](jnp.einsum("nd,kdc->knc", inputs, members["w"]))
+    got = jax.jit(scores.summarize)(state).mean_std
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_summary_before_the_first_draw_is_nan():
@@ -232,16 +242,14 @@ def test_epig_against_float64(scale):
     logits = random_draws((6, 7, 3), scale)
     target = random_draws((6, 4, 3), scale, seed=1)
     expected = reference_epig(logits, target)
-    np.testing.assert_allclose(
-        scores.epig(logits, target), expected, rtol=2e-5, atol=1e-7
-    )
+    np.testing.assert_allclose(EPIG(logits, target), expected, rtol=2e-5, atol=1e-7)
 
 
 def test_epig_resolves_information_far_below_rounding():
     logits = random_draws((6, 7, 3), 1e-2)
     expected = reference_epig(logits, logits)
     assert expected.max() < 1e-7
-    np.testing.assert_allclose(scores.epig(logits, logits), expected, rtol=0.02)
+    np.testing.assert_allclose(EPIG(logits, logits), expected, rtol=0.02)
 
 
 def test_epig_by_hand():
@@ -252,16 +260,16 @@ def test_epig_by_hand():
         (draws[:, 1:], [0.0, 0.0]),
         (draws, [np.log(2) / 2, 0.0]),
     ):
-        np.testing.assert_allclose(scores.epig(draws, target), expected, atol=1e-6)
-    assert np.all(np.asarray(scores.epig(draws[:1], draws[:1])) == 0)  # one draw
+        np.testing.assert_allclose(EPIG(draws, target), expected, atol=1e-6)
+    assert np.all(np.asarray(EPIG(draws[:1], draws[:1])) == 0)  # one draw
 
 
 @pytest.mark.parametrize("block", [1, 10, 64, 1000])
 def test_epig_does_not_depend_on_its_blocks(monkeypatch, block):
     logits, target = random_draws((4, 9, 3)), random_draws((4, 5, 3), seed=1)
-    expected = scores.epig(logits, target)
+    expected = EPIG(logits, target)
     monkeypatch.setattr(bayesian, "_EPIG_BLOCK", block)
-    got = scores.epig(logits, target)
+    got = jax.jit(lambda x, y: scores.epig(x, y))(logits, target)
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
 
 
@@ -277,28 +285,26 @@ def test_epig_under_jit_vmap_and_permutation():
     logits, target = random_draws((4, 9, 3)), random_draws((4, 5, 3), seed=1)
     expected = scores.epig(logits, target)
     order = np.random.default_rng(0).permutation(9)
-    np.testing.assert_allclose(
-        jax.jit(scores.epig)(logits, target), expected, rtol=1e-5
-    )
-    by_row = jax.vmap(
-        lambda row: scores.epig(row[:, None], target)[0], in_axes=1, out_axes=0
+    np.testing.assert_allclose(EPIG(logits, target), expected, rtol=1e-5)
+    by_row = jax.jit(
+        jax.vmap(lambda row: scores.epig(row[:, None], target)[0], in_axes=1)
     )
     np.testing.assert_allclose(by_row(logits), expected, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(
-        scores.epig(logits[:, order], target), expected[order], rtol=1e-6
+        EPIG(logits[:, order], target), expected[order], rtol=1e-6
     )
     assert scores.epig(logits[:, :0], target).shape == (0,)
 
 
 def test_epig_gradients_are_finite():
     logits = jnp.array([EXTREMES["draws oppose"][0][:2]]).reshape(2, 1, 4)
-    gradient = jax.grad(lambda x: scores.epig(x, x).sum())(logits)
+    gradient = jax.jit(jax.grad(lambda x: scores.epig(x, x).sum()))(logits)
     assert np.isfinite(gradient).all()
 
 
 def test_epig_nan_stays_in_its_row():
     logits = random_draws((4, 3, 2)).at[0, 1, 0].set(jnp.nan)
-    got = scores.epig(logits, random_draws((4, 5, 2)))
+    got = EPIG(logits, random_draws((4, 5, 2)))
     np.testing.assert_array_equal(np.isnan(got), [False, True, False])
 
 
@@ -343,7 +349,7 @@ def test_accumulate_refuses_another_shape():
 @few
 @hypothesis.given(three_draws)
 def test_bounds(logits):
-    total = np.asarray(scores.entropy(scores.predictive(logits)))
+    total = np.asarray(jax.jit(scores.entropy)(stacked(logits)["predictive"]))
     for compute in (stacked, one_by_one):
         got = {name: np.asarray(value) for name, value in compute(logits).items()}
         assert (got["bald"] >= 0).all() and (got["bald"] <= total + 1e-6).all()
@@ -358,7 +364,7 @@ def test_bounds(logits):
 def test_classes_are_exchangeable_and_shifts_cancel(logits, order, shift):
     logits = np.round(logits * 4) / 4  # so that the shift is exact
     for name in ("bald", "mean_std"):
-        function = getattr(scores, name)
+        function = JITTED[name]
         moved = function(logits[..., np.array(order)] + np.float32(shift))
         np.testing.assert_allclose(moved, function(logits), rtol=1e-5, atol=2e-6)
 

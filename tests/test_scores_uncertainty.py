@@ -14,6 +14,7 @@ from jaxal import scores
 from jaxal.scores import uncertainty
 
 FUNCTIONS = [scores.entropy, scores.least_confidence, scores.margin]
+JITTED = {function: jax.jit(function) for function in FUNCTIONS}
 INF = np.inf
 few = hypothesis.settings(derandomize=True, deadline=None, max_examples=40)
 rows_of_five = hnp.arrays(np.float32, (4, 5), elements=st.floats(-60, 60, width=32))
@@ -71,7 +72,7 @@ EXTREMES = {
 def test_extremes(name):
     logits, *expected = EXTREMES[name]
     for function, value in zip(FUNCTIONS, expected, strict=True):
-        got = function(jnp.array(logits, jnp.float32))
+        got = JITTED[function](jnp.array(logits, jnp.float32))
         np.testing.assert_allclose(got, value, rtol=1e-6, atol=1e-7)
 
 
@@ -80,7 +81,9 @@ def test_extremes(name):
 def test_against_float64(classes, scale):
     logits = random_logits((64, classes), scale, seed=classes)
     for function, value in zip(FUNCTIONS, reference(logits), strict=True):
-        np.testing.assert_allclose(function(logits), value, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(
+            JITTED[function](logits), value, rtol=1e-6, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("lead", [17.0, 30.0, 50.0, 80.0])
@@ -93,7 +96,7 @@ def test_certain_predictions_keep_their_digits(lead):
 
 def test_log_probabilities_are_logits():
     logits = random_logits((32, 7), 3.0)
-    for function in FUNCTIONS:
+    for function in JITTED.values():
         got = function(jax.nn.log_softmax(logits))
         np.testing.assert_allclose(got, function(logits), rtol=1e-5, atol=1e-6)
 
@@ -101,7 +104,7 @@ def test_log_probabilities_are_logits():
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precision_is_computed_in_float32(dtype):
     logits = random_logits((32, 7), 3.0).astype(dtype)
-    for function in FUNCTIONS:
+    for function in JITTED.values():
         got = function(logits)
         assert got.dtype == jnp.float32
         np.testing.assert_array_equal(got, function(logits.astype(jnp.float32)))
@@ -111,6 +114,7 @@ def test_half_precision_is_computed_in_float32(dtype):
 @pytest.mark.parametrize("rows", [(), (0,), (1,), (7,), (2, 3)])
 def test_leading_axes(function, rows):
     logits = random_logits((*rows, 4))
+    function = JITTED[function]
     got = function(logits)
     assert got.shape == rows
     flat = [function(row) for row in logits.reshape(-1, 4)]
@@ -130,6 +134,7 @@ def test_jit_and_vmap_change_nothing(function):
 def test_rows_are_independent(function):
     logits = random_logits((50, 5), 4.0).at[::7].set(random_logits((5,)))
     order = np.random.default_rng(1).permutation(50)
+    function = JITTED[function]
     got = function(logits)
     np.testing.assert_array_equal(function(logits[order]), got[order])
     assert len(np.unique(got[::7])) == 1
@@ -140,7 +145,7 @@ def test_rows_are_independent(function):
     "bad", [[0, np.nan, 1], [0, INF, 1], [INF, INF, 1], [-INF, -INF, -INF]]
 )
 def test_undefined_rows_are_nan_alone(function, bad):
-    got = function(jnp.array([[1.0, 2.0, 3.0], bad, [1.0, 2.0, 3.0]]))
+    got = JITTED[function](jnp.array([[1.0, 2.0, 3.0], bad, [1.0, 2.0, 3.0]]))
     np.testing.assert_array_equal(np.isnan(got), [False, True, False])
 
 
@@ -148,7 +153,7 @@ def test_gradient_of_entropy():
     logits = random_logits((8, 5), 2.0)
     probs = jax.nn.softmax(logits)
     expected = -probs * (jnp.log(probs) + scores.entropy(logits)[:, None])
-    got = jax.grad(lambda x: scores.entropy(x).sum())(logits)
+    got = jax.jit(jax.grad(lambda x: scores.entropy(x).sum()))(logits)
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
@@ -156,14 +161,15 @@ def test_gradient_of_entropy_where_classes_tie():
     logits = jnp.array([1.0, 1.0, 0.0, 1.0])
     probs = jax.nn.softmax(logits)
     expected = -probs * (jnp.log(probs) + scores.entropy(logits)[None])
-    np.testing.assert_allclose(jax.grad(scores.entropy)(logits), expected, atol=1e-6)
+    got = jax.jit(jax.grad(scores.entropy))(logits)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("name", EXTREMES)
 def test_gradients_are_finite(function, name):
     logits = jnp.array(EXTREMES[name][0], jnp.float32)
-    assert np.isfinite(jax.grad(function)(logits)).all()
+    assert np.isfinite(jax.jit(jax.grad(function))(logits)).all()
 
 
 BAD = {
@@ -186,7 +192,9 @@ def test_bad_input(function, name):
 @few
 @hypothesis.given(rows_of_five)
 def test_bounds(logits):
-    entropy, doubt, margin = (np.asarray(function(logits)) for function in FUNCTIONS)
+    entropy, doubt, margin = (
+        np.asarray(function(logits)) for function in JITTED.values()
+    )
     assert (entropy >= 0).all() and (entropy <= np.log(5) + 1e-6).all()
     assert (doubt >= 0).all() and (doubt <= 0.8 + 1e-6).all()
     assert (margin >= -1).all() and (margin <= 0).all()
@@ -196,7 +204,7 @@ def test_bounds(logits):
 @hypothesis.given(rows_of_five, st.permutations(range(5)), st.integers(-20, 20))
 def test_classes_are_exchangeable_and_shifts_cancel(logits, order, shift):
     logits = np.round(logits * 4) / 4  # so that the shift is exact
-    for function in FUNCTIONS:
+    for function in JITTED.values():
         expected = function(logits)
         moved = function(logits[:, np.array(order)] + np.float32(shift))
         np.testing.assert_allclose(moved, expected, rtol=1e-5, atol=1e-6)

@@ -59,8 +59,8 @@ def test_the_loop_on_the_host_makes_the_same_picks(name):
 @pytest.mark.parametrize("name", ["entropy", "badge"])
 def test_vmap_over_seeds_is_each_seed_alone(name):
     # Batched matrix products may round otherwise, so picks are compared up to the first
-    # round in which the fitted models differ: there, scores within rounding of each other
-    # may change places.
+    # round in which the fitted models differ: there, scores within rounding of each
+    # other may change places.
     run = simulate(name)
     together, history = jax.vmap(run)(keys(3))
     for seed, key in enumerate(keys(3)):

@@ -1,0 +1,44 @@
+"""Acquisition scores: arrays in, one number per example out, higher is queried first.
+
+`uncertainty` scores a single prediction, `bayesian` the disagreement of K draws of a model (`accumulated`
+the same one draw at a time), `adversarial` the distance to the decision boundary. All are pure, batched
+and unjitted, know nothing of models, pools or training, and measure information in nats.
+"""
+
+from jaxal.scores.accumulated import (
+    Accumulated,
+    Summary,
+    accumulate,
+    accumulate_draws,
+    init_accumulated,
+    summarize,
+)
+from jaxal.scores.adversarial import (
+    Perturbation,
+    basic_iterative,
+    deep_fool,
+    perturbation_score,
+)
+from jaxal.scores.bayesian import bald, epig, mean_std, predictive, variation_ratio
+from jaxal.scores.uncertainty import entropy, least_confidence, margin
+
+__all__ = [
+    "Accumulated",
+    "Perturbation",
+    "Summary",
+    "accumulate",
+    "accumulate_draws",
+    "bald",
+    "basic_iterative",
+    "deep_fool",
+    "entropy",
+    "epig",
+    "init_accumulated",
+    "least_confidence",
+    "margin",
+    "mean_std",
+    "perturbation_score",
+    "predictive",
+    "summarize",
+    "variation_ratio",
+]

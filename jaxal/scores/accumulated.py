@@ -1,0 +1,148 @@
+"""The scores of `bayesian` without the K x N x C array: one draw of the model at a time.
+
+`accumulate` folds the logits of a draw into a state of fixed shape, `summarize` reads the scores from it,
+and `accumulate_draws` is the scan over all draws.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxal import base
+from jaxal.scores import bayesian, uncertainty
+
+
+class Accumulated(NamedTuple):
+    """What `[K, ..., C]` logits leave behind when they are seen one draw at a time."""
+
+    count: jax.Array  # [] int32, draws seen
+    log_mean: jax.Array  # [..., C], log of the mean probability
+    entropy: jax.Array  # [...], mean entropy of the draws, in nats
+    votes: jax.Array  # [..., C] int32, draws that predict the class
+    mean: jax.Array  # [..., C], mean probability
+    scatter: jax.Array  # [..., C], summed squared deviations from the mean
+
+
+class Summary(NamedTuple):
+    """The scores of all draws; each as the function of its name gives it."""
+
+    predictive: jax.Array  # [..., C]
+    bald: jax.Array  # [...]
+    variation_ratio: jax.Array  # [...]
+    mean_std: jax.Array  # [...]
+
+
+def init_accumulated(
+    shape: tuple[int, ...], dtype: jax.typing.DTypeLike = jnp.float32
+) -> Accumulated:
+    """The state before the first draw, for logits of shape `[..., C]`.
+
+    Args:
+      shape: that of one draw's logits.
+      dtype: float32, or wider if the logits are.
+    """
+    zeros = jnp.zeros(shape, dtype)
+    return Accumulated(
+        count=jnp.zeros((), jnp.int32),
+        log_mean=jnp.full(shape, -jnp.inf, dtype),
+        entropy=jnp.zeros(shape[:-1], dtype),
+        votes=jnp.zeros(shape, jnp.int32),
+        mean=zeros,
+        scatter=zeros,
+    )
+
+
+def accumulate(state: Accumulated, logits: jax.Array) -> Accumulated:
+    """Adds one draw.
+
+    Args:
+      state: of `init_accumulated`, or of an earlier draw.
+      logits: `[..., C]`, of the shape that the state was made for.
+
+    Returns:
+      The next state, of the same shapes and types, so that `lax.scan` can carry it.
+
+    Raises:
+      TypeError: if the logits are not floating point.
+      ValueError: if their shape is not the state's.
+
+    Example:
+      >>> state = init_accumulated((2,))
+      >>> for probs in ([1.0, 0.0], [0.0, 1.0]):
+      ...     state = accumulate(state, jnp.log(jnp.array(probs)))
+      >>> f"{summarize(state).bald:.4f}"
+      '0.6931'
+
+    References:
+      Welford, Note on a Method for Calculating Corrected Sums of Squares and Products, 1962.
+    """
+    logits = uncertainty.as_logits("logits", logits)
+    if logits.shape != state.mean.shape:
+        raise ValueError(
+            f"logits: expected shape {state.mean.shape}, as the state has, got {logits.shape}"
+        )
+    count = (state.count + 1).astype(logits.dtype)
+    # Running means, for sums would lose digits with every draw and, of p^2, the deviations. Squared, the
+    # deviation cannot go below 0 where the mean is rounded; Welford's own product can.
+    deviation = jax.nn.softmax(logits) - state.mean
+    return Accumulated(
+        count=state.count + 1,
+        log_mean=jnp.logaddexp(
+            state.log_mean + jnp.log1p(-1 / count),
+            jax.nn.log_softmax(logits) - jnp.log(count),
+        ),
+        entropy=state.entropy + (uncertainty.entropy(logits) - state.entropy) / count,
+        votes=state.votes + bayesian.votes(logits),
+        mean=state.mean + deviation / count,
+        scatter=state.scatter + deviation**2 * (1 - 1 / count),
+    )
+
+
+def accumulate_draws(
+    draw: Callable[[base.PyTree], jax.Array], draws: base.PyTree
+) -> Accumulated:
+    """Runs all draws, one at a time, and keeps only what the scores need.
+
+    Holds one draw's logits and a state of four arrays of their size, in place of K. Under `jit`, what
+    the scores that are read do not use is neither held nor computed.
+
+    Args:
+      draw: maps one of `draws` to logits `[..., C]`, such as the model under one dropout key.
+      draws: a pytree with leading axis K: keys, or the stacked parameters of an ensemble.
+
+    Returns:
+      The state after K draws; see `summarize`.
+
+    Raises:
+      TypeError: if the logits are not floating point.
+
+    Example:
+      >>> ensemble = jnp.log(jnp.array([[1.0, 0.0], [0.5, 0.5]]))
+      >>> jnp.exp(summarize(accumulate_draws(lambda member: member, ensemble)).predictive).tolist()
+      [0.75, 0.25]
+    """
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), draws)
+    first = jax.eval_shape(draw, one)
+    dtype = jnp.promote_types(first.dtype, jnp.float32)
+    start = init_accumulated(first.shape, dtype)
+    return jax.lax.scan(lambda s, d: (accumulate(s, draw(d)), None), start, draws)[0]
+
+
+def summarize(state: Accumulated) -> Summary:
+    """The scores of the draws seen so far; NaN before the first.
+
+    Args:
+      state: of `accumulate`.
+
+    Returns:
+      A `Summary`, equal to the scores of the stacked logits but for rounding.
+    """
+    ratio = bayesian.minority(state.votes, state.count, state.mean.dtype)
+    return Summary(
+        predictive=state.log_mean,
+        bald=jnp.maximum(uncertainty.entropy(state.log_mean) - state.entropy, 0),
+        variation_ratio=jnp.where(jnp.isnan(state.entropy), jnp.nan, ratio),
+        mean_std=bayesian.root(state.scatter / state.count).mean(-1),
+    )

@@ -1,0 +1,213 @@
+"""What draws of a model agree and disagree on: BALD, variation ratio, mean std, EPIG.
+
+K draws of the model (dropout passes, ensemble members, samples of a posterior) give logits `[K, ..., C]`.
+Where that array is too large to keep, `accumulate` reaches the same scores one draw at a time.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.scores import uncertainty
+
+_EPIG_BLOCK = 1 << 21  # joint probabilities held at a time
+
+
+def predictive(logits: jax.Array) -> jax.Array:
+    """Log of the mean probability, `log mean_k softmax(logits_k)`.
+
+    The scores of a single prediction apply to it: `entropy(predictive(logits))` is the entropy of the
+    dropout ensemble.
+
+    Args:
+      logits: `[K, ..., C]`, logits or log-probabilities of each draw.
+
+    Returns:
+      `[..., C]`, log-probabilities; -inf where every draw says 0.
+
+    Raises:
+      TypeError: if the logits are not floating point.
+      ValueError: if there is no draw, no draw axis, or fewer than two classes.
+
+    Example:
+      >>> draws = jnp.log(jnp.array([[1.0, 0.0], [0.5, 0.5]]))
+      >>> jnp.exp(predictive(draws)).tolist()
+      [0.75, 0.25]
+    """
+    logits = uncertainty.as_logits("logits", logits, "[K, ..., C]")
+    log_probs = jax.nn.log_softmax(logits)
+    top = jax.lax.stop_gradient(log_probs.max(0, keepdims=True))
+    # Not `logsumexp`: its gradient is NaN for a class that every draw rules out.
+    impossible = top == -jnp.inf
+    total = jnp.exp(log_probs - jnp.where(impossible, 0, top)).sum(0, keepdims=True)
+    mean = jnp.where(impossible, 1, total) / len(logits)
+    return (top + jnp.log(mean))[0]
+
+
+def bald(logits: jax.Array) -> jax.Array:
+    """Information between label and model, `H(mean_k p_k) - mean_k H(p_k)`, clamped at 0.
+
+    A row with a draw that holds NaN or +inf, or nothing but -inf, scores NaN, here and below.
+
+    Args:
+      logits: `[K, ..., C]`, logits or log-probabilities of each draw.
+
+    Returns:
+      `[...]`, in nats, from 0 to log min(K, C). Higher is queried first.
+
+    Raises:
+      TypeError: if the logits are not floating point.
+      ValueError: if there is no draw, no draw axis, or fewer than two classes.
+
+    Example:
+      >>> draws = jnp.log(jnp.array([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]]))
+      >>> [f"{score:.4f}" for score in bald(draws)]
+      ['0.6931', '0.0000']
+
+    References:
+      Houlsby et al., Bayesian Active Learning for Classification and Preference Learning, 2011,
+      equation 2; Gal et al., Deep Bayesian Active Learning with Image Data, 2017, section 4.
+    """
+    logits = uncertainty.as_logits("logits", logits, "[K, ..., C]")
+    expected = uncertainty.entropy(logits).mean(0)
+    return jnp.maximum(uncertainty.entropy(predictive(logits)) - expected, 0)
+
+
+def variation_ratio(logits: jax.Array) -> jax.Array:
+    """Fraction of the draws that do not predict the class that most draws predict.
+
+    A draw whose largest logits tie votes for the lowest of those classes.
+
+    Args:
+      logits: `[K, ..., C]`, logits or log-probabilities of each draw.
+
+    Returns:
+      `[...]`, a fraction from 0 to 1 - 1/C. Higher is queried first.
+
+    Raises:
+      TypeError: if the logits are not floating point.
+      ValueError: if there is no draw, no draw axis, or fewer than two classes.
+
+    Example:
+      >>> variation_ratio(jnp.array([[0.0, 1.0], [2.0, 1.0], [0.0, 1.0], [0.0, 1.0]])).item()
+      0.25
+
+    References:
+      Gal et al., Deep Bayesian Active Learning with Image Data, 2017, section 4.
+    """
+    logits = uncertainty.as_logits("logits", logits, "[K, ..., C]")
+    counts = votes(logits).sum(0, dtype=jnp.int32)
+    valid = jnp.isfinite(logits.max(-1)).all(0)
+    return jnp.where(valid, minority(counts, len(logits), logits.dtype), jnp.nan)
+
+
+def mean_std(logits: jax.Array) -> jax.Array:
+    """Population standard deviation of the probabilities over the draws, mean over the classes.
+
+    Args:
+      logits: `[K, ..., C]`, logits or log-probabilities of each draw.
+
+    Returns:
+      `[...]`, a probability from 0 to 1/2. Higher is queried first.
+
+    Raises:
+      TypeError: if the logits are not floating point.
+      ValueError: if there is no draw, no draw axis, or fewer than two classes.
+
+    Example:
+      >>> mean_std(jnp.log(jnp.array([[1.0, 0.0], [0.0, 1.0]]))).item()
+      0.5
+
+    References:
+      Gal et al., Deep Bayesian Active Learning with Image Data, 2017, section 4.
+    """
+    logits = uncertainty.as_logits("logits", logits, "[K, ..., C]")
+    return root(jax.nn.softmax(logits).var(0)).mean(-1)
+
+
+def epig(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
+    """Information that a row's label holds about the predictions on the targets.
+
+    `mean_t I(y; y_t)` with the joint `J(c, d) = mean_k p_k(c | x) p_k(d | x_t)`, clamped at 0. Draw k must
+    be the same model in both arrays (the same dropout masks, the same ensemble member); from separate
+    draws the information is 0 but for noise.
+
+    Costs 2 K N T C^2 multiplications in matrix products and N T C^2 logarithms. The joint is never held
+    whole: no temporary exceeds 2^21 numbers (8 MiB in float32), or T C if that is more.
+
+    Args:
+      logits: `[K, N, C]`, logits or log-probabilities of each draw for the pool.
+      target_logits: `[K, T, C]`, the same draws for examples like those to be predicted.
+
+    Returns:
+      `[N]`, in nats, from 0 to log C. Higher is queried first.
+
+    Raises:
+      TypeError: if the logits are not floating point.
+      ValueError: if the two disagree in draws or classes, or there is no draw or no target.
+
+    Example:
+      >>> pool = jnp.log(jnp.array([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]]))
+      >>> [f"{score:.4f}" for score in epig(pool, pool[:, :1])]
+      ['0.6931', '0.0000']
+
+    References:
+      Bickford Smith et al., Prediction-Oriented Bayesian Active Learning, 2023, equation 5.
+    """
+    logits = uncertainty.as_logits("logits", logits, "[K, N, C]")
+    target_logits = uncertainty.as_logits("target_logits", target_logits, "[K, T, C]")
+    draws, rows, classes = logits.shape
+    targets = target_logits.shape[1]
+    if target_logits.shape != (draws, targets, classes) or targets == 0:
+        raise ValueError(
+            f"target_logits: expected shape ({draws}, T, {classes}) with T at least 1, to go with "
+            f"logits {logits.shape}, got {target_logits.shape}"
+        )
+    if rows == 0:
+        return jnp.zeros(0, logits.dtype)
+    target = jax.nn.softmax(target_logits).reshape(draws, targets * classes)
+    # Each class of each row is a row of its own, so that one GEMM serves any block of them.
+    pool = jax.nn.softmax(logits).reshape(draws, rows * classes).T
+    block = max(_EPIG_BLOCK // (targets * classes), 1)
+    information = jax.lax.map(
+        lambda probs: _information(probs, target),
+        pool,
+        batch_size=min(block, rows * classes),
+    )
+    total = information.reshape(rows, classes).sum(1)
+    return jnp.maximum(total / targets, 0)
+
+
+def votes(logits: jax.Array) -> jax.Array:
+    return jax.nn.one_hot(logits.argmax(-1), logits.shape[-1], dtype=jnp.int32)
+
+
+def minority(
+    counts: jax.Array, draws: int | jax.Array, dtype: jax.typing.DTypeLike
+) -> jax.Array:
+    return (draws - counts.max(-1)).astype(dtype) / draws
+
+
+def root(variance: jax.Array) -> jax.Array:
+    """Square root with gradient 0 at 0, where draws agree; NaN stays NaN."""
+    zero = variance == 0
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, variance)))
+
+
+def _information(probs: jax.Array, target: jax.Array) -> jax.Array:
+    """The part of `I(y; y_t)` of one class of y, [K] probabilities, summed over targets [K, T * C].
+
+    With `J = P R v`, so that v - 1 is the covariance over the draws by `P R`, the sum of `J log (J / P R)` is
+    that of `P R (v log v - v + 1)`, where no term is below 0 and draws that agree give exactly 0.
+    """
+    mean, target_mean = probs.mean(), target.mean(0)
+    covariance = jnp.dot(
+        probs - mean, target - target_mean[None], precision=jax.lax.Precision.HIGHEST
+    ) / len(probs)
+    product = mean * target_mean
+    impossible = product == 0
+    ratio = 1 + jnp.where(impossible, 0, covariance / jnp.where(impossible, 1, product))
+    # Rounded once, then used three times: v log v - (v - 1) has no first-order error near 1.
+    exclusive = ratio <= 0
+    ratio = jnp.where(exclusive, 1, ratio)
+    terms = ratio * jnp.log(ratio) - (ratio - 1)
+    return (product * jnp.where(exclusive, 1, terms)).sum()

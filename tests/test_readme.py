@@ -1,0 +1,48 @@
+"""What the README says is what the package does."""
+
+import pathlib
+import re
+import tomllib
+
+import pytest
+
+import jaxal
+
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_its_python_runs():
+    code = "\n".join(
+        re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    )
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
+    history = names["history"]
+    assert history.test.accuracy.shape == (20, 16)
+    assert history.test.accuracy[:, -1].mean() > 0.95
+    assert len(set(names["selection"].rows.tolist())) == 100
+    assert len(set(names["rows"].tolist())) == 50
+    assert names["state"].count == 30
+    jaxal.acquisition.check_model(
+        names["model"],
+        names["model"].init(names["jax"].random.key(0), names["pool"].inputs[:1]),
+        names["pool"].inputs,
+    )
+
+
+def test_its_table_holds_every_strategy():
+    table = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
+    assert sorted(table) == jaxal.strategies.names()
+
+
+@pytest.mark.parametrize(
+    "path", re.findall(r"\]\(((?!http)[^)]+)\)|(configs/\S+\.toml)", README)
+)
+def test_its_files_are_there(path):
+    assert (ROOT / "".join(path)).exists()
+
+
+def test_the_version_is_said_once_for_all():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == jaxal.__version__

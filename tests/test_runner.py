@@ -1,0 +1,178 @@
+"""Experiments from a config file to the files they leave."""
+
+import csv
+import json
+import pathlib
+import re
+import tomllib
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+import jaxal
+from jaxal import cli, experiment, report
+from jaxal.experiment import runner
+
+CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
+DIGITS = CONFIGS / "digits.toml"
+SMALL = [
+    "seeds=2",
+    "strategy.rounds=2",
+    "strategy.budget=3",
+    "strategy.initial=12",
+    "learner.max_epochs=3",
+]
+QUIET = Console(quiet=True)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem
+)
+def test_every_config_runs_in_a_small_form(path, tmp_path):
+    config = experiment.load(path, [*SMALL, "data.limit=150"])
+    source = config.data.source
+    if source.startswith("npz:") and not pathlib.Path(source[4:]).expanduser().exists():
+        pytest.skip(f"{source} is not on this machine")
+    out = experiment.run(config, tmp_path / "out", QUIET)
+    assert sorted(file.name for file in out.iterdir()) == sorted(experiment.RUN_FILES)
+
+
+@pytest.fixture(scope="module")
+def small_run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "digits"
+    config = experiment.load(DIGITS, [*SMALL, "strategy.names=random,badge"])
+    return config, experiment.run(config, out, QUIET)
+
+
+def test_history_has_a_line_per_strategy_seed_and_round(small_run):
+    _, out = small_run
+    lines = [
+        json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()
+    ]
+    found = [(line["strategy"], line["round"], line["seed"]) for line in lines]
+    expected = [
+        (strategy, number, seed)
+        for strategy in ("random", "badge")
+        for number in range(3)
+        for seed in range(2)
+    ]
+    assert found == expected
+    for line in lines:
+        assert line["labels"] == 12 + 3 * line["round"]
+        assert len(line["rows"]) == (3 if line["round"] < 2 else 0)
+        assert 0 <= line["test_accuracy"] <= 1 and line["train_loss"] > 0
+        assert line["seconds"]["fit"] > 0
+    compiled = [line for line in lines if line["compile_seconds"]["fit"] > 0]
+    assert len(compiled) == 1, "one compilation serves every strategy, seed and round"
+
+
+def test_records_are_those_of_the_loop(small_run):
+    config, out = small_run
+    parts = runner.build(config)
+    plan = dict(initial=12, budget=3, rounds=2)
+    run = jaxal.simulate(
+        parts.learner, parts.strategies["badge"], parts.pool, parts.test, **plan
+    )
+    keys = jax.random.split(jax.random.key(config.seed), config.seeds)
+    records = experiment.read(out / "history.jsonl")
+    for seed, key in enumerate(keys):
+        _, history = run(key)
+        mine = [one for one in records if one.strategy == "badge" and one.seed == seed]
+        assert list(mine[0].rows) == history.rows[0].tolist()
+        np.testing.assert_allclose(
+            mine[0].test_accuracy, history.test.accuracy[0], atol=0.01
+        )
+
+
+def test_files_can_be_read_again(small_run):
+    config, out = small_run
+    table = tomllib.loads((out / "config.toml").read_text())
+    assert table["provenance"]["jaxal"] == jaxal.__version__
+    assert {"device", "jax", "numpy"} <= set(table["provenance"])
+    assert experiment.load(out / "config.toml") == config
+    with open(out / "summary.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["strategy"] for row in rows} == {"random", "badge"}
+    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_interrupt_leaves_the_finished_rounds(tmp_path, monkeypatch, capsys):
+    class Interrupt(runner.Stage):
+        calls = 0
+
+        def __call__(self, *args):
+            Interrupt.calls += 1
+            if Interrupt.calls == 8:
+                raise KeyboardInterrupt
+            return super().__call__(*args)
+
+    monkeypatch.setattr(runner, "Stage", Interrupt)
+    out = tmp_path / "run"
+    arguments = [word for setting in SMALL for word in ("--set", setting)]
+    status = cli.main(["run", str(DIGITS), "--out", str(out), *arguments])
+    assert status == 130
+    assert "history.jsonl" in capsys.readouterr().err
+    records = experiment.read(out / "history.jsonl")
+    assert [(one.round, one.seed) for one in records] == [(0, 0), (0, 1)]
+    assert report.summarize(records)
+
+
+def test_a_loss_that_is_not_finite_names_the_round_and_the_rate(tmp_path, capsys):
+    arguments = [
+        "--set",
+        "learner.optimizer=sgd",
+        "--set",
+        "learner.learning_rate=1e30",
+    ]
+    arguments += [word for setting in SMALL for word in ("--set", setting)]
+    out = tmp_path / "run"
+    assert cli.main(["run", str(DIGITS), "--out", str(out), *arguments]) == 2
+    assert "not finite in round 0: lower learner.learning_rate, which is 1e+30" in (
+        capsys.readouterr().err
+    )
+    assert np.isnan(experiment.read(out / "history.jsonl")[0].train_loss)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        pytest.param("strategy.names=badg", "did you mean 'badge'", id="strategy"),
+        pytest.param(
+            "strategy.options.badge.block=3",
+            "did you mean 'block_size'",
+            id="strategy's option",
+        ),
+        pytest.param(
+            "strategy.options.bagde.x=3", "did you mean 'badge'", id="options of none"
+        ),
+        pytest.param(
+            "data.source=sklearn:digit", "did you mean 'sklearn:digits'", id="data"
+        ),
+        pytest.param("data.source=npz:/not/there.npz", "/not/there.npz", id="file"),
+        pytest.param("model.name=mpl", "did you mean 'mlp'", id="model"),
+        pytest.param("model.hiden=[3]", "did you mean 'hidden'", id="model's option"),
+        pytest.param("learner.optimizer=adm", "did you mean 'adam'", id="optimizer"),
+        pytest.param(
+            "learner.optimizer_options.beta1=0.9",
+            "valid names: b1, b2",
+            id="optimizer's option",
+        ),
+        pytest.param(
+            "strategy.buget=3", "did you mean 'strategy.budget'|budget", id="key"
+        ),
+        pytest.param("strategy.budget=0", "strategy.budget", id="budget"),
+        pytest.param(
+            "strategy.rounds=100", "at most 70 rounds", id="more than the pool"
+        ),
+    ],
+)
+def test_bad_settings(setting, message, tmp_path, capsys):
+    status = cli.main(
+        ["run", str(DIGITS), "--out", str(tmp_path / "run"), "--set", setting]
+    )
+    error = capsys.readouterr().err
+    assert status == 2 and error.startswith("jaxal: error: ")
+    assert re.search(message, error), error
+    assert not (tmp_path / "run").exists()
