@@ -1,5 +1,7 @@
 """One decision on a pool of one's own, and what it says of bad input."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +16,7 @@ VARIABLES = MODEL.init(jax.random.key(0), jnp.asarray(INPUTS[:1]))
 
 
 def acquire(**changed):
-    given = dict(
+    given: dict[str, Any] = dict(
         key=jax.random.key(0),
         strategy=jaxal.strategies.entropy(),
         model=MODEL,
@@ -85,13 +87,17 @@ def test_further_examples_reach_the_strategy():
     assert picked.scores.tolist() == [LABELS[7], *LABELS[:2]]
 
 
+def no_selection(key, view, budget) -> Any:
+    return view.labels
+
+
 def with_nan():
     inputs = INPUTS.copy()
     inputs[4, 1] = np.nan
     return inputs
 
 
-def outputs(logits=(3,), features=(5,), wrap=jaxal.Outputs):
+def outputs(logits=(3,), features=(5,), wrap: Any = jaxal.Outputs):
     def apply(variables, inputs, *, key=None):
         n = inputs.shape[0]
         return wrap(jnp.zeros((n, *logits)), jnp.zeros((n, *features)))
@@ -173,7 +179,7 @@ def outputs(logits=(3,), features=(5,), wrap=jaxal.Outputs):
             dict(
                 strategy=jaxal.Strategy(
                     jaxal.strategies.entropy().observe,
-                    lambda key, view, budget: view.labels,
+                    no_selection,
                 )
             ),
             TypeError,

@@ -7,6 +7,7 @@ import tomllib
 import pytest
 
 import jaxal
+from jaxal.acquisition import check_model
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -24,9 +25,9 @@ def test_its_python_runs():
     assert len(set(names["selection"].rows.tolist())) == 100
     assert len(set(names["rows"].tolist())) == 50
     assert names["state"].count == 30
-    jaxal.acquisition.check_model(
-        names["model"],
-        names["model"].init(names["jax"].random.key(0), names["pool"].inputs[:1]),
+    check_model(
+        names["net"],
+        names["net"].init(names["jax"].random.key(0), names["pool"].inputs[:1]),
         names["pool"].inputs,
     )
 

@@ -71,9 +71,14 @@ def test_history_has_a_line_per_strategy_seed_and_round(small_run):
 def test_records_are_those_of_the_loop(small_run):
     config, out = small_run
     parts = runner.build(config)
-    plan = dict(initial=12, budget=3, rounds=2)
     run = jaxal.simulate(
-        parts.learner, parts.strategies["badge"], parts.pool, parts.test, **plan
+        parts.learner,
+        parts.strategies["badge"],
+        parts.pool,
+        parts.test,
+        initial=12,
+        budget=3,
+        rounds=2,
     )
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     records = experiment.read(out / "history.jsonl")

@@ -1,5 +1,7 @@
 """Whole runs: one program, a loop on the host, many seeds, many devices, people."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ from jaxal import devices
 MODEL = jaxal.models.mlp(3, hidden=(8,))
 LEARNER = jaxal.Learner(MODEL, optax.adam(1e-2), batch_size=8, max_epochs=8)
 POOL, TEST = clouds(90, spread=2.0), clouds(40, seed=1, spread=2.0)
-PLAN = dict(initial=6, budget=4, rounds=5)
+PLAN: dict[str, Any] = dict(initial=6, budget=4, rounds=5)
 NAMES = ["random", "entropy", "core_set", "badge"]
 
 
