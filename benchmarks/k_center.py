@@ -33,6 +33,19 @@ def covering_radius(points, centers, rows):
     return float(jnp.sqrt(jnp.max(squared)))
 
 
+def first_difference(points, centers, rows, expected):
+    """Where two orders part, and by how much the picks there differ in float64."""
+    if (rows == expected).all():
+        return None
+    turn = int(np.argmax(rows != expected))
+    covered = np.concatenate([centers, points[rows[:turn]]]).astype(np.float64)
+    ours, theirs = (
+        ((covered - points[row].astype(np.float64)) ** 2).sum(-1).min()
+        for row in (rows[turn], expected[turn])
+    )
+    return {"turn": turn, "relative_gap_float64": float(abs(ours - theirs) / ours)}
+
+
 def case(points, centers, budget, block_size, with_plain):
     def lazy(points, centers):
         available = jnp.ones(len(points), bool)
@@ -63,7 +76,10 @@ def case(points, centers, budget, block_size, with_plain):
         report |= {
             "plain": plain_report | {"passes": budget},
             "ratio": plain_report["seconds"] / report["seconds"],
-            "rows_that_differ": int(np.sum(np.asarray(rows) != np.asarray(expected))),
+            "rows_that_differ": int(jnp.sum(rows != expected)),
+            "first_difference": first_difference(
+                *(np.asarray(array) for array in (points, centers, rows, expected))
+            ),
             "same_set": set(rows.tolist()) == set(expected.tolist()),
         }
     return report
