@@ -47,6 +47,21 @@ def test_is_plain_greedy(kind, block_size):
     np.testing.assert_allclose(picked.scores, nearest, rtol=1e-4)
 
 
+@pytest.mark.parametrize("block_size", [1, 7, 10_000])
+def test_equal_distances_go_to_the_lowest_row(block_size):
+    x = np.round(2 * points("plain", rows=200, width=4)) + 7
+    picked = selection.k_center(
+        jnp.asarray(x),
+        jnp.ones(200, bool),
+        50,
+        centers=jnp.asarray(x[:2]),
+        block_size=block_size,
+    )
+    rows, gaps = greedy_k_center(x, np.ones(200, bool), 50, x[:2])
+    assert (gaps == 0).sum() > 20
+    assert picked.rows.tolist() == rows.tolist()
+
+
 def test_first_pick_without_centers_is_the_lowest_available_row():
     x = jnp.asarray(points("plain"))
     picked = selection.k_center(x, jnp.arange(len(x)) >= 5, 3)

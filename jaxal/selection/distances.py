@@ -21,15 +21,17 @@ def centred(features: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]
       mask: [N] bool, the rows that count; those with a NaN or an infinity do not.
 
     Returns:
-      The mean row [1, D], and a power of two [] (so that dividing by it is exact) near the largest
-      distance from it along an axis.
+      A row [1, D] near the mean, and a power of two [] (so that dividing by it is exact) near the
+      largest distance from the mean along an axis. The row is rounded to a quarter of that, so that
+      small integers stay such and ties between their distances stay ties.
     """
     mask = (mask & jnp.all(jnp.isfinite(features), axis=-1))[:, None]
     count = jnp.maximum(jnp.sum(mask), 1)
     origin = jnp.sum(jnp.where(mask, features, 0.0) / count, axis=0, keepdims=True)
     spread = jnp.max(jnp.where(mask, jnp.abs(features - origin), 0.0), initial=0.0)
     scale = jnp.exp2(jnp.round(jnp.log2(jnp.where(spread > 0, spread, 1.0))))
-    return origin, scale
+    grid = scale / 4.0
+    return jnp.round(origin / grid) * grid, scale
 
 
 def rounding_slack(points: jax.Array) -> jax.Array:
