@@ -1,0 +1,192 @@
+"""The numeric cases in tests/conformance, made by running the reference systems."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import keys
+
+from jaxal import report, scores, selection
+from jaxal.training import is_saturated
+
+CASES = pathlib.Path(__file__).parent / "conformance"
+
+
+def cases(group):
+    return pytest.mark.parametrize(
+        "path",
+        sorted(CASES.glob(f"{group}__*.npz")),
+        ids=lambda path: path.stem.split("__")[1],
+    )
+
+
+def load(path):
+    with np.load(path) as file:
+        case = {name: file[name] for name in file.files}
+    return case, json.loads(str(case.pop("meta")))
+
+
+def everything(rows):
+    return jnp.ones(rows, bool)
+
+
+def check_scores(case, found):
+    for name, score in found.items():
+        expected = case.get(f"out_{name}", score)  # a case of ties has orders alone
+        np.testing.assert_allclose(score, expected, rtol=1e-4, atol=2e-5, err_msg=name)
+        order = case.get(f"out_order_{name}")
+        if order is not None:
+            sign = -1 if name == "margin" else 1
+            picked = selection.take_top(
+                sign * score, everything(len(score)), len(order)
+            )
+            np.testing.assert_array_equal(picked.rows, order, err_msg=name)
+
+
+@cases("pointwise")
+def test_pointwise(path):
+    case, _ = load(path)
+    if "in_pool_mc_log_probs" in case:
+        pool, targets = case["in_pool_mc_log_probs"], case["in_target_mc_log_probs"]
+        found = scores.epig(jnp.asarray(pool), jnp.asarray(targets))
+        np.testing.assert_allclose(found, case["out_epig"], rtol=1e-4, atol=2e-5)
+        return
+    draws, found = case.get("in_mc_log_probs"), {}
+    if draws is not None:
+        draws = jnp.asarray(draws)
+        logits = scores.predictive(draws)
+        found = {
+            "bald": scores.bald(draws),
+            "variation_ratio": scores.variation_ratio(draws),
+            "mean_std": scores.mean_std(draws),
+        }
+    elif "in_logits" in case:
+        logits = jnp.asarray(case["in_logits"])
+    else:
+        logits = jnp.log(jnp.asarray(case["in_probs"]))
+    found |= {
+        "entropy": scores.entropy(logits),
+        "least_confidence": scores.least_confidence(logits),
+        "margin": -scores.margin(logits),
+    }
+    check_scores(case, found)
+
+
+@cases("core_set")
+def test_core_set(path):
+    case, meta = load(path)
+    pool, labelled = case["in_unlabeled"], case["in_labeled"]
+    centers = jnp.asarray(labelled) if len(labelled) else None
+    budget = len(case["out_order"])
+    picked = selection.k_center(
+        jnp.asarray(pool), everything(len(pool)), budget, centers=centers
+    )
+    rows = np.asarray(picked.rows)
+    assert sorted(set(rows.tolist())) == sorted(rows.tolist())
+    nearest = np.full(len(pool), np.inf)
+    for center in labelled.astype(np.float64):
+        nearest = np.minimum(nearest, np.linalg.norm(pool - center, axis=1))
+    radius = []
+    for row in rows:
+        away = np.linalg.norm(pool - pool[row].astype(np.float64), axis=1)
+        nearest = np.minimum(nearest, away)
+        radius.append(nearest.max())
+    atol = 1e-5 * meta.get("scale", 1.0)
+    np.testing.assert_allclose(radius, case["out_radius"], rtol=1e-4, atol=atol)
+
+
+@cases("grademb")
+def test_gradient_embedding(path):
+    case, _ = load(path)
+    labels = jnp.asarray(case["in_labels"]) if "in_labels" in case else None
+    for kind in selection.GRADIENT_KINDS:
+        found = selection.gradient_embedding(
+            jnp.asarray(case["in_logits"]),
+            jnp.asarray(case["in_features"]),
+            labels=labels,
+            kind=kind,
+        )
+        size = max(1.0, float(np.abs(case[f"out_inner_{kind}"]).max()))
+        np.testing.assert_allclose(
+            found.dense(), case[f"out_emb_{kind}"], rtol=1e-4, atol=1e-5 * size**0.5
+        )
+        np.testing.assert_allclose(
+            found.inner(found), case[f"out_inner_{kind}"], rtol=1e-4, atol=1e-5 * size
+        )
+        np.testing.assert_allclose(
+            found.squared_distance(found),
+            case[f"out_sqdist_{kind}"],
+            rtol=1e-3,
+            atol=1e-4 * size,
+        )
+
+
+@cases("badge")
+def test_badge(path):
+    case, meta = load(path)
+    points = selection.gradient_embedding(
+        jnp.asarray(case["in_logits"]), jnp.asarray(case["in_features"])
+    )
+    runs, rows = 60, len(case["in_logits"])
+
+    @jax.jit
+    @jax.vmap
+    def pick(key):
+        return selection.badge(
+            key, points.residuals, points.features, everything(rows), meta["budget"]
+        ).rows
+
+    picked = np.asarray(pick(keys(runs)))
+    assert (picked[:, 0] == case["out_first"][0]).all()
+    dense = np.asarray(points.dense(), np.float64)
+    squared = ((dense[:, None] - dense[None]) ** 2).sum(-1)
+    potential = np.mean([squared[:, one].min(1).sum() for one in picked])
+    mean, std = case["out_potential_mean_400"][0], case["out_potential_std_400"][0]
+    assert abs(potential - mean) < 4 * std * np.sqrt(1 / runs + 1 / 400)
+
+
+@cases("training")
+def test_training(path):
+    case, _ = load(path)
+    if "in_config" in case:
+        check_stopping(case)
+        return
+    curves = {name.rsplit("_", 1)[1] for name in case if name.startswith("in_targets")}
+    for curve in curves:
+        strategy, random = (
+            (case[f"in_{who}_points_{curve}"], case[f"in_{who}_accuracy_{curve}"])
+            for who in ("strategy", "random")
+        )
+        targets = case[f"in_targets_{curve}"]
+        for who, given in (("strategy", strategy), ("random", random)):
+            found = [report.labels_to(*given, target) for target in targets]
+            np.testing.assert_allclose(
+                found, case[f"out_labels_{who}_{curve}"], rtol=1e-4
+            )
+        for where, at in (("targets", targets), ("strategy_points", None)):
+            found = report.label_efficiency(*strategy, *random, at)
+            expected = case[f"out_efficiency_at_{where}_{curve}"]
+            np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def check_stopping(case):
+    for row, expected in zip(
+        case["in_windows"], case["out_window_saturated"], strict=True
+    ):
+        size = int(row[1])
+        window = jnp.asarray(row[2 : 2 + size], jnp.float32)
+        assert is_saturated(window, jnp.int32(size), float(row[0])) == expected
+    given = zip(case["in_accuracy"], case["in_config"], case["out_epochs"], strict=True)
+    for accuracies, (cap, window, min_gain, enough), expected in given:
+        epochs, seen = 0, np.zeros(int(window), np.float32)
+        while epochs < cap:
+            seen = np.append(seen[1:], accuracies[epochs])
+            epochs += 1
+            if accuracies[epochs - 1] >= enough:
+                break
+            if is_saturated(jnp.asarray(seen), jnp.int32(epochs), float(min_gain)):
+                break
+        assert epochs == expected
