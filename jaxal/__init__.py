@@ -8,9 +8,10 @@ Which unlabelled examples to label next, as pure functions that jit, vmap and sh
 `acquire` is one decision for a codebase of your own; `scores` and `selection` are functions of arrays.
 """
 
-from jaxal import data, devices, models, scores, selection, strategies
+from jaxal import data, devices, models, posterior, scores, selection, strategies
 from jaxal.acquisition import Extras, acquire
 from jaxal.base import Examples, Model, Outputs, Selection, Strategy, View
+from jaxal.ensembles import ensemble
 from jaxal.loop import RoundInfo, State, ask, init, step, tell
 from jaxal.pool import Pool, place
 from jaxal.simulation import iterate, simulate
@@ -36,10 +37,12 @@ __all__ = [
     "ask",
     "data",
     "devices",
+    "ensemble",
     "init",
     "iterate",
     "models",
     "place",
+    "posterior",
     "scores",
     "selection",
     "simulate",

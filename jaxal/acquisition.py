@@ -102,11 +102,10 @@ def decide(
     """`acquire` without its checks, on a placed pool; pure and compiled."""
     available = available & pool.valid
     labels = jnp.where(available, -1, pool.labels)
-    keys = dict(
-        zip(("select", "pool", *Extras._fields), jax.random.split(key, 5), strict=True)
-    )
+    # One key for all observations: a draw of the model is the same for the pool and the query.
+    key_observe, key_select = jax.random.split(key)
     observation = observe(
-        keys["pool"],
+        key_observe,
         strategy,
         model,
         variables,
@@ -117,13 +116,13 @@ def decide(
     )
     observed = {
         name: observe(
-            keys[name], strategy, model, variables, *examples, batch_size=batch_size
+            key_observe, strategy, model, variables, *examples, batch_size=batch_size
         )
         for name, examples in extras._asdict().items()
         if examples is not None
     }
     return select(
-        keys["select"], strategy, observation, labels, available, budget, observed
+        key_select, strategy, observation, labels, available, budget, observed
     )
 
 
@@ -174,6 +173,7 @@ def acquire(
     rows = len(jax.tree.leaves(inputs)[0])
     classes = check_model(model, variables, inputs)
     extras = Extras(query, private, validation)
+    check_alike(inputs, extras)
     if not is_traced(inputs, labels, available):
         data.check((inputs, labels), classes, allow_unknown=True)
         for name, examples in extras._asdict().items():
@@ -209,6 +209,20 @@ def _padded_mask(available: jax.Array, rows: int, padded: int) -> jax.Array:
     if available.shape[0] != rows:
         raise ValueError(f"available: expected {rows} rows, got {available.shape[0]}")
     return jnp.zeros(padded, bool).at[:rows].set(available)
+
+
+def check_alike(inputs: PyTree, extras: Extras) -> None:
+    """Raises ValueError unless the rows of all further examples have the shapes of the pool's."""
+
+    def shapes(inputs):
+        return jax.tree.map(lambda leaf: tuple(leaf.shape[1:]), inputs)
+
+    for name, examples in extras._asdict().items():
+        if examples is not None and shapes(examples[0]) != shapes(inputs):
+            raise ValueError(
+                f"{name} inputs: expected rows of shape {shapes(inputs)}, as in the pool, "
+                f"got {shapes(examples[0])}"
+            )
 
 
 def check_model(model: Model, variables: PyTree, inputs: PyTree) -> int:

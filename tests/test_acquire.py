@@ -148,6 +148,12 @@ def outputs(logits=(3,), features=(5,), wrap: Any = jaxal.Outputs):
             id="query label",
         ),
         pytest.param(
+            dict(query=(INPUTS[:2, :3], np.zeros(2, np.int32))),
+            ValueError,
+            r"query inputs.*\(5,\), as in the pool, got \(3,\)",
+            id="query width",
+        ),
+        pytest.param(
             dict(model=outputs(wrap=lambda *pair: pair)),
             TypeError,
             "expected Outputs.*got tuple",

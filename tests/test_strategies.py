@@ -16,7 +16,9 @@ from jaxal.pool import place
 ROWS, LABELED, BUDGET = 43, 5, 6
 MODEL = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
 # What a row is worth to these depends on a draw for its place in the pool.
-RANDOM = {"random", "badge"}
+RANDOM = {"random", "badge", "stochastic"}
+# Scores of few values: among rows that tie, the first in the pool wins.
+TIED = {"adversarial_bim", "variation_ratio"}
 EVERY = strategies.names()
 
 
@@ -81,7 +83,7 @@ def test_labels_of_available_rows_stay_hidden(name):
     )
 
 
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in RANDOM])
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in RANDOM | TIED])
 def test_permuting_the_pool_permutes_the_picks(name):
     inputs, labels, _ = setting()
     order = np.random.default_rng(0).permutation(ROWS)

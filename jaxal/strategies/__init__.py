@@ -1,22 +1,46 @@
 """Acquisition strategies: each pairs an `observe` of one example with a `select` over the pool."""
 
+from jaxal.strategies.adversarial import adversarial_bim, adversarial_deepfool
 from jaxal.strategies.badge import badge
+from jaxal.strategies.bayesian import (
+    bald,
+    entropy_dropout,
+    least_confidence_dropout,
+    margin_dropout,
+    mean_std,
+    variation_ratio,
+)
 from jaxal.strategies.core_set import core_set
+from jaxal.strategies.joint import batch_bald, epig
 from jaxal.strategies.random import random
 from jaxal.strategies.registry import Description, describe, make, names, register
+from jaxal.strategies.scoring import TopScores
+from jaxal.strategies.stochastic import stochastic
 from jaxal.strategies.uncertainty import entropy, least_confidence, margin, top
 
 __all__ = [
     "Description",
+    "TopScores",
+    "adversarial_bim",
+    "adversarial_deepfool",
     "badge",
+    "bald",
+    "batch_bald",
     "core_set",
     "describe",
     "entropy",
+    "entropy_dropout",
+    "epig",
     "least_confidence",
+    "least_confidence_dropout",
     "make",
     "margin",
+    "margin_dropout",
+    "mean_std",
     "names",
     "random",
     "register",
+    "stochastic",
     "top",
+    "variation_ratio",
 ]

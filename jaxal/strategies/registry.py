@@ -3,13 +3,26 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+from jaxal import posterior
 from jaxal.base import Strategy, nearest
 
 Factory = TypeVar("Factory", bound=Callable[..., Strategy])
 _REGISTRY: dict[str, Callable[..., Strategy]] = {}
+_ALIASES = {  # DISTIL's names
+    "bald_dropout": "bald",
+    "batch_bald_dropout": "batch_bald",
+    "coreset": "core_set",
+    "entropy_sampling": "entropy",
+    "entropy_sampling_dropout": "entropy_dropout",
+    "least_confidence_sampling": "least_confidence",
+    "least_confidence_sampling_dropout": "least_confidence_dropout",
+    "margin_sampling": "margin",
+    "margin_sampling_dropout": "margin_dropout",
+    "random_sampling": "random",
+}
 
 
 class Description(NamedTuple):
@@ -24,11 +37,38 @@ class Description(NamedTuple):
 def register(factory: Factory) -> Factory:
     """Makes a strategy known by its function's name.
 
-    Equal calls return the identical strategy, so that what was compiled for one serves the other.
+    Equal calls return the identical strategy, so that what was compiled for one serves the other. An
+    option `posterior` or `strategy` may be given as a config would: by name, or as a table of the name and
+    its options.
     """
     cached = functools.lru_cache(maxsize=None, typed=True)(factory)
-    _REGISTRY[factory.__name__] = cached
-    return cached  # pyright: ignore[reportReturnType]  # a cached function keeps its signature
+    signature = inspect.signature(factory)
+
+    @functools.wraps(factory)
+    def build(*args: Any, **hyper: Any) -> Strategy:
+        call = signature.bind(*args, **hyper)
+        call.apply_defaults()
+        for option, given in call.arguments.items():
+            call.arguments[option] = _value(option, given)
+        return cached(*call.args, **call.kwargs)
+
+    _REGISTRY[factory.__name__] = build
+    return build  # pyright: ignore[reportReturnType]  # it has the factory's signature
+
+
+def _value(option: str, given: Any) -> Any:
+    """The value of an option, made if a config named it."""
+    if option not in _MAKERS:
+        return given
+    kind, make_value = _MAKERS[option]
+    table = {"name": given} if isinstance(given, str) else given
+    if isinstance(table, Mapping) and "name" in table:
+        return make_value(**table)
+    if not isinstance(given, kind):
+        raise TypeError(
+            f"{option}: expected a {kind.__name__}, its name, or a table with its name, got {given!r}"
+        )
+    return given
 
 
 def names() -> list[str]:
@@ -37,22 +77,30 @@ def names() -> list[str]:
 
 
 def make(name: str, **hyper: Any) -> Strategy:
-    """The strategy of that name with the given hyper-parameters.
+    """The strategy of that name, or of DISTIL's name for it, with the given hyper-parameters.
 
     Raises:
       ValueError: unknown name or option; suggests the nearest.
 
-    >>> make("badge") is make("badge")
+    >>> make("coreset") is make("core_set")
     True
     """
+    name = _ALIASES.get(name, name)
     if name not in _REGISTRY:
-        raise ValueError(f"strategy: {name!r} is unknown; {nearest(name, _REGISTRY)}")
+        known = nearest(name, [*_REGISTRY, *_ALIASES])
+        raise ValueError(f"strategy: {name!r} is unknown; {known}")
     options = inspect.signature(_REGISTRY[name]).parameters
     for option in hyper:
         if option not in options:
             known = nearest(option, options) if options else "it has none"
             raise ValueError(f"strategy {name}: option {option!r} is unknown; {known}")
     return _REGISTRY[name](**hyper)
+
+
+_MAKERS = {
+    "posterior": (posterior.Posterior, posterior.make),
+    "strategy": (Strategy, make),
+}
 
 
 def describe() -> list[Description]:

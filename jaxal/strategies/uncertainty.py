@@ -4,21 +4,21 @@ from collections.abc import Callable
 
 import jax
 
-from jaxal import scores, selection
+from jaxal import scores
 from jaxal.base import Strategy
 from jaxal.strategies.registry import register
+from jaxal.strategies.scoring import TopScores
 
 
-def top(score: Callable[[jax.Array], jax.Array]) -> Strategy:
+def top(
+    score: Callable[[jax.Array], jax.Array], *, nonnegative: bool = True
+) -> Strategy:
     """The strategy that queries the highest scores; `score` maps logits [n, C] to [n]."""
 
     def observe(key, model, variables, inputs, labels):
         return score(model.apply(variables, inputs).logits)
 
-    def select(key, view, budget):
-        return selection.take_top(view.observation, view.available, budget)
-
-    return Strategy(observe, select)
+    return Strategy(observe, TopScores(nonnegative=nonnegative))
 
 
 @register
@@ -48,4 +48,4 @@ def margin() -> Strategy:
     References:
       Scheffer et al., "Active hidden Markov models for information extraction", IDA 2001.
     """
-    return top(scores.margin)
+    return top(scores.margin, nonnegative=False)

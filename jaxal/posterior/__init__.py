@@ -1,0 +1,51 @@
+"""Posteriors: draws of a model for Bayesian strategies, as in `bald(posterior=mc_dropout(20))`."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from jaxal.base import nearest
+from jaxal.posterior.draws import Draws, Posterior
+from jaxal.posterior.dropout import mc_dropout
+from jaxal.posterior.ensemble import deep_ensemble
+from jaxal.posterior.laplace import last_layer_laplace
+
+__all__ = [
+    "Draws",
+    "Posterior",
+    "deep_ensemble",
+    "last_layer_laplace",
+    "make",
+    "mc_dropout",
+    "names",
+]
+
+_FACTORIES: dict[str, Callable[..., Posterior]] = {
+    "deep_ensemble": deep_ensemble,
+    "last_layer_laplace": last_layer_laplace,
+    "mc_dropout": mc_dropout,
+}
+
+
+def names() -> tuple[str, ...]:
+    """The names that `make` knows."""
+    return tuple(_FACTORIES)
+
+
+def make(name: str, **hyper: Any) -> Posterior:
+    """The posterior of that name with the given hyper-parameters, as a config gives them.
+
+    Raises:
+      ValueError: unknown name or option; suggests the nearest.
+
+    >>> make("mc_dropout", num_draws=10) is mc_dropout(10)
+    True
+    """
+    if name not in _FACTORIES:
+        raise ValueError(f"posterior: {name!r} is unknown; {nearest(name, _FACTORIES)}")
+    options = inspect.signature(_FACTORIES[name]).parameters
+    for option in hyper:
+        if option not in options:
+            known = nearest(option, options) if options else "it has none"
+            raise ValueError(f"posterior {name}: option {option!r} is unknown; {known}")
+    return _FACTORIES[name](**hyper)

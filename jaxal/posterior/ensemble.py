@@ -1,0 +1,39 @@
+"""Deep ensembles: each draw is a member that was trained by itself."""
+
+import functools
+
+from jaxal.posterior.draws import Draws, Posterior
+
+
+@functools.cache
+def deep_ensemble() -> Posterior:
+    """Draws that are the members of an ensemble, trained by the learner `jaxal.ensemble(learner, K)`.
+
+    Returns:
+      A `Posterior`. Equal calls return the identical one.
+
+    Raises:
+      TypeError: from `observe`, a model that is no ensemble.
+
+    References:
+      Lakshminarayanan et al., "Simple and scalable predictive uncertainty estimation using deep
+      ensembles", NeurIPS 2017.
+
+    >>> deep_ensemble()
+    deep_ensemble()
+    """
+
+    def observe(key, model, variables, inputs, reduce):
+        member = getattr(model, "member", None)
+        if member is None:
+            raise TypeError(
+                "deep_ensemble: the model is no ensemble: train one by "
+                "jaxal.ensemble(learner, members)"
+            )
+
+        def logits(variables):
+            return member.apply(variables, inputs).logits
+
+        return reduce(Draws(logits, variables))
+
+    return Posterior(observe, name="deep_ensemble()")

@@ -1,0 +1,25 @@
+"""The decision of strategies that score rows one by one: the highest scores."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+
+from jaxal import selection
+from jaxal.base import Selection, View
+
+
+def observed(key: jax.Array, view: View) -> jax.Array:
+    """The observation, where that is the score."""
+    return view.observation
+
+
+@dataclass(frozen=True)
+class TopScores:
+    """A `select` whose scores can be had apart from it, for `stochastic` to sample by."""
+
+    scores: Callable[[jax.Array, View], jax.Array] = observed  # (key, view) -> [N]
+    nonnegative: bool = True  # whether scores are at least 0, as chances must be
+
+    def __call__(self, key: jax.Array, view: View, budget: int) -> Selection:
+        return selection.take_top(self.scores(key, view), view.available, budget)
