@@ -135,7 +135,7 @@ def _strategies(arguments: argparse.Namespace) -> int:
 
     from jaxal import report, strategies
 
-    Console().print(report.strategies_table(strategies.describe()))
+    Console().print(report.strategies_list(strategies.describe()))
     return 0
 
 

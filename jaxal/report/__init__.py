@@ -8,7 +8,7 @@ from jaxal.report.curves import draw
 from jaxal.report.efficiency import label_efficiency, labels_to
 from jaxal.report.progress import progress
 from jaxal.report.summary import Point, Summary, summarize, write_csv
-from jaxal.report.table import results_table, strategies_table
+from jaxal.report.table import results_table, strategies_list
 
 __all__ = [
     "Point",
@@ -18,7 +18,7 @@ __all__ = [
     "labels_to",
     "progress",
     "results_table",
-    "strategies_table",
+    "strategies_list",
     "summarize",
     "write",
     "write_csv",

@@ -5,15 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from jaxal.report.summary import TARGETS, Point, Summary
 
 
 class Described(Protocol):
-    """What `strategies_table` reads of a strategy."""
+    """What `strategies_list` reads of a strategy."""
 
     @property
     def name(self) -> str: ...
@@ -44,22 +46,18 @@ def results_table(summaries: Sequence[Summary], console: Console) -> Table:
     return table
 
 
-def strategies_table(descriptions: Iterable[Described]) -> Table:
+def strategies_list(descriptions: Iterable[Described]) -> Group:
     """Builds the list of strategies: name, meaning, options with defaults, paper."""
-    table = _table(leading=1)
-    table.add_column("strategy", no_wrap=True, style="bold")
-    table.add_column("what it queries", ratio=3)
-    table.add_column("options", ratio=2)
-    table.add_column("paper", ratio=2)
+    parts = []
     for known in descriptions:
-        options = "\n".join(
+        options = ", ".join(
             f"{key} = {value!r}" for key, value in known.options.items()
         )
+        lines = [known.summary, options and f"options: {options}", known.paper]
         # Square brackets, as in shapes, are markup to rich.
-        table.add_row(
-            known.name, *map(escape, (known.summary, options or "none", known.paper))
-        )
-    return table
+        body = "\n".join(escape(line) for line in lines if line)
+        parts += [Text(known.name, style="bold"), Padding(body, (0, 0, 1, 4))]
+    return Group(*parts)
 
 
 def _results(
