@@ -5,7 +5,9 @@ Every rule takes the random key (if any), the arrays, `available` [N] and the bu
 """
 
 from jaxal.selection.badge import badge
+from jaxal.selection.batch_bald import batch_bald
 from jaxal.selection.embedding import (
+    GRADIENT_KINDS,
     Dense,
     Embedding,
     GradientEmbedding,
@@ -17,11 +19,13 @@ from jaxal.selection.lazy import Rule, lazy_greedy
 from jaxal.selection.take import take_stochastic, take_top
 
 __all__ = [
+    "GRADIENT_KINDS",
     "Dense",
     "Embedding",
     "GradientEmbedding",
     "Rule",
     "badge",
+    "batch_bald",
     "gradient_embedding",
     "k_center",
     "k_means_plus_plus",

@@ -89,12 +89,17 @@ def _close(
     nearer = fresh + slack < state.squared + state.slack
     squared = jnp.where(nearer, fresh, state.squared)
     slack = jnp.where(nearer, slack, state.slack)
+    # Measured again, a row may round otherwise in another place of a block: it may only fall, or two
+    # rows could send each other out of the block for ever.
+    again = jnp.where(
+        slack[rows] > 0, block.squared, jnp.minimum(squared[rows], block.squared)
+    )
     # Updates that do not apply point past the end, where they are dropped.
     known = jnp.where(state.precise, rows, len(squared))
     done = jnp.where(slots < count, picked, len(squared))
     target = jnp.where(slots < count, state.count + slots, len(state.picked))
     state = state._replace(
-        squared=squared.at[known].set(block.squared).at[done].set(0.0),
+        squared=squared.at[known].set(again).at[done].set(0.0),
         slack=slack.at[known].set(0.0),
         picked=state.picked.at[target].set(picked),
         count=state.count + count,

@@ -21,7 +21,8 @@ class Rule(NamedTuple):
     """A greedy rule in incremental form; `State` and `Block` are pytrees of its own.
 
     Scores may only shrink as rows are picked. `open` returns the scores of its rows exactly, given all
-    that was picked before; `pick` keeps them exact inside the block.
+    that was picked before; `pick` keeps them exact inside the block. A bound that `close` stores must not
+    rise unless something was picked, not even by rounding, or a pass could repeat for ever.
     """
 
     bounds: Callable[[PyTree], jax.Array]  # State -> [N], no score is above its bound
