@@ -13,15 +13,10 @@ from jax.sharding import Mesh
 
 from jaxal import acquisition
 from jaxal.acquisition import Extras
-from jaxal.base import (
-    Examples,
-    Model,
-    PyTree,
-    Selection,
-    Strategy,
-)
-from jaxal.pool import Pool, map_rows
-from jaxal.selection import take_top
+from jaxal.base import Examples, PyTree, Selection, Strategy
+from jaxal.evaluation import Metrics, evaluate
+from jaxal.pool import Pool
+from jaxal.selection.take import take_balanced, take_top
 from jaxal.training import AnyLearner, FitInfo
 
 
@@ -35,13 +30,6 @@ class State(NamedTuple):
     round: jax.Array  # [] int32
     key: jax.Array  # [] typed key, never consumed: each round folds its number in
     variables: PyTree  # of the newest model
-
-
-class Metrics(NamedTuple):
-    """Means over a set of examples."""
-
-    loss: jax.Array  # []
-    accuracy: jax.Array  # []
 
 
 class RoundInfo(NamedTuple):
@@ -62,6 +50,7 @@ def init(
     *,
     initial: int | jax.Array,
     capacity: int,
+    balanced: bool = False,
 ) -> State:
     """The state before the first round.
 
@@ -72,6 +61,7 @@ def init(
       initial: how many rows to draw at random to begin with, or the rows themselves, whose labels
         the pool knows.
       capacity: M, the most labels there will be.
+      balanced: draw as many rows of each class, as nearly as can be, if `initial` is a number.
 
     Returns:
       `State` of round 0.
@@ -80,11 +70,13 @@ def init(
       ValueError: more initial rows than capacity or pool rows, or none.
     """
     key_rows, key_model, key_rounds = jax.random.split(key, 3)
-    if isinstance(initial, int):
+    if not isinstance(initial, int):
+        rows = jnp.asarray(initial, jnp.int32)
+    elif balanced:
+        rows = take_balanced(key_rows, pool.labels, pool.valid, initial)
+    else:
         noise = jax.random.uniform(key_rows, pool.valid.shape)
         rows = take_top(noise, pool.valid, initial).rows
-    else:
-        rows = jnp.asarray(initial, jnp.int32)
     if not 1 <= len(rows) <= capacity:
         raise ValueError(
             f"initial: expected 1 to {capacity} (the capacity), got {len(rows)}"
@@ -128,7 +120,7 @@ def tell(
 
 def _keys(state: State) -> dict[str, jax.Array]:
     """The keys of a round, by stage."""
-    stages = ("fit", "select", "pool", *Extras._fields)
+    stages = ("fit", "observe", "select")
     keys = jax.random.split(jax.random.fold_in(state.key, state.round), len(stages))
     return dict(zip(stages, keys, strict=True))
 
@@ -139,8 +131,10 @@ def known_labels(state: State, pool: Pool) -> jax.Array:
     return jnp.full(pool.valid.shape, -1, jnp.int32).at[rows].set(state.labels)
 
 
-def fit(state: State, learner: AnyLearner, pool: Pool) -> tuple[State, FitInfo]:
-    """Fits the learner's model to the labelled rows."""
+def fit(
+    state: State, learner: AnyLearner, pool: Pool, extras: Extras = Extras()
+) -> tuple[State, FitInfo]:
+    """Fits the learner's model to the labelled rows; the validation examples are the learner's too."""
     rows = jnp.maximum(state.rows, 0)
     variables, info = learner.fit(
         _keys(state)["fit"],
@@ -149,32 +143,9 @@ def fit(state: State, learner: AnyLearner, pool: Pool) -> tuple[State, FitInfo]:
         jnp.maximum(state.labels, 0),
         state.weights,
         state.count,
+        extras.validation,
     )
     return state._replace(variables=variables), info
-
-
-def evaluate(
-    model: Model,
-    variables: PyTree,
-    inputs: PyTree,
-    labels: jax.Array,
-    *,
-    batch_size: int,
-) -> Metrics:
-    """Cross-entropy in nats and accuracy over the examples whose label is not -1."""
-
-    def function(variables, rows):
-        inputs, labels = rows
-        log_p = jax.nn.log_softmax(model.apply(variables, inputs).logits)
-        taken = jnp.take_along_axis(log_p, jnp.maximum(labels, 0)[:, None], axis=-1)
-        return -taken[:, 0], jnp.argmax(log_p, axis=-1) == labels
-
-    loss, right = map_rows(function, variables, (inputs, labels), batch_size=batch_size)
-    known = labels >= 0
-    count = jnp.maximum(jnp.sum(known), 1)
-    return Metrics(
-        jnp.sum(jnp.where(known, loss, 0.0)) / count, jnp.sum(right & known) / count
-    )
 
 
 def measure(
@@ -209,12 +180,13 @@ def observe(
     mesh: Mesh | None = None,
 ) -> tuple[PyTree, dict[str, PyTree]]:
     """What the strategy needs of every pool row, and of the further examples."""
-    keys, model = _keys(state), learner.model
+    # One key for all: a draw of the model is the same for the pool and the query.
+    key, model = _keys(state)["observe"], learner.model
     observe_rows = partial(
         acquisition.observe, strategy=strategy, model=model, batch_size=batch_size
     )
     observation = observe_rows(
-        keys["pool"],
+        key,
         variables=state.variables,
         inputs=pool.inputs,
         labels=known_labels(state, pool),
@@ -222,7 +194,7 @@ def observe(
     )
     observed = {
         name: observe_rows(
-            keys[name],
+            key,
             variables=state.variables,
             inputs=examples[0],
             labels=examples[1],
@@ -280,7 +252,7 @@ def ask(
     Returns:
       The state with the fitted model, and the `Selection`.
     """
-    state, _ = fit(state, learner, pool)
+    state, _ = fit(state, learner, pool, extras)
     observed = observe(
         state, learner, strategy, pool, extras, batch_size=batch_size, mesh=mesh
     )
@@ -312,7 +284,7 @@ def step(
     Returns:
       The next state and the report of this round.
     """
-    state, fitted = fit(state, learner, pool)
+    state, fitted = fit(state, learner, pool, extras)
     train, tested = measure(state, learner, pool, test, fitted, batch_size)
 
     def pick(state):

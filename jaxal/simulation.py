@@ -60,6 +60,7 @@ def prepare(
         one = jax.tree.map(lambda leaf: leaf[:1], pool.inputs)
         variables = jax.eval_shape(learner.model.init, jax.random.key(0), one)
         classes = acquisition.check_model(learner.model, variables, pool.inputs)
+        acquisition.check_alike(pool.inputs, extras)
         for name, examples in named.items():
             data.check(examples, classes, name)
     rows = len(pool.labels)
@@ -82,6 +83,7 @@ def simulate(
     initial: int,
     budget: int,
     rounds: int,
+    balanced: bool = False,
     query: Any = None,
     private: Any = None,
     validation: Any = None,
@@ -98,9 +100,10 @@ def simulate(
       initial: rows drawn at random and labelled before the first round.
       budget: rows labelled a round.
       rounds: how many times rows are picked; models are fitted `rounds + 1` times.
+      balanced: draw as many initial rows of each class, as nearly as can be.
       query: `(inputs, labels)` of examples like those wanted, for strategies that take them.
       private: the same, of examples like those to avoid.
-      validation: the same, held-out examples.
+      validation: the same, held-out examples; also for a learner with `patience`.
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows, and the seeds (`devices.make_mesh`).
 
@@ -125,7 +128,15 @@ def simulate(
         mesh=mesh,
     )
     program = _Program(
-        learner, strategy, initial, budget, rounds, setting.capacity, batch_size, mesh
+        learner,
+        strategy,
+        initial,
+        budget,
+        rounds,
+        setting.capacity,
+        balanced,
+        batch_size,
+        mesh,
     )
     return jax.tree_util.Partial(program, setting.pool, setting.test, setting.extras)
 
@@ -139,6 +150,7 @@ class _Program(NamedTuple):
     budget: int
     rounds: int
     capacity: int
+    balanced: bool
     batch_size: int
     mesh: Mesh | None
 
@@ -163,7 +175,12 @@ def _run(program: _Program, pool, test, extras, key) -> tuple[State, RoundInfo]:
         )
 
     start = init(
-        key, program.learner, pool, initial=program.initial, capacity=program.capacity
+        key,
+        program.learner,
+        pool,
+        initial=program.initial,
+        capacity=program.capacity,
+        balanced=program.balanced,
     )
     return jax.lax.scan(body, start, jnp.arange(program.rounds + 1) < program.rounds)
 
@@ -178,6 +195,7 @@ def iterate(
     initial: int,
     budget: int,
     rounds: int,
+    balanced: bool = False,
     query: Any = None,
     private: Any = None,
     validation: Any = None,
@@ -204,9 +222,16 @@ def iterate(
         extras=extras,
         mesh=mesh,
     )
-    start = jax.jit(init, static_argnames=("learner", "initial", "capacity"))
+    start = jax.jit(
+        init, static_argnames=("learner", "initial", "capacity", "balanced")
+    )
     state = start(
-        key, learner, setting.pool, initial=initial, capacity=setting.capacity
+        key,
+        learner,
+        setting.pool,
+        initial=initial,
+        capacity=setting.capacity,
+        balanced=balanced,
     )
     for number in range(rounds + 1):
         state, info = step(

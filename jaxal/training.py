@@ -9,22 +9,27 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxal.base import Model, PyTree, check_positive
+from jaxal.base import Examples, Model, PyTree, check_positive
+from jaxal.evaluation import evaluate
+from jaxal.stopping import better, first_best, is_saturated
+
+VALIDATION_BATCH = 1024  # validation rows that go through the model at once
 
 
 class FitInfo(NamedTuple):
     """How a fit went; the loss and the accuracy are those of its last epoch, while it trained."""
 
     loss: jax.Array  # [] mean training loss
-    accuracy: jax.Array  # [] fraction of the labelled rows predicted right
-    epochs: jax.Array  # [] int32
+    accuracy: jax.Array  # [] fraction of the rows drawn that were predicted right
+    epochs: jax.Array  # [] int32, how many there were
 
 
 class FitFn(Protocol):
     """How a model is fitted to the labelled rows.
 
     `inputs` [M, ...], `labels` [M] and `weights` [M] are buffers of constant size of which the first
-    `count` rows are in use; `variables` are those of the round before (at first, those of `model.init`).
+    `count` rows are in use; `variables` are those of the round before (at first, those of `model.init`);
+    `validation` are held-out examples, None if there are none. The loop gives all seven.
     """
 
     def __call__(
@@ -35,6 +40,7 @@ class FitFn(Protocol):
         labels: jax.Array,
         weights: jax.Array,
         count: jax.Array,
+        validation: Examples | None = None,
     ) -> tuple[PyTree, FitInfo]: ...
 
 
@@ -55,42 +61,29 @@ class CustomLearner(NamedTuple):
     fit: FitFn
 
 
-def is_saturated(
-    accuracies: jax.Array, filled: jax.Array, min_gain: float
-) -> jax.Array:
-    """Whether a full window of accuracies holds no rise: no i < j with acc_j - acc_i >= min_gain.
-
-    Args:
-      accuracies: [window], the oldest first.
-      filled: [] how many accuracies there have been so far.
-      min_gain: the rise that counts.
-
-    References:
-      DISTIL, `data_train.check_saturation`; a falling accuracy counts as saturated, as there.
-    """
-    lowest_before = jax.lax.cummin(accuracies)[:-1]
-    gain = jnp.max(accuracies[1:] - lowest_before, initial=-jnp.inf)
-    return (filled >= len(accuracies)) & (gain < min_gain)
-
-
 @dataclass(frozen=True)
 class Learner:
     """A model and how it is fitted each round. Hashable, so it may be a static argument.
 
     Each round trains from scratch (or from the round before, with `warm_start`) in shuffled minibatches
     on the labelled rows, until an epoch's training accuracy, measured while it trains, is at least
-    `max_accuracy`, or has not risen by `min_gain` within the last `window` epochs, or the loss is not
-    finite, or `max_epochs` are done. The last minibatch of an epoch is filled up with rows of its
-    beginning at weight 0, so running statistics see labelled rows only.
+    `max_accuracy`, or has not risen by `min_gain` within the last `window` epochs, or the loss on
+    validation examples has not fallen for `patience` epochs, or the training loss is not finite, or
+    `max_epochs` are done. The last minibatch of an epoch is filled up with rows of its beginning at
+    weight 0, so running statistics see labelled rows only.
 
     Attributes:
       model: what to fit.
       optimizer: any optax transformation; its state begins anew each round.
       batch_size: rows in a minibatch.
+      epoch_rows: least number of rows drawn in an epoch; fewer labelled rows are gone through several
+        times.
       max_epochs: most epochs in a round.
       max_accuracy: training accuracy that ends a round, in (0, 1].
       window: epochs looked back on; 0 switches the saturation rule off.
       min_gain: least rise of the accuracy within the window that counts as progress.
+      patience: epochs without a new lowest mean cross-entropy on the validation examples that end a
+        round, which then returns the variables of the lowest; 0 switches this off.
       warm_start: go on from the variables of the round before.
       loss: per-example loss, (logits [n, C], labels [n]) -> [n].
 
@@ -101,10 +94,12 @@ class Learner:
     model: Model
     optimizer: optax.GradientTransformation
     batch_size: int = 32
+    epoch_rows: int = 0
     max_epochs: int = 100
     max_accuracy: float = 1.0
     window: int = 10
     min_gain: float = 1e-3
+    patience: int = 0
     warm_start: bool = False
     loss: Callable[[jax.Array, jax.Array], jax.Array] = (
         optax.softmax_cross_entropy_with_integer_labels
@@ -116,8 +111,8 @@ class Learner:
             max_epochs=self.max_epochs,
             max_accuracy=self.max_accuracy,
         )
-        for name, value in (("window", self.window), ("min_gain", self.min_gain)):
-            if not 0 <= value < math.inf:
+        for name in ("epoch_rows", "window", "min_gain", "patience"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ValueError(f"{name}: expected a number >= 0, got {value!r}")
 
     def fit(
@@ -128,55 +123,77 @@ class Learner:
         labels: jax.Array,
         weights: jax.Array,
         count: jax.Array,
+        validation: Examples | None = None,
     ) -> tuple[PyTree, FitInfo]:
-        """Fits the model to the first `count` rows of the buffers; see `FitFn` for the arguments."""
+        """Fits the model to the first `count` rows of the buffers; see `FitFn` for the arguments.
+
+        Raises:
+          ValueError: patience without validation examples.
+        """
+        if self.patience and validation is None:
+            raise ValueError(
+                f"patience: {self.patience} epochs without a fall of the validation loss, but "
+                "there are no validation examples"
+            )
         key_init, key_epochs = jax.random.split(key)
         if not self.warm_start:
             variables = self.model.init(
                 key_init, jax.tree.map(lambda leaf: leaf[:1], inputs)
             )
-        window = jnp.zeros(max(self.window, 1))
-
-        def goes_on(carry):
-            _, _, accuracies, info = carry
-            stop = (info.epochs >= self.max_epochs) | ~jnp.isfinite(info.loss)
-            stop |= (info.epochs > 0) & (info.accuracy >= self.max_accuracy)
-            if self.window:
-                stop |= is_saturated(accuracies, info.epochs, self.min_gain)
-            return ~stop
 
         def body(carry):
-            variables, opt_state, accuracies, info = carry
+            variables, opt_state, accuracies, best, info = carry
             variables, opt_state, loss, accuracy = self._epoch(
                 jax.random.fold_in(key_epochs, info.epochs),
                 (variables, opt_state),
                 (inputs, labels, weights, count),
             )
             accuracies = jnp.roll(accuracies, -1).at[-1].set(accuracy)
-            return (
-                variables,
-                opt_state,
-                accuracies,
-                FitInfo(loss, accuracy, info.epochs + 1),
-            )
+            info = FitInfo(loss, accuracy, info.epochs + 1)
+            if validation is not None and self.patience:
+                held_out = evaluate(
+                    self.model, variables, *validation, batch_size=VALIDATION_BATCH
+                )
+                best = better(best, variables, held_out.loss, info.epochs)
+            return variables, opt_state, accuracies, best, info
 
+        window = jnp.zeros(max(self.window, 1))
+        best = first_best(variables) if self.patience else None
         info = FitInfo(jnp.float32(0), jnp.float32(0), jnp.int32(0))
-        start = (variables, self.optimizer.init(variables["params"]), window, info)
-        variables, _, _, info = jax.lax.while_loop(goes_on, body, start)
-        return variables, info
+        start = (
+            variables,
+            self.optimizer.init(variables["params"]),
+            window,
+            best,
+            info,
+        )
+        variables, _, _, best, info = jax.lax.while_loop(self._goes_on, body, start)
+        return (variables if best is None else best.variables), info
+
+    def _goes_on(self, carry: PyTree) -> jax.Array:
+        """Whether no rule ends the fit."""
+        _, _, accuracies, best, info = carry
+        stop = (info.epochs >= self.max_epochs) | ~jnp.isfinite(info.loss)
+        stop |= (info.epochs > 0) & (info.accuracy >= self.max_accuracy)
+        if self.window:
+            stop |= is_saturated(accuracies, info.epochs, self.min_gain)
+        if self.patience:
+            stop |= info.epochs - best.epoch >= self.patience
+        return ~stop
 
     def _epoch(self, key: jax.Array, trained: PyTree, buffers: PyTree) -> tuple:
-        """One pass over the labelled rows in shuffled minibatches."""
+        """One pass, or several, over the labelled rows in shuffled minibatches."""
         inputs, labels, weights, count = buffers
         key_shuffle, key_batches = jax.random.split(key)
         slots = jnp.arange(len(labels))
         noise = jax.random.uniform(key_shuffle, labels.shape)
         order = jnp.argsort(jnp.where(slots < count, noise, jnp.inf))
+        drawn = jnp.maximum(count, self.epoch_rows)
 
         def body(batch, carry):
             variables, opt_state, loss, right = carry
             position = batch * self.batch_size + jnp.arange(self.batch_size)
-            counted = position < count
+            counted = position < drawn
             rows = order[position % jnp.maximum(count, 1)]
             variables, opt_state, batch_loss, batch_right = self._update(
                 jax.random.fold_in(key_batches, batch),
@@ -189,9 +206,9 @@ class Learner:
             return variables, opt_state, loss + batch_loss, right + batch_right
 
         start = (*trained, jnp.float32(0), jnp.int32(0))
-        batches = -(-count // self.batch_size)
+        batches = -(-drawn // self.batch_size)
         variables, opt_state, loss, right = jax.lax.fori_loop(0, batches, body, start)
-        total = jnp.maximum(count, 1)
+        total = jnp.maximum(drawn, 1)
         return variables, opt_state, loss / total, right / total
 
     def _update(self, key, trained, inputs, labels, weights, counted) -> tuple:

@@ -33,10 +33,13 @@ def test_defaults(minimal):
     assert config.name == "small"  # the file's stem
     assert (config.seeds, config.seed) == (10, 0)
     assert config.data.limit is None and config.data.test_fraction == 0.2
+    assert (config.data.validation, config.data.repeat, config.data.noise) == (0, 1, 0)
     assert config.model.hyper == {}
     assert config.learner.learning_rate == 1e-3 and not config.learner.warm_start
     assert config.strategy.names == ("random",)
-    assert dataclasses.astuple(config.strategy)[1:] == (20, 20, 15, {})
+    assert (config.learner.epoch_rows, config.learner.patience) == (0, 0)
+    assert config.learner.l2 == 0
+    assert dataclasses.astuple(config.strategy)[1:] == (20, 20, 15, False, {})
 
 
 def test_free_tables_are_kept():
@@ -83,7 +86,14 @@ def test_round_trip(path, tmp_path):
         ("data.source=npz:/a,b=c.npz", "data", "source", "npz:/a,b=c.npz"),
         ("data.limit=7", "data", "limit", 7),
         ("data.flat=false", "data", "flat", False),
+        ("data.validation=9", "data", "validation", 9),
+        ("data.repeat=4", "data", "repeat", 4),
+        ("data.noise=0.1", "data", "noise", 0.1),
         ("learner.window=0", "learner", "window", 0),
+        ("learner.epoch_rows=64", "learner", "epoch_rows", 64),
+        ("learner.patience=3", "learner", "patience", 3),
+        ("learner.l2=5e-4", "learner", "l2", 5e-4),
+        ("strategy.balanced=true", "strategy", "balanced", True),
         ("learner.learning_rate=1", "learner", "learning_rate", 1.0),
         ("learner.warm_start=true", "learner", "warm_start", True),
         ("model.width=3", "model", "hyper", {"width": 3}),
@@ -189,6 +199,30 @@ BAD_SETTINGS = {
     ),
     "no rows for the test": ("data.test_fraction=0.0", ValueError, "between 0 and 1"),
     "no pool": ("data.limit=0", ValueError, "data.limit: .*at least 1, got 0"),
+    "validation of less than nothing": (
+        "data.validation=-1",
+        ValueError,
+        "data.validation: .*at least 0, got -1",
+    ),
+    "no copy": ("data.repeat=0", ValueError, "data.repeat: .*at least 1, got 0"),
+    "negative noise": ("data.noise=-0.1", ValueError, "data.noise: .*at least 0"),
+    "infinite noise": ("data.noise=inf", ValueError, "data.noise: .*finite"),
+    "balanced by number": (
+        "strategy.balanced=1",
+        TypeError,
+        "strategy.balanced: expected true or false, got 1",
+    ),
+    "negative rows of an epoch": (
+        "learner.epoch_rows=-1",
+        ValueError,
+        "learner.epoch_rows: .*at least 0, got -1",
+    ),
+    "negative patience": (
+        "learner.patience=-1",
+        ValueError,
+        "learner.patience: .*at least 0, got -1",
+    ),
+    "negative l2": ("learner.l2=-1", ValueError, "learner.l2: .*at least 0"),
     "no learning": (
         "learner.learning_rate=0",
         ValueError,

@@ -172,6 +172,51 @@ def test_constant_columns_become_zero(write, value):
         assert np.isfinite(part.inputs).all()
 
 
+@pytest.mark.parametrize("times", [1, 4])
+def test_repeat_gives_each_row_so_often(times):
+    examples = Examples(np.arange(60, dtype=np.float32).reshape(20, 3), np.arange(20))
+    repeated = data.repeat(examples, times)
+    assert len(repeated.labels) == 20 * times
+    assert (np.bincount(repeated.labels) == times).all()
+    assert_equal(repeated.inputs, examples.inputs[repeated.labels])
+    assert (np.diff(repeated.labels) != 0).mean() > 0.8  # copies are not side by side
+    assert_equal(repeated, data.repeat(examples, times))
+    assert (repeated.labels != data.repeat(examples, times, seed=1).labels).any()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_repeat_adds_noise_to_every_copy(times):
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(50, 20, 10)).astype(np.float32)
+    examples = Examples(inputs, np.arange(50, dtype=np.int32))
+    repeated = data.repeat(examples, times, noise=0.1)
+    assert repeated.inputs.dtype == np.float32 and repeated.labels.dtype == np.int32
+    added = repeated.inputs - inputs[repeated.labels]
+    count = added.size
+    assert abs(added.mean()) < 4 * 0.1 / count**0.5
+    assert abs(added.std() - 0.1) < 4 * 0.1 / (2 * count) ** 0.5
+    copies = [added[repeated.labels == row] for row in range(50)]
+    assert all(len(np.unique(one[:, 0, 0])) == times for one in copies)
+    assert_equal(examples.inputs, inputs)
+    assert_equal(repeated, data.repeat(examples, times, noise=0.1))
+
+
+@pytest.mark.parametrize(
+    "times, noise, message",
+    [
+        pytest.param(0, 0.0, "times.*got 0", id="none"),
+        pytest.param(1.5, 0.0, "times.*got 1.5", id="fraction"),
+        pytest.param(True, 0.0, "times.*got True", id="bool"),
+        pytest.param(1, -0.1, "noise.*got -0.1", id="negative"),
+        pytest.param(1, float("nan"), "noise.*got nan", id="NaN"),
+        pytest.param(1, float("inf"), "noise.*got inf", id="infinite"),
+    ],
+)
+def test_repeat_refuses(times, noise, message):
+    with pytest.raises(ValueError, match=message):
+        data.repeat(Examples(np.ones((3, 2)), np.arange(3)), times, noise=noise)
+
+
 def test_limit_comes_before_standardisation():
     pool, _ = data.load("sklearn:wine", limit=40)
     np.testing.assert_allclose(pool.inputs.mean(0), 0, atol=1e-5)

@@ -348,6 +348,8 @@ def test_vmap_over_dropout_keys_matches_the_loop(name, inputs):
         pytest.param(models.cnn, (5, 8, 8, 3), 128, id="cnn"),
         pytest.param(partial(models.cnn, hidden=11), (5, 9, 8), 11, id="cnn-gray"),
         pytest.param(partial(models.cnn, batch_norm=True), (5, 8, 8), 128, id="cnn-bn"),
+        pytest.param(models.bayesian_cnn, (5, 28, 28), 128, id="bayesian-cnn"),
+        pytest.param(models.bayesian_cnn, (5, 16, 17, 3), 128, id="bayesian-cnn-rgb"),
     ],
 )
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -366,10 +368,11 @@ def test_zoo_shapes(make, shape, width, dtype):
     [
         pytest.param(models.mlp(CLASSES, hidden=(HIDDEN,), dropout=0.5), id="mlp"),
         pytest.param(models.cnn(CLASSES, channels=(4,), batch_norm=True), id="cnn"),
+        pytest.param(models.bayesian_cnn(CLASSES), id="bayesian-cnn"),
     ],
 )
 def test_zoo_features_are_what_the_last_layer_saw(model):
-    inputs = jax.random.normal(jax.random.key(0), (5, 8, 8))
+    inputs = jax.random.normal(jax.random.key(0), (5, 16, 16))
     model = compiled(model)
     variables = start(model, inputs)
     head = variables["params"]["Dense_1"]
@@ -399,6 +402,78 @@ def test_cnn_batch_norm_collections():
     assert differ(after["batch_stats"], before["batch_stats"])
 
 
+def plain_bayesian_cnn(params, images):
+    """The network without dropout, by XLA's own convolutions."""
+    x = images[..., None]
+    for name in ("Conv_0", "Conv_1"):
+        kernel, bias = params[name]["kernel"], params[name]["bias"]
+        dimensions = ("NHWC", "HWIO", "NHWC")
+        x = jax.lax.conv_general_dilated(
+            x, kernel, (1, 1), "VALID", dimension_numbers=dimensions
+        )
+        x = nn.relu(nn.max_pool(x + bias[None, None, None], (2, 2), (2, 2)))
+    x = x.reshape(len(images), -1)
+    x = nn.relu(x @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"][None])
+    return x @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"][None]
+
+
+def test_bayesian_cnn_is_the_network_of_the_papers():
+    images = jax.random.normal(jax.random.key(0), (5, 28, 28))
+    model = compiled(models.bayesian_cnn(10))
+    variables = start(model, images)
+    sizes = [leaf.size for leaf in jax.tree.leaves(variables)]
+    convolutions = (25 * 1 + 1) * 32 + (25 * 32 + 1) * 64
+    assert sum(sizes) == convolutions + (1024 + 1) * 128 + (128 + 1) * 10 == 184_586
+    params = variables["params"]
+    logits = model.apply(variables, images).logits
+    np.testing.assert_allclose(
+        logits, plain_bayesian_cnn(params, images), rtol=1e-3, atol=1e-4
+    )
+    gradient = jax.grad(
+        lambda params: jnp.sum(model.apply({"params": params}, images).logits ** 2)
+    )(params)
+    expected = jax.grad(
+        lambda params: jnp.sum(plain_bayesian_cnn(params, images) ** 2)
+    )(params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-2),
+        gradient,
+        expected,
+    )
+
+
+def test_bayesian_cnn_drops_whole_channels():
+    """Behind constant images each channel is the same number everywhere, or dropped."""
+    dropped = []
+
+    def watch(next_fun, args, kwargs, context):
+        value = next_fun(*args, **kwargs)
+        if isinstance(context.module, nn.Dropout):
+            dropped.append(value)
+        return value
+
+    model = models.bayesian_cnn(CLASSES)
+    images = jnp.ones((6, 28, 28))
+    variables = start(model, images)
+    with nn.intercept_methods(watch):
+        model.apply(variables, images, key=jax.random.key(3))
+    assert [value.shape for value in dropped] == [
+        (6, 24, 24, 32),
+        (6, 8, 8, 64),
+        (6, 128),
+    ]
+    zero = np.asarray(dropped[0] == 0)
+    assert (zero.all((1, 2)) == zero.any((1, 2))).all()
+    assert 0.3 < zero.mean() < 0.7 and not (zero[0] == zero[1]).all()
+    assert (np.asarray(dropped[1] == 0).all((1, 2)).mean() > 0.3).all()
+
+
+@pytest.mark.parametrize("shape", [(5, 28), (5, 28, 15), (5, 15, 28, 1)])
+def test_bayesian_cnn_refuses_what_is_no_image(shape):
+    with pytest.raises(ValueError, match=r"bayesian_cnn: expected images.*least 16"):
+        models.bayesian_cnn(3).init(jax.random.key(0), jnp.ones(shape))
+
+
 def test_equal_calls_return_the_identical_model():
     assert models.mlp(3, hidden=[8, 8]) is models.make("mlp", 3, hidden=(8, 8))
     assert models.mlp(3, dropout=0) is models.mlp(3, dropout=0.0)
@@ -409,7 +484,8 @@ def test_equal_calls_return_the_identical_model():
 
 
 def test_every_name_makes_a_model():
-    assert models.names() == ("cnn", "logistic", "mlp")
+    assert models.bayesian_cnn(3) is models.make("bayesian_cnn", 3, dropout=0.5)
+    assert models.names() == ("bayesian_cnn", "cnn", "logistic", "mlp")
     for name in models.names():
         assert isinstance(models.make(name, 3), Model)
 

@@ -24,6 +24,7 @@ def test_its_python_runs():
     assert history.test.accuracy[:, -1].mean() > 0.95
     assert len(set(names["selection"].rows.tolist())) == 100
     assert len(set(names["rows"].tolist())) == 50
+    assert not set(names["varied"].rows.tolist()) & set(names["told"].tolist())
     assert names["state"].count == 30
     check_model(
         names["net"],

@@ -7,6 +7,7 @@ import re
 import tomllib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
@@ -24,6 +25,7 @@ SMALL = [
     "strategy.initial=12",
     "learner.max_epochs=3",
 ]
+SMALL_PARTS = ["data.limit=150", "learner.epoch_rows=0"]
 QUIET = Console(quiet=True)
 
 
@@ -31,7 +33,13 @@ QUIET = Console(quiet=True)
     "path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem
 )
 def test_every_config_runs_in_a_small_form(path, tmp_path):
-    config = experiment.load(path, [*SMALL, "data.limit=150"])
+    config = experiment.load(path, [*SMALL, *SMALL_PARTS])
+    if config.data.validation:
+        config = experiment.override(config, "data.validation=30")
+    for options in config.strategy.options.values():
+        for posterior in (options, options.get("strategy", {})):
+            if "posterior" in posterior:
+                posterior["posterior"]["num_draws"] = 2
     source = config.data.source
     if source.startswith("npz:") and not pathlib.Path(source[4:]).expanduser().exists():
         pytest.skip(f"{source} is not on this machine")
@@ -89,6 +97,61 @@ def test_records_are_those_of_the_loop(small_run):
         np.testing.assert_allclose(
             mine[0].test_accuracy, history.test.accuracy[0], atol=0.01
         )
+
+
+PARTS = [*SMALL, "strategy.names=random"]
+
+
+def test_validation_rows_are_held_out_of_the_pool_and_copies_are_made_after():
+    settings = ["data.limit=100", "data.validation=40", "data.repeat=3"]
+    parts = runner.build(experiment.load(DIGITS, [*PARTS, *settings]))
+    assert parts.validation is not None
+    assert len(parts.pool.labels) == 300 and len(parts.validation.labels) == 40
+    assert np.ptp(np.bincount(parts.validation.labels)) <= 1
+    rows, counts = np.unique(parts.pool.inputs, axis=0, return_counts=True)
+    assert len(rows) == 100 and (counts == 3).all()
+    held_out = {row.tobytes() for row in parts.validation.inputs}
+    assert held_out.isdisjoint(row.tobytes() for row in rows)
+
+
+def test_without_validation_and_copies_the_examples_are_those_loaded():
+    parts = runner.build(experiment.load(DIGITS, PARTS))
+    pool, test = jaxal.data.load("sklearn:digits")
+    jax.tree.map(np.testing.assert_array_equal, (parts.pool, parts.test), (pool, test))
+    assert parts.validation is None
+
+
+def test_noise_alone_leaves_the_number_of_rows():
+    plain = runner.build(experiment.load(DIGITS, PARTS)).pool
+    noisy = runner.build(experiment.load(DIGITS, [*PARTS, "data.noise=0.1"])).pool
+    assert noisy.inputs.shape == plain.inputs.shape
+    assert abs(noisy.inputs.var() - plain.inputs.var() - 0.01) < 0.002
+
+
+def test_l2_is_a_term_of_the_gradient():
+    settings = ["learner.optimizer=sgd", "learner.learning_rate=0.1", "learner.l2=0.5"]
+    learner = runner.build(experiment.load(DIGITS, [*PARTS, *settings])).learner
+    optimizer = learner.optimizer
+    params = jnp.array([2.0, -4.0])
+    state = optimizer.init(params)
+    update, _ = optimizer.update(jnp.array([1.0, 1.0]), state, params)
+    np.testing.assert_allclose(np.asarray(update), [-0.2, 0.1], atol=1e-6)
+
+
+def test_one_strategy_may_come_twice_under_names_of_its_own(tmp_path):
+    settings = [
+        "strategy.names=linear,other",
+        'strategy.options.linear={name="badge", block_size=3}',
+        'strategy.options.other={name="badge"}',
+        "strategy.rounds=1",
+        "strategy.balanced=true",
+        "learner.patience=1",
+        "data.validation=30",
+    ]
+    config = experiment.load(DIGITS, [*SMALL, *settings])
+    records = experiment.read(experiment.run(config, tmp_path, QUIET) / "history.jsonl")
+    assert {one.strategy for one in records} == {"linear", "other"}
+    assert all(one.epochs <= 3 for one in records)
 
 
 def test_files_can_be_read_again(small_run):
@@ -168,6 +231,15 @@ def test_a_loss_that_is_not_finite_names_the_round_and_the_rate(tmp_path, capsys
             "strategy.buget=3", "did you mean 'strategy.budget'|budget", id="key"
         ),
         pytest.param("strategy.budget=0", "strategy.budget", id="budget"),
+        pytest.param("learner.patience=3", "set data.validation", id="patience"),
+        pytest.param(
+            "data.validation=1438",
+            "data.validation: expected fewer than the 1438 rows",
+            id="validation",
+        ),
+        pytest.param(
+            'strategy.options.badge.name="badg"', "did you mean 'badge'", id="label"
+        ),
         pytest.param(
             "strategy.rounds=100", "at most 70 rounds", id="more than the pool"
         ),

@@ -182,7 +182,7 @@ def test_tell_passes_over_what_is_missing_or_does_not_fit():
 
 
 def test_a_fit_of_ones_own():
-    def fit(key, variables, inputs, labels, weights, count):
+    def fit(key, variables, inputs, labels, weights, count, validation=None):
         used = jnp.arange(len(labels)) < count
         means = jnp.stack(
             [
@@ -217,6 +217,72 @@ def test_a_loss_that_is_not_finite_is_told():
         FloatingPointError, match="not finite in round 0.*learning rate"
     ):
         list(jaxal.iterate(jax.random.key(0), learner, strategy, POOL, TEST, **PLAN))
+
+
+def test_the_learner_is_given_the_validation_examples():
+    learner = jaxal.Learner(MODEL, optax.adam(1e-2), window=0, patience=2)
+    strategy = jaxal.strategies.margin()
+    arguments: Any = (learner, strategy, POOL, TEST)
+    with pytest.raises(ValueError, match="no validation examples"):
+        jaxal.simulate(*arguments, **PLAN)(jax.random.key(0))
+    plan = PLAN | dict(validation=clouds(30, seed=2, spread=2.0))
+    state, history = jaxal.simulate(*arguments, **plan)(jax.random.key(0))
+    assert (history.epochs > 2).any() and (history.epochs < 100).all()
+    *_, (last, _) = jaxal.iterate(jax.random.key(0), *arguments, **plan)
+    np.testing.assert_array_equal(last.rows, state.rows)
+    extras = jaxal.Extras(validation=plan["validation"])
+    pool = jaxal.place(*POOL)
+    start = jaxal.init(jax.random.key(0), learner, pool, initial=6, capacity=26)
+    _, asked = jaxal.ask(start, learner, strategy, pool, 4, extras)
+    np.testing.assert_array_equal(asked.rows, history.rows[0])
+
+
+def first_labels(seed, initial, pool=POOL):
+    placed = jaxal.place(*pool)
+    state = jaxal.init(
+        jax.random.key(seed),
+        LEARNER,
+        placed,
+        initial=initial,
+        capacity=initial,
+        balanced=True,
+    )
+    rows = state.rows[: state.count]
+    return rows, np.bincount(pool.labels[rows], minlength=3)
+
+
+@pytest.mark.parametrize("initial", [1, 2, 6, 7, 20])
+def test_balanced_initial_rows(initial):
+    rows, counts = first_labels(0, initial)
+    assert len(set(rows.tolist())) == counts.sum() == initial
+    assert counts.max() - counts.min() <= 1
+    np.testing.assert_array_equal(rows, first_labels(0, initial)[0])
+    assert set(rows.tolist()) != set(first_labels(1, initial)[0].tolist())
+
+
+def test_balanced_initial_rows_where_a_class_runs_out():
+    labels = np.array([0] * 2 + [1] * 80 + [2] * 8, np.int32)
+    _, counts = first_labels(0, 30, jaxal.Examples(POOL.inputs, labels))
+    assert counts.tolist() == [2, 20, 8]
+
+
+def test_balanced_simulations_begin_balanced():
+    run = simulate("random", balanced=True)
+    states, _ = jax.vmap(run)(keys(3))
+    for seed, key in enumerate(keys(3)):
+        first = states.rows[seed, : PLAN["initial"]]
+        assert np.bincount(POOL.labels[first]).tolist() == [2, 2, 2]
+        rounds = jaxal.iterate(
+            key,
+            LEARNER,
+            jaxal.strategies.random(),
+            POOL,
+            TEST,
+            **PLAN,
+            balanced=True,
+        )
+        state, _ = next(iter(rounds))
+        np.testing.assert_array_equal(state.rows[: PLAN["initial"]], first)
 
 
 def broken(examples, **changed):

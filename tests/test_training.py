@@ -140,6 +140,114 @@ def test_learns_with_a_schedule_and_any_batch_size():
     assert fitted(learner, *buffers())[1].accuracy > 0.9
 
 
+@pytest.mark.parametrize("epoch_rows", [0, 7, 20, 50])
+def test_an_epoch_draws_at_least_so_many_rows(epoch_rows):
+    drawn = []
+    seen = MODEL._replace(
+        train=lambda variables, inputs, *, key: (
+            jax.debug.callback(lambda inputs: drawn.append(inputs), inputs)
+            or MODEL.train(variables, inputs, key=key)
+        )
+    )
+    learner = jaxal.Learner(
+        seen, optax.sgd(0.0), batch_size=5, epoch_rows=epoch_rows, max_epochs=1
+    )
+    inputs, labels, weights, count = buffers(count=20)
+    fitted(learner, inputs, labels, weights, count)
+    jax.effects_barrier()
+    rows = np.concatenate(drawn)
+    assert len(rows) == max(20, -(-epoch_rows // 5) * 5)
+    times = (rows[:, None] == np.asarray(inputs[:20])[None]).all(-1).sum(0)
+    assert set(times) <= {len(rows) // 20, -(-len(rows) // 20)}
+
+
+def test_means_are_of_the_rows_drawn():
+    once = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1)
+    thrice = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1, epoch_rows=60)
+    for mean, expected in zip(
+        fitted(thrice, *buffers())[1], fitted(once, *buffers())[1], strict=True
+    ):
+        np.testing.assert_allclose(mean, expected, rtol=1e-5)
+
+
+def cross_entropy(variables, examples):
+    logits = MODEL.apply(variables, examples.inputs).logits
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, examples.labels)
+    return float(losses.mean())
+
+
+def test_patience_returns_the_epoch_of_the_lowest_validation_loss():
+    # Labels that overlap: the loss on other examples falls at first, then rises.
+    validation = clouds(1500, seed=3, spread=4.0)  # more than one batch
+    given = (*buffers(), validation)
+    options: dict = dict(optimizer=optax.adam(3e-2), window=0, max_accuracy=1.1)
+    losses = []
+    for epochs in range(1, 40):
+        learner = jaxal.Learner(MODEL, max_epochs=epochs, **options)
+        losses.append(cross_entropy(fitted(learner, *given)[0], validation))
+    first_rise = next(i for i in range(1, 39) if losses[i] > losses[i - 1])
+    for patience in (1, 5, 20):
+        stop = next(
+            epoch
+            for epoch in range(1, 40)
+            if epoch - (1 + int(np.argmin(losses[:epoch]))) >= patience
+        )
+        learner = jaxal.Learner(MODEL, max_epochs=300, patience=patience, **options)
+        variables, info = fitted(learner, *given)
+        assert info.epochs == stop
+        found = cross_entropy(variables, validation)
+        np.testing.assert_allclose(found, min(losses[:stop]), rtol=1e-4)
+    assert 1 < first_rise < 39
+
+
+def test_patience_keeps_the_best_at_the_last_epoch_and_where_the_loss_is_nan():
+    given = (*buffers(), clouds(30, seed=3))
+    options: dict = dict(window=0, max_accuracy=1.1, max_epochs=6, patience=2)
+    falling = jaxal.Learner(MODEL, optax.sgd(1e-3), **options)
+    variables, info = fitted(falling, *given)
+    plain = jaxal.Learner(MODEL, optax.sgd(1e-3), window=0, max_epochs=6)
+    jax.tree.map(np.testing.assert_array_equal, variables, fitted(plain, *given)[0])
+    assert info.epochs == 6
+    broken = jaxal.Learner(MODEL, optax.sgd(1e30), **options)
+    variables, info = fitted(broken, *given)
+    assert not jnp.isfinite(info.loss)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
+
+
+def test_without_patience_validation_examples_are_not_looked_at():
+    learner = jaxal.Learner(MODEL, optax.adam(1e-2), max_epochs=5)
+    given, validation = buffers(), clouds(77, seed=3)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        fitted(learner, *given),
+        fitted(learner, *given, validation),
+    )
+    variables = MODEL.init(jax.random.key(7), given[0][:1])
+    jaxpr = jax.make_jaxpr(learner.fit)(
+        jax.random.key(0), variables, *given, validation
+    )
+    assert "[77,8]" not in str(jaxpr)  # the hidden layer of the validation rows
+
+
+def test_patience_needs_validation_examples():
+    learner = jaxal.Learner(MODEL, optax.sgd(0.1), patience=3)
+    with pytest.raises(ValueError, match="patience: 3.*no validation examples"):
+        fitted(learner, *buffers())
+
+
+def test_patience_under_vmap_is_each_seed_alone():
+    learner = jaxal.Learner(
+        MODEL, optax.adam(3e-2), window=0, max_accuracy=1.1, patience=3
+    )
+    given = (*buffers(), clouds(50, seed=3, spread=4.0))
+    variables = MODEL.init(jax.random.key(7), given[0][:1])
+    _, together = jax.jit(
+        jax.vmap(lambda seed: learner.fit(jax.random.key(seed), variables, *given))
+    )(jnp.arange(4))
+    alone = [int(fitted(learner, *given, seed=seed)[1].epochs) for seed in range(4)]
+    assert together.epochs.tolist() == alone and len(set(alone)) > 1
+
+
 def test_warm_start_goes_on_from_the_variables():
     given = buffers()
     cold = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1)
@@ -183,6 +291,8 @@ def test_vmap_over_seeds_is_each_seed_alone():
         pytest.param(dict(max_epochs=-3), "max_epochs.*-3", id="epochs"),
         pytest.param(dict(max_accuracy=0.0), "max_accuracy", id="accuracy"),
         pytest.param(dict(window=-1), "window.*-1", id="window"),
+        pytest.param(dict(epoch_rows=-1), "epoch_rows.*-1", id="rows of an epoch"),
+        pytest.param(dict(patience=-1), "patience.*-1", id="patience"),
         pytest.param(dict(min_gain=-0.1), "min_gain.*-0.1", id="gain"),
         pytest.param(dict(min_gain=float("nan")), "min_gain.*nan", id="NaN"),
     ],

@@ -7,7 +7,7 @@ import optax
 
 from jaxal import data, models, strategies
 from jaxal.base import Examples, Strategy, nearest
-from jaxal.experiment.config import Config, LearnerConfig
+from jaxal.experiment.config import Config, DataConfig, LearnerConfig
 from jaxal.training import Learner
 
 
@@ -16,6 +16,7 @@ class Parts(NamedTuple):
 
     pool: Examples
     test: Examples
+    validation: Examples | None
     learner: Learner
     strategies: dict[str, Strategy]
 
@@ -28,28 +29,51 @@ def build(config: Config) -> Parts:
         nearest.
       FileNotFoundError: the data source is a file that is not there.
     """
+    if config.learner.patience and not config.data.validation:
+        raise ValueError(
+            "learner.patience: needs held-out rows, so set data.validation too"
+        )
     chosen = _strategies(config)
-    pool, test = data.load(
-        config.data.source,
-        test_fraction=config.data.test_fraction,
-        seed=config.data.split_seed,
-        standardize=config.data.standardize,
-        limit=config.data.limit,
-        flat=config.data.flat,
-    )
+    pool, validation, test = _examples(config.data)
     classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
     model = models.make(config.model.name, classes, **config.model.hyper)
     learner = Learner(
         model,
         _optimizer(config.learner),
         batch_size=config.learner.batch_size,
+        epoch_rows=config.learner.epoch_rows,
         max_epochs=config.learner.max_epochs,
         max_accuracy=config.learner.max_accuracy,
         window=config.learner.window,
         min_gain=config.learner.min_gain,
+        patience=config.learner.patience,
         warm_start=config.learner.warm_start,
     )
-    return Parts(pool, test, learner, chosen)
+    return Parts(pool, test, validation, learner, chosen)
+
+
+def _examples(config: DataConfig) -> tuple[Examples, Examples | None, Examples]:
+    """The pool, the validation rows and the test rows."""
+    limit, validation, seed = config.limit, None, config.split_seed
+    pool, test = data.load(
+        config.source,
+        test_fraction=config.test_fraction,
+        seed=seed,
+        standardize=config.standardize,
+        limit=None if limit is None else limit + config.validation,
+        flat=config.flat,
+    )
+    if config.validation:
+        rows = len(pool.labels)
+        if config.validation >= rows:
+            raise ValueError(
+                f"data.validation: expected fewer than the {rows} rows of the pool, "
+                f"got {config.validation}"
+            )
+        pool, validation = data.split(pool, config.validation / rows, seed=seed)
+    if config.repeat > 1 or config.noise:
+        pool = data.repeat(pool, config.repeat, noise=config.noise, seed=seed)
+    return pool, validation, test
 
 
 def _strategies(config: Config) -> dict[str, Strategy]:
@@ -60,8 +84,8 @@ def _strategies(config: Config) -> dict[str, Strategy]:
                 f"strategy.options: {name!r} is unknown; {nearest(name, known)}"
             )
     return {
-        name: strategies.make(name, **options.get(name, {}))
-        for name in config.strategy.names
+        label: strategies.make(**{"name": label} | options.get(label, {}))
+        for label in config.strategy.names
     }
 
 
@@ -78,7 +102,10 @@ def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
             raise ValueError(
                 f"learner.optimizer_options: {option!r} is unknown; {said}"
             )
-    return make(learning_rate=config.learning_rate, **config.optimizer_options)
+    optimizer = make(learning_rate=config.learning_rate, **config.optimizer_options)
+    if not config.l2:
+        return optimizer
+    return optax.chain(optax.add_decayed_weights(config.l2), optimizer)
 
 
 def _takes_learning_rate(value: Any) -> bool:

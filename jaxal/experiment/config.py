@@ -29,13 +29,23 @@ def _count(default: int | None) -> Any:
     return _checked("an integer of at least 1", lambda n: n >= 1, default)
 
 
+def _at_least_0(default: int) -> Any:
+    return _checked("an integer of at least 0", lambda n: n >= 0, default)
+
+
+def _finite(default: float) -> Any:
+    return _checked(
+        "a finite number of at least 0", lambda x: 0 <= x < math.inf, default
+    )
+
+
 def _seed(default: int) -> Any:
     return _checked("an integer from 0 to 2**32 - 1", lambda n: 0 <= n < 2**32, default)
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What to learn from: `jaxal.data.load`."""
+    """What to learn from: `jaxal.data.load`, `split` and `repeat`."""
 
     source: str
     test_fraction: float = _checked(
@@ -45,6 +55,9 @@ class DataConfig:
     standardize: bool = True
     limit: int | None = _count(None)  # pool rows to keep; None: all
     flat: bool | None = None  # inputs as vectors or as images; None: as stored
+    validation: int = _at_least_0(0)  # rows held out of the pool, beside `limit`
+    repeat: int = _count(1)  # copies of each pool row,
+    noise: float = _finite(0.0)  # and the deviation of what is added to each
 
 
 @dataclass(frozen=True)
@@ -64,19 +77,24 @@ class LearnerConfig:
         "a finite number above 0", lambda x: 0 < x < math.inf, 1e-3
     )
     optimizer_options: dict[str, Any] = field(default_factory=dict)
+    l2: float = _finite(0.0)  # times the parameters, added to the gradient
     batch_size: int = _count(32)
+    epoch_rows: int = _at_least_0(0)
     max_epochs: int = _count(100)
     max_accuracy: float = _checked("a number above 0", lambda x: x > 0, 1.0)
-    window: int = _checked("an integer of at least 0", lambda n: n >= 0, 10)  # 0: off
-    min_gain: float = _checked(
-        "a finite number of at least 0", lambda x: 0 <= x < math.inf, 0.001
-    )
+    window: int = _at_least_0(10)  # 0: off
+    min_gain: float = _finite(0.001)
+    patience: int = _at_least_0(0)  # 0: off
     warm_start: bool = False
 
 
 @dataclass(frozen=True)
 class StrategyConfig:
-    """What to compare, and how many labels to buy."""
+    """What to compare, and how many labels to buy.
+
+    A name need not be a strategy's if its table of options says which is meant: with `name = "bald"`
+    there, two differently made ones are compared.
+    """
 
     names: tuple[str, ...] = _checked(
         "a list of one or more strategies, each once",
@@ -85,6 +103,7 @@ class StrategyConfig:
     initial: int = _count(20)
     budget: int = _count(20)
     rounds: int = _count(15)
+    balanced: bool = False  # as many initial rows of each class
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

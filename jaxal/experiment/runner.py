@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from jaxal import devices, loop, report, simulation
+from jaxal.acquisition import Extras
 from jaxal.base import Strategy
 from jaxal.experiment.build import Parts, build
 from jaxal.experiment.config import Config, to_toml
@@ -78,6 +79,7 @@ def run(config: Config, out: Path, console: Console) -> Path:
         initial=plan.initial,
         budget=plan.budget,
         rounds=plan.rounds,
+        extras=Extras(validation=parts.validation),
         mesh=mesh,
     )
     out.mkdir(parents=True, exist_ok=True)
@@ -96,14 +98,14 @@ def run(config: Config, out: Path, console: Console) -> Path:
 
 
 def _shared_stages(parts: Parts) -> tuple[Stage, Stage]:
-    def fit(state, pool):
-        return loop.fit(state, parts.learner, pool)
+    def fit(state, pool, extras):
+        return loop.fit(state, parts.learner, pool, extras)
 
     def measure(state, pool, test, fitted):
         return loop.measure(state, parts.learner, pool, test, fitted, BATCH_SIZE)
 
     return (
-        Stage(jax.vmap(fit, in_axes=(0, None))),
+        Stage(jax.vmap(fit, in_axes=(0, None, None))),
         Stage(jax.vmap(measure, in_axes=(0, None, None, 0))),
     )
 
@@ -111,9 +113,15 @@ def _shared_stages(parts: Parts) -> tuple[Stage, Stage]:
 def _own_stages(
     parts: Parts, strategy: Strategy, config: Config, mesh: Mesh | None
 ) -> tuple[Stage, Stage]:
-    def observe(state, pool):
+    def observe(state, pool, extras):
         return loop.observe(
-            state, parts.learner, strategy, pool, batch_size=BATCH_SIZE, mesh=mesh
+            state,
+            parts.learner,
+            strategy,
+            pool,
+            extras,
+            batch_size=BATCH_SIZE,
+            mesh=mesh,
         )
 
     def select(state, pool, observed):
@@ -121,7 +129,7 @@ def _own_stages(
         return loop.tell(state, picked.rows, pool.labels[picked.rows]), picked.rows
 
     return (
-        Stage(jax.vmap(observe, in_axes=(0, None))),
+        Stage(jax.vmap(observe, in_axes=(0, None, None))),
         Stage(jax.vmap(select, in_axes=(0, None, 0))),
     )
 
@@ -142,17 +150,18 @@ def _run_strategy(
         learner=parts.learner,
         initial=config.strategy.initial,
         capacity=setting.capacity,
+        balanced=config.strategy.balanced,
     )
     begin = jax.jit(
         lambda keys, pool: jax.vmap(lambda key: start(key, pool=pool))(keys)
     )
     state = begin(devices.place_seeds(keys, mesh), setting.pool)
     for number in range(config.strategy.rounds + 1):
-        state, fitted = stages.fit(state, setting.pool)
+        state, fitted = stages.fit(state, setting.pool, setting.extras)
         metrics = stages.measure(state, setting.pool, setting.test, fitted)
         labels, rows, used = state.count, None, [stages.fit]
         if number < config.strategy.rounds:
-            observed = stages.observe(state, setting.pool)
+            observed = stages.observe(state, setting.pool, setting.extras)
             state, rows = stages.select(state, setting.pool, observed)
             used += [stages.observe, stages.select]
         reports = {

@@ -49,7 +49,7 @@ class CNN(nn.Module):
     def __call__(
         self, inputs: jax.Array, *, train: bool = False, dropout: bool = False
     ) -> Outputs:
-        x = self._as_images(inputs).astype(jnp.float32)
+        x = _as_images("cnn", inputs, 2 ** len(self.channels))
         window = (self.kernel_size, self.kernel_size)
         for width in self.channels:
             x = nn.Conv(width, window, use_bias=not self.batch_norm)(x)
@@ -60,15 +60,24 @@ class CNN(nn.Module):
         features = nn.Dropout(self.rate, deterministic=not dropout)(x)
         return Outputs(nn.Dense(self.num_classes)(features), features)
 
-    def _as_images(self, inputs: jax.Array) -> jax.Array:
-        images = inputs[..., None] if inputs.ndim == 3 else inputs
-        smallest = 2 ** len(self.channels)
-        if images.ndim != 4 or min(images.shape[1:3]) < smallest:
-            raise ValueError(
-                "cnn: expected images [n, H, W, C] or [n, H, W] with H and W of at least "
-                f"{smallest} (2x2 pooling, {len(self.channels)} times), got {inputs.shape}"
-            )
-        return images
+
+class BayesianCNN(nn.Module):
+    """See `bayesian_cnn`."""
+
+    num_classes: int
+    rate: float
+
+    @nn.compact
+    def __call__(self, inputs: jax.Array, *, dropout: bool = False) -> Outputs:
+        x = _as_images("bayesian_cnn", inputs, 16)
+        for width in (32, 64):
+            x = nn.Conv(width, (5, 5), "VALID", conv_general_dilated=_convolve)(x)
+            # Whole channels are dropped: one mask for all places.
+            x = nn.Dropout(self.rate, (1, 2), deterministic=not dropout)(x)
+            x = nn.relu(nn.max_pool(x, (2, 2), (2, 2)))
+        x = nn.Dense(128)(_flatten(x))
+        features = nn.relu(nn.Dropout(self.rate, deterministic=not dropout)(x))
+        return Outputs(nn.Dense(self.num_classes)(features), features)
 
 
 def mlp(
@@ -162,7 +171,33 @@ def cnn(
     )
 
 
+def bayesian_cnn(num_classes: int, *, dropout: float = 0.5) -> Model:
+    """The convolutional network of the papers on BALD: dropout after every layer but the last.
+
+    Twice (5x5 convolution without padding, dropout of whole channels, 2x2 max-pooling, ReLU) with 32 and
+    64 channels, a dense layer of 128 with dropout and ReLU, and the last dense layer, whose input are the
+    features. Inputs are images as for `cnn`, with H and W of at least 16.
+
+    Args:
+      num_classes: C, at least 2.
+      dropout: the probability that a channel or a unit is dropped, in [0, 1).
+
+    Returns:
+      A `Model`.
+
+    Raises:
+      ValueError: an argument outside its range; or, from the model, inputs as for `cnn`.
+
+    References:
+      Kirsch et al., "BatchBALD", NeurIPS 2019, section 4.2.
+    """
+    return _bayesian_cnn(
+        _whole("num_classes", num_classes, 2), _rate("dropout", dropout)
+    )
+
+
 _FACTORIES: dict[str, Callable[..., Model]] = {
+    "bayesian_cnn": bayesian_cnn,
     "cnn": cnn,
     "logistic": logistic,
     "mlp": mlp,
@@ -210,6 +245,37 @@ def _mlp(*fields: Any) -> Model:
 @functools.cache
 def _cnn(*fields: Any) -> Model:
     return from_linen(CNN(*fields))
+
+
+@functools.cache
+def _bayesian_cnn(*fields: Any) -> Model:
+    return from_linen(BayesianCNN(*fields))
+
+
+def _convolve(inputs: jax.Array, kernel: jax.Array, *_: Any, **__: Any) -> jax.Array:
+    """A convolution without padding or strides, as one product of matrices.
+
+    On CPUs, XLA's own takes fifty times as long for a kernel's gradient inside a loop.
+    """
+    height, width = kernel.shape[:2]
+    down, right = inputs.shape[1] - height + 1, inputs.shape[2] - width + 1
+    patches = [
+        inputs[:, i : i + down, j : j + right]
+        for i in range(height)
+        for j in range(width)
+    ]
+    return jnp.concatenate(patches, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def _as_images(name: str, inputs: jax.Array, smallest: int) -> jax.Array:
+    """Images [n, H, W, C] as float32, of one channel if they say none."""
+    images = inputs[..., None] if inputs.ndim == 3 else inputs
+    if images.ndim != 4 or min(images.shape[1:3]) < smallest:
+        raise ValueError(
+            f"{name}: expected images [n, H, W, C] or [n, H, W] with H and W of at least "
+            f"{smallest}, got {inputs.shape}"
+        )
+    return images.astype(jnp.float32)
 
 
 def _flatten(inputs: jax.Array) -> jax.Array:

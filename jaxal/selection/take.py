@@ -49,6 +49,42 @@ def take_top(scores: jax.Array, available: jax.Array, budget: int) -> Selection:
     return Selection(jnp.where(found, rows, -1).astype(jnp.int32), taken)
 
 
+def take_balanced(
+    key: jax.Array, labels: jax.Array, available: jax.Array, budget: int
+) -> jax.Array:
+    """Draws rows at random, as many of each class: counts differ by one at most, until a class runs out.
+
+    Args:
+      key: random key, consumed.
+      labels: [N] integers; rows of a label below 0 are not drawn.
+      available: [N] bool.
+      budget: how many rows, 1 to N.
+
+    Returns:
+      [B] int32 rows, the classes in turn; -1 past the last one.
+
+    Raises:
+      ValueError: if the shapes disagree or the budget is outside 1 to N.
+
+    >>> labels = jnp.array([0, 0, 0, 0, 1, 2])
+    >>> rows = take_balanced(jax.random.key(0), labels, jnp.ones(6, bool), 4)
+    >>> jnp.bincount(labels[rows]).tolist()
+    [2, 1, 1]
+    """
+    check_rank("labels", labels, 1, "[N]")
+    check_rows(labels=labels, available=available)
+    check_budget(budget, len(labels))
+    key_within, key_between = jax.random.split(key)
+    available &= labels >= 0
+    groups = jnp.where(available, labels, -1)
+    order = jnp.lexsort((jax.random.uniform(key_within, labels.shape), groups))
+    first = jnp.searchsorted(groups[order], groups[order])
+    turn = jnp.zeros_like(order).at[order].set(jnp.arange(len(labels)) - first)
+    turn = jnp.where(available, turn, len(labels))
+    rows = jnp.lexsort((jax.random.uniform(key_between, labels.shape), turn))[:budget]
+    return jnp.where(available[rows], rows, -1).astype(jnp.int32)
+
+
 def take_stochastic(
     key: jax.Array,
     scores: jax.Array,
