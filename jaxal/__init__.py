@@ -8,7 +8,16 @@ Which unlabelled examples to label next, as pure functions that jit, vmap and sh
 `acquire` is one decision for a codebase of your own; `scores` and `selection` are functions of arrays.
 """
 
-from jaxal import data, devices, models, posterior, scores, selection, strategies
+from jaxal import (
+    data,
+    devices,
+    models,
+    posterior,
+    scores,
+    selection,
+    strategies,
+    submodular,
+)
 from jaxal.acquisition import Extras, acquire
 from jaxal.base import Examples, Model, Outputs, Selection, Strategy, View
 from jaxal.ensembles import ensemble
@@ -48,5 +57,6 @@ __all__ = [
     "simulate",
     "step",
     "strategies",
+    "submodular",
     "tell",
 ]

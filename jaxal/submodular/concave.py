@@ -1,0 +1,171 @@
+"""Concave functions of sums over the picks: feature-based functions, COM and GCMI."""
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.base import nearest
+from jaxal.submodular.coverage import column_weights
+from jaxal.submodular.function import SetFunction
+from jaxal.submodular.similarity import Features, similarities
+
+CONCAVE = {
+    "log": jnp.log1p,
+    "sqrt": jnp.sqrt,
+    "inverse": lambda x: 1.0 - 1.0 / (1.0 + x),
+}
+
+
+def _check_concave(concave: str) -> None:
+    if concave not in CONCAVE:
+        hint = nearest(concave, CONCAVE)
+        raise ValueError(f"concave: {concave!r} is unknown; {hint}")
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ConcaveOverModular(SetFunction):
+    """f(S) = sum_u w_u psi(sum_{j in S} m_ju) + sum_{j in S} bonus_j; the state is the sums [F]."""
+
+    matrix: jax.Array  # [N, F]
+    weights: jax.Array  # [F]
+    bonus: jax.Array  # [N]
+    concave: str = field(metadata={"static": True})
+    submodular: bool = field(default=True, metadata={"static": True})
+
+    @property
+    def size(self) -> int:
+        return len(self.matrix)
+
+    def init(self, capacity: int) -> jax.Array:
+        return jnp.zeros(self.weights.shape)
+
+    def columns(self, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return self.matrix[rows], self.bonus[rows]
+
+    def gains(
+        self, state: jax.Array, columns: tuple[jax.Array, jax.Array]
+    ) -> jax.Array:
+        matrix, bonus = columns
+        psi = CONCAVE[self.concave]
+        more = psi(state[None, :] + matrix) - psi(state)[None, :]
+        return jnp.sum(self.weights[None, :] * more, axis=1) + bonus
+
+    def add(self, state: jax.Array, column: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return state + column[0]
+
+
+def feature_based(
+    features: jax.Array, *, concave: str = "log", weights: jax.Array | None = None
+) -> SetFunction:
+    """sum_u w_u psi(sum_{j in S} m_ju), m the features scaled to [0, 1] by column. Submodular.
+
+    psi is log(1 + x), sqrt(x) or 1 - 1 / (1 + x). A constant column counts as 0. A block of Q gains
+    costs O(Q D).
+
+    Args:
+      features: [N, D].
+      concave: "log", "sqrt" or "inverse".
+      weights: [D], >= 0; ones if not given.
+
+    Returns:
+      `SetFunction`.
+
+    Raises:
+      ValueError: unknown `concave`, or shapes that are not [N, D] and [D].
+
+    References:
+      Wei et al., "Submodular subset selection for large-scale speech training data", ICASSP 2014.
+    """
+    _check_concave(concave)
+    features = jnp.asarray(features).astype(float)
+    weights = column_weights(features, weights)
+    # NaN must not spread from its row to the whole column.
+    finite = jnp.isfinite(features)
+    low = jnp.min(jnp.where(finite, features, jnp.inf), axis=0, keepdims=True)
+    high = jnp.max(jnp.where(finite, features, -jnp.inf), axis=0, keepdims=True)
+    # Halves, so that the span of the widest columns does not overflow.
+    span = high / 2.0 - low / 2.0
+    scaled = (features / 2.0 - low / 2.0) / jnp.where(span > 0, span, 1.0)
+    scaled = jnp.where(finite, scaled, jnp.nan)
+    return ConcaveOverModular(scaled, weights, jnp.zeros(len(features)), concave)
+
+
+def concave_over_modular(
+    features: Features,
+    *,
+    query: Features,
+    eta: float = 1.0,
+    concave: str = "log",
+    metric: str = "cosine",
+    shifted: bool = False,
+) -> SetFunction:
+    """eta sum_{j in S} psi(sum_q s_jq) + sum_q psi(sum_{j in S} s_jq) (COM).
+
+    Submodular where no similarity can be negative, so not for cosine unless shifted. A block of Q gains
+    costs O(Q M) for M queries; the similarities to the queries are held, O(N M) memory.
+
+    Args:
+      features: V, [N, D] or a `GradientEmbedding`.
+      query: as `features`.
+      eta: the weight of the first term.
+      concave: psi, as in `feature_based`.
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+
+    Returns:
+      `SetFunction`.
+
+    Raises:
+      ValueError: unknown `concave`, or as `similarities`.
+
+    References:
+      Kothawade et al., "PRISM: a rich class of parameterized submodular information measures for guided
+      subset selection", AAAI 2022.
+    """
+    _check_concave(concave)
+    near = similarities(features, query=query, metric=metric, shifted=shifted)
+    similar = near.toward("query").all_rows()
+    bonus = eta * CONCAVE[concave](jnp.sum(similar, axis=1))
+    ones = jnp.ones(similar.shape[1])
+    return ConcaveOverModular(
+        similar, ones, bonus, concave, submodular=near.pool.lowest >= 0
+    )
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Modular(SetFunction):
+    """f(S) = sum_{j in S} value_j; there is no state."""
+
+    values: jax.Array  # [N]
+
+    @property
+    def size(self) -> int:
+        return len(self.values)
+
+    def init(self, capacity: int) -> tuple[()]:
+        return ()
+
+    def gains(self, state: tuple[()], rows: jax.Array) -> jax.Array:
+        return self.values[rows]
+
+    def add(self, state: tuple[()], row: jax.Array) -> tuple[()]:
+        return state
+
+
+def graph_cut_mutual_information(
+    features: Features,
+    *,
+    query: Features,
+    metric: str = "cosine",
+    shifted: bool = False,
+) -> SetFunction:
+    """sum_{j in S, q in Q} s_jq (GCMI): modular, so the greedy picks are the top rows. O(N M D) once.
+
+    Arguments, result, errors and references as `concave_over_modular`. The paper has a further constant
+    factor.
+    """
+    near = similarities(features, query=query, metric=metric, shifted=shifted)
+    return Modular(jnp.sum(near.toward("query").all_rows(), axis=1))

@@ -1,0 +1,133 @@
+"""What a set function is here: a state, the gains of a block of rows, and the addition of one row."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.base import PyTree, check_rank
+
+COLUMN_ENTRIES = 1 << 24  # numbers that `columns` may hold at once, 64 MiB
+
+
+class SetFunction:
+    """A set function f over N pool rows in incremental form; subclass it for one of your own.
+
+    A subclass is a pytree (arrays as leaves, so that one compiled `maximize` serves all data of a shape)
+    and has `size`, `init`, `gains` and `add`. `columns` is for functions that must compute something
+    costly of a row, such as its similarity to all others: it is called once for a block of rows, and
+    `gains` and `add` then receive its slices in place of the row numbers. States hold arrays only and
+    keep their shapes.
+
+    >>> from dataclasses import dataclass, field
+    >>> from jaxal.submodular import SetFunction, maximize
+    >>> @jax.tree_util.register_dataclass
+    ... @dataclass(frozen=True)
+    ... class DistinctLabels(SetFunction):
+    ...     labels: jax.Array  # [N]
+    ...     num_classes: int = field(metadata={"static": True})
+    ...
+    ...     @property
+    ...     def size(self):
+    ...         return len(self.labels)
+    ...
+    ...     def init(self, capacity):
+    ...         return jnp.zeros(self.num_classes, bool)
+    ...
+    ...     def gains(self, seen, rows):
+    ...         return 1.0 - seen[self.labels[rows]]
+    ...
+    ...     def add(self, seen, row):
+    ...         return seen.at[self.labels[row]].set(True)
+    >>> function = DistinctLabels(jnp.array([0, 0, 1, 1, 2]), 3)
+    >>> maximize(function, jnp.ones(5, bool), 3).rows.tolist()
+    [0, 2, 4]
+    """
+
+    submodular: bool = True
+    """Whether gains only shrink as rows are added; if not, only naive greedy is right."""
+
+    offset: jax.Array | float = 0.0
+    """f(S) = offset + the sum of gains for every S but the empty one, where f is 0."""
+
+    @property
+    def size(self) -> int:
+        """N."""
+        raise NotImplementedError
+
+    def init(self, capacity: int) -> PyTree:
+        """The state of the empty set, with room for `capacity` rows."""
+        raise NotImplementedError
+
+    def columns(self, rows: jax.Array) -> PyTree:
+        """What `gains` and `add` need of rows [Q]; leaves [Q, ...]. The row numbers by default."""
+        return rows
+
+    def gains(self, state: Any, columns: Any) -> jax.Array:
+        """f(S + row) - f(S) for a block of rows, [Q]."""
+        raise NotImplementedError
+
+    def add(self, state: Any, column: Any) -> PyTree:
+        """The state of S + row; `column` is one slice of `columns`."""
+        raise NotImplementedError
+
+
+def rows_at_once(function: SetFunction) -> int:
+    """How many rows' `columns` fit in the memory set aside for them."""
+    one = jax.eval_shape(function.columns, jax.ShapeDtypeStruct((1,), jnp.int32))
+    entries = sum(leaf.size for leaf in jax.tree.leaves(one))
+    return min(function.size, max(1, COLUMN_ENTRIES // max(entries, 1)))
+
+
+def gains_of(function: SetFunction, state: PyTree, rows: jax.Array) -> jax.Array:
+    """The gains of any number of rows, [M], as many at a time as memory allows."""
+
+    def some(rows):
+        return function.gains(state, function.columns(rows)).astype(float)
+
+    at_once = rows_at_once(function)
+    if len(rows) <= at_once:
+        return some(rows)
+    chunks = jnp.pad(rows, (0, -len(rows) % at_once)).reshape(-1, at_once)
+    return jax.lax.map(some, chunks).reshape(-1)[: len(rows)]
+
+
+def add_row(function: SetFunction, state: PyTree, row: jax.Array) -> PyTree:
+    """The state with one row more, given by its number []."""
+    columns = function.columns(row[None])
+    return function.add(state, jax.tree.map(lambda leaf: leaf[0], columns))
+
+
+@jax.jit
+def evaluate(function: SetFunction, rows: jax.Array) -> jax.Array:
+    """f(rows), as the sum of the gains in the order given.
+
+    Args:
+      function: over N rows.
+      rows: [B] integers, each row at most once; -1 is passed over.
+
+    Returns:
+      f(rows) [].
+
+    Raises:
+      ValueError: if `rows` is not one axis of integers.
+
+    >>> from jaxal.submodular import set_cover
+    >>> evaluate(set_cover(jnp.array([[1, 0], [1, 1]])), jnp.array([0, -1])).item()
+    1.0
+    """
+    check_rank("rows", rows, 1, "[B]")
+    if not jnp.issubdtype(rows.dtype, jnp.integer):
+        raise ValueError(f"rows: expected integers, got {rows.dtype}")
+
+    def one(carry, row):
+        state, total = carry
+        gain = gains_of(function, state, row[None])[0]
+        added = add_row(function, state, row), total + gain
+        return jax.tree.map(
+            lambda new, old: jnp.where(row >= 0, new, old), added, carry
+        ), None
+
+    start = function.init(len(rows)), jnp.zeros(())
+    (_, total), _ = jax.lax.scan(one, start, rows)
+    return jnp.where(jnp.any(rows >= 0), total + function.offset, 0.0)

@@ -1,0 +1,419 @@
+import itertools
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from jaxal import selection, submodular
+
+ROWS, WIDTH, BUDGET = 26, 5, 8
+RNG = np.random.default_rng(0)
+POOL = RNG.normal(size=(ROWS, WIDTH)).astype(np.float32)
+QUERY = RNG.normal(size=(4, WIDTH)).astype(np.float32)
+PRIVATE = RNG.normal(size=(3, WIDTH)).astype(np.float32)
+SHARES = RNG.uniform(0, 0.9, size=(ROWS, WIDTH)).astype(np.float32)
+WEIGHTS = np.array([0.5, 2.0, 1.0, 0.25, 3.0], np.float32)
+PSI = {"log": np.log1p, "sqrt": np.sqrt, "inverse": lambda x: 1 - 1 / (1 + x)}
+EVERY = jnp.ones(ROWS, bool)
+
+
+def kernel(x, y, metric="cosine", shifted=False):
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    s = np.zeros((len(x), len(y)))
+    for i, j in itertools.product(range(len(x)), range(len(y))):
+        if metric == "euclidean":
+            s[i, j] = np.exp(-np.linalg.norm(x[i] - y[j]) / x.shape[1])
+        elif (norms := np.linalg.norm(x[i]) * np.linalg.norm(y[j])) > 0:
+            s[i, j] = x[i] @ y[j] / norms
+    return (s + 1) / 2 if shifted else s
+
+
+def reference(name, rows, *, x=POOL, metric="cosine", shifted=False, **h):
+    """f(rows), written from the definition."""
+    a = list(rows)
+    if not a:
+        return 0.0
+    if name == "feature_based":
+        m = (x - x.min(0)) / (x.max(0) - x.min(0))
+        return h["weights"] @ PSI[h["concave"]](m[a].astype(np.float64).sum(0))
+    if name == "set_cover":
+        return h["weights"] @ (x[a] != 0).any(0).astype(float)
+    if name == "probabilistic_set_cover":
+        return h["weights"] @ (1 - np.prod(1 - x[a].astype(np.float64), axis=0))
+    everything = np.concatenate([x, QUERY, PRIVATE])
+    whole = kernel(everything, everything, metric, shifted)
+    n, q = len(x), len(QUERY)
+    pool, query, private = np.split(np.arange(len(whole)), [n, n + q])
+    k, kq, kp = whole[:n, :n], whole[:n, query], whole[:n, private]
+    eta, nu, lam = h.get("eta", 1), h.get("nu", 1), h.get("trade_off", 1)
+    best = k[:, a].max(1)
+    pairs = 1 - k[np.ix_(a, a)][np.triu_indices(len(a), 1)]
+
+    def logdet(*parts):
+        scaled = whole.copy()
+        for others, weight in ((query, eta), (private, nu)):
+            scaled[np.ix_(pool, others)] *= weight
+            scaled[np.ix_(others, pool)] *= weight
+        at = np.concatenate([np.asarray(part, int) for part in parts])
+        block = scaled[np.ix_(at, at)] + h["ridge"] * np.eye(len(at))
+        return np.linalg.slogdet(block)[1]
+
+    cut = k[:, a].sum() - lam * k[np.ix_(a, a)].sum()
+    floor = nu * kp.max(1)
+    values = {
+        "facility_location": lambda: np.maximum(best, 0).sum(),
+        "graph_cut": lambda: cut,
+        "log_determinant": lambda: logdet(a),
+        "disparity_min": lambda: pairs.min() if len(a) > 1 else 0.0,
+        "disparity_sum": lambda: pairs.sum(),
+        "fl1mi": lambda: np.minimum(best, eta * kq.max(1)).sum(),
+        "fl2mi": lambda: kq[a].max(0).sum() + eta * kq[a].max(1).sum(),
+        "gcmi": lambda: kq[a].sum(),
+        "com": lambda: (
+            eta * PSI[h["concave"]](kq[a].sum(1)).sum()
+            + PSI[h["concave"]](kq[a].sum(0)).sum()
+        ),
+        "logdetmi": lambda: logdet(a) + logdet(query) - logdet(a, query),
+        "flcg": lambda: np.maximum(best - floor, 0).sum(),
+        "gccg": lambda: cut - 2 * lam * nu * kp[a].sum(),
+        "logdetcg": lambda: logdet(a, private) - logdet(private),
+        "flcmi": lambda: np.maximum(np.minimum(best, eta * kq.max(1)) - floor, 0).sum(),
+        "logdetcmi": lambda: (
+            logdet(a, private)
+            + logdet(query, private)
+            - logdet(a, query, private)
+            - logdet(private)
+        ),
+    }
+    return values[name]()
+
+
+EUCLIDEAN = {"metric": "euclidean"}
+SHIFTED = {"shifted": True}
+CASES = [
+    ("facility_location", {}),
+    ("facility_location", EUCLIDEAN),
+    ("graph_cut", {"trade_off": 0.7}),
+    ("graph_cut", {"trade_off": 0.3, **EUCLIDEAN}),
+    ("log_determinant", {"ridge": 0.1}),
+    ("feature_based", {"concave": "log", "weights": WEIGHTS}),
+    ("feature_based", {"concave": "sqrt", "weights": WEIGHTS}),
+    ("disparity_min", {}),
+    ("disparity_min", {**EUCLIDEAN, **SHIFTED}),
+    ("disparity_sum", {}),
+    ("set_cover", {"weights": WEIGHTS}),
+    ("probabilistic_set_cover", {"weights": WEIGHTS}),
+    ("fl1mi", {"eta": 1.3}),
+    ("fl1mi", {"eta": 0.99, **EUCLIDEAN}),
+    ("fl2mi", {"eta": 0.8}),
+    ("gcmi", SHIFTED),
+    ("com", {"concave": "inverse", "eta": 0.5, **SHIFTED}),
+    ("logdetmi", {"ridge": 2.0, "eta": 0.9, **SHIFTED}),
+    ("flcg", {"nu": 0.7}),
+    ("gccg", {"nu": 0.5, "trade_off": 0.8, **EUCLIDEAN}),
+    ("logdetcg", {"ridge": 1.0, "nu": 0.6}),
+    ("flcmi", {"eta": 1.1, "nu": 0.4, **SHIFTED}),
+    ("logdetcmi", {"ridge": 2.0, "eta": 0.8, "nu": 0.5, **SHIFTED}),
+]
+PRIVATE_ONLY = ("flcg", "gccg", "logdetcg")
+BOTH = ("flcmi", "logdetcmi")
+
+
+def data_of(name):
+    if name == "set_cover":
+        return (SHARES > 0.6).astype(np.float32)
+    return SHARES if name == "probabilistic_set_cover" else POOL
+
+
+def build(name, hyper, x=None):
+    examples = {}
+    if name.endswith("mi") or name == "com":
+        examples["query"] = jnp.asarray(QUERY)
+    if name in PRIVATE_ONLY + BOTH:
+        examples["private"] = jnp.asarray(PRIVATE)
+    x = data_of(name) if x is None else x
+    return submodular.make(name, jnp.asarray(x), **examples, **hyper)
+
+
+@pytest.mark.parametrize("name, hyper", CASES)
+def test_greedy_follows_the_definition(name, hyper):
+    x, function = data_of(name), build(name, hyper)
+    available = np.arange(ROWS) % 6 != 2
+    picked = submodular.maximize(
+        function, jnp.asarray(available), BUDGET, optimizer="naive"
+    )
+    rows = picked.rows.tolist()
+    assert len(set(rows)) == BUDGET and available[rows].all()
+    separated = BUDGET
+    for t, row in enumerate(rows):
+        before = reference(name, rows[:t], x=x, **hyper)
+        gains = {
+            other: reference(name, [*rows[:t], other], x=x, **hyper) - before
+            for other in np.flatnonzero(available)
+            if other not in rows[:t]
+        }
+        close = [other for other in gains if gains[other] > max(gains.values()) - 1e-4]
+        assert row in close
+        if len(close) > 1 and function.submodular:
+            separated = min(separated, t)
+        np.testing.assert_allclose(picked.scores[t], gains[row], rtol=1e-4, atol=2e-4)
+    value = submodular.evaluate(function, jnp.asarray([*rows, -1]))
+    np.testing.assert_allclose(
+        value, reference(name, rows, x=x, **hyper), rtol=1e-4, atol=2e-4
+    )
+    if not function.submodular:
+        return  # the same program
+    lazily = submodular.maximize(function, jnp.asarray(available), BUDGET, block_size=5)
+    # Two rows nearest to each other gain the same: from there on rounding decides.
+    assert lazily.rows[:separated].tolist() == rows[:separated]
+    np.testing.assert_allclose(lazily.scores, picked.scores, atol=1e-4)
+
+
+def test_every_function_has_a_case():
+    assert {name for name, _ in CASES} == set(submodular.names())
+
+
+@pytest.mark.parametrize("block_size", [1, 16, 10_000])
+def test_lazy_is_naive(block_size):
+    x = np.random.default_rng(1).normal(size=(200, 7))
+    x[50:60] = x[:10]  # ties go to the lowest row
+    function = submodular.facility_location(jnp.asarray(x, jnp.float32))
+    every = jnp.ones(200, bool)
+    naive = submodular.maximize(function, every, 60, optimizer="naive")
+    lazy = submodular.maximize(function, every, 60, block_size=block_size)
+    assert lazy.rows.tolist() == naive.rows.tolist()
+    assert not set(naive.rows.tolist()) & set(range(50, 60))
+    np.testing.assert_allclose(lazy.scores, naive.scores, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["fl1mi", "flcmi", "logdetmi", "fl2mi"])
+def test_differences_of_prefixes_are_the_scores(name):
+    function = build(name, {"shifted": False})
+    picked = submodular.maximize(function, EVERY, BUDGET)
+    prefixes = [
+        jnp.where(jnp.arange(BUDGET) < t, picked.rows, -1) for t in range(BUDGET + 1)
+    ]
+    values = [submodular.evaluate(function, prefix) for prefix in prefixes]
+    assert values[0] == 0
+    np.testing.assert_allclose(np.diff(values), picked.scores, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["facility_location", "logdetmi", "graph_cut"])
+def test_a_permutation_of_the_pool_permutes_the_picks(name):
+    order = np.random.default_rng(2).permutation(ROWS)
+    plain = submodular.maximize(build(name, {}), EVERY, 3)
+    moved = submodular.maximize(build(name, {}, POOL[order]), EVERY, 3)
+    # Log-determinants of rows given nothing tie; the others do not.
+    assert order[moved.rows].tolist() == plain.rows.tolist()
+
+
+@pytest.mark.parametrize("optimizer", submodular.OPTIMIZERS)
+@pytest.mark.parametrize("name", ["facility_location", "disparity_min"])
+def test_all_available_rows_and_no_more(name, optimizer):
+    available = np.arange(ROWS) % 4 != 1
+    picked = submodular.maximize(
+        build(name, {}),
+        jnp.asarray(available),
+        ROWS,
+        optimizer=optimizer,
+        key=jax.random.key(0),
+    )
+    count = available.sum()
+    assert sorted(picked.rows[:count].tolist()) == np.flatnonzero(available).tolist()
+    assert (picked.rows[count:] == -1).all()
+    assert (picked.scores[count:] == -np.inf).all()
+
+
+def test_sampling_optimizers_agree_and_come_close():
+    x = np.random.default_rng(3).normal(size=(150, 4)).astype(np.float32)
+    function = submodular.facility_location(jnp.asarray(x), metric="euclidean")
+    every = jnp.ones(150, bool)
+    greedy = submodular.maximize(function, every, 10)
+    for seed in range(5):
+        with jax.debug_key_reuse(False):
+            sampled, lazily = (
+                submodular.maximize(
+                    function,
+                    every,
+                    10,
+                    optimizer=optimizer,
+                    key=jax.random.key(seed),
+                )
+                for optimizer in ("stochastic", "lazier_than_lazy")
+            )
+        assert sampled.rows.tolist() == lazily.rows.tolist()
+        assert len(set(sampled.rows.tolist())) == 10
+        assert sampled.scores.sum() > 0.95 * greedy.scores.sum()
+
+
+def test_stops_where_nothing_is_gained():
+    cover = submodular.set_cover(jnp.asarray(np.eye(3)[[0, 0, 1, 2, 1]]))
+    every = jnp.ones(5, bool)
+    stopped = submodular.maximize(cover, every, 5, stop_if_zero_gain=True)
+    assert stopped.rows.tolist() == [0, 2, 3, -1, -1]
+    onward = submodular.maximize(cover, every, 5, stop_if_negative_gain=True)
+    assert onward.rows.tolist() == [0, 2, 3, 1, 4]
+    cut = submodular.graph_cut(jnp.asarray(POOL), trade_off=3.0, metric="euclidean")
+    picked = submodular.maximize(cut, EVERY, ROWS, stop_if_negative_gain=True)
+    count = int((picked.rows >= 0).sum())
+    full = submodular.maximize(cut, EVERY, ROWS)
+    assert 0 < count < ROWS
+    assert picked.rows[:count].tolist() == full.rows[:count].tolist()
+    assert full.scores[count - 1] > 0 > full.scores[count]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Spread(submodular.SetFunction):
+    """Concave in the number of picks of each group: a function of the user's own."""
+
+    groups: jax.Array  # [N] integers below 8
+    worth: jax.Array  # [N]
+
+    @property
+    def size(self):
+        return len(self.groups)
+
+    def init(self, capacity):
+        return jnp.zeros(8)
+
+    def gains(self, state, columns):
+        taken = state[self.groups[columns]]
+        return self.worth[columns] / (1.0 + taken)
+
+    def add(self, state, column):
+        return state.at[self.groups[column]].add(1.0)
+
+
+@pytest.mark.parametrize("optimizer", ["naive", "lazy"])
+def test_a_function_of_ones_own(optimizer):
+    groups = np.random.default_rng(4).integers(0, 8, 40)
+    worth = np.random.default_rng(5).uniform(1, 2, 40).astype(np.float32)
+    function = Spread(jnp.asarray(groups), jnp.asarray(worth))
+    picked = submodular.maximize(
+        function, jnp.ones(40, bool), 15, optimizer=optimizer, block_size=4
+    )
+    expected, taken = [], np.zeros(8)
+    for _ in range(15):
+        gains = worth / (1 + taken[groups])
+        gains[expected] = -1
+        expected.append(int(gains.argmax()))
+        taken[groups[expected[-1]]] += 1
+    assert picked.rows.tolist() == expected
+    total = submodular.evaluate(function, picked.rows)
+    np.testing.assert_allclose(total, picked.scores.sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("metric", submodular.METRICS)
+@pytest.mark.parametrize("kind", selection.GRADIENT_KINDS)
+def test_factorised_gradients_are_as_dense_ones(kind, metric):
+    rng = np.random.default_rng(6)
+
+    def gradients(rows):
+        logits, features = rng.normal(size=(rows, 3)), rng.normal(size=(rows, 4))
+        return selection.gradient_embedding(
+            jnp.asarray(3 * logits), jnp.asarray(features), kind=kind
+        )
+
+    pool, query = gradients(ROWS), gradients(5)
+    cut, dense_cut = (
+        submodular.graph_cut(points, metric=metric) for points in (pool, pool.dense())
+    )
+    rows = jnp.arange(ROWS)
+    np.testing.assert_allclose(
+        cut.similarity.rows(rows), dense_cut.similarity.rows(rows), atol=1e-4
+    )
+    np.testing.assert_allclose(cut.values, dense_cut.values, atol=1e-3)
+    aimed, dense_aimed = (
+        submodular.make("fl2mi", x, query=q, metric=metric)
+        for x, q in ((pool, query), (pool.dense(), query.dense()))
+    )
+    np.testing.assert_allclose(
+        submodular.evaluate(aimed, rows[:BUDGET]),
+        submodular.evaluate(dense_aimed, rows[:BUDGET]),
+        rtol=1e-4,
+    )
+
+
+def test_similarities_at_the_edges():
+    x = np.array([[0, 0], [1, 1], [-2, -2], [3, 3], [1e30, 1e30], [1e-30, 0]])
+    pool = submodular.graph_cut(jnp.asarray(x, jnp.float32), trade_off=0.0).similarity
+    expected = kernel(x / np.maximum(np.abs(x).max(1, keepdims=True), 1e-300), x / 1e30)
+    expected[:, 5] = expected[5] = [0, 0.5**0.5, -(0.5**0.5), 0.5**0.5, 0.5**0.5, 1]
+    np.testing.assert_allclose(pool.rows(jnp.arange(6)), expected, atol=1e-6)
+    far = np.array([[1000.0, 1001.0], [1000.0, 1001.0], [1000.5, 1001.0]])
+    pool = submodular.disparity_min(jnp.asarray(far), metric="euclidean").similarity
+    np.testing.assert_allclose(
+        pool.rows(jnp.arange(3)), kernel(far, far, "euclidean"), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("name", ["facility_location", "log_determinant", "graph_cut"])
+def test_a_row_with_nan_comes_last(name):
+    x = POOL.copy()
+    x[3, 1] = np.nan
+    picked = submodular.maximize(build(name, {}, x), EVERY, ROWS)
+    assert picked.rows[-1] == 3
+    assert jnp.isfinite(picked.scores[:-1]).all()
+
+
+def test_same_picks_on_eight_devices():
+    x = np.random.default_rng(7).normal(size=(64, 6)).astype(np.float32)
+    mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
+    spread = jax.device_put(x, NamedSharding(mesh, PartitionSpec("rows")))
+    every = jnp.ones(64, bool)
+    one = submodular.maximize(submodular.facility_location(jnp.asarray(x)), every, 10)
+    many = submodular.maximize(submodular.facility_location(spread), every, 10)
+    assert one.rows.tolist() == many.rows.tolist()
+
+
+def test_traced_once_for_all_data_of_a_shape():
+    traces = []
+
+    @jax.jit
+    def picks(function):
+        traces.append(function)
+        return submodular.maximize(function, EVERY, 2).rows
+
+    for ridge in (0.1, 1.0):
+        picks(submodular.log_determinant(jnp.asarray(POOL) * ridge, ridge=ridge))
+    assert len(traces) == 1
+
+
+X, Q = jnp.asarray(POOL), jnp.asarray(QUERY)
+BAD = {
+    "name": (lambda: submodular.make("facility_locaton", X), "did you mean 'facil"),
+    "hyper": (lambda: submodular.make("graph_cut", X, ridge=1.0), "trade_off"),
+    "metric": (lambda: submodular.make("graph_cut", X, metric="dot"), "metric: 'dot'"),
+    "concave": (lambda: submodular.feature_based(X, concave="exp"), "concave: 'exp'"),
+    "no query": (lambda: submodular.make("fl1mi", X), "query: fl1mi needs it"),
+    "private": (lambda: submodular.make("gcmi", X, query=Q, private=Q), "private:"),
+    "rank": (lambda: submodular.make("graph_cut", X[0]), r"features: .*\[N, D\]"),
+    "width": (lambda: submodular.make("gcmi", X, query=Q[:, :3]), "query: expected 5"),
+    "empty": (lambda: submodular.make("gcmi", X, query=Q[:0]), "query: .* one row"),
+    "weights": (lambda: submodular.feature_based(X, weights=X[0, :2]), "weights:"),
+    "ridge": (lambda: submodular.log_determinant(X, ridge=0.0), "ridge: expected"),
+    "budget": (lambda: pick(budget=ROWS + 1), "budget: expected 1 to 26"),
+    "no budget": (lambda: pick(budget=0), "budget: expected 1 to 26"),
+    "optimizer": (lambda: pick(optimizer="lasy"), "did you mean 'lazy'"),
+    "key": (lambda: pick(optimizer="stochastic"), "key: stochastic"),
+    "epsilon": (lambda: pick(epsilon=1.0), "epsilon: expected"),
+    "available": (lambda: pick(available=EVERY[1:]), "available: expected 26"),
+    "rows": (lambda: submodular.evaluate(build("flcg", {}), X[0]), "rows: .* integers"),
+}
+
+
+def pick(*, available=EVERY, budget=2, **options):
+    return submodular.maximize(
+        submodular.facility_location(X), available, budget, **options
+    )
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_named(case):
+    call, message = BAD[case]
+    with pytest.raises(ValueError, match=message):
+        call()
