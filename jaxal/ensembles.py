@@ -50,10 +50,12 @@ def ensemble(learner: AnyLearner, members: int) -> CustomLearner:
 
 @functools.cache
 def _ensemble(learner: AnyLearner, members: int) -> CustomLearner:
-    def fit(key, variables, inputs, labels, weights, count):
-        fit_all = jax.vmap(learner.fit, in_axes=(0, 0, None, None, None, None))
-        keys = jax.random.split(key, members)
-        variables, info = fit_all(keys, variables, inputs, labels, weights, count)
+    def fit(key, variables, inputs, labels, weights, count, validation=None):
+        def one(key, variables):
+            buffers = inputs, labels, weights, count
+            return learner.fit(key, variables, *buffers, validation)
+
+        variables, info = jax.vmap(one)(jax.random.split(key, members), variables)
         return variables, FitInfo(
             jnp.mean(info.loss), jnp.mean(info.accuracy), jnp.max(info.epochs)
         )
