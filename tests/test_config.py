@@ -87,6 +87,7 @@ def test_round_trip(path, tmp_path):
         ("data.limit=7", "data", "limit", 7),
         ("data.flat=false", "data", "flat", False),
         ("data.validation=9", "data", "validation", 9),
+        ("data.test_limit=7", "data", "test_limit", 7),
         ("data.repeat=4", "data", "repeat", 4),
         ("data.noise=0.1", "data", "noise", 0.1),
         ("learner.window=0", "learner", "window", 0),

@@ -25,7 +25,7 @@ SMALL = [
     "strategy.initial=12",
     "learner.max_epochs=3",
 ]
-SMALL_PARTS = ["data.limit=150", "learner.epoch_rows=0"]
+SMALL_PARTS = ["data.limit=150", "data.test_limit=100", "learner.epoch_rows=0"]
 QUIET = Console(quiet=True)
 
 
@@ -119,6 +119,13 @@ def test_without_validation_and_copies_the_examples_are_those_loaded():
     pool, test = jaxal.data.load("sklearn:digits")
     jax.tree.map(np.testing.assert_array_equal, (parts.pool, parts.test), (pool, test))
     assert parts.validation is None
+
+
+def test_fewer_test_rows():
+    parts = runner.build(experiment.load(DIGITS, [*PARTS, "data.test_limit=50"]))
+    assert len(parts.test.labels) == 50 and len(parts.pool.labels) == 1438
+    parts = runner.build(experiment.load(DIGITS, [*PARTS, "data.test_limit=5000"]))
+    assert len(parts.test.labels) == 359
 
 
 def test_noise_alone_leaves_the_number_of_rows():

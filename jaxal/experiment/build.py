@@ -73,6 +73,8 @@ def _examples(config: DataConfig) -> tuple[Examples, Examples | None, Examples]:
         pool, validation = data.split(pool, config.validation / rows, seed=seed)
     if config.repeat > 1 or config.noise:
         pool = data.repeat(pool, config.repeat, noise=config.noise, seed=seed)
+    if config.test_limit is not None:
+        test = data.subset(test, min(config.test_limit, len(test.labels)), seed=seed)
     return pool, validation, test
 
 

@@ -54,6 +54,7 @@ class DataConfig:
     split_seed: int = _seed(0)
     standardize: bool = True
     limit: int | None = _count(None)  # pool rows to keep; None: all
+    test_limit: int | None = _count(None)  # test rows to keep at most
     flat: bool | None = None  # inputs as vectors or as images; None: as stored
     validation: int = _at_least_0(0)  # rows held out of the pool, beside `limit`
     repeat: int = _count(1)  # copies of each pool row,

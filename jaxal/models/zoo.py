@@ -71,7 +71,10 @@ class BayesianCNN(nn.Module):
     def __call__(self, inputs: jax.Array, *, dropout: bool = False) -> Outputs:
         x = _as_images("bayesian_cnn", inputs, 16)
         for width in (32, 64):
-            x = nn.Conv(width, (5, 5), "VALID", conv_general_dilated=_convolve)(x)
+            convolution = nn.Conv(
+                width, (5, 5), padding="VALID", conv_general_dilated=_convolve
+            )
+            x = convolution(x)
             # Whole channels are dropped: one mask for all places.
             x = nn.Dropout(self.rate, (1, 2), deterministic=not dropout)(x)
             x = nn.relu(nn.max_pool(x, (2, 2), (2, 2)))
