@@ -79,7 +79,7 @@ class Learner:
       epoch_rows: least number of rows drawn in an epoch; fewer labelled rows are gone through several
         times.
       max_epochs: most epochs in a round.
-      max_accuracy: training accuracy that ends a round, in (0, 1].
+      max_accuracy: training accuracy that ends a round, above 0; above 1 none does.
       window: epochs looked back on; 0 switches the saturation rule off.
       min_gain: least rise of the accuracy within the window that counts as progress.
       patience: epochs without a new lowest mean cross-entropy on the validation examples that end a

@@ -178,12 +178,14 @@ def epig(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
 
 
 def votes(logits: jax.Array) -> jax.Array:
+    """One-hot of the likeliest class, the lowest on ties, [..., C] -> [..., C] int32."""
     return jax.nn.one_hot(logits.argmax(-1), logits.shape[-1], dtype=jnp.int32)
 
 
 def minority(
     counts: jax.Array, draws: int | jax.Array, dtype: jax.typing.DTypeLike
 ) -> jax.Array:
+    """The fraction of `draws` that did not vote for the winner, counts [..., C] -> [...]."""
     return (draws - counts.max(-1)).astype(dtype) / draws
 
 

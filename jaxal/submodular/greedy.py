@@ -224,6 +224,7 @@ def _one_by_one(
 
 
 def best_of_all(function: SetFunction, now: Progress) -> Best:
+    """The available row with the highest gain, all N gains computed anew."""
     gains = gains_of(function, now.state, jnp.arange(function.size))
     row = jnp.argmax(order_key(gains, now.available))
     return row, gains[row], now.bounds
@@ -240,6 +241,7 @@ def _draw(now: Progress, key: jax.Array, sample: int) -> jax.Array:
 def best_of_sample(
     function: SetFunction, now: Progress, *, key: jax.Array, sample: int
 ) -> Best:
+    """The best of `sample` random available rows."""
     rows = _draw(now, key, sample)
     gains = gains_of(function, now.state, rows)
     at = jnp.argmax(order_key(gains, now.available[rows]))
@@ -249,6 +251,7 @@ def best_of_sample(
 def best_of_sample_lazily(
     function: SetFunction, now: Progress, *, key: jax.Array, sample: int
 ) -> Best:
+    """The same row, computing only gains whose stale bound could still win."""
     rows = _draw(now, key, sample)
     free = now.available[rows]
 
