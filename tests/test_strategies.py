@@ -92,11 +92,9 @@ def test_permuting_the_pool_permutes_the_picks(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_batch_size_and_devices_change_nothing(name):
-    plain = pick(name)
-    np.testing.assert_array_equal(pick(name, batch_size=7).rows, plain.rows)
-    shared = pick(name, mesh=devices.make_mesh(8))
-    np.testing.assert_array_equal(shared.rows, plain.rows)
+def test_batches_and_devices_change_nothing(name):
+    shared = pick(name, batch_size=4, mesh=devices.make_mesh(8))
+    np.testing.assert_array_equal(shared.rows, pick(name).rows)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -108,18 +106,18 @@ def test_jit_is_eager_and_vmap_is_a_loop(name):
 
     def choose(key):
         return decide(
-            key, strategy, MODEL, variables, pool, available, BUDGET, batch_size=64
+            key, strategy, MODEL, variables, pool, available, BUDGET, batch_size=1024
         ).rows
 
     loop = np.stack([choose(key) for key in keys(2)])
     np.testing.assert_array_equal(jax.vmap(choose)(keys(2)), loop)
-    observed = strategy.observe(keys(1)[0], MODEL, variables, pool.inputs, pool.labels)
+    with jax.debug_key_reuse(False):  # the same key again, on purpose
+        key_observe, key_select = jax.random.split(keys(2)[0])
+    rows = pool.inputs, pool.labels
+    observed = strategy.observe(key_observe, MODEL, variables, *rows)
     view = jaxal.View(observed, pool.labels, pool.labels >= 0, available)
-    eager = strategy.select(keys(1, seed=5)[0], view, BUDGET)
-    jitted = jax.jit(strategy.select, static_argnums=2)(
-        keys(1, seed=5)[0], view, BUDGET
-    )
-    np.testing.assert_array_equal(eager.rows, jitted.rows)
+    eager = strategy.select(key_select, view, BUDGET)
+    np.testing.assert_array_equal(eager.rows, loop[0])
 
 
 @pytest.mark.parametrize("name", EVERY)
