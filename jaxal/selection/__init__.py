@@ -13,6 +13,7 @@ from jaxal.selection.embedding import (
     GradientEmbedding,
     gradient_embedding,
 )
+from jaxal.selection.glister import glister
 from jaxal.selection.k_center import k_center
 from jaxal.selection.k_means import k_means_plus_plus
 from jaxal.selection.lazy import Rule, lazy_greedy
@@ -26,6 +27,7 @@ __all__ = [
     "Rule",
     "badge",
     "batch_bald",
+    "glister",
     "gradient_embedding",
     "k_center",
     "k_means_plus_plus",
