@@ -14,6 +14,7 @@ from jaxal.selection.embedding import (
     gradient_embedding,
 )
 from jaxal.selection.glister import glister
+from jaxal.selection.grad_match import grad_match
 from jaxal.selection.k_center import k_center
 from jaxal.selection.k_means import k_means_plus_plus
 from jaxal.selection.lazy import Rule, lazy_greedy
@@ -28,6 +29,7 @@ __all__ = [
     "badge",
     "batch_bald",
     "glister",
+    "grad_match",
     "gradient_embedding",
     "k_center",
     "k_means_plus_plus",

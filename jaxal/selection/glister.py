@@ -14,6 +14,7 @@ from jaxal.selection.gradients import (
     check_labeled,
     check_pool,
     gradients,
+    matmul,
     of_pool,
 )
 from jaxal.selection.regularizers import Diversity, Nothing, Regularizer, coverage
@@ -92,9 +93,7 @@ def glister(
     check_positive(learning_rate=learning_rate)
     _check_regularizer(regularizer, strength)
     if validation is not None:
-        check_labeled("validation", validation, pool)
-        if not len(validation[0]):
-            raise ValueError("validation: expected at least one row, got none")
+        check_labeled("validation", validation, pool, at_least=1)
     num_random = round((strength or 0.0) * budget) if regularizer == "random" else 0
     return _glister(
         key,
@@ -139,7 +138,7 @@ class Evaluation(NamedTuple):
     def gradient(self) -> jax.Array:
         """The mean gradient, [C, D + 1]."""
         residuals = jax.nn.softmax(self.logits, axis=0) - self.targets
-        return _matmul(residuals, self.features.T) / self.count
+        return matmul(residuals, self.features.T) / self.count
 
     def descend(self, change: jax.Array) -> "Evaluation":
         """After the logits have changed by minus [C, E]."""
@@ -155,10 +154,6 @@ def _evaluation(examples: Gradients) -> Evaluation:
         examples.points.features.T,
         jnp.maximum(jnp.sum(examples.counts), 1),
     )
-
-
-def _matmul(left: jax.Array, right: jax.Array) -> jax.Array:
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
 
 
 class Progress(NamedTuple):
@@ -193,17 +188,17 @@ def _glister(
     evaluation = _evaluation(gradients(validation, kind))
     total = gradients(labeled, kind).total()
     evaluation = evaluation.descend(
-        learning_rate * _matmul(total, evaluation.features)
+        learning_rate * matmul(total, evaluation.features)
     )
     residuals, features = rows.points.residuals.T, rows.points.features.T
 
     def gains(evaluation):
-        along = _matmul(evaluation.gradient(), features)
+        along = matmul(evaluation.gradient(), features)
         return jnp.where(rows.finite, jnp.sum(along * residuals, axis=0), jnp.nan)
 
     def pick(turn, now: Progress) -> Progress:
         spread, row, totals = now.regularizer.best(gains(now.evaluation), now.available)
-        overlap = _matmul(features[:, row], now.evaluation.features)
+        overlap = matmul(features[:, row], now.evaluation.features)
         change = learning_rate * residuals[:, row][:, None] * overlap[None, :]
         return Progress(
             now.evaluation.descend(change),
@@ -238,5 +233,5 @@ def _regularizer(name: str, rows: Gradients, strength: jax.Array | None) -> Regu
     if strength is not None and name == "diversity":
         return Diversity(rows.points, strength, jnp.zeros(rows.counts.shape))
     if strength is not None and name == "facility_location":
-        return coverage(rows.points, rows.counts, strength)
+        return coverage(rows, strength)
     return Nothing()

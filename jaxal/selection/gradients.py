@@ -23,13 +23,18 @@ class Gradients(NamedTuple):
     counts: jax.Array  # [N] bool: in the mask and finite
 
     def total(self) -> jax.Array:
-        """The sum of all gradients, [C, D] (of the features as `points` has them)."""
-        return outer_sum(self.points.residuals, self.points.features)
+        """The sum of the gradients, as a matrix [C, D] of the features that `points` has."""
+        return matmul(self.points.residuals.T, self.points.features)
+
+    def inner(self, direction: jax.Array) -> jax.Array:
+        """Inner products with a matrix [C, D], [N]; O(N C D) time, O(N C) memory."""
+        along = matmul(self.points.features, direction.T)
+        return jnp.sum(along * self.points.residuals, axis=1)
 
 
-def outer_sum(residuals: jax.Array, features: jax.Array) -> jax.Array:
-    """sum_i a_i h_i^T in full float32, [M, C] and [M, D] -> [C, D]."""
-    return jnp.matmul(residuals.T, features, precision=jax.lax.Precision.HIGHEST)
+def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
+    """A matrix product in full float32, see `embedding.product`."""
+    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
 
 
 def check_pool(pool: Rows, available: jax.Array) -> None:
@@ -44,8 +49,10 @@ def check_pool(pool: Rows, available: jax.Array) -> None:
     )
 
 
-def check_labeled(name: str, given: LabeledRows, pool: Rows) -> None:
-    """Raises ValueError unless the examples have rows that agree, as wide as the pool's."""
+def check_labeled(
+    name: str, given: LabeledRows, pool: Rows, *, at_least: int = 0
+) -> None:
+    """Raises ValueError unless the examples have rows that agree, enough of them, as wide as the pool's."""
     parts = ("logits", "features", "labels", "mask")
     if len(given) != len(parts):
         raise ValueError(
@@ -58,6 +65,8 @@ def check_labeled(name: str, given: LabeledRows, pool: Rows) -> None:
     for (part, array), shape in zip(named.items(), shapes, strict=True):
         check_rank(part, array, 2 if "," in shape else 1, shape)
     check_rows(**named)
+    if len(given[0]) < at_least:
+        raise ValueError(f"{name}: expected at least {at_least} row, got none")
     for part, mine, theirs in zip(parts[:2], given[:2], pool, strict=True):
         if mine.shape[1] != theirs.shape[1]:
             raise ValueError(

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.selection.embedding import GradientEmbedding
+from jaxal.selection.gradients import Gradients
 from jaxal.selection.take import order_key
 
 BLOCK = 256  # rows whose distances to the pool are computed at a time
@@ -89,22 +90,14 @@ class Coverage(NamedTuple):
 Regularizer = Nothing | Diversity | Coverage
 
 
-def coverage(
-    points: GradientEmbedding, counts: jax.Array, strength: jax.Array
-) -> Coverage:
-    """Coverage of the points that count, the others being 0, before any pick."""
-    farthest = largest_distance(points, counts)
-    norms, number = points.squared_norm(), jnp.sum(counts)
-    total = jnp.matmul(
-        points.residuals.T, points.features, precision=jax.lax.Precision.HIGHEST
-    )
-    to_total = jnp.sum(
-        jnp.matmul(points.features, total.T, precision=jax.lax.Precision.HIGHEST)
-        * points.residuals,
-        axis=1,
-    )
-    bounds = number * (farthest - norms) - jnp.sum(norms) + 2.0 * to_total
-    return Coverage(points, strength, jnp.where(counts, farthest, 0.0), bounds)
+def coverage(rows: Gradients, strength: jax.Array) -> Coverage:
+    """Coverage of the rows that count, before any pick."""
+    farthest = largest_distance(rows.points, rows.counts)
+    norms, number = rows.points.squared_norm(), jnp.sum(rows.counts)
+    bounds = number * (farthest - norms) - jnp.sum(norms)
+    bounds += 2.0 * rows.inner(rows.total())
+    nearest = jnp.where(rows.counts, farthest, 0.0)
+    return Coverage(rows.points, strength, nearest, bounds)
 
 
 def largest_distance(points: GradientEmbedding, counts: jax.Array) -> jax.Array:
