@@ -18,6 +18,7 @@ from jaxal.selection.grad_match import grad_match
 from jaxal.selection.k_center import k_center
 from jaxal.selection.k_means import k_means_plus_plus
 from jaxal.selection.lazy import Rule, lazy_greedy
+from jaxal.selection.matching_pursuit import orthogonal_matching_pursuit
 from jaxal.selection.take import take_stochastic, take_top
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "k_center",
     "k_means_plus_plus",
     "lazy_greedy",
+    "orthogonal_matching_pursuit",
     "take_stochastic",
     "take_top",
 ]

@@ -18,7 +18,7 @@ from jaxal.selection.gradients import (
     of_pool,
 )
 from jaxal.selection.regularizers import Diversity, Nothing, Regularizer, coverage
-from jaxal.selection.take import take_top
+from jaxal.selection.take import fill
 
 REGULARIZERS = ("none", "random", "facility_location", "diversity")
 
@@ -91,7 +91,7 @@ def glister(
     check_labeled("labeled", labeled, pool)
     check_budget(budget, len(available))
     check_positive(learning_rate=learning_rate)
-    _check_regularizer(regularizer, strength)
+    check_regularizer(regularizer, strength)
     if validation is not None:
         check_labeled("validation", validation, pool, at_least=1)
     num_random = round((strength or 0.0) * budget) if regularizer == "random" else 0
@@ -109,7 +109,8 @@ def glister(
     )
 
 
-def _check_regularizer(regularizer: str, strength: float | None) -> None:
+def check_regularizer(regularizer: str, strength: float | None) -> None:
+    """Raises ValueError for an unknown regularizer, or a strength that is missing or out of range."""
     if regularizer not in REGULARIZERS:
         raise ValueError(
             f"regularizer: {regularizer!r} is unknown; {nearest(regularizer, REGULARIZERS)}"
@@ -127,8 +128,19 @@ def _check_regularizer(regularizer: str, strength: float | None) -> None:
         raise ValueError(f"strength: expected a finite number >= 0, got {strength!r}")
 
 
+class Factors(NamedTuple):
+    """The factors of gradients, examples last: a product with few rows runs along them."""
+
+    residuals: jax.Array  # [C, N]
+    features: jax.Array  # [D + 1, N]
+
+    def inner(self, direction: jax.Array) -> jax.Array:
+        """Inner products with a matrix [C, D + 1], [N]."""
+        return jnp.sum(matmul(direction, self.features) * self.residuals, axis=0)
+
+
 class Evaluation(NamedTuple):
-    """The evaluation set, classes and features first: a product with few rows runs along the examples."""
+    """The evaluation set, examples last."""
 
     logits: jax.Array  # [C, E]
     targets: jax.Array  # [C, E], one-hot labels
@@ -140,18 +152,16 @@ class Evaluation(NamedTuple):
         residuals = jax.nn.softmax(self.logits, axis=0) - self.targets
         return matmul(residuals, self.features.T) / self.count
 
-    def descend(self, change: jax.Array) -> "Evaluation":
-        """After the logits have changed by minus [C, E]."""
-        return self._replace(logits=self.logits - change)
 
-
-def _evaluation(examples: Gradients) -> Evaluation:
+def evaluation_of(examples: Gradients, step: jax.Array) -> Evaluation:
+    """The evaluation set after the last layer has moved by minus [C, D + 1]."""
     # Examples that do not count have logits and gradient 0, so they keep a residual of 0 for ever.
     targets = jax.nn.softmax(examples.logits) - examples.points.residuals
+    features = examples.points.features.T
     return Evaluation(
-        examples.logits.T,
+        examples.logits.T - matmul(step, features),
         targets.T,
-        examples.points.features.T,
+        features,
         jnp.maximum(jnp.sum(examples.counts), 1),
     )
 
@@ -180,28 +190,26 @@ def _glister(
     budget: int,
     num_random: int,
 ) -> Selection:
-    kind = "bias_linear"
-    rows = gradients(of_pool(pool, available), kind)
+    kind, unlabeled = "bias_linear", of_pool(pool, available)
+    rows = gradients(unlabeled, kind)
     if validation is None:
-        both = zip(of_pool(pool, available), labeled, strict=True)
-        validation = tuple(jnp.concatenate(pair) for pair in both)
-    evaluation = _evaluation(gradients(validation, kind))
-    total = gradients(labeled, kind).total()
-    evaluation = evaluation.descend(
-        learning_rate * matmul(total, evaluation.features)
-    )
-    residuals, features = rows.points.residuals.T, rows.points.features.T
+        validation = jax.tree.map(
+            lambda *both: jnp.concatenate(both), unlabeled, labeled
+        )
+    step = learning_rate * gradients(labeled, kind).total()
+    evaluation = evaluation_of(gradients(validation, kind), step)
+    factors = Factors(rows.points.residuals.T, rows.points.features.T)
 
-    def gains(evaluation):
-        along = matmul(evaluation.gradient(), features)
-        return jnp.where(rows.finite, jnp.sum(along * residuals, axis=0), jnp.nan)
+    def gains(evaluation: Evaluation) -> jax.Array:
+        return jnp.where(rows.finite, factors.inner(evaluation.gradient()), jnp.nan)
 
-    def pick(turn, now: Progress) -> Progress:
+    def pick(turn: jax.Array, now: Progress) -> Progress:
         spread, row, totals = now.regularizer.best(gains(now.evaluation), now.available)
-        overlap = matmul(features[:, row], now.evaluation.features)
-        change = learning_rate * residuals[:, row][:, None] * overlap[None, :]
+        overlap = matmul(factors.features[:, row], now.evaluation.features)
+        change = learning_rate * factors.residuals[:, row][:, None] * overlap[None, :]
+        logits = now.evaluation.logits - change
         return Progress(
-            now.evaluation.descend(change),
+            now.evaluation._replace(logits=logits),
             spread.add(row),
             now.available.at[row].set(False),
             now.rows.at[turn].set(row.astype(jnp.int32)),
@@ -212,21 +220,19 @@ def _glister(
         evaluation,
         _regularizer(regularizer, rows, strength),
         available,
-        jnp.full(budget - num_random, -1, jnp.int32),
-        jnp.full(budget - num_random, -jnp.inf),
+        jnp.full(budget, -1, jnp.int32),
+        jnp.full(budget, -jnp.inf),
     )
-    most = jnp.minimum(budget - num_random, jnp.sum(available))
-    end = jax.lax.fori_loop(0, most, pick, start)
+    greedy = budget - num_random
+    end = jax.lax.fori_loop(0, jnp.minimum(greedy, jnp.sum(available)), pick, start)
     picked = Selection(end.rows, end.scores)
     if not num_random:
         return picked
-    noise = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
-    drawn = take_top(noise, end.available, num_random).rows
-    scores = jnp.where(drawn >= 0, gains(end.evaluation)[drawn], -jnp.inf)
-    return Selection(
-        jnp.concatenate([picked.rows, drawn]),
-        jnp.concatenate([picked.scores, scores]),
-    )
+    order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
+    filled = fill(picked, jnp.int32(greedy), order, available).rows
+    drawn = (jnp.arange(budget) >= greedy) & (filled >= 0)
+    scores = jnp.where(drawn, gains(end.evaluation)[filled], picked.scores)
+    return Selection(filled, scores)
 
 
 def _regularizer(name: str, rows: Gradients, strength: jax.Array | None) -> Regularizer:

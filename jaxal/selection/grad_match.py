@@ -75,12 +75,11 @@ def grad_match(
       Killamsetty et al., "GRAD-MATCH: gradient matching based data subset selection for efficient deep
       model training", ICML 2021, section 3.
 
-    >>> logits, features = jnp.array([[1.0, 0.0], [0.0, 1.0], [9.0, 0.0]]), jnp.ones((3, 1))
+    >>> logits, features = jnp.array([[1.0, 0.0], [0.0, 2.0], [9.0, 0.0]]), jnp.ones((3, 1))
     >>> grad_match((logits, features), jnp.ones(3, bool), 2).rows.tolist()
     [2, 0]
     """
-    if target not in TARGETS:
-        raise ValueError(f"target: {target!r} is unknown; {nearest(target, TARGETS)}")
+    check_target(target)
     rows, matched = matching(pool, available, budget, validation, kind)
     number = budget if target == "budget" else jnp.sum(rows.counts)
     share = number / jnp.maximum(jnp.sum(matched.counts), 1)
@@ -126,8 +125,7 @@ def matching(
     kind: str,
 ) -> tuple[Gradients, Gradients]:
     """The gradients of the pool and those to be matched, after the checks."""
-    if kind not in GRADIENT_KINDS:
-        raise ValueError(f"kind: {kind!r} is unknown; {nearest(kind, GRADIENT_KINDS)}")
+    check_kind(kind)
     check_pool(pool, available)
     check_budget(budget, len(available))
     rows = gradients(of_pool(pool, available), kind)
@@ -135,3 +133,15 @@ def matching(
         return rows, rows
     check_labeled("validation", validation, pool, at_least=1)
     return rows, gradients(validation, kind)
+
+
+def check_kind(kind: str) -> None:
+    """Raises ValueError for an unknown kind of gradient."""
+    if kind not in GRADIENT_KINDS:
+        raise ValueError(f"kind: {kind!r} is unknown; {nearest(kind, GRADIENT_KINDS)}")
+
+
+def check_target(target: str) -> None:
+    """Raises ValueError for an unknown target."""
+    if target not in TARGETS:
+        raise ValueError(f"target: {target!r} is unknown; {nearest(target, TARGETS)}")

@@ -58,9 +58,7 @@ def check_labeled(
         raise ValueError(
             f"{name}: expected (logits, features, labels, mask), got {len(given)} values"
         )
-    named = {
-        f"{name} {part}": array for part, array in zip(parts, given, strict=True)
-    }
+    named = {f"{name} {part}": array for part, array in zip(parts, given, strict=True)}
     shapes = ("[M, C]", "[M, D]", "[M]", "[M]")
     for (part, array), shape in zip(named.items(), shapes, strict=True):
         check_rank(part, array, 2 if "," in shape else 1, shape)

@@ -10,7 +10,7 @@ from jaxal.selection.gradients import Gradients
 from jaxal.selection.take import order_key
 
 BLOCK = 256  # rows whose distances to the pool are computed at a time
-REFRESHED = 16  # rows whose coverage is brought up to date at a time
+REFRESHED = 32  # rows whose coverage is brought up to date at a time
 
 
 class Nothing(NamedTuple):
