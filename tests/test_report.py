@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from jaxal import report
-from jaxal.experiment import Record, Seconds
+from jaxal.experiment import Record, Seconds, Writer
 from jaxal.report import label_efficiency, labels_to
 from jaxal.report.curves import _looks
+from jaxal.report.summary import names
 
 NAN = math.nan
 
@@ -261,9 +262,9 @@ def test_efficiency_has_a_panel_if_there_is_random_sampling():
     with_random = report.draw(summaries, "")
     *_, panel, corner = with_random.axes
     assert panel.get_title(loc="left") == "labelling efficiency"
-    _, badge, random = panel.get_lines()  # after the line at 1
-    np.testing.assert_allclose(badge.get_ydata()[-1], 1.4)
-    np.testing.assert_allclose(random.get_ydata(), 1)
+    at_1, badge, random = (np.asarray(line.get_xydata()) for line in panel.get_lines())
+    np.testing.assert_allclose(badge[-1], [40, 1.4])
+    assert (random[:, 1] == 1).all() and (at_1[:, 1] == 1).all()
     assert legend_of(corner.get_legend()) == ["badge  97.0%, 1.4x", "random  85.0%"]
     without = report.draw(report.summarize(RECORDS[6:]), "")
     assert len(without.axes) == 2 and len(without.legends) == 1
@@ -345,6 +346,117 @@ def test_table_on_an_old_terminal_is_ascii():
     console.print(report.results_table(report.summarize(RECORDS), console))
     file.flush()
     assert b"97.0 +- 1.4*" in file.buffer.getvalue()  # pyright: ignore
+
+
+CONFIG = """
+[data]
+source = "{source}"
+[model]
+name = "logistic"
+[strategy]
+names = ["random", "badge"]
+"""
+
+
+def run_folder(folder, records, source="sklearn:iris"):
+    folder.mkdir(parents=True)
+    if source:
+        (folder / "config.toml").write_text(CONFIG.format(source=source))
+    with Writer(folder / "history.jsonl") as writer:
+        for record in records:
+            writer.write(record)
+    return folder
+
+
+def test_compare_tells_runs_apart(tmp_path):
+    first = run_folder(tmp_path / "first", RECORDS)
+    second = run_folder(tmp_path / "second", RECORDS[3:6] + curve("margin", 0, [0.9]))
+    summaries, notes = report.compare([first, second / "history.jsonl"])
+    assert names(summaries) == ["first/random", "badge", "second/random", "margin"]
+    assert [summary.run for summary in summaries] == ["first"] * 2 + ["second"] * 2
+    assert notes == []
+    # Each against random sampling of its own run, and the seeds of two runs are not added up.
+    assert repr([s._replace(run="") for s in summaries[:2]]) == repr(
+        report.summarize(RECORDS)
+    )
+    assert summaries[2].seeds == 1 and summaries[2].efficiency == 1
+    report.write_comparison(
+        report.Comparison(summaries, notes), tmp_path / "new" / "out"
+    )
+    table = (tmp_path / "new" / "out" / "comparison.csv").read_text().splitlines()
+    rows = list(csv.DictReader(table))
+    assert [(row["run"], row["strategy"]) for row in rows[2:4] + rows[-1:]] == [
+        ("first", "random"),
+        ("first", "badge"),
+        ("second", "margin"),
+    ]
+    assert (tmp_path / "new/out/comparison.png").read_bytes().startswith(b"\x89PNG")
+    text = shown(report.results_table(summaries, terminal()), terminal())
+    assert "1 to 2 seeds" in " ".join(text.split()) and "second/random" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_compare_without_random_sampling_in_a_run(tmp_path):
+    other = run_folder(tmp_path / "other", RECORDS[6:])
+    whole = run_folder(tmp_path / "whole", RECORDS)
+    summaries, notes = report.compare([other, whole])
+    assert summaries[0].efficiency == pytest.approx(1.4)
+    assert notes == [
+        "other has no random sampling: its efficiency is against that of whole"
+    ]
+    [alone], notes = report.compare([other])
+    assert math.isnan(alone.efficiency) and notes == []
+
+
+def test_compare_says_that_data_differ(tmp_path):
+    runs = [
+        run_folder(tmp_path / "iris", RECORDS),
+        run_folder(tmp_path / "digits", RECORDS, "sklearn:digits"),
+        run_folder(tmp_path / "bare", RECORDS, source=""),
+    ]
+    assert report.compare(runs).notes == [
+        "not the same data: source = 'sklearn:digits' in digits, 'sklearn:iris' in iris",
+        "bare has no config.toml: its data may be others",
+    ]
+
+
+def test_compare_names_runs_by_their_paths_where_folders_are_alike(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        run_folder(tmp_path / folder / "digits", RECORDS[:3])
+    summaries, _ = report.compare(["a/digits", "b/digits"])
+    assert names(summaries) == ["a/digits/random", "b/digits/random"]
+    monkeypatch.chdir("a/digits")
+    (tmp_path / "a/digits/history.jsonl").rename("early.jsonl")
+    assert [s.run for s in report.compare(["early.jsonl"]).summaries] == ["early"]
+
+
+def test_compare_counts_the_labels_that_all_runs_have(tmp_path):
+    long = run_folder(tmp_path / "long", curve("random", 0, np.linspace(0.5, 0.9, 9)))
+    short = run_folder(tmp_path / "short", curve("random", 0, [0.5, 0.6, 0.7]))
+    summaries, _ = report.compare([long, short])
+    text = shown(report.results_table(summaries, terminal(100)), terminal(100))
+    header = next(line for line in text.splitlines() if line.startswith("strategy"))
+    assert header.split()[1:4] == ["20", "30", "40"]
+
+
+def test_compare_refuses_what_is_no_run(tmp_path):
+    run = run_folder(tmp_path / "run", RECORDS)
+    empty = run_folder(tmp_path / "empty", [])
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "words.jsonl").write_text("words\n")
+    for paths, message in {
+        (run, run / "history.jsonl"): "run/history.jsonl: given twice",
+        (tmp_path / "plain",): "plain: not a run: it has no history.jsonl",
+        (run, empty): "empty/history.jsonl: no finished round",
+        (tmp_path / "words.jsonl",): "words.jsonl, line 1: not a record",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            report.compare(paths)
+    with pytest.raises(FileNotFoundError):
+        report.compare([tmp_path / "absent"])
 
 
 def test_progress_off_a_terminal_is_a_few_lines():
