@@ -19,7 +19,15 @@ from jaxal import (
     submodular,
 )
 from jaxal.acquisition import Extras, acquire
-from jaxal.base import Examples, Model, Outputs, Selection, Strategy, View
+from jaxal.base import (
+    Examples,
+    Model,
+    Outputs,
+    Selection,
+    Strategy,
+    View,
+    WeightedSelection,
+)
 from jaxal.ensembles import ensemble
 from jaxal.loop import RoundInfo, State, ask, init, step, tell
 from jaxal.pool import Pool, place
@@ -42,6 +50,7 @@ __all__ = [
     "State",
     "Strategy",
     "View",
+    "WeightedSelection",
     "acquire",
     "ask",
     "data",

@@ -16,6 +16,7 @@ from jaxal.base import (
     Selection,
     Strategy,
     View,
+    WeightedSelection,
     check_budget,
     check_positive,
     check_rank,
@@ -63,7 +64,7 @@ def select(
     available: jax.Array,
     budget: int,
     extras: PyTree = None,
-) -> Selection:
+) -> Selection | WeightedSelection:
     """Has the strategy decide; labels of rows that are available stay hidden.
 
     Args:
@@ -78,9 +79,15 @@ def select(
     labels = jnp.where(available, -1, labels)
     view = View(observation, labels, labels >= 0, available, **(extras or {}))
     selection = strategy.select(key, view, budget)
-    if not isinstance(selection, Selection) or selection.rows.shape != (budget,):
+    kinds = Selection | WeightedSelection
+    if not isinstance(selection, kinds) or selection.rows.shape != (budget,):
         raise TypeError(
             f"strategy.select: expected a Selection of {budget} rows, got {selection!r}"
+        )
+    weights = getattr(selection, "weights", selection.rows)
+    if weights.shape != (budget,):
+        raise TypeError(
+            f"strategy.select: expected weights [{budget}], got {weights.shape}"
         )
     return selection
 
@@ -98,7 +105,7 @@ def decide(
     *,
     batch_size: int,
     mesh: Mesh | None = None,
-) -> Selection:
+) -> Selection | WeightedSelection:
     """`acquire` without its checks, on a placed pool; pure and compiled."""
     available = available & pool.valid
     labels = jnp.where(available, -1, pool.labels)
@@ -141,7 +148,7 @@ def acquire(
     validation: Any = None,
     batch_size: int = 1024,
     mesh: Mesh | None = None,
-) -> Selection:
+) -> Selection | WeightedSelection:
     """Picks the rows of a pool to label next.
 
     Args:
@@ -161,7 +168,8 @@ def acquire(
       mesh: devices that share the rows (`devices.make_mesh`); the picks are the same.
 
     Returns:
-      `Selection`: rows [B] int32, each once, in the order picked, and their scores [B].
+      `Selection`: rows [B] int32, each once, in the order picked, and their scores [B]; a
+      `WeightedSelection`, with weights [B] for training, of a strategy that weighs its picks.
 
     Raises:
       ValueError: NaN or infinite inputs, labels outside [0, C), leading axes that disagree, a budget

@@ -61,6 +61,14 @@ class Selection(NamedTuple):
     scores: jax.Array  # [B] float32, what each row was worth when it was picked
 
 
+class WeightedSelection(NamedTuple):
+    """A `Selection` whose rows are to be trained on with these weights."""
+
+    rows: jax.Array  # [B] int32
+    scores: jax.Array  # [B] float32
+    weights: jax.Array  # [B] float32, at least 0; 1 is the weight of any other row
+
+
 class View(NamedTuple):
     """All that a strategy may see when it selects."""
 
@@ -89,7 +97,9 @@ class ObserveFn(Protocol):
 class SelectFn(Protocol):
     """Reduces a `View` to the rows to label next; see `Strategy`."""
 
-    def __call__(self, key: jax.Array, view: View, budget: int) -> Selection: ...
+    def __call__(
+        self, key: jax.Array, view: View, budget: int
+    ) -> Selection | WeightedSelection: ...
 
 
 class Strategy(NamedTuple):
@@ -98,7 +108,8 @@ class Strategy(NamedTuple):
     `observe(key, model, variables, inputs [n, ...], labels [n]) -> pytree, leading axis n` is called on
     batches of the pool, in any order and on any device, so what it returns for a row may depend on that
     row alone; `labels` is -1 where unknown. The key is the round's, the same for every batch.
-    `select(key, view, budget) -> Selection` sees all rows at once. Both are pure and are traced once.
+    `select(key, view, budget) -> Selection`, or a `WeightedSelection`, sees all rows at once. Both are pure
+    and are traced once.
     """
 
     observe: ObserveFn

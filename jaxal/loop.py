@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from jaxal import acquisition
 from jaxal.acquisition import Extras
-from jaxal.base import Examples, PyTree, Selection, Strategy
+from jaxal.base import Examples, PyTree, Selection, Strategy, WeightedSelection
 from jaxal.evaluation import Metrics, evaluate
 from jaxal.pool import Pool
 from jaxal.selection.take import take_balanced, take_top
@@ -118,6 +118,12 @@ def tell(
     )
 
 
+def reveal(state: State, pool: Pool, picked: Selection | WeightedSelection) -> State:
+    """Tells the state the labels that the pool knows of the picked rows, with the weights of the picks."""
+    weights = picked.weights if isinstance(picked, WeightedSelection) else None
+    return tell(state, picked.rows, pool.labels[picked.rows], weights)
+
+
 def _keys(state: State) -> dict[str, jax.Array]:
     """The keys of a round, by stage."""
     stages = ("fit", "observe", "select")
@@ -211,7 +217,7 @@ def select(
     pool: Pool,
     observed: tuple[PyTree, dict[str, PyTree]],
     budget: int,
-) -> Selection:
+) -> Selection | WeightedSelection:
     """The strategy's decision on what it observed, among the rows not labelled yet."""
     labels = known_labels(state, pool)
     observation, extras = observed
@@ -236,7 +242,7 @@ def ask(
     *,
     batch_size: int = 1024,
     mesh: Mesh | None = None,
-) -> tuple[State, Selection]:
+) -> tuple[State, Selection | WeightedSelection]:
     """Fits the model to the labels told so far and picks the rows to label next; `tell` takes them.
 
     Args:
@@ -250,7 +256,8 @@ def ask(
       mesh: as given to `place`.
 
     Returns:
-      The state with the fitted model, and the `Selection`.
+      The state with the fitted model, and the `Selection` (a `WeightedSelection` of a strategy that weighs
+      its picks; `tell` takes the weights as well).
     """
     state, _ = fit(state, learner, pool, extras)
     observed = observe(
@@ -292,7 +299,7 @@ def step(
             state, learner, strategy, pool, extras, batch_size=batch_size, mesh=mesh
         )
         picked = select(state, strategy, pool, observed, budget)
-        return tell(state, picked.rows, pool.labels[picked.rows]), picked
+        return reveal(state, pool, picked), Selection(picked.rows, picked.scores)
 
     def stay(state):
         nothing = jnp.full(budget, -1, jnp.int32), jnp.full(budget, -jnp.inf)

@@ -126,7 +126,7 @@ def _own_stages(
 
     def select(state, pool, observed):
         picked = loop.select(state, strategy, pool, observed, config.strategy.budget)
-        return loop.tell(state, picked.rows, pool.labels[picked.rows]), picked.rows
+        return loop.reveal(state, pool, picked), picked.rows
 
     return (
         Stage(jax.vmap(observe, in_axes=(0, None, None))),

@@ -13,9 +13,12 @@ from jaxal.selection.embedding import (
     GradientEmbedding,
     gradient_embedding,
 )
+from jaxal.selection.glister import glister
+from jaxal.selection.grad_match import grad_match
 from jaxal.selection.k_center import k_center
 from jaxal.selection.k_means import k_means_plus_plus
 from jaxal.selection.lazy import Rule, lazy_greedy
+from jaxal.selection.matching_pursuit import orthogonal_matching_pursuit
 from jaxal.selection.take import take_stochastic, take_top
 
 __all__ = [
@@ -26,10 +29,13 @@ __all__ = [
     "Rule",
     "badge",
     "batch_bald",
+    "glister",
+    "grad_match",
     "gradient_embedding",
     "k_center",
     "k_means_plus_plus",
     "lazy_greedy",
+    "orthogonal_matching_pursuit",
     "take_stochastic",
     "take_top",
 ]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxal.base import Selection
 from jaxal.selection.distances import COLUMNS
 from jaxal.selection.embedding import Embedding
-from jaxal.selection.take import take_top
+from jaxal.selection.take import fill
 
 
 class Draws(NamedTuple):
@@ -153,15 +153,6 @@ def d2_sampling(
         one_pass,
         draws,
     )
-    return _fill(key_rest, draws, available), draws
-
-
-def _fill(key: jax.Array, draws: Draws, available: jax.Array) -> Selection:
-    """Adds rows at distance 0 from the picks, at random, where no others were left."""
-    budget = len(draws.rows)
-    used = jnp.zeros(len(available) + 1, bool).at[draws.rows].set(True)[:-1]
-    rest = take_top(jax.random.uniform(key, available.shape), available & ~used, budget)
-    slot = jnp.arange(budget)
-    missing = slot >= draws.count
-    rows = jnp.where(missing, rest.rows[jnp.maximum(slot - draws.count, 0)], draws.rows)
-    return Selection(rows, jnp.where(missing & (rows >= 0), 0.0, draws.scores))
+    noise = jax.random.uniform(key_rest, available.shape)
+    picked = Selection(draws.rows, draws.scores)
+    return fill(picked, draws.count, noise, available), draws

@@ -49,6 +49,32 @@ def take_top(scores: jax.Array, available: jax.Array, budget: int) -> Selection:
     return Selection(jnp.where(found, rows, -1).astype(jnp.int32), taken)
 
 
+def fill(
+    selection: Selection, count: jax.Array, order: jax.Array, available: jax.Array
+) -> Selection:
+    """Adds rows where a rule picked fewer than its budget, those with the highest `order`, at score 0.
+
+    Args:
+      selection: [B], whose first `count` rows were picked; what follows is replaced.
+      count: [] how many.
+      order: [N] floats, a random draw for rows at random; NaN comes last.
+      available: [N] bool; picks need not be taken out.
+
+    Returns:
+      `Selection`; rows are -1, with scores -inf, past the last available row.
+    """
+    rows, scores = selection
+    slot = jnp.arange(len(rows))
+    missing = slot >= count
+    used = (
+        jnp.zeros(len(available) + 1, bool).at[jnp.where(missing, -1, rows)].set(True)
+    )
+    rest = take_top(order, available & ~used[:-1], len(rows)).rows
+    rows = jnp.where(missing, rest[jnp.maximum(slot - count, 0)], rows)
+    added = jnp.where(rows >= 0, 0.0, -jnp.inf)
+    return Selection(rows, jnp.where(missing, added, scores))
+
+
 def take_balanced(
     key: jax.Array, labels: jax.Array, available: jax.Array, budget: int
 ) -> jax.Array:

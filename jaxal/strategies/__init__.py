@@ -11,6 +11,8 @@ from jaxal.strategies.bayesian import (
     variation_ratio,
 )
 from jaxal.strategies.core_set import core_set
+from jaxal.strategies.glister import glister
+from jaxal.strategies.grad_match import grad_match
 from jaxal.strategies.joint import batch_bald, epig
 from jaxal.strategies.random import random
 from jaxal.strategies.registry import Description, describe, make, names, register
@@ -31,6 +33,8 @@ __all__ = [
     "entropy",
     "entropy_dropout",
     "epig",
+    "glister",
+    "grad_match",
     "least_confidence",
     "least_confidence_dropout",
     "make",
