@@ -1,4 +1,4 @@
-"""The commands: `jaxal run CONFIG` and `jaxal strategies`."""
+"""The commands: `jaxal run CONFIG`, `jaxal compare RUN...` and `jaxal strategies`."""
 
 # jax and matplotlib take a second to import: only the commands that need them do.
 import argparse
@@ -6,12 +6,20 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-_EXAMPLES = """\
+_RUN_EXAMPLES = """\
 examples:
   jaxal run configs/digits.toml
   jaxal run configs/digits.toml --seeds 20 --out runs/more
   jaxal run configs/digits.toml --set strategy.budget=50 --set strategy.names=random,badge
+"""
+
+_COMPARE_EXAMPLES = """\
+example:
+  jaxal run configs/digits.toml
+  jaxal run configs/digits.toml --set learner.warm_start=true --out runs/warm
+  jaxal compare runs/digits runs/warm --out runs/warm_or_cold
 """
 
 
@@ -50,11 +58,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version)
     parser.set_defaults(command=None, traceback=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_run(commands)
+    _add_compare(commands)
+    strategies = commands.add_parser(
+        "strategies",
+        help="list the strategies",
+        description="List the strategies: meaning, options with defaults, paper.",
+    )
+    strategies.set_defaults(command=_strategies)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
     run = commands.add_parser(
         "run",
         help="run an experiment",
         description="Run an experiment: every strategy and seed of a config file.",
-        epilog=_EXAMPLES,
+        epilog=_RUN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.set_defaults(command=_run)
@@ -75,19 +95,44 @@ def _parser() -> argparse.ArgumentParser:
         help="folder for the results (default: runs/NAME); "
         "where it holds a run already, DIR-2, DIR-3, ... is used",
     )
-    run.add_argument(
+    _add_common(run)
+
+
+def _add_compare(commands: Any) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="show several runs side by side",
+        description="Show several runs on one picture and in one table.\n"
+        "A strategy that several runs have is called RUN/STRATEGY; runs are never merged.",
+        epilog=_COMPARE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    compare.set_defaults(command=_compare)
+    compare.add_argument(
+        "runs",
+        metavar="RUN",
+        type=Path,
+        nargs="+",
+        help="the folder of a run, or its history.jsonl",
+    )
+    compare.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("runs/comparison"),
+        help="folder for comparison.csv and comparison.png (default: runs/comparison); "
+        "where it has them already, DIR-2, DIR-3, ... is used",
+    )
+    _add_common(compare)
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--quiet", "-q", action="store_true", help="print only the folder's path"
     )
-    run.add_argument(
+    command.add_argument(
         "--traceback", action="store_true", help="show where an error came from"
     )
-    strategies = commands.add_parser(
-        "strategies",
-        help="list the strategies",
-        description="List the strategies: meaning, options with defaults, paper.",
-    )
-    strategies.set_defaults(command=_strategies)
-    return parser
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -125,8 +170,31 @@ def _show(folder: Path) -> None:
     console = Console()
     summaries = report.summarize(experiment.read(folder / "history.jsonl"))
     console.print(report.results_table(summaries, console))
+    _show_files(console, folder, experiment.RUN_FILES)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from jaxal import experiment, report
+
+    comparison = report.compare(arguments.runs)
+    for note in comparison.notes:
+        print(f"jaxal: note: {note}", file=sys.stderr)
+    out = experiment.free_directory(arguments.out, report.COMPARISON_FILES)
+    report.write_comparison(comparison, out)
+    if arguments.quiet:
+        print(out)
+        return 0
+    console = Console()
+    console.print(report.results_table(comparison.summaries, console))
+    _show_files(console, out, report.COMPARISON_FILES)
+    return 0
+
+
+def _show_files(console: Any, folder: Path, names: Sequence[str]) -> None:
     console.print()
-    for name in experiment.RUN_FILES:
+    for name in names:
         console.print(str(folder / name), highlight=False, markup=False, soft_wrap=True)
 
 

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +12,17 @@ import optax
 
 from jaxal.base import Examples, Model, PyTree, check_positive
 from jaxal.evaluation import evaluate
-from jaxal.stopping import better, first_best, is_saturated
+from jaxal.stopping import Best, better, first_best, is_saturated
+from jaxal.subsets import Subset, matched_subset, whole
 
 VALIDATION_BATCH = 1024  # validation rows that go through the model at once
 
 
 class FitInfo(NamedTuple):
-    """How a fit went; the loss and the accuracy are those of its last epoch, while it trained."""
+    """How a fit went; the loss and the accuracy are those of its last epoch, while it trained.
+
+    Of a fit on matched subsets, the accuracy is that on all labelled rows, after the last epoch.
+    """
 
     loss: jax.Array  # [] mean training loss
     accuracy: jax.Array  # [] fraction of the rows drawn that were predicted right
@@ -61,6 +66,16 @@ class CustomLearner(NamedTuple):
     fit: FitFn
 
 
+class _Progress(NamedTuple):
+    """What an epoch hands the next."""
+
+    variables: PyTree
+    opt_state: PyTree
+    accuracies: jax.Array  # the latest ones last
+    best: Best | None
+    info: FitInfo
+
+
 @dataclass(frozen=True)
 class Learner:
     """A model and how it is fitted each round. Hashable, so it may be a static argument.
@@ -71,6 +86,11 @@ class Learner:
     validation examples has not fallen for `patience` epochs, or the training loss is not finite, or
     `max_epochs` are done. The last minibatch of an epoch is filled up with rows of its beginning at
     weight 0, so running statistics see labelled rows only.
+
+    With `subset_fraction` below 1, an epoch goes through fewer rows that stand for all: a weighted subset whose
+    last-layer gradients add up to those of all labelled rows, matched anew every `subset_every` epochs. The
+    training accuracy is then that on all rows, measured before each match, and a fit with a `window` ends if it
+    has not risen since the match before.
 
     Attributes:
       model: what to fit.
@@ -85,10 +105,16 @@ class Learner:
       patience: epochs without a new lowest mean cross-entropy on the validation examples that end a
         round, which then returns the variables of the lowest; 0 switches this off.
       warm_start: go on from the variables of the round before.
+      subset_fraction: labelled rows that an epoch goes through, of all, above 0; 1 switches subsets off.
+      subset_every: epochs from match to match.
       loss: per-example loss, (logits [n, C], labels [n]) -> [n].
 
     Raises:
       ValueError: if a number is out of range.
+
+    References:
+      Killamsetty et al., "GRAD-MATCH: gradient matching based data subset selection for efficient deep
+      model training", ICML 2021 (the subsets).
     """
 
     model: Model
@@ -101,6 +127,8 @@ class Learner:
     min_gain: float = 1e-3
     patience: int = 0
     warm_start: bool = False
+    subset_fraction: float = 1.0
+    subset_every: int = 20
     loss: Callable[[jax.Array, jax.Array], jax.Array] = (
         optax.softmax_cross_entropy_with_integer_labels
     )
@@ -110,7 +138,13 @@ class Learner:
             batch_size=self.batch_size,
             max_epochs=self.max_epochs,
             max_accuracy=self.max_accuracy,
+            subset_fraction=self.subset_fraction,
+            subset_every=self.subset_every,
         )
+        if not self.subset_fraction <= 1:
+            raise ValueError(
+                f"subset_fraction: expected at most 1, got {self.subset_fraction!r}"
+            )
         for name in ("epoch_rows", "window", "min_gain", "patience"):
             if not 0 <= (value := getattr(self, name)) < math.inf:
                 raise ValueError(f"{name}: expected a number >= 0, got {value!r}")
@@ -141,66 +175,109 @@ class Learner:
                 key_init, jax.tree.map(lambda leaf: leaf[:1], inputs)
             )
 
-        def body(carry):
-            variables, opt_state, accuracies, best, info = carry
+        def epoch(subset, now):
             variables, opt_state, loss, accuracy = self._epoch(
-                jax.random.fold_in(key_epochs, info.epochs),
-                (variables, opt_state),
-                (inputs, labels, weights, count),
+                jax.random.fold_in(key_epochs, now.info.epochs),
+                (now.variables, now.opt_state),
+                (inputs, labels),
+                subset,
             )
-            accuracies = jnp.roll(accuracies, -1).at[-1].set(accuracy)
-            info = FitInfo(loss, accuracy, info.epochs + 1)
+            info, best = FitInfo(loss, accuracy, now.info.epochs + 1), now.best
             if validation is not None and self.patience:
                 held_out = evaluate(
                     self.model, variables, *validation, batch_size=VALIDATION_BATCH
                 )
                 best = better(best, variables, held_out.loss, info.epochs)
-            return variables, opt_state, accuracies, best, info
+            return _Progress(variables, opt_state, now.accuracies, best, info)
 
-        window = jnp.zeros(max(self.window, 1))
-        best = first_best(variables) if self.patience else None
-        info = FitInfo(jnp.float32(0), jnp.float32(0), jnp.int32(0))
-        start = (
+        def turn(now):
+            if self.subset_fraction < 1:
+                now = self._on_subset(epoch, now, inputs, labels, weights, count)
+            else:
+                now = epoch(whole(weights, count), now)
+            accuracies = jnp.roll(now.accuracies, -1).at[-1].set(now.info.accuracy)
+            return now._replace(accuracies=accuracies)
+
+        start = _Progress(
             variables,
             self.optimizer.init(variables["params"]),
-            window,
-            best,
-            info,
+            jnp.zeros(max(self.window if self.subset_fraction == 1 else 2, 1)),
+            first_best(variables) if self.patience else None,
+            FitInfo(jnp.float32(0), jnp.float32(0), jnp.int32(0)),
         )
-        variables, _, _, best, info = jax.lax.while_loop(self._goes_on, body, start)
-        return (variables if best is None else best.variables), info
+        end = jax.lax.while_loop(self._goes_on, turn, start)
+        return (end.variables if end.best is None else end.best.variables), end.info
 
-    def _goes_on(self, carry: PyTree) -> jax.Array:
+    def _on_subset(
+        self,
+        epoch: Callable[[Subset, _Progress], _Progress],
+        now: _Progress,
+        inputs: PyTree,
+        labels: jax.Array,
+        weights: jax.Array,
+        count: jax.Array,
+    ) -> _Progress:
+        """Matches a subset, trains on it until the next match, and measures the accuracy on all rows."""
+        subset = matched_subset(
+            self.model,
+            now.variables,
+            (inputs, labels, weights, count),
+            self.subset_fraction,
+        )
+        until = now.info.epochs + self.subset_every
+        # A loop in the loop: a `cond` in each epoch would match in each epoch under vmap.
+        now = jax.lax.while_loop(
+            lambda now: self._has_time(now) & (now.info.epochs < until),
+            partial(epoch, subset),
+            now,
+        )
+        known = jnp.where(jnp.arange(len(labels)) < count, labels, -1)
+        reached = evaluate(
+            self.model, now.variables, inputs, known, batch_size=VALIDATION_BATCH
+        )
+        return now._replace(info=now.info._replace(accuracy=reached.accuracy))
+
+    def _goes_on(self, now: _Progress) -> jax.Array:
         """Whether no rule ends the fit."""
-        _, _, accuracies, best, info = carry
-        stop = (info.epochs >= self.max_epochs) | ~jnp.isfinite(info.loss)
-        stop |= (info.epochs > 0) & (info.accuracy >= self.max_accuracy)
+        info = now.info
+        stop = (info.epochs > 0) & (info.accuracy >= self.max_accuracy)
         if self.window:
-            stop |= is_saturated(accuracies, info.epochs, self.min_gain)
+            turns = info.epochs
+            if self.subset_fraction < 1:
+                turns = -(-turns // self.subset_every)
+            stop |= is_saturated(now.accuracies, turns, self.min_gain)
+        return self._has_time(now) & ~stop
+
+    def _has_time(self, now: _Progress) -> jax.Array:
+        """Whether no rule ends the fit that does not look at the accuracy."""
+        info = now.info
+        stop = (info.epochs >= self.max_epochs) | ~jnp.isfinite(info.loss)
         if self.patience:
-            stop |= info.epochs - best.epoch >= self.patience
+            stop |= info.epochs - cast(Best, now.best).epoch >= self.patience
         return ~stop
 
-    def _epoch(self, key: jax.Array, trained: PyTree, buffers: PyTree) -> tuple:
-        """One pass, or several, over the labelled rows in shuffled minibatches."""
-        inputs, labels, weights, count = buffers
+    def _epoch(
+        self, key: jax.Array, trained: PyTree, buffers: PyTree, subset: Subset
+    ) -> tuple:
+        """One pass, or several, over the rows of a subset in shuffled minibatches."""
+        inputs, labels = buffers
+        rows, weights, count = subset
         key_shuffle, key_batches = jax.random.split(key)
-        slots = jnp.arange(len(labels))
-        noise = jax.random.uniform(key_shuffle, labels.shape)
-        order = jnp.argsort(jnp.where(slots < count, noise, jnp.inf))
+        noise = jax.random.uniform(key_shuffle, rows.shape)
+        order = jnp.argsort(jnp.where(jnp.arange(len(rows)) < count, noise, jnp.inf))
         drawn = jnp.maximum(count, self.epoch_rows)
 
         def body(batch, carry):
             variables, opt_state, loss, right = carry
             position = batch * self.batch_size + jnp.arange(self.batch_size)
             counted = position < drawn
-            rows = order[position % jnp.maximum(count, 1)]
+            slots = order[position % jnp.maximum(count, 1)]
             variables, opt_state, batch_loss, batch_right = self._update(
                 jax.random.fold_in(key_batches, batch),
                 (variables, opt_state),
-                jax.tree.map(lambda leaf: leaf[rows], inputs),
-                labels[rows],
-                jnp.where(counted, weights[rows], 0.0),
+                jax.tree.map(lambda leaf: leaf[rows[slots]], inputs),
+                labels[rows[slots]],
+                jnp.where(counted, weights[slots], 0.0),
                 counted,
             )
             return variables, opt_state, loss + batch_loss, right + batch_right

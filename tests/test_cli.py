@@ -106,6 +106,42 @@ def test_resolved_config_runs_again(config, runs):
     assert runs[0] == runs[1]
 
 
+def test_compare(config, runs, capsys):
+    for seeds in "34":
+        main(["run", config, "--quiet", "--seeds", seeds])
+    capsys.readouterr()
+    assert main(["compare", "runs/tiny", "runs/tiny-2"]) == 0
+    out, err = capsys.readouterr()
+    assert "tiny-2/random" in out and not err
+    assert out.splitlines()[-2:] == [
+        "runs/comparison/comparison.csv",
+        "runs/comparison/comparison.png",
+    ]
+    assert max(map(len, out.splitlines())) <= 80
+    assert main(["compare", "runs/tiny", "--quiet"]) == 0
+    assert capsys.readouterr().out == "runs/comparison-2\n"
+
+
+def test_compare_notes_and_errors(config, runs, tmp_path, capsys):
+    main(["run", config, "--quiet", "--set", "data.limit=50"])
+    main(["run", config, "--quiet", "--set", "strategy.names=badge"])
+    capsys.readouterr()
+    arguments = ["compare", "runs/tiny", "runs/tiny-2", "--out", "both", "--quiet"]
+    assert main(arguments) == 0
+    assert (tmp_path / "both" / "comparison.png").exists()
+    assert capsys.readouterr().err.splitlines() == [
+        "jaxal: note: not the same data: limit = None in tiny-2, 50 in tiny",
+        "jaxal: note: tiny-2 has no random sampling: its efficiency is against that of tiny",
+    ]
+    for path, message in {
+        "absent": "absent: No such file or directory",
+        ".": ".: not a run: it has no history.jsonl",
+    }.items():
+        assert main(["compare", path]) == 2
+        assert capsys.readouterr().err == f"jaxal: error: {message}\n"
+    assert not (tmp_path / "runs" / "comparison").exists()
+
+
 BAD_INPUT = {
     "no such file": (["absent.toml"], "absent.toml: No such file or directory"),
     "a folder": (["."], ".: Is a directory"),
@@ -190,17 +226,25 @@ def test_strategies(monkeypatch, capsys):
 
 
 def test_help_and_version(capsys):
-    for arguments in (["--help"], ["run", "--help"], ["--version"]):
+    for arguments in (
+        ["--help"],
+        ["run", "--help"],
+        ["compare", "--help"],
+        ["--version"],
+    ):
         with pytest.raises(SystemExit) as ending:
             main(arguments)
         assert ending.value.code == 0
     out = capsys.readouterr().out
+    assert "jaxal compare runs/digits runs/warm" in out
     assert "--set KEY=VALUE" in out and f"jaxal {metadata.version('jaxal')}" in out
     assert main([]) == 2
     assert "usage: jaxal" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["walk"], ["run"], ["run", "a", "--what"]])
+@pytest.mark.parametrize(
+    "arguments", [["walk"], ["run"], ["run", "a", "--what"], ["compare"]]
+)
 def test_unknown_arguments(arguments, capsys):
     with pytest.raises(SystemExit) as ending:
         main(arguments)

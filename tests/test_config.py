@@ -39,6 +39,7 @@ def test_defaults(minimal):
     assert config.strategy.names == ("random",)
     assert (config.learner.epoch_rows, config.learner.patience) == (0, 0)
     assert config.learner.l2 == 0
+    assert (config.learner.subset_fraction, config.learner.subset_every) == (1, 20)
     assert dataclasses.astuple(config.strategy)[1:] == (20, 20, 15, False, {})
 
 
@@ -97,6 +98,8 @@ def test_round_trip(path, tmp_path):
         ("strategy.balanced=true", "strategy", "balanced", True),
         ("learner.learning_rate=1", "learner", "learning_rate", 1.0),
         ("learner.warm_start=true", "learner", "warm_start", True),
+        ("learner.subset_fraction=0.3", "learner", "subset_fraction", 0.3),
+        ("learner.subset_every=5", "learner", "subset_every", 5),
         ("model.width=3", "model", "hyper", {"width": 3}),
         (
             "learner.optimizer_options.b1=0.8",
@@ -222,6 +225,21 @@ BAD_SETTINGS = {
         "learner.patience=-1",
         ValueError,
         "learner.patience: .*at least 0, got -1",
+    ),
+    "no rows in a subset": (
+        "learner.subset_fraction=0",
+        ValueError,
+        "learner.subset_fraction: .*above 0, at most 1, got 0",
+    ),
+    "more than all rows": (
+        "learner.subset_fraction=1.5",
+        ValueError,
+        "learner.subset_fraction: .*at most 1, got 1.5",
+    ),
+    "no epoch on a subset": (
+        "learner.subset_every=0",
+        ValueError,
+        "learner.subset_every: .*at least 1, got 0",
     ),
     "negative l2": ("learner.l2=-1", ValueError, "learner.l2: .*at least 0"),
     "no learning": (

@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from jaxal import report
-from jaxal.experiment import Record, Seconds
+from jaxal.experiment import Record, Seconds, Writer
 from jaxal.report import label_efficiency, labels_to
 from jaxal.report.curves import _looks
+from jaxal.report.summary import names
 
 NAN = math.nan
 
@@ -148,8 +149,39 @@ def test_summary_by_hand():
     assert random.labels_to[0.90] == 40 and math.isnan(random.labels_to[0.95])
     assert badge.labels_to[0.90] == 30
     np.testing.assert_allclose(badge.labels_to[0.95], 30 + 10 * 0.05 / 0.08)
+
+
+def test_efficiency_by_hand():
+    random, badge = report.summarize(RECORDS)
     np.testing.assert_allclose([p.efficiency for p in random.points], 1)
-    np.testing.assert_allclose([p.efficiency for p in badge.points], [1, NAN, NAN])
+    # Mean curves: random 55, 75, 85 %, badge 55, 90, 97 %; so badge needs 25.7 labels for 75 %.
+    by_hand = [1, 30 / (20 + 10 * 20 / 35), 40 / (20 + 10 * 30 / 35)]
+    np.testing.assert_allclose([p.efficiency for p in badge.points], by_hand)
+    assert badge.efficiency == badge.points[-1].efficiency and random.efficiency == 1
+    # Seeds of badge reach 75 % with 26.25 and 25 labels; those of random reach 85 % with 37.5 or never.
+    stds = [30 / 25 - 30 / 26.25, 40 / (20 + 25 / 3) - 40 / 28.75]
+    found = [p.efficiency_std for p in badge.points]
+    np.testing.assert_allclose(found[1:], np.abs(stds) / math.sqrt(2))
+    assert found[0] > 0 and math.isnan(random.points[-1].efficiency_std)
+
+
+def test_efficiency_where_a_curve_falls_or_ends_early():
+    records = [
+        *curve("random", 0, [0.5, 0.7, 0.6, 0.8]),
+        *curve("weak", 0, [0.5, 0.6, 0.7, 0.7]),
+    ]
+    random, weak = report.summarize(records)
+    # Random's best accuracy, not its latest, is matched; weak never reaches the last.
+    expected = [1, 30 / 40, 30 / 40, NAN]
+    np.testing.assert_allclose([p.efficiency for p in weak.points], expected)
+    assert weak.efficiency == 30 / 40
+    np.testing.assert_allclose(
+        [p.efficiency for p in random.points], [1, 1, 1, 1], rtol=1e-12
+    )
+    [alone] = report.summarize(records[4:])
+    assert math.isnan(alone.efficiency) and math.isnan(alone.points[0].efficiency)
+    [helped] = report.summarize(records[4:], random=records[:4])
+    assert repr(helped) == repr(weak)
 
 
 def test_labels_to_needs_half_of_the_seeds():
@@ -172,11 +204,14 @@ def test_accuracy_that_is_not_finite_hides_no_other():
     records = [
         *curve("random", 0, [0.5, NAN, 0.9]),
         *curve("badge", 0, [0.5, 0.7, 0.9]),
+        *curve("broken", 0, [0.5, 0.7, 0.9]),
+        *curve("broken", 1, [0.5, NAN, 0.9]),
     ]
-    random, badge = report.summarize(records)
+    random, badge, broken = report.summarize(records)
     assert math.isnan(random.points[1].accuracy_mean)
     assert random.labels_to[0.90] == 40 and badge.area_mean == pytest.approx(0.7)
-    assert report.draw([random, badge], "")
+    assert math.isnan(broken.points[1].accuracy_std) and math.isnan(badge.efficiency)
+    assert report.draw([random, badge, broken], "")
 
 
 def test_nothing_to_summarise():
@@ -195,6 +230,8 @@ def test_files(tmp_path):
     assert float(rows[2]["accuracy_mean"]) == pytest.approx(0.85)
     assert rows[2]["seeds"] == "2"
     assert rows[2]["select_seconds"] == rows[2]["labels_to_95"] == ""
+    assert rows[2]["efficiency"] == "1" and rows[2]["efficiency_std"] == ""
+    assert float(rows[5]["efficiency"]) == pytest.approx(1.4) and "run" not in rows[0]
     picture = (tmp_path / "curves.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     width, height = (int.from_bytes(picture[i : i + 4]) for i in (16, 20))
@@ -208,11 +245,39 @@ def test_curves_tell_strategies_apart_without_colour():
     figure = report.draw(report.summarize([*records, *RECORDS[:3]]), "many")
     lines = figure.axes[0].get_lines()
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == 13
-    in_grey = [look[1:] for look in _looks([f"s{i}" for i in range(30)]).values()]
-    assert len(set(in_grey)) == 31
-    [legend] = figure.legends
-    names = [text.get_text().split()[0] for text in legend.get_texts()]
-    assert names == ["random"] + [f"s{i}" for i in reversed(range(12))]
+    strategies = [("", "random"), *(("", f"s{i}") for i in range(30))]
+    assert len({look[1:] for look in _looks(strategies)}) == 31
+    assert legend_of(figure.axes[-1].get_legend())[:2] == [
+        "random  90.0%",
+        "s11  71.0%, 0.8x",
+    ]
+
+
+def legend_of(legend):
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_efficiency_has_a_panel_if_there_is_random_sampling():
+    summaries = report.summarize(RECORDS)
+    with_random = report.draw(summaries, "")
+    *_, panel, corner = with_random.axes
+    assert panel.get_title(loc="left") == "labelling efficiency"
+    at_1, badge, random = (np.asarray(line.get_xydata()) for line in panel.get_lines())
+    np.testing.assert_allclose(badge[-1], [40, 1.4])
+    assert (random[:, 1] == 1).all() and (at_1[:, 1] == 1).all()
+    assert legend_of(corner.get_legend()) == ["badge  97.0%, 1.4x", "random  85.0%"]
+    without = report.draw(report.summarize(RECORDS[6:]), "")
+    assert len(without.axes) == 2 and len(without.legends) == 1
+    assert with_random.get_figheight() > without.get_figheight()
+
+
+def test_looks_of_several_runs():
+    lines = [(run, name) for run in ("a", "b") for name in ("random", "x", "y")]
+    looks = _looks(lines)
+    assert len(set(looks)) == 6
+    for first, second in zip(looks[:3], looks[3:], strict=True):
+        assert (first.color, first.marker) == (second.color, second.marker)
+        assert first.linestyle != second.linestyle
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 3])
@@ -225,10 +290,12 @@ def test_table_is_plain_text_in_80_columns():
     summaries = report.summarize(RECORDS)
     text = shown(report.results_table(summaries, terminal()), terminal())
     assert max(map(len, text.splitlines())) <= 80
-    header, _, random, badge = text.splitlines()[1:5]
-    assert header.split() == "strategy 20 30 40 to 90% to 95% select".split()
-    assert random.split()[-3:] == [">40", "2.0", "ms"]
-    assert badge.split()[-4:] == ["30*", "36*", "3.0", "s"]
+    above, header, _, random, badge = text.splitlines()[1:6]
+    assert above.split() == ["vs"]
+    assert header.split() == "strategy 20 30 40 to 90% to 95% random select".split()
+    assert random.split()[-4:] == [">40", "1.0x", "2.0", "ms"]
+    assert badge.split()[-5:] == ["30*", "36*", "1.4x*", "3.0", "s"]
+    assert "vs random: labels random needs over" in " ".join(text.split())
     assert "97.0 ± 1.4*" in badge and "\x1b" not in text
     assert "55.0 ± 7.1 " in random  # all alike in this column: none is best
 
@@ -239,8 +306,26 @@ def test_table_marks_the_best_in_bold_on_a_terminal():
     assert "\x1b[1m97.0 ± 1.4\x1b[0m" in text and "*" not in text
 
 
-@pytest.mark.parametrize(("width", "columns"), [(60, 2), (80, 3), (90, 4), (120, 5)])
-def test_table_fits_its_label_counts_to_the_width(width, columns):
+def test_area_in_the_table():
+    console = terminal(90)
+    text = shown(report.results_table(report.summarize(RECORDS), console), console)
+    assert "area: mean over all label counts" in " ".join(text.split())
+    random, badge = text.splitlines()[4:6]
+    assert "72.5" in random.split() and "83.0*" in badge.split()
+
+
+def test_table_without_random_sampling_has_no_efficiency():
+    text = shown(
+        report.results_table(report.summarize(RECORDS[6:]), terminal()), terminal()
+    )
+    assert "vs" not in text and "random" not in text
+
+
+@pytest.mark.parametrize(
+    ("width", "columns", "area"),
+    [(60, 1, False), (80, 2, True), (90, 3, True), (100, 4, False), (120, 5, True)],
+)
+def test_table_fits_its_columns_to_the_width(width, columns, area):
     accuracies = np.linspace(0.5, 0.99, 16)
     names = ["random", "least_confidence"]
     records = [r for n in names for seed in (0, 1) for r in curve(n, seed, accuracies)]
@@ -249,7 +334,10 @@ def test_table_fits_its_label_counts_to_the_width(width, columns):
     lines = shown(report.results_table(summaries, console), console).splitlines()
     header = next(line for line in lines if line.startswith("strategy"))
     counts = [int(word) for word in header.split() if word.isdigit()]
-    assert len(counts) == columns and counts[0] == 20 and counts[-1] == 170
+    assert len(counts) == columns and counts[-1] == 170
+    assert columns == 1 or counts[0] == 20
+    assert ("area" in header.split()) == area
+    assert max(map(len, lines)) <= width
 
 
 def test_table_on_an_old_terminal_is_ascii():
@@ -258,6 +346,117 @@ def test_table_on_an_old_terminal_is_ascii():
     console.print(report.results_table(report.summarize(RECORDS), console))
     file.flush()
     assert b"97.0 +- 1.4*" in file.buffer.getvalue()  # pyright: ignore
+
+
+CONFIG = """
+[data]
+source = "{source}"
+[model]
+name = "logistic"
+[strategy]
+names = ["random", "badge"]
+"""
+
+
+def run_folder(folder, records, source="sklearn:iris"):
+    folder.mkdir(parents=True)
+    if source:
+        (folder / "config.toml").write_text(CONFIG.format(source=source))
+    with Writer(folder / "history.jsonl") as writer:
+        for record in records:
+            writer.write(record)
+    return folder
+
+
+def test_compare_tells_runs_apart(tmp_path):
+    first = run_folder(tmp_path / "first", RECORDS)
+    second = run_folder(tmp_path / "second", RECORDS[3:6] + curve("margin", 0, [0.9]))
+    summaries, notes = report.compare([first, second / "history.jsonl"])
+    assert names(summaries) == ["first/random", "badge", "second/random", "margin"]
+    assert [summary.run for summary in summaries] == ["first"] * 2 + ["second"] * 2
+    assert notes == []
+    # Each against random sampling of its own run, and the seeds of two runs are not added up.
+    assert repr([s._replace(run="") for s in summaries[:2]]) == repr(
+        report.summarize(RECORDS)
+    )
+    assert summaries[2].seeds == 1 and summaries[2].efficiency == 1
+    report.write_comparison(
+        report.Comparison(summaries, notes), tmp_path / "new" / "out"
+    )
+    table = (tmp_path / "new" / "out" / "comparison.csv").read_text().splitlines()
+    rows = list(csv.DictReader(table))
+    assert [(row["run"], row["strategy"]) for row in rows[2:4] + rows[-1:]] == [
+        ("first", "random"),
+        ("first", "badge"),
+        ("second", "margin"),
+    ]
+    assert (tmp_path / "new/out/comparison.png").read_bytes().startswith(b"\x89PNG")
+    text = shown(report.results_table(summaries, terminal()), terminal())
+    assert "1 to 2 seeds" in " ".join(text.split()) and "second/random" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_compare_without_random_sampling_in_a_run(tmp_path):
+    other = run_folder(tmp_path / "other", RECORDS[6:])
+    whole = run_folder(tmp_path / "whole", RECORDS)
+    summaries, notes = report.compare([other, whole])
+    assert summaries[0].efficiency == pytest.approx(1.4)
+    assert notes == [
+        "other has no random sampling: its efficiency is against that of whole"
+    ]
+    [alone], notes = report.compare([other])
+    assert math.isnan(alone.efficiency) and notes == []
+
+
+def test_compare_says_that_data_differ(tmp_path):
+    runs = [
+        run_folder(tmp_path / "iris", RECORDS),
+        run_folder(tmp_path / "digits", RECORDS, "sklearn:digits"),
+        run_folder(tmp_path / "bare", RECORDS, source=""),
+    ]
+    assert report.compare(runs).notes == [
+        "not the same data: source = 'sklearn:digits' in digits, 'sklearn:iris' in iris",
+        "bare has no config.toml: its data may be others",
+    ]
+
+
+def test_compare_names_runs_by_their_paths_where_folders_are_alike(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        run_folder(tmp_path / folder / "digits", RECORDS[:3])
+    summaries, _ = report.compare(["a/digits", "b/digits"])
+    assert names(summaries) == ["a/digits/random", "b/digits/random"]
+    monkeypatch.chdir("a/digits")
+    (tmp_path / "a/digits/history.jsonl").rename("early.jsonl")
+    assert [s.run for s in report.compare(["early.jsonl"]).summaries] == ["early"]
+
+
+def test_compare_counts_the_labels_that_all_runs_have(tmp_path):
+    long = run_folder(tmp_path / "long", curve("random", 0, np.linspace(0.5, 0.9, 9)))
+    short = run_folder(tmp_path / "short", curve("random", 0, [0.5, 0.6, 0.7]))
+    summaries, _ = report.compare([long, short])
+    text = shown(report.results_table(summaries, terminal(100)), terminal(100))
+    header = next(line for line in text.splitlines() if line.startswith("strategy"))
+    assert header.split()[1:4] == ["20", "30", "40"]
+
+
+def test_compare_refuses_what_is_no_run(tmp_path):
+    run = run_folder(tmp_path / "run", RECORDS)
+    empty = run_folder(tmp_path / "empty", [])
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "words.jsonl").write_text("words\n")
+    for paths, message in {
+        (run, run / "history.jsonl"): "run/history.jsonl: given twice",
+        (tmp_path / "plain",): "plain: not a run: it has no history.jsonl",
+        (run, empty): "empty/history.jsonl: no finished round",
+        (tmp_path / "words.jsonl",): "words.jsonl, line 1: not a record",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            report.compare(paths)
+    with pytest.raises(FileNotFoundError):
+        report.compare([tmp_path / "absent"])
 
 
 def test_progress_off_a_terminal_is_a_few_lines():

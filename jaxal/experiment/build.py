@@ -48,6 +48,8 @@ def build(config: Config) -> Parts:
         min_gain=config.learner.min_gain,
         patience=config.learner.patience,
         warm_start=config.learner.warm_start,
+        subset_fraction=config.learner.subset_fraction,
+        subset_every=config.learner.subset_every,
     )
     return Parts(pool, test, validation, learner, chosen)
 

@@ -87,6 +87,10 @@ class LearnerConfig:
     min_gain: float = _finite(0.001)
     patience: int = _at_least_0(0)  # 0: off
     warm_start: bool = False
+    subset_fraction: float = _checked(
+        "a number above 0, at most 1", lambda x: 0 < x <= 1, 1.0
+    )  # of the labelled rows, that an epoch goes through; 1: off
+    subset_every: int = _count(20)  # epochs from match to match
 
 
 @dataclass(frozen=True)

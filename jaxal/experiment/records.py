@@ -96,13 +96,13 @@ def read(path: str | Path) -> list[Record]:
     return records
 
 
-def free_directory(path: str | Path) -> Path:
-    """Returns `path`, or the first of `path-2`, `path-3`, ... where no run has left a file."""
+def free_directory(path: str | Path, files: Sequence[str] = RUN_FILES) -> Path:
+    """Returns `path`, or the first of `path-2`, `path-3`, ... that has none of the files."""
     path = Path(path)
     if not path.name:
         path = path.resolve()
     free, number = path, 1
-    while any((free / name).exists() for name in RUN_FILES):
+    while any((free / name).exists() for name in files):
         number += 1
         free = path.with_name(f"{path.name}-{number}")
     return free

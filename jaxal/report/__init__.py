@@ -4,6 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jaxal.experiment.records import Record
+from jaxal.report.comparison import (
+    COMPARISON_FILES,
+    Comparison,
+    compare,
+    write_comparison,
+)
 from jaxal.report.curves import draw
 from jaxal.report.efficiency import label_efficiency, labels_to
 from jaxal.report.progress import progress
@@ -11,8 +17,11 @@ from jaxal.report.summary import Point, Summary, summarize, write_csv
 from jaxal.report.table import results_table, strategies_list
 
 __all__ = [
+    "COMPARISON_FILES",
+    "Comparison",
     "Point",
     "Summary",
+    "compare",
     "draw",
     "label_efficiency",
     "labels_to",
@@ -21,6 +30,7 @@ __all__ = [
     "strategies_list",
     "summarize",
     "write",
+    "write_comparison",
     "write_csv",
 ]
 

@@ -1,4 +1,4 @@
-"""`curves.png`: test accuracy against labels, readable in print and by colour-blind people."""
+"""`curves.png`: accuracy and efficiency against labels, readable in print and by colour-blind people."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jaxal.report.summary import Summary
+from jaxal.report.summary import Summary, names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,11 +26,19 @@ class _Look(NamedTuple):
     marker: str
 
 
-def draw(summaries: Sequence[Summary], title: str) -> "Figure":
-    """Draws the learning curves of a run: all rounds on the left, the last ones enlarged on the right.
+class _Line(NamedTuple):
+    summary: Summary
+    label: str
+    look: _Look
 
-    Lines are means over seeds, bands one standard deviation. The legend is in the order of the final accuracy.
-    Lines differ in colour, dashes and marker; random sampling is always dark grey.
+
+def draw(summaries: Sequence[Summary], title: str) -> "Figure":
+    """Draws the learning curves of a run, or of several.
+
+    Above, test accuracy: all rounds, and the last ones enlarged. Below, if there is random sampling to compare
+    with, the labelling efficiency. Lines are means over seeds, or the efficiency of the mean curves; bands are one
+    standard deviation. The legend is in the order of the final accuracy. Lines differ in colour, dashes and
+    marker; of several runs, dashes say which run it is. Random sampling is always dark grey.
 
     Args:
         summaries: of `summarize`.
@@ -41,28 +49,97 @@ def draw(summaries: Sequence[Summary], title: str) -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.2), dpi=150, layout="constrained")
-    whole, late = figure.subplots(1, 2)
-    looks = _looks([summary.strategy for summary in summaries])
-    ranked = sorted(summaries, key=_final, reverse=True)
+    efficient = any(math.isfinite(summary.efficiency) for summary in summaries)
+    rows = 2 if efficient else 1
+    figure = Figure(figsize=(10, 0.5 + 3.7 * rows), dpi=150, layout="constrained")
+    (whole, late), *below = figure.subplots(rows, 2, squeeze=False)
+    lines = _lines(summaries)
     for axes in (whole, late):
-        _style(axes)
-        for rank, summary in enumerate(ranked):
-            _line(axes, summary, looks[summary.strategy], rank)
+        _accuracy(axes, lines)
     whole.set_ylabel("test accuracy")
     _zoom(whole, late, summaries)
-    handles, _ = whole.get_legend_handles_labels()
-    figure.legend(handles=handles, loc="outside right center", frameon=False)
+    legend = {"handles": whole.get_legend_handles_labels()[0], "frameon": False}
+    if below:
+        [(axes, corner)] = below
+        _efficiency(axes, lines)
+        corner.axis("off")
+        corner.legend(loc="center left", **legend)
+    else:
+        figure.legend(loc="outside right center", **legend)
     figure.suptitle(title, x=0.01, ha="left", fontsize="large", fontweight="bold")
     return figure
 
 
-def _style(axes: "Axes") -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+def _lines(summaries: Sequence[Summary]) -> list[_Line]:
+    looks = _looks([(summary.run, summary.strategy) for summary in summaries])
+    labels = map(_label, names(summaries), summaries)
+    lines = map(_Line, summaries, labels, looks)
+    return sorted(lines, key=lambda line: _final(line.summary), reverse=True)
 
+
+def _label(name: str, summary: Summary) -> str:
+    ratio = summary.efficiency
+    unknown = math.isnan(ratio) or summary.strategy == "random"
+    saved = "" if unknown else f", {ratio:.1f}x"
+    return f"{name}  {_final(summary):.1%}{saved}"
+
+
+def _looks(lines: Sequence[tuple[str, str]]) -> list[_Look]:
+    """Colour, dashes and marker of each (run, strategy).
+
+    Their cycles have no common factor, so that pairs of them repeat late.
+    """
+    runs = list(dict.fromkeys(run for run, _ in lines))
+    others = list(dict.fromkeys(name for _, name in lines if name != "random"))
+    looks = []
+    for run, name in lines:
+        number = 0 if name == "random" else others.index(name)
+        look = _Look(
+            _COLORS[number % len(_COLORS)],
+            _STYLES[(number if len(runs) == 1 else runs.index(run)) % len(_STYLES)],
+            _MARKERS[number % len(_MARKERS)],
+        )
+        if name == "random":
+            look = look._replace(color=_DARK, marker="x")
+            if len(runs) == 1:
+                look = look._replace(linestyle=(0, (2, 2)))
+        looks.append(look)
+    return looks
+
+
+def _accuracy(axes: "Axes", lines: Sequence[_Line]) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    _style(axes)
     axes.set_xlabel("labels")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.5g}%"))
+    for rank, line in enumerate(lines):
+        points = line.summary.points
+        mean = [point.accuracy_mean for point in points]
+        _plot(axes, line, rank, mean, [point.accuracy_std for point in points])
+
+
+def _efficiency(axes: "Axes", lines: Sequence[_Line]) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    _style(axes)
+    axes.set_title("labelling efficiency", loc="left", fontsize="medium")
+    axes.set_xlabel("labels of random sampling")
+    axes.set_ylabel("labels random needs / labels needed")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.5g}x"))
+    axes.axhline(1, color=_LIGHT, linewidth=0.8)
+    for rank, line in enumerate(lines):
+        points = line.summary.points
+        ratio = [point.efficiency for point in points]
+        _plot(axes, line, rank, ratio, [point.efficiency_std for point in points])
+    ratios = [point.efficiency for line in lines for point in line.summary.points]
+    _fit(axes, [ratio for ratio in ratios if math.isfinite(ratio)])
+
+
+def _style(axes: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -70,35 +147,24 @@ def _style(axes: "Axes") -> None:
     axes.tick_params(color=_LIGHT)
 
 
-def _line(axes: "Axes", summary: Summary, look: _Look, rank: int) -> None:
-    labels = [point.labels for point in summary.points]
-    mean = np.array([point.accuracy_mean for point in summary.points])
-    std = np.array([point.accuracy_std for point in summary.points])
+def _plot(
+    axes: "Axes", line: _Line, rank: int, mean: Sequence[float], std: Sequence[float]
+) -> None:
+    labels = [point.labels for point in line.summary.points]
     # Neighbours in rank have their markers at different rounds, so that none hides another.
     every = math.ceil(len(labels) / 6)
     axes.plot(
         labels,
         mean,
-        color=look.color,
-        linestyle=look.linestyle,
+        **line.look._asdict(),
         linewidth=1.6,
-        marker=look.marker,
         markersize=5,
         markevery=(rank % every, every),
-        label=f"{summary.strategy}  {_final(summary):.1%}",
+        label=line.label,
         zorder=10 - rank / 100,
     )
-    band = {"color": look.color, "alpha": 0.1, "linewidth": 0}
-    axes.fill_between(labels, mean - std, mean + std, **band)
-
-
-def _looks(names: Sequence[str]) -> dict[str, _Look]:
-    """Colour, dashes and marker by name; their cycles have no common factor, so pairs repeat late."""
-    looks = {}
-    for number, name in enumerate(name for name in names if name != "random"):
-        style, marker = _STYLES[number % len(_STYLES)], _MARKERS[number % len(_MARKERS)]
-        looks[name] = _Look(_COLORS[number % len(_COLORS)], style, marker)
-    return looks | {"random": _Look(_DARK, (0, (2, 2)), "x")}
+    low, high = np.subtract(mean, std), np.add(mean, std)
+    axes.fill_between(labels, low, high, color=line.look.color, alpha=0.1, linewidth=0)
 
 
 def _zoom(whole: "Axes", late: "Axes", summaries: Sequence[Summary]) -> None:
@@ -112,16 +178,22 @@ def _zoom(whole: "Axes", late: "Axes", summaries: Sequence[Summary]) -> None:
     means = [mean for mean in means if math.isfinite(mean)]
     if start == end or not means:
         return
-    bottom, top = min(means), max(means)
-    margin, side = max(0.08 * (top - bottom), 0.002), 0.03 * (end - start)
+    side = 0.03 * (end - start)
     late.set_xlim(start - side, end + side)
-    late.set_ylim(bottom - margin, top + margin)
+    bottom, top = _fit(late, means)
     late.set_title("second half, enlarged", loc="left", fontsize="medium")
     whole.set_title("all rounds", loc="left", fontsize="medium")
-    size = end - start + 2 * side, top - bottom + 2 * margin
-    corner = start - side, bottom - margin
+    corner, size = (start - side, bottom), (end - start + 2 * side, top - bottom)
     frame = {"fill": False, "edgecolor": _LIGHT, "linewidth": 0.8, "zorder": 0.9}
     whole.add_patch(Rectangle(corner, *size, **frame))
+
+
+def _fit(axes: "Axes", means: Sequence[float]) -> tuple[float, float]:
+    """Limits `axes` to the means, whatever the bands; returns the limits."""
+    margin = max(0.08 * (max(means) - min(means)), 0.002)
+    limits = min(means) - margin, max(means) + margin
+    axes.set_ylim(*limits)
+    return limits
 
 
 def _final(summary: Summary) -> float:

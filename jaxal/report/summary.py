@@ -3,6 +3,7 @@
 import csv
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,8 @@ TARGETS = (0.90, 0.95)
 
 NAN = float("nan")
 
+Curve = tuple[list[int], list[float]]  # labels, accuracies
+
 
 class Point(NamedTuple):
     """A strategy at one label count, over the seeds that got there."""
@@ -28,9 +31,9 @@ class Point(NamedTuple):
     loss_mean: float
     fit_seconds: float  # median, compilation not included
     select_seconds: float  # median of observe + select; NaN where nothing was picked
-    efficiency: (
-        float  # labels random needs for this mean accuracy / labels; NaN if unknown
-    )
+    efficiency: float  # labels random needs / labels needed, for random's best mean
+    # accuracy up to this many labels; NaN where it is not reached
+    efficiency_std: float  # over seeds, random's mean given; NaN unless all reach it
 
 
 class Summary(NamedTuple):
@@ -44,13 +47,30 @@ class Summary(NamedTuple):
     labels_to: dict[float, float]  # by target: median over seeds; NaN: not reached
     fit_seconds: float  # median over rounds
     select_seconds: float  # median over rounds of observe + select
+    run: str = ""  # among several runs, which one
+
+    @property
+    def efficiency(self) -> float:
+        """Labels random needs / labels needed, for the best of random's accuracies that is reached."""
+        known = [point.efficiency for point in self.points]
+        return next((ratio for ratio in reversed(known) if math.isfinite(ratio)), NAN)
 
 
-def summarize(records: Iterable[Record]) -> list[Summary]:
+def summarize(
+    records: Iterable[Record], *, run: str = "", random: Iterable[Record] = ()
+) -> list[Summary]:
     """Reduces records to one summary per strategy, in the order in which strategies first appear.
 
     An unfinished run is summarised as far as it got. Labels to a target are the lower median over seeds, where
     a seed that never reaches it counts as infinite, so it is known if half of the seeds reach it.
+
+    Args:
+        records: of one run.
+        run: its name, where several runs are compared.
+        random: records of random sampling in another run, for the efficiency if this run has none.
+
+    Returns:
+        The summaries.
 
     Raises:
         ValueError: there is no record.
@@ -60,28 +80,56 @@ def summarize(records: Iterable[Record]) -> list[Summary]:
         by_strategy.setdefault(record.strategy, []).append(record)
     if not by_strategy:
         raise ValueError("records: expected at least one round, got none")
-    baseline = _mean_curve(by_strategy.get("random", []))
-    return [_summary(name, kept, baseline) for name, kept in by_strategy.items()]
+    baseline = _mean_curve(by_strategy.get("random", [*random]))
+    return [
+        _summary(name, kept, baseline)._replace(run=run)
+        for name, kept in by_strategy.items()
+    ]
+
+
+def names(summaries: Sequence[Summary]) -> list[str]:
+    """Returns what to call each summary: its strategy, or RUN/STRATEGY where several runs have that one."""
+    times = Counter(summary.strategy for summary in summaries)
+    return [
+        f"{summary.run}/{summary.strategy}"
+        if times[summary.strategy] > 1
+        else summary.strategy
+        for summary in summaries
+    ]
+
+
+def over_seeds(summaries: Sequence[Summary], plus_minus: str = "±") -> str:
+    """Says what means and deviations are taken over."""
+    seeds = [summary.seeds for summary in summaries]
+    if max(seeds) == 1:
+        return "one seed"
+    count = (
+        f"{max(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
+    )
+    return f"mean {plus_minus} std over {count} seeds"
 
 
 def write_csv(summaries: Sequence[Summary], path: str | Path) -> None:
     """Writes one row per strategy and label count; what is known of a whole strategy is in each of its rows.
 
-    Numbers that are not known are empty; times are seconds, accuracies fractions.
+    Numbers that are not known are empty; times are seconds, accuracies fractions. Where summaries have a run, its
+    name comes first.
     """
     targets = {target: f"labels_to_{target * 100:.0f}" for target in TARGETS}
     whole = ("area_mean", "area_std", *targets.values())
+    first = ("run", "strategy") if any(s.run for s in summaries) else ("strategy",)
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("strategy", *Point._fields, *whole))
+        writer.writerow((*first, *Point._fields, *whole))
         for summary in summaries:
+            which = [getattr(summary, column) for column in first]
             prices = (summary.labels_to[target] for target in targets)
             shared = (summary.area_mean, summary.area_std, *prices)
             for point in summary.points:
-                writer.writerow([summary.strategy, *map(_cell, (*point, *shared))])
+                writer.writerow([*which, *map(_cell, (*point, *shared))])
 
 
-def _summary(name: str, records: list[Record], baseline: tuple) -> Summary:
+def _summary(name: str, records: list[Record], baseline: Curve) -> Summary:
     curves = _curves(records)
     full = max(map(len, curves.values()))
     areas = [_area(curve) for curve in curves.values() if len(curve) == full]
@@ -97,23 +145,32 @@ def _summary(name: str, records: list[Record], baseline: tuple) -> Summary:
     )
 
 
-def _points(records: list[Record], baseline: tuple) -> Iterable[Point]:
+def _points(records: list[Record], baseline: Curve) -> Iterable[Point]:
     points, accuracies = _mean_curve(records)
-    efficiency = [NAN] * len(points)
-    if len(baseline[0]) and np.isfinite([*accuracies, *baseline[1]]).all():
-        efficiency = label_efficiency(points, accuracies, *baseline)
-    for labels, mean, ratio in zip(points, accuracies, efficiency, strict=True):
+    seeds = [([*curve], [*curve.values()]) for curve in _curves(records).values()]
+    ratios = _efficiency(points, (points, accuracies), baseline)
+    spread = [_efficiency(points, curve, baseline) for curve in seeds]
+    for number, labels in enumerate(points):
         here = [record for record in records if record.labels == labels]
         yield Point(
             labels=labels,
             seeds=len(here),
-            accuracy_mean=mean,
+            accuracy_mean=accuracies[number],
             accuracy_std=_std([record.test_accuracy for record in here]),
             loss_mean=statistics.fmean(record.test_loss for record in here),
             fit_seconds=_median([record.seconds.fit for record in here]),
             select_seconds=_median(_select_seconds(here)),
-            efficiency=float(ratio),
+            efficiency=ratios[number],
+            efficiency_std=_std([of_seed[number] for of_seed in spread]),
         )
+
+
+def _efficiency(labels: list[int], curve: Curve, baseline: Curve) -> list[float]:
+    """What `Point.efficiency` says of one curve, at each of `labels`."""
+    if not baseline[0] or not np.isfinite([*curve[1], *baseline[1]]).all():
+        return [NAN] * len(labels)
+    best = np.interp(labels, baseline[0], np.maximum.accumulate(baseline[1]))
+    return label_efficiency(*curve, *baseline, best).tolist()
 
 
 def _curves(records: list[Record]) -> dict[int, dict[int, float]]:
@@ -124,7 +181,7 @@ def _curves(records: list[Record]) -> dict[int, dict[int, float]]:
     return curves
 
 
-def _mean_curve(records: list[Record]) -> tuple[list[int], list[float]]:
+def _mean_curve(records: list[Record]) -> Curve:
     reached: dict[int, list[float]] = {}
     for record in sorted(records, key=lambda record: record.labels):
         reached.setdefault(record.labels, []).append(record.test_accuracy)
@@ -160,7 +217,8 @@ def _median(values: list[float]) -> float:
 
 
 def _std(values: list[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else NAN
+    # `statistics.stdev` cannot take NaN.
+    return float(np.std(values, ddof=1)) if len(values) > 1 else NAN
 
 
 def _cell(value: float) -> str | int:

@@ -1,5 +1,6 @@
 """What the terminal shows: strategies against labels, and the list of strategies."""
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -11,7 +12,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from jaxal.report.summary import TARGETS, Point, Summary
+from jaxal.report.summary import TARGETS, Point, Summary, names, over_seeds
+
+_EFFICIENCY = "vs random: labels random needs over labels needed, for the best accuracy both reach."
 
 
 class Described(Protocol):
@@ -32,15 +35,17 @@ def results_table(summaries: Sequence[Summary], console: Console) -> Table:
 
     Args:
         summaries: of `summarize`.
-        console: where it will be shown; its width decides how many label counts have a column, and what it can
-            show how the best mean of a column is marked.
+        console: where it will be shown; its width decides how many label counts have a column and whether the
+            area has one, and what it can show how the best of a column is marked.
 
     Returns:
-        The table: test accuracy in %, mean and std over seeds; labels to each target; time to select a round.
+        The table: test accuracy in %, mean and std over seeds; its mean over all label counts (the area under the
+        curve); labels to each target; the labelling efficiency, if there is random sampling to compare with; time
+        to select a round.
     """
     roomy = console.options.update(max_width=10_000)
-    for number in (5, 4, 3, 2):
-        table = _results(summaries, _counts(summaries, number), console)
+    for number, area in itertools.product((5, 4, 3, 2, 1), (True, False)):
+        table = _results(summaries, _counts(summaries, number), area, console)
         if console.measure(table, options=roomy).maximum <= console.width:
             break
     return table
@@ -61,25 +66,34 @@ def strategies_list(descriptions: Iterable[Described]) -> Group:
 
 
 def _results(
-    summaries: Sequence[Summary], counts: Sequence[int], console: Console
+    summaries: Sequence[Summary], counts: Sequence[int], area: bool, console: Console
 ) -> Table:
     pm = "±" if "utf" in console.encoding.lower() else "+-"
     mark = "[bold]{}[/]" if console.is_terminal else "{}*"
-    seeds = max(summary.seeds for summary in summaries)
-    over = f"mean {pm} std over {seeds} seeds" if seeds > 1 else "one seed"
-    table = _table(title=f"Test accuracy in % by number of labels, {over}")
-    table.caption = (
-        f"{'Bold' if console.is_terminal else '*'}: best of the column. "
-        "to 90%: labels needed for it (median seed). select: to pick a round (median)."
+    table = _table(
+        title=f"Test accuracy in % by number of labels, {over_seeds(summaries, pm)}"
     )
+    said = [
+        f"{'Bold' if console.is_terminal else '*'}: best of the column.",
+        "to 90%: labels needed for it (median seed).",
+        "select: to pick a round (median).",
+    ]
     columns = {str(n): _accuracies(summaries, n, mark, f" {pm} ") for n in counts}
+    if area:
+        said.insert(1, "area: mean over all label counts.")
+        columns["area"] = _areas(summaries, mark)
     columns |= {f"to {t:.0%}": _prices(summaries, t, mark) for t in TARGETS}
+    if any(math.isfinite(summary.efficiency) for summary in summaries):
+        said.insert(-1, _EFFICIENCY)
+        columns["vs\nrandom"] = _efficiencies(summaries, mark)
     columns["select"] = [_duration(summary.select_seconds) for summary in summaries]
-    table.add_column("strategy")
+    table.caption = " ".join(said)
+    # Where even the fewest columns do not fit, it is names that go on in the next line.
+    table.add_column("strategy", overflow="fold")
     for header in columns:
-        table.add_column(header, justify="right")
-    for summary, *cells in zip(summaries, *columns.values(), strict=True):
-        table.add_row(summary.strategy, *cells)
+        table.add_column(header, justify="right", no_wrap=True)
+    for name, *cells in zip(names(summaries), *columns.values(), strict=True):
+        table.add_row(name, *cells)
     return table
 
 
@@ -99,10 +113,15 @@ def _table(**options: Any) -> Table:
 
 
 def _counts(summaries: Sequence[Summary], number: int) -> list[int]:
-    """Returns `number` label counts, the first and the last and some evenly between."""
-    known = sorted({point.labels for summary in summaries for point in summary.points})
-    steps = (round(i * (len(known) - 1) / (number - 1)) for i in range(number))
-    return [known[step] for step in sorted(set(steps))]
+    """Returns `number` label counts, from the last back to the first in even steps.
+
+    Of several runs, those that all of them have, if there are any.
+    """
+    each = [{point.labels for point in summary.points} for summary in summaries]
+    known = sorted(set.intersection(*each) or set.union(*each))
+    back = (len(known) - 1) / max(number - 1, 1)
+    steps = {round((len(known) - 1) - i * back) for i in range(number)}
+    return [known[step] for step in sorted(steps)]
 
 
 def _accuracies(
@@ -128,6 +147,18 @@ def _prices(summaries: Sequence[Summary], target: float, mark: str) -> list[str]
     return _marked(
         cells, [price if math.isnan(price) else round(price) for price in prices], mark
     )
+
+
+def _areas(summaries: Sequence[Summary], mark: str) -> list[str]:
+    areas = [round(100 * summary.area_mean, 1) for summary in summaries]
+    cells = ["-" if math.isnan(area) else f"{area:.1f}" for area in areas]
+    return _marked(cells, [-area for area in areas], mark)
+
+
+def _efficiencies(summaries: Sequence[Summary], mark: str) -> list[str]:
+    ratios = [round(summary.efficiency, 1) for summary in summaries]
+    cells = ["-" if math.isnan(ratio) else f"{ratio:.1f}x" for ratio in ratios]
+    return _marked(cells, [-ratio for ratio in ratios], mark)
 
 
 def _marked(cells: list[str], costs: list[float], mark: str) -> list[str]:

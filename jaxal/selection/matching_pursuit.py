@@ -10,7 +10,7 @@ from jax.scipy.linalg import cho_factor, cho_solve
 
 from jaxal.base import Selection
 from jaxal.selection.grad_match import matching
-from jaxal.selection.gradients import LabeledRows, Rows, matmul
+from jaxal.selection.gradients import Gradients, LabeledRows, Rows, matmul
 from jaxal.selection.take import fill, order_key
 
 NOISE = 16.0  # times the rounding unit: inner products that small, relative to the norms, are 0
@@ -176,7 +176,24 @@ def _pursue(
     kind: str,
 ) -> tuple[Selection, jax.Array]:
     rows, matched = matching(pool, available, budget, validation, kind)
-    points, target = rows.points, matched.total()
+    end = pursue(rows, matched.total(), available, budget, budget, ridge, tolerance)
+    order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
+    selection = fill(Selection(end.rows, end.scores), end.count, order, available)
+    filled = (jnp.arange(budget) >= end.count) & (selection.rows >= 0)
+    return selection, jnp.where(filled, 1.0, end.fit.weights)
+
+
+def pursue(
+    rows: Gradients,
+    target: jax.Array,
+    available: jax.Array,
+    budget: int,
+    limit: int | jax.Array,
+    ridge: float | jax.Array,
+    tolerance: float | jax.Array,
+) -> Progress:
+    """The picks that pursue any target [C, D]; `limit`, at most the budget, may vary from call to call."""
+    points = rows.points
     length = jnp.sqrt(jnp.sum(target**2))
     toward_target = rows.inner(target)
     unit = NOISE * jnp.finfo(target.dtype).eps
@@ -190,7 +207,7 @@ def _pursue(
     def goes_on(now: Progress) -> jax.Array:
         far = jnp.sqrt(jnp.sum(now.residual**2)) > tolerance * length
         helps = now.available[now.best] & (now.score > noise[now.best])
-        return (now.count < budget) & far & helps
+        return (now.count < limit) & far & helps
 
     def pick(now: Progress) -> Progress:
         row, slot = now.best, now.count
@@ -221,11 +238,7 @@ def _pursue(
         )
 
     start = aim(nothing_picked(target, available, budget))
-    end = jax.lax.while_loop(goes_on, pick, start)
-    order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
-    selection = fill(Selection(end.rows, end.scores), end.count, order, available)
-    filled = (jnp.arange(budget) >= end.count) & (selection.rows >= 0)
-    return selection, jnp.where(filled, 1.0, end.fit.weights)
+    return jax.lax.while_loop(goes_on, pick, start)
 
 
 def check_limits(**numbers: float) -> None:
