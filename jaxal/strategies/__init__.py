@@ -11,11 +11,14 @@ from jaxal.strategies.bayesian import (
     variation_ratio,
 )
 from jaxal.strategies.core_set import core_set
+from jaxal.strategies.fass import fass
 from jaxal.strategies.joint import batch_bald, epig
 from jaxal.strategies.random import random
 from jaxal.strategies.registry import Description, describe, make, names, register
 from jaxal.strategies.scoring import TopScores
 from jaxal.strategies.stochastic import stochastic
+from jaxal.strategies.submodular import submodular
+from jaxal.strategies.targeted import scg, scmi, smi
 from jaxal.strategies.uncertainty import entropy, least_confidence, margin, top
 
 __all__ = [
@@ -31,6 +34,7 @@ __all__ = [
     "entropy",
     "entropy_dropout",
     "epig",
+    "fass",
     "least_confidence",
     "least_confidence_dropout",
     "make",
@@ -40,7 +44,11 @@ __all__ = [
     "names",
     "random",
     "register",
+    "scg",
+    "scmi",
+    "smi",
     "stochastic",
+    "submodular",
     "top",
     "variation_ratio",
 ]
