@@ -13,6 +13,7 @@ from jaxal.strategies.bayesian import (
 from jaxal.strategies.core_set import core_set
 from jaxal.strategies.fass import fass
 from jaxal.strategies.joint import batch_bald, epig
+from jaxal.strategies.partition import partition
 from jaxal.strategies.random import random
 from jaxal.strategies.registry import Description, describe, make, names, register
 from jaxal.strategies.scoring import TopScores
@@ -42,6 +43,7 @@ __all__ = [
     "margin_dropout",
     "mean_std",
     "names",
+    "partition",
     "random",
     "register",
     "scg",

@@ -21,6 +21,7 @@ _ALIASES = {  # DISTIL's names
     "least_confidence_sampling_dropout": "least_confidence_dropout",
     "margin_sampling": "margin",
     "margin_sampling_dropout": "margin_dropout",
+    "partition_strategy": "partition",
     "random_sampling": "random",
     "submod_sampling": "submodular",
     "submodular_sampling": "submodular",
