@@ -16,10 +16,11 @@ from jaxal.pool import place
 ROWS, LABELED, BUDGET = 43, 5, 6
 MODEL = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
 # What a row is worth to these depends on a draw for its place in the pool.
-RANDOM = {"random", "badge", "stochastic"}
-# Scores of few values: among rows that tie, the first in the pool wins.
-TIED = {"adversarial_bim", "variation_ratio"}
+RANDOM = {"random", "badge", "stochastic", "partition"}
+# Scores of few values, or rows that are parallel: among rows that tie, the first in the pool wins.
+TIED = {"adversarial_bim", "variation_ratio", "scg", "scmi", "submodular"}
 EVERY = strategies.names()
+NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
 
 
 @functools.cache
@@ -28,6 +29,11 @@ def setting():
     inputs, labels = clouds(ROWS, width=4, spread=2.0)
     labels = np.where(np.arange(ROWS) < LABELED, labels, -1)
     return inputs, labels, MODEL.init(jax.random.key(3), jnp.asarray(inputs[:1]))
+
+
+def extras(name):
+    """Further examples, for the strategies that need them."""
+    return {need: clouds(4, width=4, seed=len(need)) for need in NEEDS.get(name, [])}
 
 
 def pick(name, inputs=None, labels=None, available=None, budget=BUDGET, **options):
@@ -41,6 +47,7 @@ def pick(name, inputs=None, labels=None, available=None, budget=BUDGET, **option
         budget,
         labels=known if labels is None else labels,
         available=available,
+        **extras(name),
         **options,
     )
 
@@ -103,19 +110,39 @@ def test_jit_is_eager_and_vmap_is_a_loop(name):
     strategy = strategies.make(name)
     pool = place(inputs, labels)
     available = pool.labels < 0
+    further = extras(name)
 
     def choose(key):
         return decide(
-            key, strategy, MODEL, variables, pool, available, BUDGET, batch_size=1024
+            key,
+            strategy,
+            MODEL,
+            variables,
+            pool,
+            available,
+            BUDGET,
+            jaxal.Extras(**further),
+            batch_size=1024,
         ).rows
 
     loop = np.stack([choose(key) for key in keys(2)])
     np.testing.assert_array_equal(jax.vmap(choose)(keys(2)), loop)
     with jax.debug_key_reuse(False):  # the same key again, on purpose
         key_observe, key_select = jax.random.split(keys(2)[0])
-    rows = pool.inputs, pool.labels
-    observed = strategy.observe(key_observe, MODEL, variables, *rows)
-    view = jaxal.View(observed, pool.labels, pool.labels >= 0, available)
+
+    def observe(inputs, labels):
+        inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
+        with jax.debug_key_reuse(False):
+            return strategy.observe(key_observe, MODEL, variables, inputs, labels)
+
+    observed = {need: observe(*examples) for need, examples in further.items()}
+    view = jaxal.View(
+        observe(pool.inputs, pool.labels),
+        pool.labels,
+        pool.labels >= 0,
+        available,
+        **observed,
+    )
     eager = strategy.select(key_select, view, BUDGET)
     np.testing.assert_array_equal(eager.rows, loop[0])
 

@@ -16,7 +16,8 @@ from jaxal.submodular.similarity import Features, Similarity, rows_of, similarit
 class Representation(SetFunction):
     """f(S) = sum_i max(min(max_{j in S} s_ij, cap_i), start_i) - start_i + sum_{j in S} bonus_j + offset.
 
-    i runs over the targets of the similarity. A block of Q gains costs O(Q G D); the state is [G].
+    i runs over the targets of the similarity; nothing is gained where start_i is infinite. A block of Q
+    gains costs O(Q G D); the state is [G].
     """
 
     similarity: Similarity
@@ -68,7 +69,7 @@ def facility_location(
       ValueError: as `similarities`.
     """
     pool = similarities(features, metric=metric, shifted=shifted).pool
-    return Representation(pool, jnp.zeros(pool.size))
+    return Representation(pool, jnp.where(pool.usable, 0.0, jnp.inf))
 
 
 def facility_location_mutual_information(
@@ -101,7 +102,9 @@ def facility_location_mutual_information(
     near = similarities(features, query=query, metric=metric, shifted=shifted)
     cap = eta * near.nearest("query")
     start = jnp.minimum(near.pool.lowest, cap)
-    return Representation(near.pool, start, cap=cap, offset=jnp.sum(start))
+    offset = jnp.sum(jnp.where(near.pool.usable, start, 0.0))
+    start = jnp.where(near.pool.usable, start, jnp.inf)
+    return Representation(near.pool, start, cap=cap, offset=offset)
 
 
 def facility_location_variant_mutual_information(
@@ -139,7 +142,8 @@ def facility_location_conditional_gain(
     keep away from, weighted by `nu`, in place of the query.
     """
     near = similarities(features, private=private, metric=metric, shifted=shifted)
-    return Representation(near.pool, nu * near.nearest("private"))
+    start = jnp.where(near.pool.usable, nu * near.nearest("private"), jnp.inf)
+    return Representation(near.pool, start)
 
 
 def facility_location_conditional_mutual_information(
@@ -161,7 +165,8 @@ def facility_location_conditional_mutual_information(
         features, query=query, private=private, metric=metric, shifted=shifted
     )
     cap = eta * near.nearest("query")
-    return Representation(near.pool, nu * near.nearest("private"), cap=cap)
+    start = jnp.where(near.pool.usable, nu * near.nearest("private"), jnp.inf)
+    return Representation(near.pool, start, cap=cap)
 
 
 @jax.tree_util.register_dataclass

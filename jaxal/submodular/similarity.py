@@ -128,13 +128,13 @@ class Similarity:
 
     @jax.jit
     def totals(self) -> jax.Array:
-        """Sum of each row's similarities to the whole pool, [N].
+        """Sum of each row's similarities to the rows that are finite, [N].
 
         O(N D) for cosine, by linearity; O(N^2 D) time and O(N) memory for euclidean.
         """
         if self.metric == "euclidean":
             return jax.lax.map(
-                lambda row: jnp.sum(self.rows(row[None])),
+                lambda row: jnp.sum(jnp.where(self.usable, self.row(row), 0.0)),
                 jnp.arange(self.size),
                 batch_size=min(TOTAL_ROWS, self.size),
             )
@@ -145,7 +145,7 @@ class Similarity:
             total = jnp.sum(product(points.features, middle) * points.residuals, -1)
         else:
             total = product(points.features, jnp.sum(points.features, 0)[None])[:, 0]
-        total = (total + self.size) / 2.0 if self.shifted else total
+        total = (total + jnp.sum(self.usable)) / 2.0 if self.shifted else total
         return jnp.where(self.usable, total, jnp.nan)
 
 
