@@ -25,6 +25,7 @@ class Representation(SetFunction):
     cap: jax.Array | None = None  # [G]
     bonus: jax.Array | None = None  # [N]
     offset: jax.Array | float = 0.0
+    at_most: jax.Array | None = None  # [N], bounds of the first gains
 
     @property
     def size(self) -> int:
@@ -32,6 +33,9 @@ class Representation(SetFunction):
 
     def init(self, capacity: int) -> jax.Array:
         return self.start
+
+    def bounds(self) -> jax.Array | None:
+        return self.at_most
 
     def columns(self, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         similar = self.similarity.rows(rows)
@@ -55,7 +59,8 @@ def facility_location(
 ) -> SetFunction:
     """sum_{i in V} max(0, max_{j in S} s_ij): every pool row is near some pick. Submodular.
 
-    A block of Q gains costs O(Q N D) time and O(Q N) memory.
+    A block of Q gains costs O(Q N D) time and O(Q N) memory. For cosine, lazy greedy starts from upper
+    bounds of the gains in O(N D^2), not from all of them in O(N^2 D): see `Similarity.positive_totals_bound`.
 
     Args:
       features: V, [N, D] or a `GradientEmbedding`.
@@ -69,7 +74,8 @@ def facility_location(
       ValueError: as `similarities`.
     """
     pool = similarities(features, metric=metric, shifted=shifted).pool
-    return Representation(pool, jnp.where(pool.usable, 0.0, jnp.inf))
+    start = jnp.where(pool.usable, 0.0, jnp.inf)
+    return Representation(pool, start, at_most=pool.positive_totals_bound())
 
 
 def facility_location_mutual_information(
