@@ -14,8 +14,9 @@ from jaxal.selection.embedding import (
     gradient_embedding,
 )
 from jaxal.selection.k_center import k_center
-from jaxal.selection.k_means import k_means_plus_plus
+from jaxal.selection.k_means import k_means, k_means_plus_plus
 from jaxal.selection.lazy import Rule, lazy_greedy
+from jaxal.selection.represents import represents
 from jaxal.selection.take import take_stochastic, take_top
 
 __all__ = [
@@ -28,8 +29,10 @@ __all__ = [
     "batch_bald",
     "gradient_embedding",
     "k_center",
+    "k_means",
     "k_means_plus_plus",
     "lazy_greedy",
+    "represents",
     "take_stochastic",
     "take_top",
 ]
