@@ -12,6 +12,7 @@ from jaxal.strategies.bayesian import (
 )
 from jaxal.strategies.core_set import core_set
 from jaxal.strategies.joint import batch_bald, epig
+from jaxal.strategies.k_means import k_means
 from jaxal.strategies.random import random
 from jaxal.strategies.registry import Description, describe, make, names, register
 from jaxal.strategies.scoring import TopScores
@@ -31,6 +32,7 @@ __all__ = [
     "entropy",
     "entropy_dropout",
     "epig",
+    "k_means",
     "least_confidence",
     "least_confidence_dropout",
     "make",

@@ -17,6 +17,7 @@ _ALIASES = {  # DISTIL's names
     "coreset": "core_set",
     "entropy_sampling": "entropy",
     "entropy_sampling_dropout": "entropy_dropout",
+    "kmeans_sampling": "k_means",
     "least_confidence_sampling": "least_confidence",
     "least_confidence_sampling_dropout": "least_confidence_dropout",
     "margin_sampling": "margin",
