@@ -16,7 +16,7 @@ from jaxal.pool import place
 ROWS, LABELED, BUDGET = 43, 5, 6
 MODEL = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
 # What a row is worth to these depends on a draw for its place in the pool.
-RANDOM = {"random", "badge", "stochastic", "partition"}
+RANDOM = {"random", "badge", "k_means", "partition", "stochastic"}
 # Scores of few values, or rows that are parallel: among rows that tie, the first in the pool wins.
 TIED = {"adversarial_bim", "variation_ratio", "scg", "scmi", "submodular"}
 EVERY = strategies.names()

@@ -15,6 +15,7 @@ from jaxal.strategies.fass import fass
 from jaxal.strategies.glister import glister
 from jaxal.strategies.grad_match import grad_match
 from jaxal.strategies.joint import batch_bald, epig
+from jaxal.strategies.k_means import k_means
 from jaxal.strategies.partition import partition
 from jaxal.strategies.random import random
 from jaxal.strategies.registry import Description, describe, make, names, register
@@ -40,6 +41,7 @@ __all__ = [
     "fass",
     "glister",
     "grad_match",
+    "k_means",
     "least_confidence",
     "least_confidence_dropout",
     "make",

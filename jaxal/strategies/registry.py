@@ -18,6 +18,7 @@ _ALIASES = {  # DISTIL's names
     "entropy_sampling": "entropy",
     "entropy_sampling_dropout": "entropy_dropout",
     "gradmatch_active": "grad_match",
+    "kmeans_sampling": "k_means",
     "least_confidence_sampling": "least_confidence",
     "least_confidence_sampling_dropout": "least_confidence_dropout",
     "margin_sampling": "margin",
