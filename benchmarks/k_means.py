@@ -107,7 +107,7 @@ def steps(points, budget, count, repeats):
         {
             "jaxal": lambda turn: jax.block_until_ready(jitted(placed, start)),
             "scikit-learn": lambda turn: (
-                KMeans(budget, init=centers, n_init=1, max_iter=count, tol=0.0)
+                KMeans(budget, init=centers, max_iter=count, tol=0.0)
                 .fit(points)
                 .cluster_centers_
             ),

@@ -219,6 +219,17 @@ def test_non_negative_least_squares():
         np.testing.assert_allclose(reached, least, rtol=1e-4, atol=2e-3)
 
 
+def test_a_gram_matrix_that_rounding_spoilt_keeps_the_weights():
+    given = Problem(
+        jnp.array([[1.0, 1.01], [1.01, 1.0]]),
+        jnp.array([1.0, 1.5]),
+        jnp.ones(2, bool),
+        jnp.zeros(2),
+    )
+    fit = non_negative(given, jnp.array([1.0, 0.0]), jnp.ones(2, bool))
+    assert fit.weights.tolist() == [1.0, 0.0] and fit.passive.tolist() == [True, False]
+
+
 def test_pursuit_ends_early_and_fills_up_at_random():
     """Three classes' biases span a plane: two picks match any target in their cone."""
     logits, features = outputs(40, 0, classes=3)

@@ -1,6 +1,7 @@
 """k-means selection, the iteration under it, and which pick stands for which row."""
 
 import doctest
+import functools
 import importlib
 import pathlib
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import clouds, keys, table_model
+from helpers import clouds, table_model
 
 import jaxal
 from jaxal import devices, selection, strategies
@@ -21,13 +22,20 @@ CASES = sorted((pathlib.Path(__file__).parent / "conformance").glob("kmeans__*.n
 ROWS, BUDGET = 64, 9
 
 
-def pick(features, available=None, budget=BUDGET, seed=0):
-    """One compilation for all that have the usual shapes."""
+fit = jax.jit(_k_means, static_argnums=(3, 4, 5, 6))
+
+
+def cluster(features, available=None, budget=BUDGET):
+    """The selection and its clusters; one compilation for all that have the usual shapes."""
     features = jnp.asarray(features)
     if available is None:
         available = np.ones(len(features), bool)
-    key = jax.random.key(seed)
-    return selection.k_means(key, features, jnp.asarray(available), budget, restarts=3)
+    key = jax.random.key(0)
+    return fit(key, features, jnp.asarray(available), budget, 300, 1e-4, 10)
+
+
+def pick(features, available=None, budget=BUDGET):
+    return cluster(features, available, budget)[0]
 
 
 def grid(rows=ROWS, width=4, seed=0):
@@ -41,39 +49,49 @@ def pairwise(points, others):
     return ((points[:, None] - others[None]) ** 2).sum(-1)
 
 
+@functools.partial(jax.jit, static_argnames=("max_steps", "tolerance"))
+def iterate(points, usable, centers, live, **stop):
+    """The clusters of given centers and of those that Lloyd's iteration makes of them, and their picks."""
+    squared, assigned = assign(points, usable, centers, live)
+    inertia = jnp.sum(jnp.where(usable, squared, 0.0))
+    fixed = Clusters(centers, assigned, squared, inertia, jnp.int32(0))
+    moved = lloyd(points, usable, centers, live, **stop)
+    return (fixed, closest(fixed)), (moved, closest(moved))
+
+
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem.split("__")[1])
 def test_conformance(path):
     with np.load(path) as file:
         case = {name: file[name] for name in file.files if name != "meta"}
-    x, everything = jnp.asarray(case["in_features"]), jnp.ones(len(case["in_features"]))
-    everything = everything > 0
-    fixed = jnp.asarray(case["in_fixed_centers"])
-    live = jnp.ones(len(fixed), bool)
-    squared, assigned = assign(x, everything, fixed, live)
-    np.testing.assert_array_equal(assigned, case["out_fixed_assign"])
-    np.testing.assert_allclose(squared.sum(), case["out_fixed_inertia"][0], rtol=1e-4)
-    clusters = Clusters(fixed, assigned, squared, squared.sum(), jnp.int32(0))
-    np.testing.assert_array_equal(closest(clusters), case["out_fixed_closest"])
+    x, budget = case["in_features"], len(case["in_fixed_centers"])
+    rows, width = x.shape
+    # Padded to the same shapes, the three cases compile once.
+    padded = jnp.zeros((300, 8)).at[:rows, :width].set(x)
+    usable, live = jnp.arange(300) < rows, jnp.arange(12) < budget
+    for name, turn in (("fixed", 0), ("init", 1)):
+        centers = jnp.zeros((12, 8)).at[:budget, :width].set(case[f"in_{name}_centers"])
+        found = iterate(padded, usable, centers, live, max_steps=300, tolerance=0.0)
+        clusters, nearest = found[turn]
+        out = {"fixed": "out_fixed", "init": "out_lloyd"}[name]
+        np.testing.assert_array_equal(clusters.assigned[:rows], case[f"{out}_assign"])
+        np.testing.assert_allclose(
+            clusters.inertia, case[f"{out}_inertia"][0], rtol=1e-4
+        )
+        np.testing.assert_array_equal(nearest[:budget], case[f"{out}_closest"])
+        if name == "init":
+            np.testing.assert_allclose(
+                clusters.centers[:budget, :width], case["out_lloyd_centers"], atol=1e-3
+            )
 
-    start = jnp.asarray(case["in_init_centers"])
-    found = lloyd(x, everything, start, live, max_steps=300, tolerance=0.0)
-    np.testing.assert_array_equal(found.assigned, case["out_lloyd_assign"])
-    np.testing.assert_allclose(found.centers, case["out_lloyd_centers"], atol=1e-3)
-    np.testing.assert_allclose(found.inertia, case["out_lloyd_inertia"][0], rtol=1e-4)
-    np.testing.assert_array_equal(closest(found), case["out_lloyd_closest"])
-
+    picked, best = cluster(x, budget=budget)
     rtol = 0.02 if "separated" in path.stem else 0.05
-    picked, best = jax.jit(_k_means, static_argnums=(3, 4, 5, 6))(
-        jax.random.key(0), x, everything, len(fixed), 300, 1e-4, 10
-    )
     assert best.inertia <= (1 + rtol) * case["out_best_inertia"][0]
     squared = pairwise(x, best.centers)
     np.testing.assert_allclose(best.inertia, squared.min(1).sum(), rtol=1e-4)
-    of_cluster = np.where(
-        squared.argmin(1)[:, None] == np.arange(len(fixed)), squared, np.inf
-    )
-    np.testing.assert_array_equal(picked.rows, of_cluster.argmin(0))
-    np.testing.assert_allclose(picked.scores, -of_cluster.min(0), rtol=1e-3, atol=1e-6)
+    inside = squared.argmin(1)[:, None] == np.arange(budget)
+    squared = np.where(inside, squared, np.inf)
+    np.testing.assert_array_equal(picked.rows, squared.argmin(0))
+    np.testing.assert_allclose(picked.scores, -squared.min(0), rtol=1e-3, atol=1e-6)
 
 
 def test_offset_and_scale_change_nothing():
@@ -100,9 +118,7 @@ def test_rows_that_may_not_be_picked_change_nothing():
 
 def test_fewer_distinct_points_than_clusters():
     x = np.repeat(3 * grid(rows=4), ROWS // 4, axis=0)
-    _, clusters = jax.jit(_k_means, static_argnums=(3, 4, 5, 6))(
-        jax.random.key(0), jnp.asarray(x), jnp.ones(ROWS, bool), BUDGET, 300, 0.0, 3
-    )
+    _, clusters = cluster(x)
     assert clusters.steps < 5 and clusters.inertia < 1e-6
     for points in (x, np.full_like(x, 0.3), np.zeros_like(x)):
         picked = pick(points)
@@ -123,37 +139,18 @@ def test_rows_without_numbers_come_last():
     assert not np.isin([7, 20], pick(x).rows).any()
 
 
-def test_a_budget_of_all_rows():
-    picked = pick(grid(), budget=ROWS)
-    assert sorted(picked.rows.tolist()) == list(range(ROWS))
-
-
 def test_an_empty_cluster_moves_to_the_farthest_row():
     x = np.concatenate([grid(rows=30) / 8, grid(rows=34) / 8 + 4.0])
     centers = np.array([[0.0] * 4, [99.0] * 4, [-99.0] * 4], np.float32)
     live = jnp.array([True, True, False])
-    found = lloyd(
-        jnp.asarray(x),
-        jnp.ones(ROWS, bool),
-        jnp.asarray(centers),
-        live,
-        max_steps=20,
-        tolerance=0.0,
+    usable = jnp.ones(ROWS, bool)
+    _, (found, _) = iterate(
+        jnp.asarray(x), usable, jnp.asarray(centers), live, max_steps=20, tolerance=0.0
     )
     np.testing.assert_array_equal(np.bincount(found.assigned), [30, 34])
     np.testing.assert_array_equal(found.centers[2], centers[2])
     expected = [part.var(0).sum() * len(part) for part in (x[:30], x[30:])]
     np.testing.assert_allclose(found.inertia, sum(expected), rtol=1e-4)
-
-
-def test_jit_and_vmap():
-    x = jnp.stack([jnp.asarray(grid(seed=seed)) for seed in range(2)])
-
-    def rows(key, x):
-        return selection.k_means(key, x, jnp.ones(ROWS, bool), BUDGET, restarts=3).rows
-
-    loop = np.stack([rows(*each) for each in zip(keys(2), x, strict=True)])
-    np.testing.assert_array_equal(jax.jit(jax.vmap(rows))(keys(2), x), loop)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -182,17 +179,6 @@ def test_nearest_center_in_tiles(monkeypatch, shared):
     assert (none[1] == -1).all() and jnp.isinf(none[0]).all()
 
 
-def test_devices_that_share_the_rows_pick_the_same(monkeypatch):
-    monkeypatch.setattr(distances, "TILE", 1)
-    x = jnp.asarray(grid(rows=296))
-    placed = devices.place_rows(x, devices.make_mesh(8))
-    plain, shared = pick(x), pick(placed)
-    np.testing.assert_array_equal(shared.rows, plain.rows)
-    np.testing.assert_array_equal(
-        selection.represents(shared, placed), selection.represents(plain, x)
-    )
-
-
 def test_represents():
     x = grid() + 1024
     x[40] = x[5]
@@ -216,36 +202,29 @@ def test_represents_in_gradients():
         jnp.asarray(rng.normal(size=(30, 3)), jnp.float32),
         jnp.asarray(rng.normal(size=(30, 4)), jnp.float32),
     )
-    picked = selection.badge(
-        jax.random.key(0), points.residuals, points.features, jnp.ones(30, bool), 5
-    )
+    picked = jaxal.Selection(jnp.array([4, 28, 11, 0, 17]), jnp.zeros(5))
     dense = points.dense()
     expected = picked.rows[pairwise(dense, dense[picked.rows]).argmin(1)]
     np.testing.assert_array_equal(selection.represents(picked, points), expected)
 
 
 def test_strategy():
-    inputs, _ = clouds(ROWS, width=4)
-    features = inputs[:, ::-1] * np.array([9, 1, 1, 1], np.float32)
+    features, _ = clouds(ROWS, width=4)
     model = table_model(np.zeros((ROWS, 3), np.float32), features)
-    given = {"row": np.arange(ROWS)[:, None], "more": inputs.reshape(ROWS, 2, 2)}
-    key = jax.random.key(0)
-    for representation, expected in (
-        ("features", features),
-        ("inputs", np.concatenate([inputs, np.arange(ROWS)[:, None]], axis=1)),
+    image = np.random.default_rng(0).integers(0, 255, (ROWS, 1, 2), dtype=np.uint8)
+    leaves = {"speed": features[:, :2], "image": image}
+    for representation, inputs, expected in (
+        ("features", jnp.arange(ROWS), features),
+        ("inputs", leaves, np.concatenate([image[:, 0], features[:, :2]], axis=1)),
     ):
-        strategy = strategies.make(
-            "kmeans_sampling", representation=representation, restarts=3
-        )
-        rows = jnp.arange(ROWS) if representation == "features" else given
-        found = strategy.observe(key, model, {}, rows, jnp.full(ROWS, -1))
-        np.testing.assert_array_equal(found, expected.astype(np.float32))
-        view = jaxal.View(
-            found, jnp.full(ROWS, -1), jnp.zeros(ROWS, bool), jnp.ones(ROWS, bool)
-        )
-        np.testing.assert_array_equal(
-            strategy.select(key, view, BUDGET).rows, pick(found).rows
-        )
+        strategy = strategies.make("kmeans_sampling", representation=representation)
+        unknown = jnp.full(ROWS, -1)
+        found = strategy.observe(jax.random.key(0), model, {}, inputs, unknown)
+        np.testing.assert_array_equal(found, expected)
+        everything = jnp.ones(ROWS, bool)
+        view = jaxal.View(found, unknown, unknown >= 0, everything)
+        picked = strategy.select(jax.random.key(0), view, BUDGET)
+        np.testing.assert_array_equal(picked.rows, pick(found).rows)
 
 
 @pytest.mark.parametrize("name", ["k_means", "represents"])

@@ -154,8 +154,9 @@ def _k_means(
     usable = available & jnp.all(jnp.isfinite(features), axis=-1)
     points = jnp.where(usable[:, None], (features - origin) / scale, 0.0)
 
-    def restart(best: Clusters, key: jax.Array) -> tuple[Clusters, None]:
-        rows = _seed(key, points, usable, budget, BLOCK_SIZE).rows
+    def restart(turn: jax.Array, best: Clusters) -> Clusters:
+        key_seed = jax.random.fold_in(key, turn)
+        rows = _seed(key_seed, points, usable, budget, BLOCK_SIZE).rows
         clusters = lloyd(
             points,
             usable,
@@ -165,7 +166,7 @@ def _k_means(
             tolerance=tolerance,
         )
         better = clusters.inertia < best.inertia
-        return jax.tree.map(partial(jnp.where, better), clusters, best), None
+        return jax.tree.map(partial(jnp.where, better), clusters, best)
 
     none = Clusters(
         centers=jnp.zeros((budget, points.shape[1])),
@@ -174,7 +175,7 @@ def _k_means(
         inertia=jnp.full((), jnp.inf),
         steps=jnp.int32(0),
     )
-    clusters, _ = jax.lax.scan(restart, none, jax.random.split(key, restarts))
+    clusters = jax.lax.fori_loop(0, restarts, restart, none)
     rows = _fill(closest(clusters), clusters.squared, available)
     scores = jnp.where(rows >= 0, -clusters.squared[rows], -jnp.inf)
     found = clusters._replace(
