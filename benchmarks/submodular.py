@@ -7,6 +7,7 @@ Beside submodlib and apricot where they are installed, in the same run, the time
 import multiprocessing
 import pathlib
 import time
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -96,24 +97,27 @@ def case(name, rows, picks, mnist, others=(), **examples):
 
     picked, report = common.measure(run, jnp.asarray(x), examples, repeats=3)
     report |= {"rows": rows, "picks": picks, "objective": float(picked.scores.sum())}
-    for package, run in OTHERS.items():
+    for package, theirs in OTHERS.items():
         if package in others and find_spec(package.split()[0]):
             start = time.perf_counter()
-            objective = run(name, x, picks)
+            objective = theirs(name, x, picks)
             seconds = time.perf_counter() - start
             ratio = seconds / report["seconds"]
-            theirs = {"seconds": seconds, "objective": objective, "ratio": ratio}
-            report[package] = theirs
+            report[package] = {
+                "seconds": seconds,
+                "objective": objective,
+                "ratio": ratio,
+            }
     return report
 
 
 def submodlib(optimizer, name, x, picks):
     functions = import_module("submodlib")
-    common_options = {"n": len(x), "mode": "dense", "data": x, "metric": "cosine"}
+    options = {"n": len(x), "mode": "dense", "data": x, "metric": "cosine"}
     if name == "facility_location":
-        function = functions.FacilityLocationFunction(**common_options)
+        function = functions.FacilityLocationFunction(**options)
     else:
-        function = functions.LogDeterminantFunction(**common_options, lambdaVal=1.0)
+        function = functions.LogDeterminantFunction(**options, lambdaVal=1.0)
     picked = function.maximize(budget=picks, optimizer=optimizer, show_progress=False)
     return sum(gain for _, gain in picked)
 
@@ -127,7 +131,7 @@ def apricot(name, x, picks):
     return sum(selector.fit(np.maximum(unit @ unit.T, 0)).gains)
 
 
-OTHERS = {
+OTHERS: dict[str, Callable[..., float]] = {
     "submodlib naive": partial(submodlib, "NaiveGreedy"),
     "submodlib lazy": partial(submodlib, "LazyGreedy"),
     "apricot": apricot,

@@ -230,8 +230,8 @@ def test_same_picks_on_eight_devices():
     x, query = gaussian(64, 6), jnp.asarray(gaussian(5, 6, seed=1))
 
     def picks(name, x, available):
-        examples = {"query": query} if name.endswith("mi") else {}
-        function = submodular.make(name, x, **examples)
+        aim = query if name.endswith("mi") else None
+        function = submodular.make(name, x, query=aim)
         return submodular.maximize(function, available, 6, block_size=8).rows
 
     for name in (

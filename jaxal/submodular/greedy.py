@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -11,6 +12,8 @@ from jaxal.base import Selection, check_budget, check_positive, check_rank, near
 from jaxal.submodular.costs import knapsack
 from jaxal.submodular.function import SetFunction
 from jaxal.submodular.optimizers import (
+    Best,
+    Progress,
     best_of_all,
     best_of_sample,
     best_of_sample_lazily,
@@ -97,6 +100,9 @@ def maximize(
     >>> points = jnp.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
     >>> maximize(facility_location(points), jnp.ones(3, bool), 2).rows.tolist()
     [1, 2]
+    >>> costs = {"costs": jnp.array([1.0, 3.0, 1.0]), "cost_budget": 2.0}
+    >>> maximize(facility_location(points), jnp.ones(3, bool), 3, **costs).rows.tolist()
+    [0, 2, -1]
     """
     if optimizer not in OPTIMIZERS:
         hint = nearest(optimizer, OPTIMIZERS)
@@ -130,8 +136,10 @@ def maximize(
     )
 
 
-def _sampling(optimizer: str, key, epsilon: float, rows: int, budget: int):
-    """The best row of a random sample, found as `optimizer` does."""
+def _sampling(
+    optimizer: str, key: jax.Array | None, epsilon: float, rows: int, budget: int
+) -> Callable[[SetFunction, Progress], Best]:
+    """How an optimizer that samples finds its next row."""
     if key is None:
         raise ValueError(f"key: {optimizer} samples and needs one")
     sample = min(math.ceil(rows / budget * math.log(1 / epsilon)), rows)
