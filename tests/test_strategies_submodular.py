@@ -1,5 +1,7 @@
 """The strategies over set functions: what is in the ground set, and what they are told."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -159,7 +161,7 @@ def test_representations(given, kind):
 
 
 def test_a_config_may_give_weights_as_a_list():
-    options = {"function": "feature_based", "concave": "sqrt"}
+    options: dict[str, Any] = {"function": "feature_based", "concave": "sqrt"}
     made = strategies.make("submodular", weights=[1, 0.5, 2, 1], **options)
     assert made is strategies.submodular(weights=(1, 0.5, 2, 1), **options)
     with pytest.raises(ValueError, match=r"weights: expected shape \(4,\)"):

@@ -1,9 +1,11 @@
 """Any strategy on parts of the pool, all at once, and GreeDi, which chooses again among their picks."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxal.base import Selection, Strategy, View, check_budget, check_positive
 from jaxal.strategies.registry import register
@@ -124,17 +126,17 @@ def split(
 
 def ends_in_order(
     num_rows: jax.Array | int, num_partitions: int, budget: jax.Array | int
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[Any, Any]:
     """Where parts of N rows end when cut in order, and how many of B rows to pick up to there, [P] each.
 
     end_p = ceil(N (p + 1) / P) and ceil(B end_p / N), exactly, in integers no larger than B P.
     """
-    turn = jnp.arange(1, num_partitions + 1)
+    turn = np.arange(1, num_partitions + 1)
     whole, rest = num_rows // num_partitions, num_rows % num_partitions
     ends = whole * turn - (-rest * turn // num_partitions)
     # B end_p / N = (B (p + 1) + B above / N) / P, where end_p P = N (p + 1) + above.
     above = -rest * turn % num_partitions
-    above = -(-budget * above // jnp.maximum(num_rows, 1))
+    above = -(-budget * above // (num_rows + (num_rows == 0)))
     return ends, -(-(budget * turn + above) // num_partitions)
 
 
