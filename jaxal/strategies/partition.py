@@ -33,8 +33,9 @@ def partition(
       num_partitions: P, at most the budget.
       shuffle: parts at random, with sizes and budgets that differ by at most one; if False, the available
         rows are cut in order and the budget is rounded up along them, as in DISTIL.
-      merge: "none": each part has its share of the budget. "greedi": each part proposes rows, and the rule
-        selects among all of these, which comes close to the rule on the whole pool.
+      merge: "none": each part has its share of the budget (it is asked for the largest share, and the first
+        picks are kept). "greedi": each part proposes rows, and the rule selects among all of these, which
+        comes close to the rule on the whole pool.
       oversampling: rows proposed for each that is queried, >= 1; P if None, a whole batch from every part.
 
     Raises:
