@@ -33,12 +33,12 @@ def matched_subset(
     buffers: tuple[PyTree, jax.Array, jax.Array, jax.Array],
     fraction: float,
 ) -> Subset:
-    """The rows, and weights of at least 0, whose last-layer gradients best add up to the weighted sum over all.
+    """The rows, and weights of at least 0, whose last-layer gradients best add up to those of all rows.
 
-    Found by orthogonal matching pursuit, under the true labels and with dropout off. There are fewer rows than asked
-    for if fewer match the sum already; where no row helps, at a stationary point, the subset is the whole.
+    Found by orthogonal matching pursuit, under the true labels and with dropout off. There are fewer rows
+    than asked for if fewer match the sum already; where no row helps, the subset is the whole.
 
-    Time O(k ((M + k) C D + k^3)) for k rows, memory O(M (C + D) + k^2).
+    Time O(k ((M + k) C D + k^3)) for k rows, so meant for some hundred; memory O(M (C + D) + k^2).
 
     Args:
       model: what is fitted.

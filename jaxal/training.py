@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jaxal.evaluation import evaluate
 from jaxal.stopping import Best, better, first_best, is_saturated
 from jaxal.subsets import Subset, matched_subset, whole
 
-VALIDATION_BATCH = 1024  # validation rows that go through the model at once
+BATCH_SIZE = 1024  # rows that go through the model at once where none are trained on
 
 
 class FitInfo(NamedTuple):
@@ -89,8 +89,8 @@ class Learner:
 
     With `subset_fraction` below 1, an epoch goes through fewer rows that stand for all: a weighted subset whose
     last-layer gradients add up to those of all labelled rows, matched anew every `subset_every` epochs. The
-    training accuracy is then that on all rows, measured before each match, and a fit with a `window` ends if it
-    has not risen since the match before.
+    training accuracy is then that on all rows, measured when the next match is due, and the `window` goes back
+    as many epochs as it says, at least to the match before.
 
     Attributes:
       model: what to fit.
@@ -175,54 +175,43 @@ class Learner:
                 key_init, jax.tree.map(lambda leaf: leaf[:1], inputs)
             )
 
-        def epoch(subset, now):
-            variables, opt_state, loss, accuracy = self._epoch(
-                jax.random.fold_in(key_epochs, now.info.epochs),
-                (now.variables, now.opt_state),
-                (inputs, labels),
-                subset,
-            )
-            info, best = FitInfo(loss, accuracy, now.info.epochs + 1), now.best
-            if validation is not None and self.patience:
-                held_out = evaluate(
-                    self.model, variables, *validation, batch_size=VALIDATION_BATCH
-                )
-                best = better(best, variables, held_out.loss, info.epochs)
-            return _Progress(variables, opt_state, now.accuracies, best, info)
+        buffers = inputs, labels, weights, count
+        epoch = partial(self._measured_epoch, key_epochs, (inputs, labels), validation)
 
         def turn(now):
             if self.subset_fraction < 1:
-                now = self._on_subset(epoch, now, inputs, labels, weights, count)
+                now = self._on_subset(epoch, now, buffers)
             else:
                 now = epoch(whole(weights, count), now)
             accuracies = jnp.roll(now.accuracies, -1).at[-1].set(now.info.accuracy)
             return now._replace(accuracies=accuracies)
 
+        back = -(-(max(self.window, 1) - 1) // self._turn)
         start = _Progress(
             variables,
             self.optimizer.init(variables["params"]),
-            jnp.zeros(max(self.window if self.subset_fraction == 1 else 2, 1)),
+            jnp.zeros(1 + back),
             first_best(variables) if self.patience else None,
             FitInfo(jnp.float32(0), jnp.float32(0), jnp.int32(0)),
         )
         end = jax.lax.while_loop(self._goes_on, turn, start)
         return (end.variables if end.best is None else end.best.variables), end.info
 
+    @property
+    def _turn(self) -> int:
+        """Epochs from one accuracy that counts to the next."""
+        return self.subset_every if self.subset_fraction < 1 else 1
+
     def _on_subset(
         self,
         epoch: Callable[[Subset, _Progress], _Progress],
         now: _Progress,
-        inputs: PyTree,
-        labels: jax.Array,
-        weights: jax.Array,
-        count: jax.Array,
+        buffers: tuple[PyTree, jax.Array, jax.Array, jax.Array],
     ) -> _Progress:
-        """Matches a subset, trains on it until the next match, and measures the accuracy on all rows."""
+        """Matches a subset, trains on it until the next match is due, and measures the accuracy on all rows."""
+        inputs, labels, _, count = buffers
         subset = matched_subset(
-            self.model,
-            now.variables,
-            (inputs, labels, weights, count),
-            self.subset_fraction,
+            self.model, now.variables, buffers, self.subset_fraction
         )
         until = now.info.epochs + self.subset_every
         # A loop in the loop: a `cond` in each epoch would match in each epoch under vmap.
@@ -233,7 +222,7 @@ class Learner:
         )
         known = jnp.where(jnp.arange(len(labels)) < count, labels, -1)
         reached = evaluate(
-            self.model, now.variables, inputs, known, batch_size=VALIDATION_BATCH
+            self.model, now.variables, inputs, known, batch_size=BATCH_SIZE
         )
         return now._replace(info=now.info._replace(accuracy=reached.accuracy))
 
@@ -242,9 +231,7 @@ class Learner:
         info = now.info
         stop = (info.epochs > 0) & (info.accuracy >= self.max_accuracy)
         if self.window:
-            turns = info.epochs
-            if self.subset_fraction < 1:
-                turns = -(-turns // self.subset_every)
+            turns = -(-info.epochs // self._turn)
             stop |= is_saturated(now.accuracies, turns, self.min_gain)
         return self._has_time(now) & ~stop
 
@@ -252,15 +239,38 @@ class Learner:
         """Whether no rule ends the fit that does not look at the accuracy."""
         info = now.info
         stop = (info.epochs >= self.max_epochs) | ~jnp.isfinite(info.loss)
-        if self.patience:
-            stop |= info.epochs - cast(Best, now.best).epoch >= self.patience
+        if now.best is not None:
+            stop |= info.epochs - now.best.epoch >= self.patience
         return ~stop
 
+    def _measured_epoch(
+        self,
+        key_epochs: jax.Array,
+        examples: tuple[PyTree, jax.Array],
+        validation: Examples | None,
+        subset: Subset,
+        now: _Progress,
+    ) -> _Progress:
+        """An epoch on a subset, and with patience the loss on the validation examples after it."""
+        variables, opt_state, loss, accuracy = self._epoch(
+            jax.random.fold_in(key_epochs, now.info.epochs),
+            (now.variables, now.opt_state),
+            examples,
+            subset,
+        )
+        info, best = FitInfo(loss, accuracy, now.info.epochs + 1), now.best
+        if validation is not None and best is not None:
+            held_out = evaluate(
+                self.model, variables, *validation, batch_size=BATCH_SIZE
+            )
+            best = better(best, variables, held_out.loss, info.epochs)
+        return _Progress(variables, opt_state, now.accuracies, best, info)
+
     def _epoch(
-        self, key: jax.Array, trained: PyTree, buffers: PyTree, subset: Subset
+        self, key: jax.Array, trained: PyTree, examples: PyTree, subset: Subset
     ) -> tuple:
         """One pass, or several, over the rows of a subset in shuffled minibatches."""
-        inputs, labels = buffers
+        inputs, labels = examples
         rows, weights, count = subset
         key_shuffle, key_batches = jax.random.split(key)
         noise = jax.random.uniform(key_shuffle, rows.shape)

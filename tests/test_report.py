@@ -415,9 +415,10 @@ def test_compare_says_that_data_differ(tmp_path):
         run_folder(tmp_path / "bare", RECORDS, source=""),
     ]
     assert report.compare(runs).notes == [
-        "not the same data: source = 'sklearn:digits' in digits, 'sklearn:iris' in iris",
         "bare has no config.toml: its data may be others",
+        "not the same data: source = 'sklearn:digits' in digits, 'sklearn:iris' in iris",
     ]
+    assert report.compare(runs[2:]).notes == []
 
 
 def test_compare_names_runs_by_their_paths_where_folders_are_alike(

@@ -72,7 +72,7 @@ def test_rows_that_are_not_in_use_change_nothing():
 
 def test_where_no_row_helps_the_subset_is_the_whole():
     logits, features, labels, weights = table()
-    none = np.zeros_like(weights)
+    none = jnp.zeros_like(weights)
     subset = matched(logits, features, labels, none, jnp.int32(15))
     jax.tree.map(np.testing.assert_array_equal, subset, whole(none, jnp.int32(15)))
 
@@ -128,7 +128,7 @@ def observed(**options):
 
 
 def test_a_subset_lasts_until_the_next_match():
-    trained, asked, info = observed(subset_every=3, window=10, min_gain=2.0)
+    trained, asked, info = observed(subset_every=3, window=3, min_gain=2.0)
     assert all(len(rows) == 6 for rows in trained)  # a batch, 30 % of 20
     assert trained[0] == trained[1] == trained[2] != trained[3] == trained[5]
     assert asked == 2 * 2  # matched and measured, twice

@@ -108,17 +108,21 @@ def _read(history: Path) -> tuple[list[Record], Config | None]:
 
 def _other_data(runs: Sequence[_Run]) -> list[str]:
     """Says which settings of the data differ from those of the first run that says them."""
-    notes, first = [], next((run for run in runs if run.config), None)
-    for run in runs:
-        if run.config is None:
-            notes.append(f"{run.name} has no config.toml: its data may be others")
-        elif first is not None and first.config is not None:
-            mine, others = map(dataclasses.asdict, (run.config.data, first.config.data))
-            differ = [
-                f"{key} = {mine[key]!r} in {run.name}, {others[key]!r} in {first.name}"
-                for key in mine
-                if mine[key] != others[key]
-            ]
-            if differ:
-                notes.append("not the same data: " + "; ".join(differ))
+    if len(runs) == 1:
+        return []
+    notes = [
+        f"{run.name} has no config.toml: its data may be others"
+        for run in runs
+        if run.config is None
+    ]
+    data = {run.name: dataclasses.asdict(run.config.data) for run in runs if run.config}
+    first = next(iter(data), "")
+    for name, settings in data.items():
+        differ = [
+            f"{key} = {value!r} in {name}, {data[first][key]!r} in {first}"
+            for key, value in settings.items()
+            if value != data[first][key]
+        ]
+        if differ:
+            notes.append("not the same data: " + "; ".join(differ))
     return notes
