@@ -1,6 +1,7 @@
 """GLISTER against its recurrences on gradients written out, in float64."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ def dense(logits, features, labels):
 def reference(pool, labeled, validation, available, budget, regularizer, strength):
     """The rows, and their scores, by the definition."""
     names = pool[0].argmax(1)
-    gradients = dense(*pool, names).reshape(len(names), -1)
+    gradients = dense(pool[0], pool[1], names).reshape(len(names), -1)
     taken = [part[labeled[3]] for part in labeled[:3]]
     if validation is None:
         mine = [part[available] for part in (*pool, names)]
@@ -171,7 +172,9 @@ def test_conformance(path):
     [(0.25, BUDGET, 2), (0.04, BUDGET, 0), (0.99, BUDGET, BUDGET)],
 )
 def test_random_picks_are_as_many_as_asked(strength, budget, drawn):
-    options = dict(budget=budget, regularizer="random", strength=strength)
+    options: dict[str, Any] = dict(
+        budget=budget, regularizer="random", strength=strength
+    )
     plain, one, other = pick(budget=budget), pick(**options), pick(key=1, **options)
     kept = budget - drawn
     for found in (one, other):
@@ -184,7 +187,7 @@ def test_random_picks_are_as_many_as_asked(strength, budget, drawn):
 @pytest.mark.parametrize("regularizer", ["none", "diversity", "facility_location"])
 def test_what_does_not_count_changes_nothing(regularizer):
     pool, labeled, validation, available = setting()
-    options = dict(regularizer=regularizer, strength=0.2)
+    options: dict[str, Any] = dict(regularizer=regularizer, strength=0.2)
 
     def spoil(examples, mask):
         parts = [np.where(mask[:, None], part, np.nan) for part in examples[:2]]
@@ -212,7 +215,9 @@ def test_extremes(regularizer):
     logits[2] *= 1e4
     logits[6:9], features = logits[5], features.copy()
     features[6:9] = features[5]  # copies
-    options = dict(regularizer=regularizer, strength=0.5, learning_rate=10.0)
+    options: dict[str, Any] = dict(
+        regularizer=regularizer, strength=0.5, learning_rate=10.0
+    )
     picked = pick((logits, features), budget=ROWS, **options)
     found = picked.rows[: available.sum()].tolist()
     assert sorted(found) == np.flatnonzero(available).tolist() and found[-1] == 0

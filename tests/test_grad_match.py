@@ -1,6 +1,7 @@
 """GradMatch and orthogonal matching pursuit against float64 on gradients written out."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +54,7 @@ def problem(kind, held_out):
     if not held_out:
         return gradients, gradients[available], available
     taken = [part[validation[3]] for part in validation[:3]]
-    return gradients, dense(*taken, kind), available
+    return gradients, dense(taken[0], taken[1], taken[2], kind), available
 
 
 def greedy(gradients, target, available, budget):
@@ -234,7 +235,9 @@ def test_pursuit_ends_early_and_fills_up_at_random():
     """Three classes' biases span a plane: two picks match any target in their cone."""
     logits, features = outputs(40, 0, classes=3)
     everything = np.ones(40, bool)
-    options = dict(pool=(logits, features), available=everything, kind="bias")
+    options: dict[str, Any] = dict(
+        pool=(logits, features), available=everything, kind="bias"
+    )
     (one, scores), weights = pursue(**options)
     (other, _), _ = pursue(**options, key=1)
     count = int(jnp.sum(scores > 0))
@@ -411,7 +414,7 @@ def test_bad_options():
     for name in ("ridge", "tolerance"):
         for number in (-1.0, float("nan"), float("inf")):
             with pytest.raises(ValueError, match=name):
-                pursue(**{name: number})
+                pursue(**dict[str, Any]({name: number}))
     for option in (dict(kind="x"), dict(target="x"), dict(ridge=-1.0)):
         with pytest.raises(ValueError, match=next(iter(option))):
             strategies.make("gradmatch_active", **option)

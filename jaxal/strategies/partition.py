@@ -26,7 +26,7 @@ def partition(
     """Queries by another strategy within each part of the pool, or again among what the parts propose.
 
     For rules whose cost grows faster than the pool. A rule that looks at the labelled rows sees them in every
-    part, or as many as a part has rows.
+    part, or as many as a part has rows; weights that a rule gives its picks are not kept.
 
     Args:
       strategy: the rule, by itself or by name.
@@ -170,12 +170,13 @@ def _select_among(
     """The strategy's decision where the pool is these available and these labelled rows; -1 is no row."""
     rows = jnp.concatenate([rows, labeled])
     known = jnp.arange(len(rows)) >= len(rows) - len(labeled)
-    found = rows >= 0
+    real = rows >= 0
     part = view._replace(
         observation=jax.tree.map(lambda leaf: leaf[rows], view.observation),
-        labels=jnp.where(found & known, view.labels[rows], -1),
-        labeled=found & known,
-        available=found & ~known,
+        labels=jnp.where(real & known, view.labels[rows], -1),
+        labeled=real & known,
+        available=real & ~known,
     )
     picked = strategy.select(key, part, budget)
-    return picked._replace(rows=jnp.where(picked.rows >= 0, rows[picked.rows], -1))
+    found = picked.rows >= 0
+    return Selection(jnp.where(found, rows[picked.rows], -1), picked.scores)
