@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 
-from jaxal.selection.k_means import _k_means, k_means_plus_plus
+from jaxal.selection.k_means import _k_means, _seed
 from jaxal.selection.lloyd import lloyd
 
 MAX_STEPS, TOLERANCE = 300, 1e-4
@@ -58,7 +58,7 @@ def compare(ours, times):
 
 
 def whole(points, budget, restarts, repeats):
-    """From random keys to clusters; the seeds of scikit-learn are greedy (several candidates a draw)."""
+    """From random keys to clusters: seeds, steps, the best restart."""
 
     def fit(key, points):
         available = jnp.ones(len(points), bool)
@@ -130,11 +130,11 @@ def steps(points, budget, count, repeats):
 
 
 def seeds(points, budget, repeats):
-    """k-means++ alone; scikit-learn's draws several candidates each time and keeps the best."""
+    """k-means++ alone, both greedy."""
     placed, everything = jnp.asarray(points), jnp.ones(len(points), bool)
 
     def draw(key, points):
-        return k_means_plus_plus(key, points, everything, budget).rows
+        return _seed(key, points, everything, budget)
 
     jitted = jax.jit(draw)
     _, report = common.measure(draw, jax.random.key(0), placed, repeats=1)

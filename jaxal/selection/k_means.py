@@ -1,49 +1,17 @@
-"""k-means: the rows nearest to the centers of clusters, and its seeding as a selection rule of its own."""
+"""k-means: the row nearest to the center of each cluster; and plain k-means++ as a rule of its own."""
 
+import math
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 from jaxal.base import Selection, check_budget, check_positive, check_rank, check_rows
-from jaxal.selection.d2 import d2_sampling
+from jaxal.selection.d2 import d2_sampling, sample_rows
 from jaxal.selection.distances import centred
 from jaxal.selection.embedding import Dense
 from jaxal.selection.lloyd import Clusters, lloyd
 from jaxal.selection.take import take_top
-
-BLOCK_SIZE = 256  # candidates drawn in a pass of the seeding
-
-
-def _check(features: jax.Array, available: jax.Array, budget: int) -> None:
-    check_rank("features", features, 2, "[N, D]")
-    check_rank("available", available, 1, "[N]")
-    check_rows(features=features, available=available)
-    check_budget(budget, features.shape[0])
-
-
-def _seed(
-    key: jax.Array,
-    points: jax.Array,
-    available: jax.Array,
-    budget: int,
-    block_size: int,
-) -> Selection:
-    """k-means++: the first row uniformly, the next in proportion to squared distance."""
-    key_first, key_rest = jax.random.split(key)
-    # A row that holds a NaN is as good as absent until nothing else is left.
-    norms = jnp.sum(points**2, axis=-1)
-    uniform = jax.random.uniform(key_first, available.shape)
-    first = take_top(jnp.where(jnp.isnan(norms), jnp.nan, uniform), available, 1)
-    selection, _ = d2_sampling(
-        key_rest,
-        Dense(points),
-        first.rows[0],
-        available,
-        budget,
-        block_size=block_size,
-    )
-    return selection
 
 
 @partial(jax.jit, static_argnames=("budget", "block_size"))
@@ -53,7 +21,7 @@ def k_means_plus_plus(
     available: jax.Array,
     budget: int,
     *,
-    block_size: int = BLOCK_SIZE,
+    block_size: int = 256,
 ) -> Selection:
     """Draws rows far from each other: the first uniformly, the next in proportion to squared distance.
 
@@ -77,13 +45,52 @@ def k_means_plus_plus(
     References:
       Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
-    _check(features, available, budget)
+    check_rank("features", features, 2, "[N, D]")
+    check_rank("available", available, 1, "[N]")
+    check_rows(features=features, available=available)
+    check_budget(budget, features.shape[0])
     check_positive(block_size=block_size)
+    key_first, key_rest = jax.random.split(key)
     features = features.astype(float)
     origin, scale = centred(features, available)
     points = (features - origin) / scale
-    selection = _seed(key, points, available, budget, block_size)
+    # A row that holds a NaN is as good as absent until nothing else is left.
+    norms = jnp.sum(points**2, axis=-1)
+    uniform = jax.random.uniform(key_first, available.shape)
+    first = take_top(jnp.where(jnp.isnan(norms), jnp.nan, uniform), available, 1).rows[
+        0
+    ]
+    selection, _ = d2_sampling(
+        key_rest, Dense(points), first, available, budget, block_size=block_size
+    )
     return selection._replace(scores=selection.scores * scale**2)
+
+
+def _seed(
+    key: jax.Array, points: jax.Array, usable: jax.Array, budget: int
+) -> jax.Array:
+    """Greedy k-means++: of a few D^2 draws the one that lowers the inertia most is kept, [B] rows.
+
+    A pass over the pool a seed, where plain k-means++ needs few in all; but Lloyd's iteration does not
+    make up for worse seeds. Once every row lies on a seed, draws are of any row: they stay empty.
+    """
+    trials = 2 + int(math.log(budget))
+    dense = Dense(points)
+    key_first, key_rest = jax.random.split(key)
+    first = sample_rows(key_first, usable.astype(points.dtype), 1)
+
+    def draw(turn, carry):
+        squared, rows = carry
+        some = sample_rows(jax.random.fold_in(key_rest, turn), squared, trials)
+        fresh = dense.squared_distance(dense.take(some))
+        fresh = jnp.minimum(squared[:, None], fresh)
+        best = jnp.argmin(jnp.sum(fresh, axis=0))
+        squared = fresh[:, best].at[some[best]].set(0.0)
+        return squared, rows.at[turn].set(some[best])
+
+    squared = dense.squared_distance(dense.take(first))[:, 0].at[first].set(0.0)
+    start = (jnp.where(usable, squared, 0.0), jnp.repeat(first, budget))
+    return jax.lax.fori_loop(1, budget, draw, start)[1]
 
 
 @partial(jax.jit, static_argnames=("budget", "max_steps", "tolerance", "restarts"))
@@ -99,13 +106,13 @@ def k_means(
 ) -> Selection:
     """Picks the row nearest to the center of each of `budget` clusters of the available rows.
 
-    Lloyd's iteration from k-means++ seeds; of all restarts, the clusters of least inertia (the sum of
-    squared distances to the nearest center) are kept. A center without rows moves to the row farthest
+    Lloyd's iteration from the seeds of greedy k-means++ (each the best of 2 + log B draws); of all
+    restarts, the clusters of least inertia (the sum of squared distances to the nearest center) are kept. A center without rows moves to the row farthest
     from its own center. Of each cluster the row nearest to the center is picked, so that no row can be
     picked twice; where there are fewer distinct points than clusters, or too few finite rows, the rows
     farthest from their centers fill the batch up, those with a NaN or an infinity last.
 
-    Time O(N B D) a step as a matrix product, `restarts` times: they run one after the other, so that
+    Time O(N B D) a step as a matrix product and O(N B D log B) to seed, `restarts` times: they run one after the other, so that
     memory is that of one, a few copies of the features and never [N, B] distances. Distances decide an
     assignment by products of centred features: two centers whose squared distances to a row differ by
     less than about 1e-6 of the row's squared distance from the mean of all may be mistaken for each
@@ -145,7 +152,10 @@ def k_means(
 def _k_means(
     key, features, available, budget, max_steps, tolerance, restarts
 ) -> tuple[Selection, Clusters]:
-    _check(features, available, budget)
+    check_rank("features", features, 2, "[N, D]")
+    check_rank("available", available, 1, "[N]")
+    check_rows(features=features, available=available)
+    check_budget(budget, features.shape[0])
     check_positive(max_steps=max_steps, restarts=restarts)
     if not tolerance >= 0:
         raise ValueError(f"tolerance: expected a number >= 0, got {tolerance!r}")
@@ -153,15 +163,15 @@ def _k_means(
     origin, scale = centred(features, available)
     usable = available & jnp.all(jnp.isfinite(features), axis=-1)
     points = jnp.where(usable[:, None], (features - origin) / scale, 0.0)
+    live = jnp.arange(budget) < jnp.sum(usable)
 
     def restart(turn: jax.Array, best: Clusters) -> Clusters:
-        key_seed = jax.random.fold_in(key, turn)
-        rows = _seed(key_seed, points, usable, budget, BLOCK_SIZE).rows
+        rows = _seed(jax.random.fold_in(key, turn), points, usable, budget)
         clusters = lloyd(
             points,
             usable,
             points[rows],
-            rows >= 0,
+            live,
             max_steps=max_steps,
             tolerance=tolerance,
         )

@@ -75,7 +75,8 @@ def lloyd(
 ) -> Clusters:
     """Moves centers to the means of their rows until they rest.
 
-    Time O(N K D) a step, as a matrix product, the means O(N D) more; no [N, K] array is held.
+    Time O(N K D) a step, as a matrix product, the means O(N D) more; no [N, K] array is held. A GPU adds
+    the rows of a mean up in no fixed order, so that its last digits may differ from run to run.
 
     Args:
       points: [N, D], best centred: distances are by products.
