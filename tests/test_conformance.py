@@ -1,15 +1,20 @@
 """The numeric cases in tests/conformance, made by running the reference systems."""
 
+import inspect
 import json
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import keys
+from helpers import keys, table_model
 
-from jaxal import report, scores, selection
+import jaxal
+from jaxal import report, scores, selection, strategies
+from jaxal.strategies.partition import ends_in_order
+from jaxal.submodular.registry import FUNCTIONS
 from jaxal.training import is_saturated
 
 CASES = pathlib.Path(__file__).parent / "conformance"
@@ -146,6 +151,100 @@ def test_badge(path):
     potential = np.mean([squared[:, one].min(1).sum() for one in picked])
     mean, std = case["out_potential_mean_400"][0], case["out_potential_std_400"][0]
     assert abs(potential - mean) < 4 * std * np.sqrt(1 / runs + 1 / 400)
+
+
+FASS = {  # an uncertainty and a function of its own for every case
+    "all_pool": [("entropy", "facility_location"), ("margin", "disparity_min")],
+    "cosine": [("least_confidence", "log_determinant"), ("margin", "feature_based")],
+    "euclidean": [("entropy", "graph_cut"), ("least_confidence", "disparity_sum")],
+}
+
+
+@cases("fass")
+def test_fass(path):
+    case, meta = load(path)
+    options = meta["params"]
+    for uncertainty, function in FASS[meta["case"]]:
+        hyper = {"graph_cut": "trade_off", "log_determinant": "ridge"}
+        strategy = strategies.fass(
+            uncertainty=uncertainty,
+            function=function,
+            top_n=options["top_n"],
+            metric=options["metric"],
+            **{hyper[function]: options["lambda_val"]} if function in hyper else {},
+        )
+        picked = jaxal.acquire(
+            keys(1)[0],
+            strategy,
+            table_model(case["in_logits"], case["in_features"]),
+            {},
+            jnp.arange(options["N"]),
+            options["budget"],
+        )
+        name = f"{uncertainty}_{function}"
+        orders = [case[f"out_order_{name}"], case.get(f"out_order_alt_{name}")]
+        assert picked.rows.tolist() in [o.tolist() for o in orders if o is not None]
+
+
+TARGETED = {
+    "cosine_bias_linear": ["fl2mi", "logdetmi", "gccg"],
+    "euclidean_linear": ["com", "flcg", "logdetcmi"],
+}
+
+
+@cases("targeted")
+def test_targeted(path):
+    case, meta = load(path)
+    options, groups = meta["params"], ("unlabeled", "query", "private")
+    logits, features = (
+        np.concatenate([case[f"in_{group}_{what}"] for group in groups])
+        for what in ("logits", "features")
+    )
+    ends = np.cumsum([len(case[f"in_{group}_logits"]) for group in groups])
+    pool, query, private = np.split(np.arange(ends[-1]), ends[:-1])
+    examples = {
+        "query": (jnp.asarray(query), case["in_query_labels"]),
+        "private": (jnp.asarray(private), case["in_private_labels"]),
+    }
+    hyper = {name: options[name] for name in ("eta", "nu")}
+    hyper |= dict.fromkeys(("ridge", "trade_off"), options["lambdaVal"])
+    for function in TARGETED[meta["case"]]:
+        taken = inspect.signature(FUNCTIONS[function]).parameters
+        needs: dict[str, Any] = {
+            need: examples[need] for need in examples if need in taken
+        }
+        make = {"query": strategies.smi, "private": strategies.scg}
+        strategy = (strategies.scmi if len(needs) == 2 else make[min(needs)])(
+            function=function,
+            representation=options["gradType"],
+            metric=options["metric"],
+            **{name: value for name, value in hyper.items() if name in taken},
+        )
+        expected = case[f"out_order_{function}"]
+        picked = jaxal.acquire(
+            keys(1)[0],
+            strategy,
+            table_model(logits, features),
+            {},
+            jnp.asarray(pool),
+            len(expected),
+            **needs,
+        )
+        np.testing.assert_array_equal(picked.rows, expected, err_msg=function)
+
+
+@cases("partition")
+def test_partition(path):
+    case, _ = load(path)
+    for (rows, parts, budget), ends, budgets in zip(
+        case["in_config"].tolist(),
+        case["out_splits"],
+        case["out_budgets"],
+        strict=True,
+    ):
+        found, picked = ends_in_order(rows, parts, budget)
+        np.testing.assert_array_equal(found, ends[:parts])
+        np.testing.assert_array_equal(np.diff(picked, prepend=0), budgets[:parts])
 
 
 @cases("training")

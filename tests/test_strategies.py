@@ -16,10 +16,11 @@ from jaxal.pool import place
 ROWS, LABELED, BUDGET = 43, 5, 6
 MODEL = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
 # What a row is worth to these depends on a draw for its place in the pool.
-RANDOM = {"random", "badge", "stochastic"}
-# Scores of few values: among rows that tie, the first in the pool wins.
-TIED = {"adversarial_bim", "variation_ratio"}
+RANDOM = {"random", "badge", "k_means", "partition", "stochastic"}
+# Scores of few values, or rows that are parallel: among rows that tie, the first in the pool wins.
+TIED = {"adversarial_bim", "variation_ratio", "scg", "scmi", "submodular"}
 EVERY = strategies.names()
+NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
 
 
 @functools.cache
@@ -28,6 +29,11 @@ def setting():
     inputs, labels = clouds(ROWS, width=4, spread=2.0)
     labels = np.where(np.arange(ROWS) < LABELED, labels, -1)
     return inputs, labels, MODEL.init(jax.random.key(3), jnp.asarray(inputs[:1]))
+
+
+def extras(name):
+    """Further examples, for the strategies that need them."""
+    return {need: clouds(4, width=4, seed=len(need)) for need in NEEDS.get(name, [])}
 
 
 def pick(name, inputs=None, labels=None, available=None, budget=BUDGET, **options):
@@ -41,6 +47,7 @@ def pick(name, inputs=None, labels=None, available=None, budget=BUDGET, **option
         budget,
         labels=known if labels is None else labels,
         available=available,
+        **extras(name),
         **options,
     )
 
@@ -92,11 +99,9 @@ def test_permuting_the_pool_permutes_the_picks(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_batch_size_and_devices_change_nothing(name):
-    plain = pick(name)
-    np.testing.assert_array_equal(pick(name, batch_size=7).rows, plain.rows)
-    shared = pick(name, mesh=devices.make_mesh(8))
-    np.testing.assert_array_equal(shared.rows, plain.rows)
+def test_batches_and_devices_change_nothing(name):
+    shared = pick(name, batch_size=4, mesh=devices.make_mesh(8))
+    np.testing.assert_array_equal(shared.rows, pick(name).rows)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -105,21 +110,41 @@ def test_jit_is_eager_and_vmap_is_a_loop(name):
     strategy = strategies.make(name)
     pool = place(inputs, labels)
     available = pool.labels < 0
+    further = extras(name)
 
     def choose(key):
         return decide(
-            key, strategy, MODEL, variables, pool, available, BUDGET, batch_size=64
+            key,
+            strategy,
+            MODEL,
+            variables,
+            pool,
+            available,
+            BUDGET,
+            jaxal.Extras(**further),
+            batch_size=1024,
         ).rows
 
     loop = np.stack([choose(key) for key in keys(2)])
     np.testing.assert_array_equal(jax.vmap(choose)(keys(2)), loop)
-    observed = strategy.observe(keys(1)[0], MODEL, variables, pool.inputs, pool.labels)
-    view = jaxal.View(observed, pool.labels, pool.labels >= 0, available)
-    eager = strategy.select(keys(1, seed=5)[0], view, BUDGET)
-    jitted = jax.jit(strategy.select, static_argnums=2)(
-        keys(1, seed=5)[0], view, BUDGET
+    with jax.debug_key_reuse(False):  # the same key again, on purpose
+        key_observe, key_select = jax.random.split(keys(2)[0])
+
+    def observe(inputs, labels):
+        inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
+        with jax.debug_key_reuse(False):
+            return strategy.observe(key_observe, MODEL, variables, inputs, labels)
+
+    observed = {need: observe(*examples) for need, examples in further.items()}
+    view = jaxal.View(
+        observe(pool.inputs, pool.labels),
+        pool.labels,
+        pool.labels >= 0,
+        available,
+        **observed,
     )
-    np.testing.assert_array_equal(eager.rows, jitted.rows)
+    eager = strategy.select(key_select, view, BUDGET)
+    np.testing.assert_array_equal(eager.rows, loop[0])
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -1,3 +1,5 @@
+import doctest
+import importlib
 import itertools
 from dataclasses import dataclass
 
@@ -5,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxal import selection, submodular
 
@@ -143,10 +144,12 @@ def test_greedy_follows_the_definition(name, hyper):
     x, function = data_of(name), build(name, hyper)
     available = np.arange(ROWS) % 6 != 2
     picked = submodular.maximize(
-        function, jnp.asarray(available), BUDGET, optimizer="naive"
+        function, jnp.asarray(available), ROWS, optimizer="naive"
     )
-    rows = picked.rows.tolist()
-    assert len(set(rows)) == BUDGET and available[rows].all()
+    count = available.sum()
+    assert sorted(picked.rows[:count].tolist()) == np.flatnonzero(available).tolist()
+    assert (picked.rows[count:] == -1).all()
+    rows = picked.rows[:BUDGET].tolist()
     separated = BUDGET
     for t, row in enumerate(rows):
         before = reference(name, rows[:t], x=x, **hyper)
@@ -166,27 +169,20 @@ def test_greedy_follows_the_definition(name, hyper):
     )
     if not function.submodular:
         return  # the same program
-    lazily = submodular.maximize(function, jnp.asarray(available), BUDGET, block_size=5)
+    lazily = submodular.maximize(
+        function, jnp.asarray(available), ROWS, block_size=5, stop_if_negative_gain=True
+    )
     # Two rows nearest to each other gain the same: from there on rounding decides.
     assert lazily.rows[:separated].tolist() == rows[:separated]
-    np.testing.assert_allclose(lazily.scores, picked.scores, atol=1e-4)
+    kept = int((lazily.rows >= 0).sum())
+    assert (picked.scores[:kept] > -1e-4).all()
+    assert kept == count or picked.scores[kept] < 1e-4
+    few = slice(min(kept, BUDGET))
+    np.testing.assert_allclose(lazily.scores[few], picked.scores[few], atol=1e-4)
 
 
 def test_every_function_has_a_case():
     assert {name for name, _ in CASES} == set(submodular.names())
-
-
-@pytest.mark.parametrize("block_size", [1, 16, 10_000])
-def test_lazy_is_naive(block_size):
-    x = np.random.default_rng(1).normal(size=(200, 7))
-    x[50:60] = x[:10]  # ties go to the lowest row
-    function = submodular.facility_location(jnp.asarray(x, jnp.float32))
-    every = jnp.ones(200, bool)
-    naive = submodular.maximize(function, every, 60, optimizer="naive")
-    lazy = submodular.maximize(function, every, 60, block_size=block_size)
-    assert lazy.rows.tolist() == naive.rows.tolist()
-    assert not set(naive.rows.tolist()) & set(range(50, 60))
-    np.testing.assert_allclose(lazy.scores, naive.scores, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["fl1mi", "flcmi", "logdetmi", "fl2mi"])
@@ -208,61 +204,6 @@ def test_a_permutation_of_the_pool_permutes_the_picks(name):
     moved = submodular.maximize(build(name, {}, POOL[order]), EVERY, 3)
     # Log-determinants of rows given nothing tie; the others do not.
     assert order[moved.rows].tolist() == plain.rows.tolist()
-
-
-@pytest.mark.parametrize("optimizer", submodular.OPTIMIZERS)
-@pytest.mark.parametrize("name", ["facility_location", "disparity_min"])
-def test_all_available_rows_and_no_more(name, optimizer):
-    available = np.arange(ROWS) % 4 != 1
-    picked = submodular.maximize(
-        build(name, {}),
-        jnp.asarray(available),
-        ROWS,
-        optimizer=optimizer,
-        key=jax.random.key(0),
-    )
-    count = available.sum()
-    assert sorted(picked.rows[:count].tolist()) == np.flatnonzero(available).tolist()
-    assert (picked.rows[count:] == -1).all()
-    assert (picked.scores[count:] == -np.inf).all()
-
-
-def test_sampling_optimizers_agree_and_come_close():
-    x = np.random.default_rng(3).normal(size=(150, 4)).astype(np.float32)
-    function = submodular.facility_location(jnp.asarray(x), metric="euclidean")
-    every = jnp.ones(150, bool)
-    greedy = submodular.maximize(function, every, 10)
-    for seed in range(5):
-        with jax.debug_key_reuse(False):
-            sampled, lazily = (
-                submodular.maximize(
-                    function,
-                    every,
-                    10,
-                    optimizer=optimizer,
-                    key=jax.random.key(seed),
-                )
-                for optimizer in ("stochastic", "lazier_than_lazy")
-            )
-        assert sampled.rows.tolist() == lazily.rows.tolist()
-        assert len(set(sampled.rows.tolist())) == 10
-        assert sampled.scores.sum() > 0.95 * greedy.scores.sum()
-
-
-def test_stops_where_nothing_is_gained():
-    cover = submodular.set_cover(jnp.asarray(np.eye(3)[[0, 0, 1, 2, 1]]))
-    every = jnp.ones(5, bool)
-    stopped = submodular.maximize(cover, every, 5, stop_if_zero_gain=True)
-    assert stopped.rows.tolist() == [0, 2, 3, -1, -1]
-    onward = submodular.maximize(cover, every, 5, stop_if_negative_gain=True)
-    assert onward.rows.tolist() == [0, 2, 3, 1, 4]
-    cut = submodular.graph_cut(jnp.asarray(POOL), trade_off=3.0, metric="euclidean")
-    picked = submodular.maximize(cut, EVERY, ROWS, stop_if_negative_gain=True)
-    count = int((picked.rows >= 0).sum())
-    full = submodular.maximize(cut, EVERY, ROWS)
-    assert 0 < count < ROWS
-    assert picked.rows[:count].tolist() == full.rows[:count].tolist()
-    assert full.scores[count - 1] > 0 > full.scores[count]
 
 
 @jax.tree_util.register_dataclass
@@ -360,16 +301,6 @@ def test_a_row_with_nan_comes_last(name):
     assert jnp.isfinite(picked.scores[:-1]).all()
 
 
-def test_same_picks_on_eight_devices():
-    x = np.random.default_rng(7).normal(size=(64, 6)).astype(np.float32)
-    mesh = jax.make_mesh((8,), ("rows",), axis_types=(AxisType.Auto,))
-    spread = jax.device_put(x, NamedSharding(mesh, PartitionSpec("rows")))
-    every = jnp.ones(64, bool)
-    one = submodular.maximize(submodular.facility_location(jnp.asarray(x)), every, 10)
-    many = submodular.maximize(submodular.facility_location(spread), every, 10)
-    assert one.rows.tolist() == many.rows.tolist()
-
-
 def test_traced_once_for_all_data_of_a_shape():
     traces = []
 
@@ -417,3 +348,10 @@ def test_bad_input_is_named(case):
     call, message = BAD[case]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("name", ["function", "greedy", "registry"])
+def test_docstrings(name):
+    module = importlib.import_module(f"jaxal.submodular.{name}")
+    found = doctest.testmod(module)
+    assert found.failed == 0 and found.attempted > 0

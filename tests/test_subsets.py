@@ -67,7 +67,8 @@ def test_rows_that_are_not_in_use_change_nothing():
     for array, value in zip(wild, (np.nan, 1e30, -1, np.inf), strict=True):
         array[15:] = value
     expected = matched(logits, features, labels, weights, jnp.int32(15))
-    jax.tree.map(np.testing.assert_array_equal, matched(*wild, jnp.int32(15)), expected)
+    found = matched(*[jnp.asarray(array) for array in wild], jnp.int32(15))
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def test_where_no_row_helps_the_subset_is_the_whole():

@@ -16,9 +16,10 @@ from jaxal.selection.embedding import (
 from jaxal.selection.glister import glister
 from jaxal.selection.grad_match import grad_match
 from jaxal.selection.k_center import k_center
-from jaxal.selection.k_means import k_means_plus_plus
+from jaxal.selection.k_means import k_means, k_means_plus_plus
 from jaxal.selection.lazy import Rule, lazy_greedy
 from jaxal.selection.matching_pursuit import orthogonal_matching_pursuit
+from jaxal.selection.represents import represents
 from jaxal.selection.take import take_stochastic, take_top
 
 __all__ = [
@@ -33,9 +34,11 @@ __all__ = [
     "grad_match",
     "gradient_embedding",
     "k_center",
+    "k_means",
     "k_means_plus_plus",
     "lazy_greedy",
     "orthogonal_matching_pursuit",
+    "represents",
     "take_stochastic",
     "take_top",
 ]

@@ -4,13 +4,17 @@ By one matrix product where that is exact enough, and by differences where it is
 every digit for points much closer to each other than to the origin.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
-from jaxal.selection.embedding import product
+from jaxal.base import PyTree
+from jaxal.selection.embedding import Embedding, product
 
 COLUMNS = 64  # centers to a product: memory is N x COLUMNS
 DIFFERENCES = 16  # centers to a difference: memory is Q x DIFFERENCES x D
+TILE = 2**20  # distances at once where the nearest center is asked for by name
 
 
 def centred(features: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -88,3 +92,66 @@ def pairwise_difference(points: jax.Array) -> jax.Array:
     return jax.lax.map(
         lambda one: jnp.sum((points - one[None, :]) ** 2, axis=-1), points
     )
+
+
+def nearest_center(
+    points: Embedding, centers: Embedding, usable: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Squared distance to the nearest center by products, and which center it is, a tile of rows at a time.
+
+    O(N M D) time, as matrix products; memory is a copy of the points and max(TILE, 128 M) distances.
+
+    Args:
+      points: N points.
+      centers: M centers.
+      usable: [M] bool, the centers that count.
+
+    Returns:
+      Squared distances [N] and positions [N] int32, ties to the first; inf and -1 where none is a number.
+    """
+    total, size = jax.tree.leaves(points)[0].shape[0], len(usable)
+    usable = (usable & jnp.isfinite(centers.squared_norm()))[None, :]
+    places = jnp.arange(size)[None, :]
+
+    def nearest(some: Embedding) -> tuple[jax.Array, jax.Array]:
+        squared = jnp.where(usable, some.squared_distance(centers), jnp.inf)
+        least = jnp.min(squared, axis=1)
+        # Two plain reductions take a third of the time of `argmin` on a CPU.
+        place = jnp.min(jnp.where(squared == least[:, None], places, size), axis=1)
+        found = least < jnp.inf
+        return jnp.where(found, least, jnp.inf), jnp.where(found, place, -1)
+
+    return _in_tiles(nearest, points, -(-total // max(TILE // size, 128)))
+
+
+def _in_tiles(
+    function: Callable[[Embedding], PyTree], points: Embedding, tiles: int
+) -> PyTree:
+    """Applies a function of each row by itself to all, a tile of them at a time.
+
+    A tile is every `tiles`-th row: where devices share the rows, each has its part of every tile.
+    """
+    if tiles == 1:
+        return function(points)
+    total = jax.tree.leaves(points)[0].shape[0]
+    rows = -(-total // tiles)
+    rows += -rows % 128  # so that devices can share it
+
+    def spread(leaf):
+        widths = [(0, rows * tiles - total)] + [(0, 0)] * (leaf.ndim - 1)
+        return jnp.pad(leaf, widths).reshape(rows, tiles, *leaf.shape[1:])
+
+    table = jax.tree.map(spread, points)
+
+    def tile(turn):
+        return function(
+            jax.tree.map(
+                lambda leaf: jax.lax.dynamic_index_in_dim(
+                    leaf, turn, axis=1, keepdims=False
+                ),
+                table,
+            )
+        )
+
+    found = jax.lax.map(tile, jnp.arange(tiles))
+    return jax.tree.map(lambda leaf: leaf.T.reshape(-1)[:total], found)

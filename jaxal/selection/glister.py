@@ -193,11 +193,12 @@ def _glister(
     kind, unlabeled = "bias_linear", of_pool(pool, available)
     rows = gradients(unlabeled, kind)
     if validation is None:
-        validation = jax.tree.map(
-            lambda *both: jnp.concatenate(both), unlabeled, labeled
-        )
+        both = jax.tree.map(lambda *parts: jnp.concatenate(parts), unlabeled, labeled)
+        examples = gradients(both, kind)
+    else:
+        examples = gradients(validation, kind)
     step = learning_rate * gradients(labeled, kind).total()
-    evaluation = evaluation_of(gradients(validation, kind), step)
+    evaluation = evaluation_of(examples, step)
     factors = Factors(rows.points.residuals.T, rows.points.features.T)
 
     def gains(evaluation: Evaluation) -> jax.Array:

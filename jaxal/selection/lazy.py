@@ -33,6 +33,8 @@ class Rule(NamedTuple):
     close: Callable[[PyTree, Any, jax.Array, jax.Array, jax.Array], PyTree]
     # (Block, position []) -> [] bool; False ends the pass before that pick, for `close` to mend.
     decides: Callable[[Any, jax.Array], jax.Array | bool] = lambda block, position: True
+    # State -> [N] bool, Block -> [Q] bool; a row that does not fit is passed over, now and later.
+    fits: Callable[[Any], jax.Array | bool] = lambda state_or_block: True
 
 
 class Progress(NamedTuple):
@@ -71,7 +73,7 @@ def pick_inside(
     limit, limit_row = outside
 
     def best(block, free):
-        key = order_key(rule.scores(block), free)
+        key = order_key(rule.scores(block), free & rule.fits(block))
         position = jnp.argmax(key)  # the rows are in order, so ties go to the lowest
         wins = (key[position] > limit) | (
             (key[position] == limit) & (rows[position] < limit_row)
@@ -106,7 +108,7 @@ def lazy_greedy(
       rule: the scores in incremental form.
       state: the rule's state before any pick.
       available: [N] bool.
-      budget: how many rows; -1 past the last available one.
+      budget: how many rows; -1 past the last available one that fits.
       block_size: Q, rows brought up to date in a pass. A larger block means fewer passes and more work
         in each: Q scores are refreshed and up to Q picks made a pass.
 
@@ -115,26 +117,24 @@ def lazy_greedy(
     """
     block_size = min(block_size, available.shape[0])
     slots = jnp.arange(block_size)
-    most = jnp.minimum(budget, jnp.sum(available))
 
     def one_pass(now: Progress) -> Progress:
-        rows, *outside = candidates(rule.bounds(now.state), now.available, block_size)
+        open_rows = now.available & rule.fits(now.state)
+        rows, *outside = candidates(rule.bounds(now.state), open_rows, block_size)
         block, positions, scores, count = pick_inside(
             rule,
             rule.open(now.state, rows),
             rows,
-            now.available,
+            open_rows,
             (outside[0], outside[1]),
-            most - now.count,
+            budget - now.count,
         )
         picked = rows[positions]
         # Slots past the count point beyond the end, where updates are dropped.
         target = jnp.where(slots < count, now.count + slots, budget)
         return Progress(
             rule.close(now.state, block, rows, positions, count),
-            now.available.at[jnp.where(slots < count, picked, len(available))].set(
-                False
-            ),
+            open_rows.at[jnp.where(slots < count, picked, len(available))].set(False),
             now.rows.at[target].set(picked.astype(jnp.int32)),
             now.scores.at[target].set(scores),
             now.count + count,
@@ -149,5 +149,9 @@ def lazy_greedy(
         jnp.int32(0),
         jnp.int32(0),
     )
-    end = jax.lax.while_loop(lambda now: now.count < most, one_pass, start)
+
+    def goes_on(now: Progress):
+        return (now.count < budget) & jnp.any(now.available & rule.fits(now.state))
+
+    end = jax.lax.while_loop(goes_on, one_pass, start)
     return Selection(end.rows, end.scores), end

@@ -39,7 +39,8 @@ def non_negative(problem: Problem, weights: jax.Array, passive: jax.Array) -> Fi
 
     The weights that are not held at 0 move to the minimum without bounds, or until the first of them
     meets 0 and is held there; at such a minimum the held weight of the largest slope is let go. In place
-    of a proof against rounding: at most 3 B + 10 steps, each O(B^3); the weights are feasible at all times.
+    of a proof against rounding: at most 3 B + 10 steps, each O(B^3), and an end where G cannot be factored;
+    the weights are feasible at all times.
     """
     gram, aim, used, noise = problem
     size = len(aim)
@@ -64,7 +65,10 @@ def non_negative(problem: Problem, weights: jax.Array, passive: jax.Array) -> Fi
         let_go = jnp.argmax(slope)
         rises = at_minimum & (slope[let_go] > 0)
         passive = passive.at[let_go].set(passive[let_go] | rises)
-        return Fit(weights, passive, at_minimum & ~rises, fit.steps + 1)
+        moved_on = Fit(weights, passive, at_minimum & ~rises, fit.steps + 1)
+        stuck = fit._replace(passive=fit.weights > 0, done=jnp.bool_(True))
+        solved = jnp.all(jnp.isfinite(free))
+        return jax.tree.map(partial(jnp.where, solved), moved_on, stuck)
 
     start = Fit(weights, passive, jnp.bool_(False), jnp.int32(0))
     return jax.lax.while_loop(

@@ -18,11 +18,15 @@ _ALIASES = {  # DISTIL's names
     "entropy_sampling": "entropy",
     "entropy_sampling_dropout": "entropy_dropout",
     "gradmatch_active": "grad_match",
+    "kmeans_sampling": "k_means",
     "least_confidence_sampling": "least_confidence",
     "least_confidence_sampling_dropout": "least_confidence_dropout",
     "margin_sampling": "margin",
     "margin_sampling_dropout": "margin_dropout",
+    "partition_strategy": "partition",
     "random_sampling": "random",
+    "submod_sampling": "submodular",
+    "submodular_sampling": "submodular",
 }
 
 
@@ -60,7 +64,7 @@ def register(factory: Factory) -> Factory:
 def _value(option: str, given: Any) -> Any:
     """The value of an option, made if a config named it."""
     if option not in _MAKERS:
-        return given
+        return tuple(given) if isinstance(given, list) else given
     kind, make_value = _MAKERS[option]
     table = {"name": given} if isinstance(given, str) else given
     if isinstance(table, Mapping) and "name" in table:

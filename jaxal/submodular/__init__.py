@@ -4,7 +4,8 @@
     picked = submodular.maximize(function, available, budget)
 
 Diversity, representation, coverage, and the information measures that aim a selection at a query set or
-away from a private one. Similarities are made by products when asked for, never as an N x N array.
+away from a private one. Similarities are made by products when asked for, never as an N x N array. A row
+that is not finite is not there: its gain is NaN, and the sums over the pool pass it over.
 """
 
 from jaxal.submodular.concave import (

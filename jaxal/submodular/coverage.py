@@ -16,7 +16,8 @@ from jaxal.submodular.similarity import Features, Similarity, rows_of, similarit
 class Representation(SetFunction):
     """f(S) = sum_i max(min(max_{j in S} s_ij, cap_i), start_i) - start_i + sum_{j in S} bonus_j + offset.
 
-    i runs over the targets of the similarity. A block of Q gains costs O(Q G D); the state is [G].
+    i runs over the targets of the similarity; nothing is gained where start_i is infinite. A block of Q
+    gains costs O(Q G D); the state is [G].
     """
 
     similarity: Similarity
@@ -24,6 +25,7 @@ class Representation(SetFunction):
     cap: jax.Array | None = None  # [G]
     bonus: jax.Array | None = None  # [N]
     offset: jax.Array | float = 0.0
+    at_most: jax.Array | None = None  # [N], bounds of the first gains
 
     @property
     def size(self) -> int:
@@ -31,6 +33,9 @@ class Representation(SetFunction):
 
     def init(self, capacity: int) -> jax.Array:
         return self.start
+
+    def bounds(self) -> jax.Array | None:
+        return self.at_most
 
     def columns(self, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         similar = self.similarity.rows(rows)
@@ -54,7 +59,8 @@ def facility_location(
 ) -> SetFunction:
     """sum_{i in V} max(0, max_{j in S} s_ij): every pool row is near some pick. Submodular.
 
-    A block of Q gains costs O(Q N D) time and O(Q N) memory.
+    A block of Q gains costs O(Q N D) time and O(Q N) memory. For cosine, lazy greedy starts from upper
+    bounds of the gains in O(N D^2), not from all of them in O(N^2 D): see `Similarity.positive_totals_bound`.
 
     Args:
       features: V, [N, D] or a `GradientEmbedding`.
@@ -68,7 +74,8 @@ def facility_location(
       ValueError: as `similarities`.
     """
     pool = similarities(features, metric=metric, shifted=shifted).pool
-    return Representation(pool, jnp.zeros(pool.size))
+    start = jnp.where(pool.usable, 0.0, jnp.inf)
+    return Representation(pool, start, at_most=pool.positive_totals_bound())
 
 
 def facility_location_mutual_information(
@@ -101,7 +108,9 @@ def facility_location_mutual_information(
     near = similarities(features, query=query, metric=metric, shifted=shifted)
     cap = eta * near.nearest("query")
     start = jnp.minimum(near.pool.lowest, cap)
-    return Representation(near.pool, start, cap=cap, offset=jnp.sum(start))
+    offset = jnp.sum(jnp.where(near.pool.usable, start, 0.0))
+    start = jnp.where(near.pool.usable, start, jnp.inf)
+    return Representation(near.pool, start, cap=cap, offset=offset)
 
 
 def facility_location_variant_mutual_information(
@@ -139,7 +148,8 @@ def facility_location_conditional_gain(
     keep away from, weighted by `nu`, in place of the query.
     """
     near = similarities(features, private=private, metric=metric, shifted=shifted)
-    return Representation(near.pool, nu * near.nearest("private"))
+    start = jnp.where(near.pool.usable, nu * near.nearest("private"), jnp.inf)
+    return Representation(near.pool, start)
 
 
 def facility_location_conditional_mutual_information(
@@ -161,7 +171,8 @@ def facility_location_conditional_mutual_information(
         features, query=query, private=private, metric=metric, shifted=shifted
     )
     cap = eta * near.nearest("query")
-    return Representation(near.pool, nu * near.nearest("private"), cap=cap)
+    start = jnp.where(near.pool.usable, nu * near.nearest("private"), jnp.inf)
+    return Representation(near.pool, start, cap=cap)
 
 
 @jax.tree_util.register_dataclass

@@ -59,6 +59,10 @@ class SetFunction:
         """The state of the empty set, with room for `capacity` rows."""
         raise NotImplementedError
 
+    def bounds(self) -> jax.Array | None:
+        """Upper bounds [N] of the gains at the empty set, where they are had for less than the gains."""
+        return None
+
     def columns(self, rows: jax.Array) -> PyTree:
         """What `gains` and `add` need of rows [Q]; leaves [Q, ...]. The row numbers by default."""
         return rows

@@ -14,6 +14,7 @@ from jaxal.selection.embedding import Dense, Embedding, GradientEmbedding, produ
 
 METRICS = ("cosine", "euclidean")
 TOTAL_ROWS = 256  # similarity rows summed at a time
+SLACK = 1e-4  # by which a bound passes what it bounds, for rounding
 
 Features = jax.Array | Embedding
 
@@ -128,13 +129,13 @@ class Similarity:
 
     @jax.jit
     def totals(self) -> jax.Array:
-        """Sum of each row's similarities to the whole pool, [N].
+        """Sum of each row's similarities to the rows that are finite, [N].
 
         O(N D) for cosine, by linearity; O(N^2 D) time and O(N) memory for euclidean.
         """
         if self.metric == "euclidean":
             return jax.lax.map(
-                lambda row: jnp.sum(self.rows(row[None])),
+                lambda row: jnp.sum(jnp.where(self.usable, self.row(row), 0.0)),
                 jnp.arange(self.size),
                 batch_size=min(TOTAL_ROWS, self.size),
             )
@@ -145,8 +146,28 @@ class Similarity:
             total = jnp.sum(product(points.features, middle) * points.residuals, -1)
         else:
             total = product(points.features, jnp.sum(points.features, 0)[None])[:, 0]
-        total = (total + self.size) / 2.0 if self.shifted else total
+        total = (total + jnp.sum(self.usable)) / 2.0 if self.shifted else total
         return jnp.where(self.usable, total, jnp.nan)
+
+    @jax.jit
+    def positive_totals_bound(self) -> jax.Array | None:
+        """Upper bounds [N] of each row's sum of max(0, s), where O(N D^2) is less than O(N^2 D).
+
+        max(0, s) = (s + |s|) / 2, and by Cauchy-Schwarz the sum of |s| over N rows is at most
+        sqrt(N sum s^2), which inner products give without being made: sum_i (x_i.y)^2 = y^T X^T X y.
+        """
+        points = self.points
+        if self.metric == "euclidean" or isinstance(points, GradientEmbedding):
+            return None
+        if points.features.shape[1] > self.size:
+            return None
+        total = absolute = self.totals()
+        if not self.shifted:
+            highest = jax.lax.Precision.HIGHEST
+            gram = jnp.matmul(points.features.T, points.features, precision=highest)
+            squares = jnp.sum(product(points.features, gram) * points.features, axis=1)
+            absolute = jnp.sqrt(self.size * squares)
+        return (total + absolute) / 2.0 * (1.0 + SLACK) + SLACK
 
 
 class Similarities(NamedTuple):

@@ -1,0 +1,180 @@
+"""k-means against scikit-learn's: restarts from seeding to inertia, and Lloyd's steps alone.
+
+On a busy machine run it on one core (`taskset -c 0`): threads of BLAS that wait for one another by
+spinning take many times longer there. Times of the processor are given beside those of the clock.
+"""
+
+import os
+import time
+import warnings
+
+import common
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn.cluster import KMeans, kmeans_plusplus
+from sklearn.exceptions import ConvergenceWarning
+
+from jaxal.selection.k_means import _k_means, k_means_plus_plus
+from jaxal.selection.lloyd import lloyd
+
+MAX_STEPS, TOLERANCE = 300, 1e-4
+
+
+def inertia(points, centers):
+    """Sum of squared distances to the nearest center, in float64."""
+    points, centers = points.astype(np.float64), np.asarray(centers, np.float64)
+    squared = (centers**2).sum(-1) - 2 * points @ centers.T
+    return float((squared.min(1) + (points**2).sum(-1)).sum())
+
+
+def alternate(functions, repeats):
+    """Times the functions in turn, again and again, so that a busy machine slows all of them."""
+    times = {name: {"seconds": [], "cpu_seconds": []} for name in functions}
+    results = {name: [] for name in functions}
+    for turn in range(repeats):
+        for name, function in functions.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            results[name].append(function(turn))
+            times[name]["cpu_seconds"].append(time.process_time() - cpu)
+            times[name]["seconds"].append(time.perf_counter() - wall)
+    return times, results
+
+
+def compare(ours, times):
+    """The report: ours with its compilation, scikit-learn's, and the ratios of the medians."""
+    ratios = {
+        f"ratio_{kind}": float(
+            np.median(times["scikit-learn"][kind]) / np.median(times["jaxal"][kind])
+        )
+        for kind in ("seconds", "cpu_seconds")
+    }
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "compile_seconds": ours["compile_seconds"],
+        "temporary_bytes": ours["temporary_bytes"],
+        "times": times,
+    } | ratios
+
+
+def whole(points, budget, restarts, repeats):
+    """From random keys to clusters; the seeds of scikit-learn are greedy (several candidates a draw)."""
+
+    def fit(key, points):
+        available = jnp.ones(len(points), bool)
+        return _k_means(key, points, available, budget, MAX_STEPS, TOLERANCE, restarts)[
+            1
+        ]
+
+    jitted, placed = jax.jit(fit), jnp.asarray(points)
+    _, report = common.measure(fit, jax.random.key(0), placed, repeats=1)
+    jax.block_until_ready(jitted(jax.random.key(0), placed))
+    times, results = alternate(
+        {
+            "jaxal": lambda turn: jax.block_until_ready(
+                jitted(jax.random.key(turn), placed)
+            ),
+            "scikit-learn": lambda turn: KMeans(
+                budget,
+                n_init=restarts,
+                max_iter=MAX_STEPS,
+                tol=TOLERANCE,
+                random_state=turn,
+            ).fit(points),
+        },
+        repeats,
+    )
+    ours = [inertia(points, found.centers) for found in results["jaxal"]]
+    theirs = [
+        inertia(points, found.cluster_centers_) for found in results["scikit-learn"]
+    ]
+    return compare(report, times) | {
+        "inertia": {"jaxal": ours, "scikit-learn": theirs},
+        "inertia_ratio": float(np.mean(ours) / np.mean(theirs)),
+        "steps_of_the_best": {
+            "jaxal": [int(found.steps) for found in results["jaxal"]],
+            "scikit-learn": [found.n_iter_ for found in results["scikit-learn"]],
+        },
+    }
+
+
+def steps(points, budget, count, repeats):
+    """The same number of Lloyd's steps from the same centers."""
+    placed, everything = jnp.asarray(points), jnp.ones(len(points), bool)
+    centers = points[np.random.default_rng(1).choice(len(points), budget, False)]
+
+    def move(points, centers):
+        live = jnp.ones(budget, bool)
+        return lloyd(
+            points, everything, centers, live, max_steps=count, tolerance=0.0
+        ).centers
+
+    jitted, start = jax.jit(move), jnp.asarray(centers)
+    _, report = common.measure(move, placed, start, repeats=1)
+    jax.block_until_ready(jitted(placed, start))
+    times, results = alternate(
+        {
+            "jaxal": lambda turn: jax.block_until_ready(jitted(placed, start)),
+            "scikit-learn": lambda turn: (
+                KMeans(budget, init=centers, max_iter=count, tol=0.0)
+                .fit(points)
+                .cluster_centers_
+            ),
+        },
+        repeats,
+    )
+    return compare(report, times) | {
+        "steps": count,
+        "inertia": {name: inertia(points, found[0]) for name, found in results.items()},
+    }
+
+
+def seeds(points, budget, repeats):
+    """k-means++ alone; scikit-learn's draws several candidates each time and keeps the best."""
+    placed, everything = jnp.asarray(points), jnp.ones(len(points), bool)
+
+    def draw(key, points):
+        return k_means_plus_plus(key, points, everything, budget).rows
+
+    jitted = jax.jit(draw)
+    _, report = common.measure(draw, jax.random.key(0), placed, repeats=1)
+    jax.block_until_ready(jitted(jax.random.key(0), placed))
+    times, results = alternate(
+        {
+            "jaxal": lambda turn: jax.block_until_ready(
+                jitted(jax.random.key(turn), placed)
+            ),
+            "scikit-learn": lambda turn: kmeans_plusplus(
+                points, budget, random_state=turn
+            )[1],
+        },
+        repeats,
+    )
+    return compare(report, times) | {
+        "inertia": {
+            name: [inertia(points, points[np.asarray(rows)]) for rows in found]
+            for name, found in results.items()
+        }
+    }
+
+
+def main():
+    options = common.arguments(__doc__, rows=20_000, features=128, budget=500)
+    rng = np.random.default_rng(0)
+    scale = np.linspace(3, 0.1, options.features)
+    points = rng.normal(size=(options.rows, options.features)) * scale
+    points = points.astype(np.float32)
+    name = f"{options.rows}x{options.features}, {options.budget} centers"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        cases = {
+            f"{name}, 20 steps": steps(points, options.budget, 20, repeats=5),
+            f"{name}, seeds": seeds(points, options.budget, repeats=2),
+            f"{name}, 1 restart": whole(points, options.budget, 1, repeats=3),
+            f"{name}, 3 restarts": whole(points, options.budget, 3, repeats=2),
+        }
+    common.write("k_means", options.out, cases)
+
+
+if __name__ == "__main__":
+    main()

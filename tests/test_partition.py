@@ -1,0 +1,118 @@
+"""Strategies on parts of the pool: how it is cut, what a part sees, and what GreeDi makes of them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import keys, table_model
+
+import jaxal
+from jaxal import selection, strategies, submodular
+from jaxal.strategies.partition import split
+
+ROWS, BUDGET = 41, 6
+RNG = np.random.default_rng(3)
+FEATURES = RNG.normal(size=(ROWS, 4)).astype(np.float32)
+LABELED = np.isin(np.arange(ROWS), [0, 7, 8, 20, 33])
+MODEL = table_model(np.zeros((ROWS, 2), np.float32), FEATURES)
+KNOWN = np.where(LABELED, 0, -1)
+
+
+def acquire(strategy, **options):
+    return jaxal.acquire(
+        keys(1)[0], strategy, MODEL, {}, jnp.arange(ROWS), BUDGET, **options
+    )
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(("parts", "budget"), [(4, 9), (5, 37)])
+def test_every_available_row_is_in_one_part(shuffle, parts, budget):
+    noise = jax.random.uniform(keys(1)[0], (ROWS,)) if shuffle else None
+    found, budgets = split(noise, jnp.asarray(~LABELED), parts, budget)
+    assert found.shape == (parts, -(-ROWS // parts))
+    rows = found[found >= 0].tolist()
+    assert sorted(rows) == np.flatnonzero(~LABELED).tolist()
+    assert (rows == sorted(rows)) != shuffle
+    assert all(row[row >= 0].tolist() == sorted(row[row >= 0]) for row in found)
+    sizes = np.asarray((found >= 0).sum(1))
+    assert np.ptp(sizes) <= 1 and (np.asarray(budgets) <= sizes).all()
+    assert budgets.sum() == min(budget, ROWS - LABELED.sum())
+    if shuffle:
+        assert np.ptp(budgets) <= 1
+
+
+def test_every_part_sees_all_labelled_rows():
+    strategy = strategies.partition("core_set", num_partitions=3, shuffle=False)
+    picked = acquire(strategy, labels=KNOWN)
+    parts, budgets = split(None, jnp.asarray(~LABELED), 3, BUDGET)
+    assert budgets.tolist() == [2, 2, 2]
+    expected = []
+    for part in parts:
+        mask = np.isin(np.arange(ROWS), part)
+        expected += selection.k_center(
+            jnp.asarray(FEATURES),
+            jnp.asarray(mask),
+            2,
+            centers=jnp.asarray(FEATURES[LABELED]),
+        ).rows.tolist()
+    assert picked.rows.tolist() == expected
+
+
+def test_greedi_selects_among_what_the_parts_propose():
+    rule = strategies.submodular(metric="euclidean")
+    strategy = strategies.partition(
+        rule, num_partitions=3, merge="greedi", oversampling=2
+    )
+    picked = acquire(strategy, labels=KNOWN)
+    key = jax.random.split(keys(1)[0])[1]  # of the selection, in `acquire`
+    noise = jax.random.uniform(jax.random.split(key, 3)[0], (ROWS,))
+    parts, _ = split(noise, jnp.asarray(~LABELED), 3, BUDGET)
+
+    def greedy(rows, budget):
+        function = submodular.facility_location(
+            jnp.asarray(FEATURES[rows]), metric="euclidean"
+        )
+        every = jnp.ones(len(rows), bool)
+        return rows[submodular.maximize(function, every, budget).rows]
+
+    rows = np.concatenate([greedy(np.asarray(part[part >= 0]), 4) for part in parts])
+    assert sorted(picked.rows.tolist()) == sorted(greedy(rows, BUDGET).tolist())
+
+
+def test_one_part_is_the_whole_pool():
+    strategy = strategies.partition("core_set", num_partitions=1, merge="greedi")
+    expected = acquire(strategies.core_set(), labels=KNOWN)
+    np.testing.assert_array_equal(acquire(strategy, labels=KNOWN).rows, expected.rows)
+
+
+def test_fewer_rows_than_the_budget():
+    strategy = strategies.partition("core_set", num_partitions=3)
+    choose = jax.jit(lambda available: acquire(strategy, available=available))
+    picked = choose(np.isin(np.arange(ROWS), [3, 30, 12]))
+    assert sorted(picked.rows[:3].tolist()) == [3, 12, 30]
+    assert (picked.rows[3:] == -1).all() and (picked.scores[3:] == -jnp.inf).all()
+
+
+def test_a_strategy_by_name_is_the_strategy():
+    rule = {"name": "core_set", "block_size": 8}
+    made = strategies.make("partition_strategy", strategy=rule, num_partitions=2)
+    expected = strategies.partition(strategies.core_set(block_size=8), num_partitions=2)
+    assert made is expected
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: strategies.partition(num_partitions=0), "num_partitions: expected"),
+        (lambda: strategies.partition(merge="greedy"), "did you mean 'greedi'"),
+        (lambda: strategies.partition(oversampling=0.5), "oversampling: expected"),
+        (lambda: strategies.partition("badg"), "did you mean 'badge'"),
+        (
+            lambda: acquire(strategies.partition(num_partitions=7)),
+            r"num_partitions: expected 1 to 6 \(the budget\), got 7",
+        ),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
