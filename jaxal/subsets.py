@@ -35,8 +35,9 @@ def matched_subset(
 ) -> Subset:
     """The rows, and weights of at least 0, whose last-layer gradients best add up to those of all rows.
 
-    Found by orthogonal matching pursuit, under the true labels and with dropout off. There are fewer rows
-    than asked for if fewer match the sum already; where no row helps, the subset is the whole.
+    The gradients are those of the cross-entropy under the true labels, with dropout off; the rows are found by
+    orthogonal matching pursuit. There are fewer than asked for if fewer match the sum already; where no row
+    helps, the subset is the whole.
 
     Time O(k ((M + k) C D + k^3)) for k rows, so meant for some hundred; memory O(M (C + D) + k^2).
 
