@@ -84,11 +84,11 @@ def select(
         raise TypeError(
             f"strategy.select: expected a Selection of {budget} rows, got {selection!r}"
         )
-    weights = getattr(selection, "weights", selection.rows)
-    if weights.shape != (budget,):
-        raise TypeError(
-            f"strategy.select: expected weights [{budget}], got {weights.shape}"
-        )
+    if isinstance(selection, WeightedSelection):
+        if selection.weights.shape != (budget,):
+            raise TypeError(
+                f"strategy.select: expected weights [{budget}], got {selection.weights.shape}"
+            )
     return selection
 
 

@@ -124,6 +124,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint}valid names: {', '.join(known)}"
 
 
+def check_name(option: str, name: str, known: Iterable[str]) -> None:
+    """Raises ValueError, with the nearest of the known names, unless the option has one of them."""
+    if name not in known:
+        raise ValueError(f"{option}: {name!r} is unknown; {nearest(name, known)}")
+
+
 def check_rank(name: str, array: jax.Array, rank: int, shape: str) -> None:
     """Raises ValueError unless `array` has `rank` axes; `shape` says them, as in "[N, C]"."""
     if array.ndim != rank:

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from jaxal.base import nearest
+from jaxal.base import check_name, nearest
 from jaxal.posterior.draws import Draws, Posterior
 from jaxal.posterior.dropout import mc_dropout
 from jaxal.posterior.ensemble import deep_ensemble
@@ -41,8 +41,7 @@ def make(name: str, **hyper: Any) -> Posterior:
     >>> make("mc_dropout", num_draws=10) is mc_dropout(10)
     True
     """
-    if name not in _FACTORIES:
-        raise ValueError(f"posterior: {name!r} is unknown; {nearest(name, _FACTORIES)}")
+    check_name("posterior", name, _FACTORIES)
     options = inspect.signature(_FACTORIES[name]).parameters
     for option in hyper:
         if option not in options:

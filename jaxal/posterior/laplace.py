@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import View, check_positive, nearest
+from jaxal.base import View, check_name, check_positive
 from jaxal.posterior.draws import Draws, Posterior, check_draws
 
 LIKELIHOODS = ("gaussian", "categorical")
@@ -41,10 +41,7 @@ def last_layer_laplace(
     """
     check_draws(num_draws)
     check_positive(prior_precision=prior_precision)
-    if likelihood not in LIKELIHOODS:
-        raise ValueError(
-            f"likelihood: {likelihood!r} is unknown; {nearest(likelihood, LIKELIHOODS)}"
-        )
+    check_name("likelihood", likelihood, LIKELIHOODS)
     return _last_layer_laplace(num_draws, float(prior_precision), likelihood)
 
 

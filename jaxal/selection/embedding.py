@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import check_rank, check_rows, nearest
+from jaxal.base import check_name, check_rank, check_rows
 
 GRADIENT_KINDS = ("bias", "linear", "bias_linear")
 
@@ -116,8 +116,7 @@ def gradient_embedding(
       Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR 2020,
       section 3.
     """
-    if kind not in GRADIENT_KINDS:
-        raise ValueError(f"kind: {kind!r} is unknown; {nearest(kind, GRADIENT_KINDS)}")
+    check_name("kind", kind, GRADIENT_KINDS)
     check_rank("logits", logits, 2, "[N, C]")
     check_rank("features", features, 2, "[N, D]")
     check_rows(logits=logits, features=features)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import Selection, check_budget, check_positive, nearest
+from jaxal.base import Selection, check_budget, check_name, check_positive
 from jaxal.selection.gradients import (
     Gradients,
     LabeledRows,
@@ -111,10 +111,7 @@ def glister(
 
 def check_regularizer(regularizer: str, strength: float | None) -> None:
     """Raises ValueError for an unknown regularizer, or a strength that is missing or out of range."""
-    if regularizer not in REGULARIZERS:
-        raise ValueError(
-            f"regularizer: {regularizer!r} is unknown; {nearest(regularizer, REGULARIZERS)}"
-        )
+    check_name("regularizer", regularizer, REGULARIZERS)
     if regularizer == "none":
         return
     if strength is None:

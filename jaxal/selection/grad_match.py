@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import Selection, check_budget, nearest
+from jaxal.base import Selection, check_budget, check_name
 from jaxal.selection.embedding import GRADIENT_KINDS
 from jaxal.selection.gradients import (
     Gradients,
@@ -79,7 +79,7 @@ def grad_match(
     >>> grad_match((logits, features), jnp.ones(3, bool), 2).rows.tolist()
     [2, 0]
     """
-    check_target(target)
+    check_name("target", target, TARGETS)
     rows, matched = matching(pool, available, budget, validation, kind)
     number = budget if target == "budget" else jnp.sum(rows.counts)
     share = number / jnp.maximum(jnp.sum(matched.counts), 1)
@@ -125,7 +125,7 @@ def matching(
     kind: str,
 ) -> tuple[Gradients, Gradients]:
     """The gradients of the pool and those to be matched, after the checks."""
-    check_kind(kind)
+    check_name("kind", kind, GRADIENT_KINDS)
     check_pool(pool, available)
     check_budget(budget, len(available))
     rows = gradients(of_pool(pool, available), kind)
@@ -133,15 +133,3 @@ def matching(
         return rows, rows
     check_labeled("validation", validation, pool, at_least=1)
     return rows, gradients(validation, kind)
-
-
-def check_kind(kind: str) -> None:
-    """Raises ValueError for an unknown kind of gradient."""
-    if kind not in GRADIENT_KINDS:
-        raise ValueError(f"kind: {kind!r} is unknown; {nearest(kind, GRADIENT_KINDS)}")
-
-
-def check_target(target: str) -> None:
-    """Raises ValueError for an unknown target."""
-    if target not in TARGETS:
-        raise ValueError(f"target: {target!r} is unknown; {nearest(target, TARGETS)}")

@@ -11,7 +11,7 @@ from jaxal.selection.d2 import d2_sampling, sample_rows
 from jaxal.selection.distances import centred
 from jaxal.selection.embedding import Dense
 from jaxal.selection.lloyd import Clusters, lloyd
-from jaxal.selection.take import take_top
+from jaxal.selection.take import fill, take_top
 
 
 @partial(jax.jit, static_argnames=("budget", "block_size"))
@@ -106,17 +106,18 @@ def k_means(
 ) -> Selection:
     """Picks the row nearest to the center of each of `budget` clusters of the available rows.
 
-    Lloyd's iteration from the seeds of greedy k-means++ (each the best of 2 + log B draws); of all
-    restarts, the clusters of least inertia (the sum of squared distances to the nearest center) are kept. A center without rows moves to the row farthest
-    from its own center. Of each cluster the row nearest to the center is picked, so that no row can be
-    picked twice; where there are fewer distinct points than clusters, or too few finite rows, the rows
-    farthest from their centers fill the batch up, those with a NaN or an infinity last.
+    Lloyd's iteration from the seeds of greedy k-means++ (each the best of 2 + log B draws); of all restarts,
+    the clusters of least inertia (the sum of squared distances to the nearest center) are kept. A center
+    without rows moves to the row farthest from its own center. Of each cluster the row nearest to the
+    center is picked, so that no row can be picked twice; where there are fewer distinct points than
+    clusters, or too few finite rows, the rows farthest from their centers fill the batch up, those with a
+    NaN or an infinity last.
 
-    Time O(N B D) a step as a matrix product and O(N B D log B) to seed, `restarts` times: they run one after the other, so that
-    memory is that of one, a few copies of the features and never [N, B] distances. Distances decide an
-    assignment by products of centred features: two centers whose squared distances to a row differ by
-    less than about 1e-6 of the row's squared distance from the mean of all may be mistaken for each
-    other. The picks and the inertia are by differences.
+    Time O(N B D) a step as a matrix product and O(N B D log B) to seed, `restarts` times: they run one
+    after the other, so that memory is that of one, a few copies of the features and never [N, B] distances.
+    Distances decide an assignment by products of centred features: two centers whose squared distances to
+    a row differ by less than about 1e-6 of the row's squared distance from the mean of all may be mistaken
+    for each other. The picks and the inertia are by differences.
 
     Args:
       key: random key, consumed.
@@ -186,7 +187,11 @@ def _k_means(
         steps=jnp.int32(0),
     )
     clusters = jax.lax.fori_loop(0, restarts, restart, none)
-    rows = _fill(closest(clusters), clusters.squared, available)
+    rows = closest(clusters)
+    picked = Selection(rows[jnp.argsort(rows < 0)], jnp.zeros(budget))
+    # Rows that are not finite have no distance, and come last.
+    away = jnp.where(clusters.squared < jnp.inf, clusters.squared, jnp.nan)
+    rows = fill(picked, jnp.sum(rows >= 0), away, available).rows
     scores = jnp.where(rows >= 0, -clusters.squared[rows], -jnp.inf)
     found = clusters._replace(
         centers=clusters.centers * scale + origin,
@@ -204,14 +209,3 @@ def closest(clusters: Clusters) -> jax.Array:
     candidates = jnp.where(nearest, jnp.arange(total), total)
     rows = jax.ops.segment_min(candidates, clusters.assigned, size)
     return jnp.where(rows < total, rows, -1)
-
-
-def _fill(rows: jax.Array, squared: jax.Array, available: jax.Array) -> jax.Array:
-    """Rows for the clusters that have none, the farthest from their centers, after all others."""
-    budget = len(rows)
-    free = available.at[jnp.where(rows >= 0, rows, len(available))].set(False)
-    # Rows that are not finite have no distance, and come last.
-    rest = take_top(jnp.where(squared < jnp.inf, squared, jnp.nan), free, budget).rows
-    rows = rows[jnp.argsort(rows < 0)]
-    turn = jnp.cumsum(rows < 0) - 1
-    return jnp.where(rows < 0, rest[turn], rows)

@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import Selection, check_budget, check_rank, check_rows, nearest
+from jaxal.base import Selection, check_budget, check_name, check_rank, check_rows
 
 STOCHASTIC_KINDS = ("power", "softmax", "softrank")
 
@@ -144,10 +144,7 @@ def take_stochastic(
       Kirsch et al., "Stochastic batch acquisition: a simple baseline for deep active learning",
       TMLR 2023, section 3.
     """
-    if kind not in STOCHASTIC_KINDS:
-        raise ValueError(
-            f"kind: {kind!r} is unknown; {nearest(kind, STOCHASTIC_KINDS)}"
-        )
+    check_name("kind", kind, STOCHASTIC_KINDS)
     if not 0 <= coldness < math.inf:
         raise ValueError(f"coldness: expected a finite number >= 0, got {coldness!r}")
     check_rank("scores", scores, 1, "[N]")

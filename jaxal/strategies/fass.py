@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import scores, selection
-from jaxal.base import Strategy, check_positive
+from jaxal.base import Strategy, check_name, check_positive
 from jaxal.strategies.registry import register
-from jaxal.strategies.set_functions import check_name, greedy, represent
+from jaxal.strategies.set_functions import greedy, represent
 
 _UNCERTAINTIES = {
     "entropy": scores.entropy,

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 
 from jaxal import selection
-from jaxal.base import Strategy, WeightedSelection
-from jaxal.selection.grad_match import check_kind, check_target
+from jaxal.base import Strategy, WeightedSelection, check_name
+from jaxal.selection.grad_match import TARGETS
 from jaxal.selection.matching_pursuit import check_limits
 from jaxal.strategies.registry import register
 
@@ -27,8 +27,8 @@ def grad_match(
       Killamsetty et al., "GRAD-MATCH: gradient matching based data subset selection for efficient deep
       model training", ICML 2021.
     """
-    check_kind(kind)
-    check_target(target)
+    check_name("kind", kind, selection.GRADIENT_KINDS)
+    check_name("target", target, TARGETS)
     check_limits(ridge=ridge)
 
     def observe(key, model, variables, inputs, labels):

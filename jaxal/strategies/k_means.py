@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import selection
-from jaxal.base import Strategy, check_positive, nearest
+from jaxal.base import Strategy, check_name, check_positive
 from jaxal.strategies.registry import register
 
 REPRESENTATIONS = ("features", "inputs")
@@ -27,9 +27,7 @@ def k_means(
       Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory, 1982. Zhdanov,
       "Diverse mini-batch active learning", 2019.
     """
-    if representation not in REPRESENTATIONS:
-        known = nearest(representation, REPRESENTATIONS)
-        raise ValueError(f"representation: {representation!r} is unknown; {known}")
+    check_name("representation", representation, REPRESENTATIONS)
     check_positive(max_steps=max_steps, restarts=restarts)
     if not tolerance >= 0:
         raise ValueError(f"tolerance: expected a number >= 0, got {tolerance!r}")

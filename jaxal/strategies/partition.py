@@ -7,9 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxal.base import Selection, Strategy, View, check_budget, check_positive
+from jaxal.base import (
+    Selection,
+    Strategy,
+    View,
+    check_budget,
+    check_name,
+    check_positive,
+)
 from jaxal.strategies.registry import register
-from jaxal.strategies.set_functions import check_name
 
 MERGES = ("none", "greedi")
 

@@ -1,14 +1,14 @@
 """What the strategies over set functions share: how examples are represented, and the greedy choice."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxal import selection, submodular
-from jaxal.base import ObserveFn, Selection, nearest
+from jaxal.base import ObserveFn, Selection, check_name
 from jaxal.submodular.registry import FUNCTIONS
 from jaxal.submodular.similarity import Features
 
@@ -28,12 +28,6 @@ def functions_of(*targets: str) -> list[str]:
         if {"query", "private"} & set(inspect.signature(factory).parameters)
         == set(targets)
     ]
-
-
-def check_name(option: str, name: str, known: Iterable[str]) -> None:
-    """Raises ValueError unless the option has one of the known names."""
-    if name not in known:
-        raise ValueError(f"{option}: {name!r} is unknown; {nearest(name, known)}")
 
 
 def represent(representation: str) -> ObserveFn:

@@ -5,7 +5,7 @@ import math
 import jax
 
 from jaxal import selection
-from jaxal.base import Strategy, nearest
+from jaxal.base import Strategy, check_name
 from jaxal.selection.take import STOCHASTIC_KINDS
 from jaxal.strategies.registry import register
 from jaxal.strategies.scoring import TopScores
@@ -27,10 +27,7 @@ def stochastic(
             "do; this one chooses its batch as a whole"
         )
     rule = strategy.select
-    if kind not in STOCHASTIC_KINDS:
-        raise ValueError(
-            f"kind: {kind!r} is unknown; {nearest(kind, STOCHASTIC_KINDS)}"
-        )
+    check_name("kind", kind, STOCHASTIC_KINDS)
     if not 0 <= coldness < math.inf:
         raise ValueError(f"coldness: expected a finite number >= 0, got {coldness!r}")
     if kind == "power" and not rule.nonnegative:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import nearest
+from jaxal.base import check_name
 from jaxal.submodular.coverage import column_weights
 from jaxal.submodular.function import SetFunction
 from jaxal.submodular.similarity import Features, similarities
@@ -15,12 +15,6 @@ CONCAVE = {
     "sqrt": jnp.sqrt,
     "inverse": lambda x: 1.0 - 1.0 / (1.0 + x),
 }
-
-
-def _check_concave(concave: str) -> None:
-    if concave not in CONCAVE:
-        hint = nearest(concave, CONCAVE)
-        raise ValueError(f"concave: {concave!r} is unknown; {hint}")
 
 
 @jax.tree_util.register_dataclass
@@ -78,7 +72,7 @@ def feature_based(
     References:
       Wei et al., "Submodular subset selection for large-scale speech training data", ICASSP 2014.
     """
-    _check_concave(concave)
+    check_name("concave", concave, CONCAVE)
     features = jnp.asarray(features).astype(float)
     weights = column_weights(features, weights)
     # NaN must not spread from its row to the whole column.
@@ -124,7 +118,7 @@ def concave_over_modular(
       Kothawade et al., "PRISM: a rich class of parameterized submodular information measures for guided
       subset selection", AAAI 2022.
     """
-    _check_concave(concave)
+    check_name("concave", concave, CONCAVE)
     near = similarities(features, query=query, metric=metric, shifted=shifted)
     similar = near.toward("query").all_rows()
     bonus = eta * CONCAVE[concave](jnp.sum(similar, axis=1))

@@ -8,7 +8,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import Selection, check_budget, check_positive, check_rank, nearest
+from jaxal.base import Selection, check_budget, check_name, check_positive, check_rank
 from jaxal.submodular.costs import knapsack
 from jaxal.submodular.function import SetFunction
 from jaxal.submodular.optimizers import (
@@ -104,9 +104,7 @@ def maximize(
     >>> maximize(facility_location(points), jnp.ones(3, bool), 3, **costs).rows.tolist()
     [0, 2, -1]
     """
-    if optimizer not in OPTIMIZERS:
-        hint = nearest(optimizer, OPTIMIZERS)
-        raise ValueError(f"optimizer: {optimizer!r} is unknown; {hint}")
+    check_name("optimizer", optimizer, OPTIMIZERS)
     check_rank("available", available, 1, "[N]")
     if len(available) != function.size:
         raise ValueError(

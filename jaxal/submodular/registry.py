@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from jaxal.base import nearest
+from jaxal.base import check_name, nearest
 from jaxal.submodular import concave, coverage, determinant, pairwise
 from jaxal.submodular.function import SetFunction
 from jaxal.submodular.similarity import Features
@@ -71,8 +71,7 @@ def make(
     1.5
     """
     known = {factory.__name__: factory for factory in FUNCTIONS.values()} | FUNCTIONS
-    if name not in known:
-        raise ValueError(f"name: {name!r} is unknown; {nearest(name, known)}")
+    check_name("name", name, known)
     taken = inspect.signature(known[name]).parameters
     common = {"query", "private", "metric", "shifted"}
     for given in hyper:

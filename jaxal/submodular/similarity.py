@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import check_rank, nearest
+from jaxal.base import check_name, check_rank
 from jaxal.selection.distances import centred
 from jaxal.selection.embedding import Dense, Embedding, GradientEmbedding, product
 
@@ -211,8 +211,7 @@ def similarities(
     Raises:
       ValueError: unknown metric, wrong ranks, no rows, or widths that disagree.
     """
-    if metric not in METRICS:
-        raise ValueError(f"metric: {metric!r} is unknown; {nearest(metric, METRICS)}")
+    check_name("metric", metric, METRICS)
     points = as_embedding("features", features)
     leaves = jax.tree.leaves(points)
     usable = jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf), -1) for leaf in leaves]), 0)
