@@ -9,7 +9,10 @@ jax.config.update("jax_debug_key_reuse", True)
 
 def pytest_configure(config):
     """Nearly all of the time goes into compiling: the workers, and later runs, share what is compiled."""
-    folder = config.cache.mkdir("compiled")
+    cache = getattr(config, "cache", None)
+    if cache is None:  # switched off by -p no:cacheprovider
+        return
+    folder = cache.mkdir("compiled")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
