@@ -44,9 +44,7 @@ def distil_seconds(name, weights, inputs):
     """Seconds that DISTIL's own distance takes for the given examples, and the distances."""
     torch = import_module("torch")
     strategies = import_module("distil.active_learning_strategies")
-    first, second, first_bias, second_bias = (
-        torch.from_numpy(array) for array in weights
-    )
+    first, second, first_bias, second_bias = (torch.from_numpy(array) for array in weights)
     net = torch.nn.Sequential(
         torch.nn.Flatten(),
         torch.nn.Linear(64, 128),
@@ -92,9 +90,7 @@ def main():
             report["distil"] = {
                 "examples": options.few,
                 "seconds": seconds,
-                "median_relative_difference": float(
-                    np.median(np.abs(distances - ours) / ours)
-                ),
+                "median_relative_difference": float(np.median(np.abs(distances - ours) / ours)),
             }
             each = report["seconds"] / len(inputs)
             report["ratio_per_example"] = seconds / options.few / each

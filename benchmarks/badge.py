@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal import selection
-from jaxal.selection.d2 import d2_sampling, sample_rows
+from jaxal.greedy.d2 import d2_sampling, sample_rows
 
 
 def embedding(rows, classes, features, seed=0):
@@ -21,9 +21,7 @@ def embedding(rows, classes, features, seed=0):
 def lazy(key, points, budget, block_size):
     available = jnp.ones(len(points.residuals), bool)
     first = jnp.argmax(points.squared_norm())
-    picked, draws = d2_sampling(
-        key, points, first, available, budget, block_size=block_size
-    )
+    picked, draws = d2_sampling(key, points, first, available, budget, block_size=block_size)
     return picked.rows, draws.passes, jnp.sum(draws.squared)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 import jaxal
 from jaxal import scores, selection
-from jaxal.acquisition import observe
+from jaxal.loop._acquire import observe
 
 
 def bald_of_a_cnn(rows, draws):

@@ -20,17 +20,13 @@ def arguments(description: str | None, **defaults: Any) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument(
-        "--out", type=pathlib.Path, default=RESULTS, help="folder of the result"
-    )
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS, help="folder of the result")
     for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     return parser.parse_args()
 
 
-def measure(
-    function: Callable, *args: Any, repeats: int = 5
-) -> tuple[Any, dict[str, Any]]:
+def measure(function: Callable, *args: Any, repeats: int = 5) -> tuple[Any, dict[str, Any]]:
     """Compiles and runs a function of arrays.
 
     Returns:

@@ -24,9 +24,7 @@ class Counted:
 def main():
     options = common.arguments(__doc__, seeds=20)
     pool, test = jaxal.data.load("sklearn:digits")
-    learner = jaxal.Learner(
-        jaxal.models.mlp(10, hidden=(128,)), optax.adam(3e-3), max_epochs=60
-    )
+    learner = jaxal.Learner(jaxal.models.mlp(10, hidden=(128,)), optax.adam(3e-3), max_epochs=60)
     cases = {}
     for name in ("random", "entropy", "margin", "core_set", "badge"):
         counted = Counted(jaxal.strategies.make(name))

@@ -98,9 +98,7 @@ def distil(name, data, rows, classes, budget, **options):
         net.linear.weight.copy_(torch.from_numpy(weights.T))
         net.linear.bias.zero_()
     points = torch.from_numpy(features)
-    known = torch.utils.data.TensorDataset(
-        points[rows:], torch.from_numpy(labels[rows:])
-    )
+    known = torch.utils.data.TensorDataset(points[rows:], torch.from_numpy(labels[rows:]))
     args = {"lr": RATE, "batch_size": 1000, "device": "cpu"}
     strategy = kind(known, points[:rows], net, classes, args, **options)
     start = time.perf_counter()
@@ -126,9 +124,7 @@ def main():
     small, large = (5_000, 128, 200), (50_000, 512, 1_000)
     cases = {
         "GLISTER 5000": beside_distil(glister, "GLISTER", *small, {}),
-        "GradMatch 5000": beside_distil(
-            grad_match, "GradMatchActive", *small, {}, target="pool"
-        ),
+        "GradMatch 5000": beside_distil(grad_match, "GradMatchActive", *small, {}, target="pool"),
     }
     for name, strength in (("diversity", 0.1), ("facility_location", 0.01)):
         cases[f"GLISTER 5000, {name}"] = case(

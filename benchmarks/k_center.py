@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxal.selection.distances import fold_product
-from jaxal.selection.k_center import _k_center
+from jaxal.points.distances import fold_product
+from jaxal.selection._k_center import _k_center
 
 
 def plain(points, centers, budget):
@@ -49,9 +49,7 @@ def first_difference(points, centers, rows, expected):
 def case(points, centers, budget, block_size, with_plain):
     def lazy(points, centers):
         available = jnp.ones(len(points), bool)
-        picked, progress = _k_center(
-            points, available, budget, centers, None, block_size
-        )
+        picked, progress = _k_center(points, available, budget, centers, None, block_size)
         return picked.rows, progress.passes, progress.state.precise
 
     points, centers = jnp.asarray(points), jnp.asarray(centers)

@@ -15,8 +15,8 @@ import numpy as np
 from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 
-from jaxal.selection.k_means import _k_means, _seed
-from jaxal.selection.lloyd import lloyd
+from jaxal.selection._k_means import _k_means, _seed
+from jaxal.selection._lloyd import lloyd
 
 MAX_STEPS, TOLERANCE = 300, 1e-4
 
@@ -62,18 +62,14 @@ def whole(points, budget, restarts, repeats):
 
     def fit(key, points):
         available = jnp.ones(len(points), bool)
-        return _k_means(key, points, available, budget, MAX_STEPS, TOLERANCE, restarts)[
-            1
-        ]
+        return _k_means(key, points, available, budget, MAX_STEPS, TOLERANCE, restarts)[1]
 
     jitted, placed = jax.jit(fit), jnp.asarray(points)
     _, report = common.measure(fit, jax.random.key(0), placed, repeats=1)
     jax.block_until_ready(jitted(jax.random.key(0), placed))
     times, results = alternate(
         {
-            "jaxal": lambda turn: jax.block_until_ready(
-                jitted(jax.random.key(turn), placed)
-            ),
+            "jaxal": lambda turn: jax.block_until_ready(jitted(jax.random.key(turn), placed)),
             "scikit-learn": lambda turn: KMeans(
                 budget,
                 n_init=restarts,
@@ -85,9 +81,7 @@ def whole(points, budget, restarts, repeats):
         repeats,
     )
     ours = [inertia(points, found.centers) for found in results["jaxal"]]
-    theirs = [
-        inertia(points, found.cluster_centers_) for found in results["scikit-learn"]
-    ]
+    theirs = [inertia(points, found.cluster_centers_) for found in results["scikit-learn"]]
     return compare(report, times) | {
         "inertia": {"jaxal": ours, "scikit-learn": theirs},
         "inertia_ratio": float(np.mean(ours) / np.mean(theirs)),
@@ -105,9 +99,7 @@ def steps(points, budget, count, repeats):
 
     def move(points, centers):
         live = jnp.ones(budget, bool)
-        return lloyd(
-            points, everything, centers, live, max_steps=count, tolerance=0.0
-        ).centers
+        return lloyd(points, everything, centers, live, max_steps=count, tolerance=0.0).centers
 
     jitted, start = jax.jit(move), jnp.asarray(centers)
     _, report = common.measure(move, placed, start, repeats=1)
@@ -116,9 +108,7 @@ def steps(points, budget, count, repeats):
         {
             "jaxal": lambda turn: jax.block_until_ready(jitted(placed, start)),
             "scikit-learn": lambda turn: (
-                KMeans(budget, init=centers, max_iter=count, tol=0.0)
-                .fit(points)
-                .cluster_centers_
+                KMeans(budget, init=centers, max_iter=count, tol=0.0).fit(points).cluster_centers_
             ),
         },
         repeats,
@@ -141,12 +131,8 @@ def seeds(points, budget, repeats):
     jax.block_until_ready(jitted(jax.random.key(0), placed))
     times, results = alternate(
         {
-            "jaxal": lambda turn: jax.block_until_ready(
-                jitted(jax.random.key(turn), placed)
-            ),
-            "scikit-learn": lambda turn: kmeans_plusplus(
-                points, budget, random_state=turn
-            )[1],
+            "jaxal": lambda turn: jax.block_until_ready(jitted(jax.random.key(turn), placed)),
+            "scikit-learn": lambda turn: kmeans_plusplus(points, budget, random_state=turn)[1],
         },
         repeats,
     )

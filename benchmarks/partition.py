@@ -32,9 +32,7 @@ def case(strategy, features, function, budget, *, repeats, keys):
     rows = len(features)
 
     def choose(key, features):
-        view = View(
-            features, jnp.full(rows, -1), jnp.zeros(rows, bool), jnp.ones(rows, bool)
-        )
+        view = View(features, jnp.full(rows, -1), jnp.zeros(rows, bool), jnp.ones(rows, bool))
         return strategy.select(key, view, budget).rows
 
     _, report = common.measure(choose, jax.random.key(0), features, repeats=repeats)

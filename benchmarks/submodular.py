@@ -72,9 +72,7 @@ def peak_resident():
     """Of this process; `getrusage` would count what its parent held when it was forked."""
     status = pathlib.Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
-    return next(
-        (1024 * int(s.split()[1]) for s in lines if s.startswith("VmHWM")), None
-    )
+    return next((1024 * int(s.split()[1]) for s in lines if s.startswith("VmHWM")), None)
 
 
 def growth(sizes, mnist):

@@ -10,7 +10,6 @@ Which unlabelled examples to label next, as pure functions that jit, vmap and sh
 
 from jaxal import (
     data,
-    devices,
     models,
     posterior,
     scores,
@@ -18,7 +17,6 @@ from jaxal import (
     strategies,
     submodular,
 )
-from jaxal.acquisition import Extras, acquire
 from jaxal.base import (
     Examples,
     Model,
@@ -26,20 +24,28 @@ from jaxal.base import (
     Selection,
     Strategy,
     View,
-    WeightedSelection,
 )
-from jaxal.ensembles import ensemble
-from jaxal.loop import RoundInfo, State, ask, init, step, tell
-from jaxal.pool import Pool, place
-from jaxal.simulation import iterate, simulate
-from jaxal.training import CustomLearner, FitInfo, Learner
+from jaxal.loop import (
+    ExampleSets,
+    RoundInfo,
+    State,
+    acquire,
+    ask,
+    init,
+    iterate,
+    simulate,
+    step,
+    tell,
+)
+from jaxal.pools import Pool, devices, place
+from jaxal.training import CustomLearner, FitInfo, Learner, ensemble
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CustomLearner",
     "Examples",
-    "Extras",
+    "ExampleSets",
     "FitInfo",
     "Learner",
     "Model",
@@ -50,7 +56,6 @@ __all__ = [
     "State",
     "Strategy",
     "View",
-    "WeightedSelection",
     "acquire",
     "ask",
     "data",

@@ -1,16 +1,14 @@
-"""The few types that every part of jaxal shares, and the checks made where a public function is entered.
+"""The few types that every part of jaxal shares.
 
 Shape letters, everywhere: N pool rows, n a batch of them, C classes, D feature width, K posterior
 draws, B budget, M centers, T targets. Masks are bool and True means usable. Scores: higher is queried
 first. Information is in nats.
 """
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
-import jax.core
 
 PyTree = Any
 """Any nesting of containers whose leaves are arrays."""
@@ -55,18 +53,11 @@ class Examples(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """Rows of the pool in the order picked, each once; -1 past the last available row."""
+    """Selected pool rows in order, without repeats; unused slots (budget above what is available) are -1."""
 
     rows: jax.Array  # [B] int32
     scores: jax.Array  # [B] float32, what each row was worth when it was picked
-
-
-class WeightedSelection(NamedTuple):
-    """A `Selection` whose rows are to be trained on with these weights."""
-
-    rows: jax.Array  # [B] int32
-    scores: jax.Array  # [B] float32
-    weights: jax.Array  # [B] float32, at least 0; 1 is the weight of any other row
+    weights: jax.Array | None = None  # [B] float32 >= 0, in training; None: 1 each
 
 
 class View(NamedTuple):
@@ -97,9 +88,7 @@ class ObserveFn(Protocol):
 class SelectFn(Protocol):
     """Reduces a `View` to the rows to label next; see `Strategy`."""
 
-    def __call__(
-        self, key: jax.Array, view: View, budget: int
-    ) -> Selection | WeightedSelection: ...
+    def __call__(self, key: jax.Array, view: View, budget: int) -> Selection: ...
 
 
 class Strategy(NamedTuple):
@@ -108,61 +97,9 @@ class Strategy(NamedTuple):
     `observe(key, model, variables, inputs [n, ...], labels [n]) -> pytree, leading axis n` is called on
     batches of the pool, in any order and on any device, so what it returns for a row may depend on that
     row alone; `labels` is -1 where unknown. The key is the round's, the same for every batch.
-    `select(key, view, budget) -> Selection`, or a `WeightedSelection`, sees all rows at once. Both are pure
+    `select(key, view, budget) -> Selection` sees all rows at once. Both are pure
     and are traced once.
     """
 
     observe: ObserveFn
     select: SelectFn
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The tail of an error message about an unknown name: a suggestion and the valid names."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}valid names: {', '.join(known)}"
-
-
-def check_name(option: str, name: str, known: Iterable[str]) -> None:
-    """Raises ValueError, with the nearest of the known names, unless the option has one of them."""
-    if name not in known:
-        raise ValueError(f"{option}: {name!r} is unknown; {nearest(name, known)}")
-
-
-def check_rank(name: str, array: jax.Array, rank: int, shape: str) -> None:
-    """Raises ValueError unless `array` has `rank` axes; `shape` says them, as in "[N, C]"."""
-    if array.ndim != rank:
-        raise ValueError(f"{name}: expected shape {shape}, got {tuple(array.shape)}")
-
-
-def check_rows(**arrays: jax.Array) -> None:
-    """Raises ValueError unless all arrays agree in their leading axis."""
-    rows = {name: array.shape[0] for name, array in arrays.items()}
-    if len(set(rows.values())) > 1:
-        said = ", ".join(f"{name} has {count}" for name, count in rows.items())
-        raise ValueError(f"leading axes must agree: {said}")
-
-
-def check_budget(budget: int, rows: int) -> None:
-    """Raises unless `budget` is an integer from 1 to the number of pool rows."""
-    if isinstance(budget, bool) or not hasattr(budget, "__index__"):
-        raise TypeError(f"budget: expected an integer, got {budget!r}")
-    if not 1 <= budget <= rows:
-        raise ValueError(
-            f"budget: expected 1 to {rows} (the rows of the pool), got {budget}"
-        )
-
-
-def check_positive(**numbers: float) -> None:
-    """Raises ValueError unless each number is above zero."""
-    for name, number in numbers.items():
-        if not number > 0:
-            raise ValueError(f"{name}: expected a number above 0, got {number!r}")
-
-
-def is_traced(*trees: PyTree) -> bool:
-    """Whether any leaf is a tracer, so that its values cannot be looked at."""
-    return any(
-        isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(trees)
-    )

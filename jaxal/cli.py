@@ -127,12 +127,8 @@ def _add_compare(commands: Any) -> None:
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--quiet", "-q", action="store_true", help="print only the folder's path"
-    )
-    command.add_argument(
-        "--traceback", action="store_true", help="show where an error came from"
-    )
+    command.add_argument("--quiet", "-q", action="store_true", help="print only the folder's path")
+    command.add_argument("--traceback", action="store_true", help="show where an error came from")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -35,9 +35,7 @@ def test_inputs_may_be_any_pytree_or_row_numbers():
     np.testing.assert_array_equal(looked_up.rows, expected)
 
     def joined(variables, inputs, *, key=None):
-        return MODEL.apply(
-            variables, jnp.concatenate([inputs["left"], inputs["right"]], 1)
-        )
+        return MODEL.apply(variables, jnp.concatenate([inputs["left"], inputs["right"]], 1))
 
     model = MODEL._replace(apply=joined)
     halves = {"left": INPUTS[:, :2], "right": INPUTS[:, 2:]}
@@ -111,18 +109,14 @@ def outputs(logits=(3,), features=(5,), wrap: Any = jaxal.Outputs):
         pytest.param(dict(budget=0), ValueError, "budget.*1 to 20.*got 0", id="zero"),
         pytest.param(dict(budget=-2), ValueError, "budget.*got -2", id="negative"),
         pytest.param(dict(budget=2.5), TypeError, "budget.*2.5", id="fraction"),
-        pytest.param(
-            dict(budget=21), ValueError, "budget.*1 to 20.*got 21", id="above N"
-        ),
+        pytest.param(dict(budget=21), ValueError, "budget.*1 to 20.*got 21", id="above N"),
         pytest.param(
             dict(labels=np.where(np.arange(20) < 18, LABELS, -1)),
             ValueError,
             r"budget.*1 to 2 \(available rows\), got 3",
             id="above what is left",
         ),
-        pytest.param(
-            dict(inputs=with_nan()), ValueError, "pool inputs.*row 4", id="NaN"
-        ),
+        pytest.param(dict(inputs=with_nan()), ValueError, "pool inputs.*row 4", id="NaN"),
         pytest.param(
             dict(labels=np.full(20, 3)),
             ValueError,
@@ -177,9 +171,7 @@ def outputs(logits=(3,), features=(5,), wrap: Any = jaxal.Outputs):
             r"features.*\[n, D\]",
             id="features' rank",
         ),
-        pytest.param(
-            dict(model=outputs(logits=(1,))), ValueError, "2 classes", id="one class"
-        ),
+        pytest.param(dict(model=outputs(logits=(1,))), ValueError, "2 classes", id="one class"),
         pytest.param(dict(batch_size=0), ValueError, "batch_size", id="batch size"),
         pytest.param(
             dict(

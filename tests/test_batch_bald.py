@@ -7,8 +7,8 @@ import pytest
 from helpers import CountTraces, keys
 
 from jaxal import selection
-from jaxal.selection.batch_bald import _batch_bald
-from jaxal.selection.outcomes import candidates, extend, gains, nothing_picked
+from jaxal.selection._batch_bald import _batch_bald
+from jaxal.selection._outcomes import candidate_rows, extend, gains, no_labels
 
 INF, NAN = np.inf, np.nan
 
@@ -82,8 +82,8 @@ def test_is_plain_greedy_while_all_outcomes_fit(kind, block_size):
 def test_gain_is_the_difference_of_joint_entropies():
     logits = draws("zeros", classes=4)
     probs, batch = softmax(logits), [3, 3, 8]  # a repeated row is a second label of it
-    rows = candidates(jnp.asarray(logits))
-    outcomes = nothing_picked(64, len(logits))
+    rows = candidate_rows(jnp.asarray(logits))
+    outcomes = no_labels(64, len(logits))
     measure, add = jax.jit(gains), jax.jit(extend)
     for size in range(4):
         base = joint_score(probs, batch[:size])
@@ -100,8 +100,8 @@ def test_sampled_gains_are_unbiased(capacity):
     batch, repeats = np.array([5, 11, 2, 7, 5]), 2000
 
     def estimate(key, logits):
-        rows = candidates(logits)
-        outcomes = nothing_picked(capacity, len(logits))
+        rows = candidate_rows(logits)
+        outcomes = no_labels(capacity, len(logits))
 
         def add(carry, probs):
             key, key_label = jax.random.split(carry[0])
@@ -127,9 +127,7 @@ def test_sampled_gains_of_a_batch_add_up():
     logits, available = draws("strong", rows=8), jnp.ones(8, bool)
     exact = joint_score(softmax(logits), list(range(8)))
     for key in keys(20):
-        picked = selection.batch_bald(
-            key, jnp.asarray(logits), available, 8, num_samples=1000
-        )
+        picked = selection.batch_bald(key, jnp.asarray(logits), available, 8, num_samples=1000)
         assert abs(picked.scores.sum() - exact) < 0.03
 
 
@@ -202,9 +200,7 @@ def test_jit_and_vmap():
     available = jnp.stack([jnp.arange(24) != seed for seed in range(3)])
 
     def pick(key, logits, available):
-        return selection.batch_bald(
-            key, logits, available, 5, num_samples=30, block_size=6
-        )
+        return selection.batch_bald(key, logits, available, 5, num_samples=30, block_size=6)
 
     cases = zip(keys(3), stack, available, strict=True)
     loop = [pick(*case) for case in cases]
@@ -221,18 +217,14 @@ def test_jit_and_vmap():
 def test_examines_few_rows_where_few_stand_out():
     spread = np.where(np.arange(2000) % 20 == 0, 3, 0.3)[:, None]
     logits = jnp.asarray(draws(num=10, rows=2000) * spread, jnp.float32)
-    _, progress = _batch_bald(
-        jax.random.key(0), logits, jnp.ones(2000, bool), 8, 1000, 64
-    )
+    _, progress = _batch_bald(jax.random.key(0), logits, jnp.ones(2000, bool), 8, 1000, 64)
     assert progress.passes <= 40  # all rows after every pick would be 220
 
 
 def test_memory_does_not_grow_with_the_pool():
     logits = jax.ShapeDtypeStruct((8, 100_000, 4), jnp.float32)
     available = jax.ShapeDtypeStruct((100_000,), jnp.bool_)
-    lowered = selection.batch_bald.lower(
-        jax.random.key(0), logits, available, 4, num_samples=500
-    )
+    lowered = selection.batch_bald.lower(jax.random.key(0), logits, available, 4, num_samples=500)
     memory = lowered.compile().memory_analysis()
     assert memory is not None
     assert memory.temp_size_in_bytes < 100_000 * 64, "logits take 128 bytes a row"
@@ -241,23 +233,13 @@ def test_memory_does_not_grow_with_the_pool():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        pytest.param(
-            dict(logits=jnp.ones((4, 2))), ValueError, r"\[K, N, C\]", id="rank"
-        ),
-        pytest.param(
-            dict(logits=jnp.ones((3, 4, 1))), ValueError, "C at least 2", id="C"
-        ),
-        pytest.param(
-            dict(logits=jnp.ones((0, 4, 2))), ValueError, "K at least 1", id="K"
-        ),
-        pytest.param(
-            dict(available=jnp.ones(3, bool)), ValueError, "must agree", id="rows"
-        ),
+        pytest.param(dict(logits=jnp.ones((4, 2))), ValueError, r"\[K, N, C\]", id="rank"),
+        pytest.param(dict(logits=jnp.ones((3, 4, 1))), ValueError, "C at least 2", id="C"),
+        pytest.param(dict(logits=jnp.ones((0, 4, 2))), ValueError, "K at least 1", id="K"),
+        pytest.param(dict(available=jnp.ones(3, bool)), ValueError, "must agree", id="rows"),
         pytest.param(dict(budget=0), ValueError, "expected 1 to 4.*got 0", id="zero"),
         pytest.param(dict(budget=-2), ValueError, "got -2", id="negative"),
-        pytest.param(
-            dict(budget=5), ValueError, "expected 1 to 4.*got 5", id="above N"
-        ),
+        pytest.param(dict(budget=5), ValueError, "expected 1 to 4.*got 5", id="above N"),
         pytest.param(dict(budget=2.5), TypeError, "budget.*2.5", id="fraction"),
         pytest.param(dict(num_samples=0), ValueError, "num_samples", id="no samples"),
         pytest.param(dict(num_samples=1e4), TypeError, "num_samples", id="float"),

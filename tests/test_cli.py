@@ -41,9 +41,7 @@ def config(tmp_path, monkeypatch):
 
 def record(strategy, seed, round):
     accuracy = 0.5 + 0.1 * round
-    return Record(
-        strategy, seed, round, 10 + round, (), 1.0, 0.1, accuracy, 1 - accuracy, 3
-    )
+    return Record(strategy, seed, round, 10 + round, (), 1.0, 0.1, accuracy, 1 - accuracy, 3)
 
 
 @pytest.fixture
@@ -242,9 +240,7 @@ def test_help_and_version(capsys):
     assert "usage: jaxal" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "arguments", [["walk"], ["run"], ["run", "a", "--what"], ["compare"]]
-)
+@pytest.mark.parametrize("arguments", [["walk"], ["run"], ["run", "a", "--what"], ["compare"]])
 def test_unknown_arguments(arguments, capsys):
     with pytest.raises(SystemExit) as ending:
         main(arguments)

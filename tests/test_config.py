@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jaxal.experiment import Config, load, override, parse, provenance, to_toml
-from jaxal.experiment.provenance import git_revision
+from jaxal.experiment._provenance import git_revision
 
 MINIMAL = """
 [data]
@@ -303,9 +303,7 @@ BAD_FILES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("text", "error", "message"), BAD_FILES.values(), ids=BAD_FILES.keys()
-)
+@pytest.mark.parametrize(("text", "error", "message"), BAD_FILES.values(), ids=BAD_FILES.keys())
 def test_bad_file(tmp_path, text, error, message):
     path = tmp_path / "bad.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())

@@ -13,9 +13,9 @@ from helpers import keys, table_model
 
 import jaxal
 from jaxal import report, scores, selection, strategies
-from jaxal.strategies.partition import ends_in_order
+from jaxal.strategies.wrappers import ends_in_order
 from jaxal.submodular.registry import FUNCTIONS
-from jaxal.training import is_saturated
+from jaxal.training.learner import is_saturated
 
 CASES = pathlib.Path(__file__).parent / "conformance"
 
@@ -45,9 +45,7 @@ def check_scores(case, found):
         order = case.get(f"out_order_{name}")
         if order is not None:
             sign = -1 if name == "margin" else 1
-            picked = selection.take_top(
-                sign * score, everything(len(score)), len(order)
-            )
+            picked = selection.take_top(sign * score, everything(len(score)), len(order))
             np.testing.assert_array_equal(picked.rows, order, err_msg=name)
 
 
@@ -86,9 +84,7 @@ def test_core_set(path):
     pool, labelled = case["in_unlabeled"], case["in_labeled"]
     centers = jnp.asarray(labelled) if len(labelled) else None
     budget = len(case["out_order"])
-    picked = selection.k_center(
-        jnp.asarray(pool), everything(len(pool)), budget, centers=centers
-    )
+    picked = selection.k_center(jnp.asarray(pool), everything(len(pool)), budget, centers=centers)
     rows = np.asarray(picked.rows)
     assert sorted(set(rows.tolist())) == sorted(rows.tolist())
     nearest = np.full(len(pool), np.inf)
@@ -210,9 +206,7 @@ def test_targeted(path):
     hyper |= dict.fromkeys(("ridge", "trade_off"), options["lambdaVal"])
     for function in TARGETED[meta["case"]]:
         taken = inspect.signature(FUNCTIONS[function]).parameters
-        needs: dict[str, Any] = {
-            need: examples[need] for need in examples if need in taken
-        }
+        needs: dict[str, Any] = {need: examples[need] for need in examples if need in taken}
         make = {"query": strategies.smi, "private": strategies.scg}
         strategy = (strategies.scmi if len(needs) == 2 else make[min(needs)])(
             function=function,
@@ -262,9 +256,7 @@ def test_training(path):
         targets = case[f"in_targets_{curve}"]
         for who, given in (("strategy", strategy), ("random", random)):
             found = [report.labels_to(*given, target) for target in targets]
-            np.testing.assert_allclose(
-                found, case[f"out_labels_{who}_{curve}"], rtol=1e-4
-            )
+            np.testing.assert_allclose(found, case[f"out_labels_{who}_{curve}"], rtol=1e-4)
         for where, at in (("targets", targets), ("strategy_points", None)):
             found = report.label_efficiency(*strategy, *random, at)
             expected = case[f"out_efficiency_at_{where}_{curve}"]
@@ -272,9 +264,7 @@ def test_training(path):
 
 
 def check_stopping(case):
-    for row, expected in zip(
-        case["in_windows"], case["out_window_saturated"], strict=True
-    ):
+    for row, expected in zip(case["in_windows"], case["out_window_saturated"], strict=True):
         size = int(row[1])
         window = jnp.asarray(row[2 : 2 + size], jnp.float32)
         assert is_saturated(window, jnp.int32(size), float(row[0])) == expected

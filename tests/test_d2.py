@@ -9,8 +9,8 @@ import pytest
 from helpers import keys
 
 from jaxal import selection
-from jaxal.selection.d2 import d2_sampling, sample_rows
-from jaxal.selection.embedding import Dense
+from jaxal.greedy.d2 import d2_sampling, sample_rows
+from jaxal.points.embedding import Dense
 
 
 def law(points, first, budget):
@@ -39,9 +39,7 @@ def test_follows_the_sequential_law(block_size):
     def draw(key):
         everything = jnp.ones(6, bool)
         dense = Dense(jnp.asarray(points))
-        return d2_sampling(
-            key, dense, jnp.int32(2), everything, 3, block_size=block_size
-        )[0].rows
+        return d2_sampling(key, dense, jnp.int32(2), everything, 3, block_size=block_size)[0].rows
 
     found: dict[tuple, int] = {}
     for rows in np.asarray(draw(keys(draws))).tolist():
@@ -58,9 +56,7 @@ def test_sample_rows_inverts_the_cumulative_sum(count):
     weights = np.random.default_rng(count).uniform(size=count) ** 4
     weights[::3] = 0.0 if count > 1 else weights[::3]
     draws = 40_000
-    rows = np.asarray(
-        sample_rows(jax.random.key(0), jnp.asarray(weights, jnp.float32), draws)
-    )
+    rows = np.asarray(sample_rows(jax.random.key(0), jnp.asarray(weights, jnp.float32), draws))
     found, expected = (
         np.bincount(rows, minlength=count) / draws,
         weights / weights.sum(),
@@ -89,9 +85,7 @@ def test_badge_begins_with_the_largest_gradient():
     points = gradients()
     norms = np.linalg.norm(np.asarray(points.dense(), np.float64), axis=1)
     available = jnp.asarray(norms < np.sort(norms)[-3])
-    picked = selection.badge(
-        jax.random.key(0), points.residuals, points.features, available, 10
-    )
+    picked = selection.badge(jax.random.key(0), points.residuals, points.features, available, 10)
     assert picked.rows[0] == np.argmax(np.where(available, norms, -1))
     np.testing.assert_allclose(picked.scores[0], norms[picked.rows[0]] ** 2, rtol=1e-5)
     dense = np.asarray(points.dense(), np.float64)
@@ -123,17 +117,13 @@ def test_badge_potential_is_that_of_exact_sampling():
             )
         )
     )
-    found = np.array(
-        [squared[:, rows].min(1).sum() for rows in np.asarray(pick(keys(300)))]
-    )
+    found = np.array([squared[:, rows].min(1).sum() for rows in np.asarray(pick(keys(300)))])
     band = 4 * np.sqrt(expected.var() / 300 + found.var() / 300)
     assert abs(found.mean() - expected.mean()) < band
 
 
 @pytest.mark.parametrize("budget", [1, 5, 40])
-@pytest.mark.parametrize(
-    "kind", ["plain", "all equal", "all zero", "duplicates", "nan"]
-)
+@pytest.mark.parametrize("kind", ["plain", "all equal", "all zero", "duplicates", "nan"])
 def test_rows_are_distinct_and_available(kind, budget):
     points = gradients(rows=40)
     residuals, features = points.residuals, points.features
@@ -167,9 +157,7 @@ def test_padding_changes_nothing():
     )
     residuals = jnp.pad(points.residuals, ((0, 4), (0, 0)), constant_values=9.0)
     features = jnp.pad(points.features, ((0, 4), (0, 0)), constant_values=9.0)
-    more = selection.badge(
-        jax.random.key(5), residuals, features, jnp.arange(64) < 60, 20
-    )
+    more = selection.badge(jax.random.key(5), residuals, features, jnp.arange(64) < 60, 20)
     np.testing.assert_array_equal(plain.rows, more.rows)
 
 
@@ -178,9 +166,7 @@ def test_jit_and_vmap():
 
     def pick(key):
         everything = jnp.ones(80, bool)
-        return selection.badge(
-            key, points.residuals, points.features, everything, 15
-        ).rows
+        return selection.badge(key, points.residuals, points.features, everything, 15).rows
 
     loop = jnp.stack([pick(key) for key in keys(3)])
     np.testing.assert_array_equal(jax.jit(jax.vmap(pick))(keys(3)), loop)
@@ -188,9 +174,7 @@ def test_jit_and_vmap():
 
 def test_k_means_plus_plus_begins_anywhere():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2)), jnp.float32)
-    draw = jax.vmap(
-        lambda key: selection.k_means_plus_plus(key, x, jnp.ones(5, bool), 1).rows[0]
-    )
+    draw = jax.vmap(lambda key: selection.k_means_plus_plus(key, x, jnp.ones(5, bool), 1).rows[0])
     found = np.bincount(np.asarray(draw(keys(4000))), minlength=5) / 4000
     assert (np.abs(found - 0.2) < 5 * np.sqrt(0.16 / 4000)).all()
 
@@ -198,9 +182,7 @@ def test_k_means_plus_plus_begins_anywhere():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param(
-            dict(residuals=jnp.ones(4)), r"residuals.*\[N, C\]", id="residuals"
-        ),
+        pytest.param(dict(residuals=jnp.ones(4)), r"residuals.*\[N, C\]", id="residuals"),
         pytest.param(dict(features=jnp.ones(4)), r"features.*\[N, D\]", id="features"),
         pytest.param(dict(features=jnp.ones((3, 2))), "must agree", id="rows"),
         pytest.param(dict(budget=0), "budget", id="budget"),

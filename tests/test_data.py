@@ -83,9 +83,7 @@ def test_digits_as_images():
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5, 0.93])
 def test_split_is_stratified_within_one(name, fraction):
-    pool, test = data.load(
-        f"sklearn:{name}", test_fraction=fraction, seed=3, standardize=False
-    )
+    pool, test = data.load(f"sklearn:{name}", test_fraction=fraction, seed=3, standardize=False)
     counts = np.bincount(np.concatenate([pool.labels, test.labels]))
     held_out = np.bincount(test.labels, minlength=len(counts))
     assert np.abs(held_out - fraction * counts).max() < 1
@@ -164,9 +162,7 @@ def test_constant_columns_become_zero(write, value):
     inputs, labels = tabular()
     train = inputs.copy()
     train[:, 1] = value
-    source = write(
-        train_inputs=train, train_labels=labels, test_inputs=inputs, test_labels=labels
-    )
+    source = write(train_inputs=train, train_labels=labels, test_inputs=inputs, test_labels=labels)
     for part in data.load(source):
         assert_equal(part.inputs[:, 1], np.zeros(len(labels), np.float32))
         assert np.isfinite(part.inputs).all()
@@ -265,9 +261,7 @@ def test_npz_flat_images_and_column_labels(write):
 
 def test_npz_columns_of_uint8_are_no_images(write):
     inputs = np.arange(20, dtype=np.uint8).reshape(10, 2)
-    pool, _ = data.load(
-        write(inputs=inputs, labels=np.arange(10) % 2), standardize=False
-    )
+    pool, _ = data.load(write(inputs=inputs, labels=np.arange(10) % 2), standardize=False)
     assert pool.inputs.max() > 1
 
 
@@ -293,19 +287,11 @@ def test_home_is_expanded(write, tmp_path, monkeypatch):
         ),
         pytest.param("mnist", {}, "valid names: npz:PATH, sklearn:", id="unknown"),
         pytest.param("npz:", {}, "unknown 'npz:'", id="no-path"),
-        pytest.param(
-            "sklearn:iris", {"test_fraction": 0.0}, r"test_fraction.*\(0, 1\)", id="0"
-        ),
+        pytest.param("sklearn:iris", {"test_fraction": 0.0}, r"test_fraction.*\(0, 1\)", id="0"),
         pytest.param("sklearn:iris", {"test_fraction": 1.0}, "got 1.0", id="1"),
-        pytest.param(
-            "sklearn:iris", {"test_fraction": 1e-4}, "one row of 150", id="none"
-        ),
-        pytest.param(
-            "sklearn:iris", {"limit": 121}, r"1 to 120 .*, got 121", id="limit-above"
-        ),
-        pytest.param(
-            "sklearn:iris", {"limit": 0}, "limit: expected 1 to", id="limit-0"
-        ),
+        pytest.param("sklearn:iris", {"test_fraction": 1e-4}, "one row of 150", id="none"),
+        pytest.param("sklearn:iris", {"limit": 121}, r"1 to 120 .*, got 121", id="limit-above"),
+        pytest.param("sklearn:iris", {"limit": 0}, "limit: expected 1 to", id="limit-0"),
         pytest.param("sklearn:iris", {"limit": 9.5}, "got 9.5", id="limit-float"),
         pytest.param(
             "sklearn:iris",
@@ -429,9 +415,7 @@ def spoilt(value):
             r"pool inputs\['a'\] has 3, pool inputs\['b'\] has 2, pool labels has 3",
             id="rows",
         ),
-        pytest.param(
-            ONES[:0], ZEROS[:0], {}, ValueError, "at least one row", id="empty"
-        ),
+        pytest.param(ONES[:0], ZEROS[:0], {}, ValueError, "at least one row", id="empty"),
         pytest.param({}, ZEROS, {}, ValueError, "at least one array", id="no-arrays"),
         pytest.param(
             {"x": (ONES, spoilt(np.nan))},
@@ -450,12 +434,8 @@ def spoilt(value):
             r"expected an array \[N, ...\]",
             id="scalar",
         ),
-        pytest.param(
-            ONES, ONES[:, 0], {}, TypeError, r"labels: expected integers", id="float"
-        ),
-        pytest.param(
-            ONES, ZEROS > 0, {}, TypeError, "integers .N., got dtype bool", id="bool"
-        ),
+        pytest.param(ONES, ONES[:, 0], {}, TypeError, r"labels: expected integers", id="float"),
+        pytest.param(ONES, ZEROS > 0, {}, TypeError, "integers .N., got dtype bool", id="bool"),
         pytest.param(
             ONES,
             ZEROS[:, None],

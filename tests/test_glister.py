@@ -12,8 +12,8 @@ from test_conformance import cases, load
 
 import jaxal
 from jaxal import selection, strategies
-from jaxal.selection.embedding import gradient_embedding
-from jaxal.selection.regularizers import largest_distance
+from jaxal.points.embedding import gradient_embedding
+from jaxal.selection.gradient_matching._regularizers import largest_distance
 
 ROWS, LABELED, HELD_OUT, CLASSES, WIDTH, BUDGET, RATE = 60, 12, 9, 4, 5, 10, 0.03
 
@@ -172,9 +172,7 @@ def test_conformance(path):
     [(0.25, BUDGET, 2), (0.04, BUDGET, 0), (0.99, BUDGET, BUDGET)],
 )
 def test_random_picks_are_as_many_as_asked(strength, budget, drawn):
-    options: dict[str, Any] = dict(
-        budget=budget, regularizer="random", strength=strength
-    )
+    options: dict[str, Any] = dict(budget=budget, regularizer="random", strength=strength)
     plain, one, other = pick(budget=budget), pick(**options), pick(key=1, **options)
     kept = budget - drawn
     for found in (one, other):
@@ -215,9 +213,7 @@ def test_extremes(regularizer):
     logits[2] *= 1e4
     logits[6:9], features = logits[5], features.copy()
     features[6:9] = features[5]  # copies
-    options: dict[str, Any] = dict(
-        regularizer=regularizer, strength=0.5, learning_rate=10.0
-    )
+    options: dict[str, Any] = dict(regularizer=regularizer, strength=0.5, learning_rate=10.0)
     picked = pick((logits, features), budget=ROWS, **options)
     found = picked.rows[: available.sum()].tolist()
     assert sorted(found) == np.flatnonzero(available).tolist() and found[-1] == 0
@@ -252,9 +248,7 @@ def test_jit_and_vmap():
             strength=1e-3,
         ).rows
 
-    one_by_one = [
-        choose(jax.tree.map(lambda leaf, i=i: leaf[i], pools)) for i in (0, 1)
-    ]
+    one_by_one = [choose(jax.tree.map(lambda leaf, i=i: leaf[i], pools)) for i in (0, 1)]
     np.testing.assert_array_equal(jax.jit(jax.vmap(choose))(pools), one_by_one)
 
 
@@ -316,18 +310,14 @@ ONE = (np.zeros((1, CLASSES)), np.zeros((1, WIDTH)), np.zeros(1, int), np.ones(1
         pytest.param(dict(regularizer="random"), "strength", id="none given"),
         pytest.param(dict(regularizer="random", strength=1.0), "strength", id="share"),
         pytest.param(dict(regularizer="diversity"), "strength", id="diversity"),
-        pytest.param(
-            dict(regularizer="facility_location", strength=-1.0), "strength", id="-1"
-        ),
+        pytest.param(dict(regularizer="facility_location", strength=-1.0), "strength", id="-1"),
         pytest.param(dict(budget=0), "budget", id="budget 0"),
         pytest.param(dict(budget=ROWS + 1), "budget", id="budget"),
         pytest.param(dict(pool=(np.zeros((3, 2)),)), "pool", id="pool"),
         pytest.param(dict(pool=(ONE[0], ONE[1][0])), "pool features", id="rank"),
         pytest.param(dict(labeled=ONE[:3]), "labeled", id="parts"),
         pytest.param(dict(available=np.ones(3, bool)), "must agree", id="available"),
-        pytest.param(
-            dict(labeled=(np.zeros((1, 9)), *ONE[1:])), "labeled logits", id="classes"
-        ),
+        pytest.param(dict(labeled=(np.zeros((1, 9)), *ONE[1:])), "labeled logits", id="classes"),
         pytest.param(
             dict(validation=(ONE[0], np.zeros((1, 9)), *ONE[2:])),
             "validation features",

@@ -13,8 +13,9 @@ from test_conformance import cases, load
 
 import jaxal
 from jaxal import loop, selection, strategies
-from jaxal.pool import place
-from jaxal.selection.matching_pursuit import Problem, non_negative
+from jaxal.loop.state import reveal
+from jaxal.pools.memory import place
+from jaxal.selection.gradient_matching._matching_pursuit import Problem, non_negative
 
 ROWS, HELD_OUT, CLASSES, WIDTH, BUDGET = 60, 11, 4, 5, 10
 
@@ -104,9 +105,7 @@ def match(pool=None, available=None, budget=BUDGET, validation=None, **options):
     )
 
 
-def pursue(
-    pool=None, available=None, budget=BUDGET, validation=None, *, key=0, **options
-):
+def pursue(pool=None, available=None, budget=BUDGET, validation=None, *, key=0, **options):
     available = setting()[2] if available is None else available
     return selection.orthogonal_matching_pursuit(
         jax.random.key(key),
@@ -132,9 +131,7 @@ def test_is_the_definition(kind, held_out):
         assert picked.rows.tolist() == rows
         np.testing.assert_allclose(-picked.scores, distances, rtol=1e-4, atol=1e-6)
     for ridge in (0.0, 0.7):
-        rows, scores, weights = pursuit(
-            gradients, matched.sum(0), available, BUDGET, ridge
-        )
+        rows, scores, weights = pursuit(gradients, matched.sum(0), available, BUDGET, ridge)
         picked, found = pursue(validation=validation, kind=kind, ridge=ridge)
         count = len(rows)
         assert picked.rows[:count].tolist() == rows
@@ -157,17 +154,13 @@ def test_conformance(path):
     budget, kind = meta["budget"], "bias_linear"
     for target, name in (("budget", "doc"), ("pool", "code")):
         picked = match(pool, everything, budget, validation, kind=kind, target=target)
-        np.testing.assert_array_equal(
-            picked.rows, case[f"out_fixed_order_{name}_{kind}"]
-        )
+        np.testing.assert_array_equal(picked.rows, case[f"out_fixed_order_{name}_{kind}"])
         distances = case[f"out_fixed_residual_{name}_{kind}"]
         np.testing.assert_allclose(-picked.scores, distances, rtol=1e-4)
     for number, ridge in enumerate(meta["omp_lams"]):
         order = case[f"out_omp_order_l{number}_{kind}"]
         weights = case[f"out_omp_weights_l{number}_{kind}"]
-        picked, found = pursue(
-            pool, everything, budget, validation, kind=kind, ridge=ridge
-        )
+        picked, found = pursue(pool, everything, budget, validation, kind=kind, ridge=ridge)
         np.testing.assert_array_equal(picked.rows[: len(order)], order)
         np.testing.assert_allclose(
             found[: len(order)], weights, rtol=1e-3, atol=1e-3 * weights.max()
@@ -235,11 +228,9 @@ def test_pursuit_ends_early_and_fills_up_at_random():
     """Three classes' biases span a plane: two picks match any target in their cone."""
     logits, features = outputs(40, 0, classes=3)
     everything = np.ones(40, bool)
-    options: dict[str, Any] = dict(
-        pool=(logits, features), available=everything, kind="bias"
-    )
-    (one, scores), weights = pursue(**options)
-    (other, _), _ = pursue(**options, key=1)
+    options: dict[str, Any] = dict(pool=(logits, features), available=everything, kind="bias")
+    (one, scores, _), weights = pursue(**options)
+    (other, *_), _ = pursue(**options, key=1)
     count = int(jnp.sum(scores > 0))
     assert 1 <= count < BUDGET and (weights[count:] == 1).all()
     np.testing.assert_array_equal(one[:count], other[:count])
@@ -247,7 +238,7 @@ def test_pursuit_ends_early_and_fills_up_at_random():
     assert len(set(one.tolist())) == len(set(other.tolist())) == BUDGET
     nothing = np.zeros_like(logits)
     nothing[:, 0] = 200.0  # residuals of exactly 0, so is the target
-    (rows, scores), weights = pursue((nothing, features), everything, kind="bias")
+    (rows, scores, _), weights = pursue((nothing, features), everything, kind="bias")
     assert len(set(rows.tolist())) == BUDGET
     assert (weights == 1).all() and (scores == 0).all()
 
@@ -311,8 +302,8 @@ def test_weighted_picks_have_a_mean_of_one():
         BUDGET,
         available=available,
     )
-    assert isinstance(picked, jaxal.WeightedSelection)
-    (rows, _), weights = pursue()
+    assert picked.weights is not None
+    (rows, *_), weights = pursue()
     np.testing.assert_array_equal(picked.rows, rows)
     np.testing.assert_allclose(picked.weights, weights / weights.mean(), rtol=1e-4)
 
@@ -371,12 +362,10 @@ def test_the_loop_stores_and_uses_the_weights():
     assert history.rows.shape == (3, BUDGET)
     # One at a time, `ask` hands the weights to whom it asks, and `reveal` to the state.
     placed = place(rows, labels)
-    start = loop.init(
-        jax.random.key(0), learner, placed, initial=4, capacity=4 + 2 * BUDGET
-    )
+    start = loop.init(jax.random.key(0), learner, placed, initial=4, capacity=4 + 2 * BUDGET)
     after, picked = jaxal.ask(start, learner, WEIGHTED, placed, BUDGET)
-    assert isinstance(picked, jaxal.WeightedSelection)
-    told = loop.reveal(after, placed, picked)
+    assert picked.weights is not None
+    told = reveal(after, placed, picked)
     np.testing.assert_allclose(told.weights[4:14], state.weights[4:14], rtol=1e-5)
 
 
@@ -423,10 +412,8 @@ def test_bad_options():
 def test_weights_of_the_wrong_shape():
     def select(key, view, budget):
         rows = jnp.arange(budget)
-        return jaxal.WeightedSelection(rows, jnp.ones(budget), jnp.ones(2))
+        return jaxal.Selection(rows, jnp.ones(budget), jnp.ones(2))
 
     wrong = jaxal.Strategy(strategies.random().observe, select)
     with pytest.raises(TypeError, match="weights"):
-        jaxal.acquire(
-            jax.random.key(0), wrong, table_model(*setting()[0]), {}, np.arange(ROWS), 3
-        )
+        jaxal.acquire(jax.random.key(0), wrong, table_model(*setting()[0]), {}, np.arange(ROWS), 3)

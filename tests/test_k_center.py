@@ -5,7 +5,7 @@ import pytest
 from helpers import greedy_k_center
 
 from jaxal import selection
-from jaxal.selection.k_center import _k_center
+from jaxal.selection._k_center import _k_center
 
 
 def points(kind, rows=150, width=6, seed=0):
@@ -13,9 +13,7 @@ def points(kind, rows=150, width=6, seed=0):
     x = rng.normal(size=(rows, width))
     if kind == "offset":
         x = x + 1000.0
-    elif (
-        kind == "clusters"
-    ):  # products lose every digit of the distances inside a cluster
+    elif kind == "clusters":  # products lose every digit of the distances inside a cluster
         x = rng.normal(size=(5, width))[rng.integers(0, 5, rows)] * 100 + 1e-2 * x
     elif kind == "scales":
         x = x * 10.0 ** np.linspace(-3, 3, width)
@@ -76,9 +74,7 @@ def test_center_mask_selects_the_centers():
     masked = selection.k_center(x, ~mask, 9, centers=x, center_mask=mask)
     listed = selection.k_center(x, ~mask, 9, centers=x[mask])
     np.testing.assert_array_equal(masked.rows, listed.rows)
-    nothing = selection.k_center(
-        x, ~mask, 9, centers=x, center_mask=jnp.zeros_like(mask)
-    )
+    nothing = selection.k_center(x, ~mask, 9, centers=x, center_mask=jnp.zeros_like(mask))
     np.testing.assert_array_equal(nothing.rows, selection.k_center(x, ~mask, 9).rows)
 
 
@@ -105,9 +101,7 @@ def test_nan_is_never_ahead_of_a_number():
     x = points("plain", rows=20)
     x[3] = np.nan
     x[8, 2] = np.inf
-    picked = selection.k_center(
-        jnp.asarray(x), jnp.ones(20, bool), 20, centers=jnp.asarray(x[:1])
-    )
+    picked = selection.k_center(jnp.asarray(x), jnp.ones(20, bool), 20, centers=jnp.asarray(x[:1]))
     assert sorted(picked.rows.tolist()) == list(range(20))
     good = np.setdiff1d(np.arange(20), [3, 8])
     alone = selection.k_center(
@@ -141,9 +135,7 @@ def test_permuting_and_padding():
     np.testing.assert_array_equal(order[np.asarray(moved.rows)], plain.rows)
     padded = np.concatenate([x, np.full((10, x.shape[1]), 1e6, np.float32)])
     available = jnp.arange(len(padded)) < len(x)
-    more = selection.k_center(
-        jnp.asarray(padded), available, 30, centers=jnp.asarray(x[:3])
-    )
+    more = selection.k_center(jnp.asarray(padded), available, 30, centers=jnp.asarray(x[:3]))
     np.testing.assert_array_equal(more.rows, plain.rows)
 
 
@@ -165,9 +157,7 @@ def test_jit_and_vmap():
         pytest.param(dict(features=jnp.ones(4)), r"features.*\[N, D\]", id="rank"),
         pytest.param(dict(available=jnp.ones(3, bool)), "must agree", id="rows"),
         pytest.param(dict(budget=5), "expected 1 to 4.*got 5", id="budget"),
-        pytest.param(
-            dict(centers=jnp.ones((1, 3))), "expected 2 features, got 3", id="width"
-        ),
+        pytest.param(dict(centers=jnp.ones((1, 3))), "expected 2 features, got 3", id="width"),
         pytest.param(
             dict(centers=jnp.ones((2, 2)), center_mask=jnp.ones(3, bool)),
             "must agree",
@@ -177,8 +167,6 @@ def test_jit_and_vmap():
     ],
 )
 def test_bad_input(change, message):
-    given = (
-        dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2) | change
-    )
+    given = dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2) | change
     with pytest.raises(ValueError, match=message):
         selection.k_center(**given)

@@ -12,11 +12,12 @@ import pytest
 from helpers import clouds, table_model
 
 import jaxal
-from jaxal import devices, selection, strategies
-from jaxal.selection import distances
-from jaxal.selection.embedding import Dense
-from jaxal.selection.k_means import _k_means, closest
-from jaxal.selection.lloyd import Clusters, assign, lloyd
+from jaxal import selection, strategies
+from jaxal.points import distances
+from jaxal.points.embedding import Dense
+from jaxal.pools import devices
+from jaxal.selection._k_means import _k_means, closest
+from jaxal.selection._lloyd import Clusters, assign, lloyd
 
 CASES = sorted((pathlib.Path(__file__).parent / "conformance").glob("kmeans__*.npz"))
 ROWS, BUDGET = 64, 9
@@ -74,9 +75,7 @@ def test_conformance(path):
         clusters, nearest = found[turn]
         out = {"fixed": "out_fixed", "init": "out_lloyd"}[name]
         np.testing.assert_array_equal(clusters.assigned[:rows], case[f"{out}_assign"])
-        np.testing.assert_allclose(
-            clusters.inertia, case[f"{out}_inertia"][0], rtol=1e-4
-        )
+        np.testing.assert_allclose(clusters.inertia, case[f"{out}_inertia"][0], rtol=1e-4)
         np.testing.assert_array_equal(nearest[:budget], case[f"{out}_closest"])
         if name == "init":
             np.testing.assert_allclose(
@@ -110,9 +109,7 @@ def test_rows_that_may_not_be_picked_change_nothing():
     plain = pick(x, available)
     assert available[plain.rows].all() and len(set(plain.rows.tolist())) == BUDGET
     for wild in (1e20, np.nan, np.inf):
-        again = pick(
-            np.where(available[:, None], x, wild).astype(np.float32), available
-        )
+        again = pick(np.where(available[:, None], x, wild).astype(np.float32), available)
         np.testing.assert_array_equal(again.rows, plain.rows)
 
 
@@ -185,7 +182,7 @@ def test_represents():
     x[50] = np.nan
     rows = np.array([9, 5, 40, -1, 22, 63], np.int32)
     picked = jaxal.Selection(jnp.asarray(rows), jnp.zeros(6))
-    found = selection.represents(picked, jnp.asarray(x))
+    found = selection.nearest_pick(picked, jnp.asarray(x))
     assert found.shape == (ROWS,) and found.dtype == jnp.int32
     some = rows[rows >= 0]
     expected = some[pairwise(x, x[some]).argmin(1)]
@@ -193,7 +190,7 @@ def test_represents():
     np.testing.assert_array_equal(found, expected)
     assert (found == 40).sum() == 1, "ties go to the earlier pick"
     nothing = jaxal.Selection(jnp.full(6, -1), jnp.zeros(6))
-    assert (selection.represents(nothing, jnp.asarray(x)) == -1).all()
+    assert (selection.nearest_pick(nothing, jnp.asarray(x)) == -1).all()
 
 
 def test_represents_in_gradients():
@@ -205,7 +202,7 @@ def test_represents_in_gradients():
     picked = jaxal.Selection(jnp.array([4, 28, 11, 0, 17]), jnp.zeros(5))
     dense = points.dense()
     expected = picked.rows[pairwise(dense, dense[picked.rows]).argmin(1)]
-    np.testing.assert_array_equal(selection.represents(picked, points), expected)
+    np.testing.assert_array_equal(selection.nearest_pick(picked, points), expected)
 
 
 def test_strategy():
@@ -242,16 +239,14 @@ def ask(**change):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        pytest.param(
-            lambda: ask(features=jnp.ones(4)), r"features.*\[N, D\]", id="rank"
-        ),
+        pytest.param(lambda: ask(features=jnp.ones(4)), r"features.*\[N, D\]", id="rank"),
         pytest.param(lambda: ask(available=jnp.ones(3, bool)), "must agree", id="rows"),
         pytest.param(lambda: ask(budget=5), "expected 1 to 4.*got 5", id="budget"),
         pytest.param(lambda: ask(max_steps=0), "max_steps", id="steps"),
         pytest.param(lambda: ask(tolerance=-1.0), "tolerance", id="tolerance"),
         pytest.param(lambda: ask(restarts=0), "restarts", id="restarts"),
         pytest.param(
-            lambda: selection.represents(
+            lambda: selection.nearest_pick(
                 jaxal.Selection(jnp.zeros(1, int), jnp.zeros(1)), jnp.ones(3)
             ),
             r"features.*\[N, D\]",
@@ -262,9 +257,7 @@ def ask(**change):
             "did you mean 'inputs'",
             id="representation",
         ),
-        pytest.param(
-            lambda: strategies.k_means(tolerance=-1), "tolerance", id="strategy"
-        ),
+        pytest.param(lambda: strategies.k_means(tolerance=-1), "tolerance", id="strategy"),
         pytest.param(lambda: strategies.k_means(restarts=0), "restarts", id="restart"),
     ],
 )

@@ -147,9 +147,7 @@ def test_jit_matches_eager(name, inputs):
 def test_dropout_is_on_with_a_key_only(model, inputs):
     variables = start(model, inputs)
     assert_equal(model.apply(variables, inputs), model.apply(variables, inputs))
-    draws = [
-        model.apply(variables, inputs, key=jax.random.key(seed)) for seed in (5, 6, 5)
-    ]
+    draws = [model.apply(variables, inputs, key=jax.random.key(seed)) for seed in (5, 6, 5)]
     assert differ(draws[0].logits, draws[1].logits)
     assert differ(draws[0].logits, model.apply(variables, inputs).logits)
     assert_equal(draws[0], draws[2])
@@ -281,9 +279,7 @@ def fit(model, inputs, labels, steps=150):
         variables, opt_state = carry
 
         def loss(params):
-            outputs, after = model.train(
-                {**variables, "params": params}, inputs, key=key
-            )
+            outputs, after = model.train({**variables, "params": params}, inputs, key=key)
             losses = optax.softmax_cross_entropy_with_integer_labels
             return losses(outputs.logits, labels).mean(), after
 
@@ -408,9 +404,7 @@ def plain_bayesian_cnn(params, images):
     for name in ("Conv_0", "Conv_1"):
         kernel, bias = params[name]["kernel"], params[name]["bias"]
         dimensions = ("NHWC", "HWIO", "NHWC")
-        x = jax.lax.conv_general_dilated(
-            x, kernel, (1, 1), "VALID", dimension_numbers=dimensions
-        )
+        x = jax.lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=dimensions)
         x = nn.relu(nn.max_pool(x + bias[None, None, None], (2, 2), (2, 2)))
     x = x.reshape(len(images), -1)
     x = nn.relu(x @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"][None])
@@ -426,15 +420,11 @@ def test_bayesian_cnn_is_the_network_of_the_papers():
     assert sum(sizes) == convolutions + (1024 + 1) * 128 + (128 + 1) * 10 == 184_586
     params = variables["params"]
     logits = model.apply(variables, images).logits
-    np.testing.assert_allclose(
-        logits, plain_bayesian_cnn(params, images), rtol=1e-3, atol=1e-4
-    )
+    np.testing.assert_allclose(logits, plain_bayesian_cnn(params, images), rtol=1e-3, atol=1e-4)
     gradient = jax.grad(
         lambda params: jnp.sum(model.apply({"params": params}, images).logits ** 2)
     )(params)
-    expected = jax.grad(
-        lambda params: jnp.sum(plain_bayesian_cnn(params, images) ** 2)
-    )(params)
+    expected = jax.grad(lambda params: jnp.sum(plain_bayesian_cnn(params, images) ** 2))(params)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-2),
         gradient,
@@ -496,59 +486,31 @@ def test_every_name_makes_a_model():
 @pytest.mark.parametrize(
     "call, message",
     [
-        pytest.param(
-            lambda: models.make("mlp", 1), "num_classes: expected a whole", id="C"
-        ),
-        pytest.param(
-            lambda: models.make("mlp", True), "num_classes.*got True", id="bool"
-        ),
+        pytest.param(lambda: models.make("mlp", 1), "num_classes: expected a whole", id="C"),
+        pytest.param(lambda: models.make("mlp", True), "num_classes.*got True", id="bool"),
         pytest.param(lambda: models.logistic(0), "at least 2, got 0", id="logistic"),
-        pytest.param(
-            lambda: models.make("mlp", 3, hidden=(8, 0)), r"hidden\[1\].*got 0", id="0"
-        ),
-        pytest.param(
-            lambda: models.make("mlp", 3, hidden=[8.0]), r"hidden\[0\]", id="float"
-        ),
-        pytest.param(
-            lambda: models.make("mlp", 3, hidden=8), "hidden: expected a list", id="int"
-        ),
-        pytest.param(
-            lambda: models.make("mlp", 3, hidden="8"), "expected a list", id="string"
-        ),
+        pytest.param(lambda: models.make("mlp", 3, hidden=(8, 0)), r"hidden\[1\].*got 0", id="0"),
+        pytest.param(lambda: models.make("mlp", 3, hidden=[8.0]), r"hidden\[0\]", id="float"),
+        pytest.param(lambda: models.make("mlp", 3, hidden=8), "hidden: expected a list", id="int"),
+        pytest.param(lambda: models.make("mlp", 3, hidden="8"), "expected a list", id="string"),
         pytest.param(
             lambda: models.make("mlp", 3, dropout=1.0),
             r"in \[0, 1\), got 1",
             id="rate1",
         ),
-        pytest.param(
-            lambda: models.make("mlp", 3, dropout=-0.1), "dropout", id="rate-"
-        ),
-        pytest.param(
-            lambda: models.make("mlp", 3, dropout="x"), "got 'x'", id="rate-string"
-        ),
-        pytest.param(
-            lambda: models.make("mlp", 3, dropout=np.nan), "got nan", id="rate-nan"
-        ),
-        pytest.param(
-            lambda: models.make("cnn", 3, channels=()), "at least one", id="channels"
-        ),
-        pytest.param(
-            lambda: models.make("cnn", 3, kernel_size=0), "kernel_size", id="kernel"
-        ),
-        pytest.param(
-            lambda: models.make("cnn", 3, hidden=0), "hidden: expected", id="width"
-        ),
-        pytest.param(
-            lambda: models.make("cn", 3), "'cn'; did you mean 'cnn'. valid", id="name"
-        ),
+        pytest.param(lambda: models.make("mlp", 3, dropout=-0.1), "dropout", id="rate-"),
+        pytest.param(lambda: models.make("mlp", 3, dropout="x"), "got 'x'", id="rate-string"),
+        pytest.param(lambda: models.make("mlp", 3, dropout=np.nan), "got nan", id="rate-nan"),
+        pytest.param(lambda: models.make("cnn", 3, channels=()), "at least one", id="channels"),
+        pytest.param(lambda: models.make("cnn", 3, kernel_size=0), "kernel_size", id="kernel"),
+        pytest.param(lambda: models.make("cnn", 3, hidden=0), "hidden: expected", id="width"),
+        pytest.param(lambda: models.make("cn", 3), "'cn'; did you mean 'cnn'. valid", id="name"),
         pytest.param(
             lambda: models.make("mlp", 3, hiden=[8]),
             "model mlp: unknown option 'hiden'; did you mean 'hidden'",
             id="option",
         ),
-        pytest.param(
-            lambda: models.make("logistic", 3, hidden=[8]), "takes none", id="no-option"
-        ),
+        pytest.param(lambda: models.make("logistic", 3, hidden=[8]), "takes none", id="no-option"),
     ],
 )
 def test_zoo_refuses(call, message):
@@ -568,9 +530,7 @@ def test_cnn_refuses_what_is_no_image(shape):
         pytest.param(jnp.ones((2, 3)), TypeError, "got float32 array", id="not-a-pair"),
         pytest.param((jnp.ones((2, 3)),), TypeError, "tuple of 1", id="one"),
         pytest.param((jnp.ones((2, 3)),) * 3, TypeError, "tuple of 3", id="three"),
-        pytest.param(
-            (jnp.ones((2, 3)), "x"), TypeError, "features.*array.*got str", id="string"
-        ),
+        pytest.param((jnp.ones((2, 3)), "x"), TypeError, "features.*array.*got str", id="string"),
         pytest.param(
             (jnp.ones((2, 3), int), jnp.ones((2, 4))),
             TypeError,
@@ -696,7 +656,5 @@ def test_linen_statistics_need_a_dropout_flag(inputs):
     variables = start(model, inputs)
     model.apply(variables, inputs)
     model.train(variables, inputs, key=jax.random.key(5))
-    with pytest.raises(
-        ValueError, match=r"add a flag `dropout=False`.*\(batch_stats\)"
-    ):
+    with pytest.raises(ValueError, match=r"add a flag `dropout=False`.*\(batch_stats\)"):
         model.apply(variables, inputs, key=jax.random.key(5))

@@ -8,7 +8,7 @@ from helpers import keys, table_model
 
 import jaxal
 from jaxal import selection, strategies, submodular
-from jaxal.strategies.partition import split
+from jaxal.strategies.wrappers import split
 
 ROWS, BUDGET = 41, 6
 RNG = np.random.default_rng(3)
@@ -19,9 +19,7 @@ KNOWN = np.where(LABELED, 0, -1)
 
 
 def acquire(strategy, **options):
-    return jaxal.acquire(
-        keys(1)[0], strategy, MODEL, {}, jnp.arange(ROWS), BUDGET, **options
-    )
+    return jaxal.acquire(keys(1)[0], strategy, MODEL, {}, jnp.arange(ROWS), BUDGET, **options)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -60,18 +58,14 @@ def test_every_part_sees_all_labelled_rows():
 
 def test_greedi_selects_among_what_the_parts_propose():
     rule = strategies.submodular(metric="euclidean")
-    strategy = strategies.partition(
-        rule, num_partitions=3, merge="greedi", oversampling=2
-    )
+    strategy = strategies.partition(rule, num_partitions=3, merge="greedi", oversampling=2)
     picked = acquire(strategy, labels=KNOWN)
     key = jax.random.split(keys(1)[0])[1]  # of the selection, in `acquire`
     noise = jax.random.uniform(jax.random.split(key, 3)[0], (ROWS,))
     parts, _ = split(noise, jnp.asarray(~LABELED), 3, BUDGET)
 
     def greedy(rows, budget):
-        function = submodular.facility_location(
-            jnp.asarray(FEATURES[rows]), metric="euclidean"
-        )
+        function = submodular.facility_location(jnp.asarray(FEATURES[rows]), metric="euclidean")
         every = jnp.ones(len(rows), bool)
         return rows[submodular.maximize(function, every, budget).rows]
 

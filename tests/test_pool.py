@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers import CountTraces
 
-from jaxal import devices
-from jaxal.pool import map_batches, map_rows, place
+from jaxal.pools import devices
+from jaxal.pools.memory import map_batches, map_rows, place
 
 
 @pytest.mark.parametrize("rows", [1, 7, 8, 9, 40])
@@ -36,9 +36,7 @@ def test_map_rows_is_the_same_on_a_mesh(shape):
         return jnp.tanh(rows[0] @ shared)
 
     weight = jnp.ones((5, 2))
-    mapped = jax.jit(
-        lambda shared, rows: map_rows(function, shared, rows, batch_size=3, mesh=mesh)
-    )
+    mapped = jax.jit(lambda shared, rows: map_rows(function, shared, rows, batch_size=3, mesh=mesh))
     found = mapped(weight, (pool.inputs,))
     np.testing.assert_allclose(found[:43], np.tanh(x @ np.ones((5, 2))), rtol=1e-5)
     if shape[1] > 1:

@@ -10,9 +10,9 @@ from helpers import clouds, keys
 
 import jaxal
 from jaxal import models, posterior
-from jaxal.ensembles import ensemble
 from jaxal.posterior import Draws, deep_ensemble, last_layer_laplace, mc_dropout
 from jaxal.posterior.dropout import fingerprint
+from jaxal.training.ensembles import ensemble
 
 INPUTS = jnp.asarray(clouds(rows=23).inputs)
 
@@ -206,9 +206,7 @@ def test_laplace_draws_are_joint_with_the_query():
     logits, features = rng.normal(size=(6, 2)), rng.normal(size=(6, 3))
     view = outputs_view(logits, features, np.arange(6) < 2, query=jnp.array([4, 2]))
     drawn = laplace_draws(last_layer_laplace(5), view)
-    np.testing.assert_allclose(
-        drawn.query, drawn.observation[jnp.array([4, 2])], atol=1e-6
-    )
+    np.testing.assert_allclose(drawn.query, drawn.observation[jnp.array([4, 2])], atol=1e-6)
     assert drawn.private is None
 
 
@@ -247,9 +245,7 @@ def test_ensemble_members_are_those_fitted_one_by_one():
     alone = [fit(LEARNER, *pair) for pair in zip(*each, strict=True)]
     expected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *alone)
     assert len(set(expected[1].epochs.tolist())) > 1
-    for found, wanted in zip(
-        jax.tree.leaves(variables), jax.tree.leaves(expected[0]), strict=True
-    ):
+    for found, wanted in zip(jax.tree.leaves(variables), jax.tree.leaves(expected[0]), strict=True):
         np.testing.assert_allclose(found, wanted, atol=1e-5)
     assert info.epochs == expected[1].epochs.max()
     np.testing.assert_allclose(info.accuracy, expected[1].accuracy.mean(), rtol=1e-6)
@@ -260,16 +256,12 @@ def test_ensemble_predicts_the_mean_probability_and_its_members_differ():
     learner = ensemble(LEARNER, 3)
     variables, _ = fit(learner, *keys(2))
     logits, features = learner.model.apply(variables, INPUTS)
-    draws = _stacked(
-        deep_ensemble(), learner.model, jax.random.key(0), variables, INPUTS
-    )
+    draws = _stacked(deep_ensemble(), learner.model, jax.random.key(0), variables, INPUTS)
     members = []
     for i in range(3):
         member = MLP.apply(jax.tree.map(lambda leaf, i=i: leaf[i], variables), INPUTS)
         np.testing.assert_allclose(draws[:, i], member.logits, atol=1e-5)
-        np.testing.assert_allclose(
-            features[:, 16 * i : 16 * (i + 1)], member.features, atol=1e-5
-        )
+        np.testing.assert_allclose(features[:, 16 * i : 16 * (i + 1)], member.features, atol=1e-5)
         members.append(member)
     assert float(jnp.abs(draws[:, 0] - draws[:, 1]).max()) > 0.01
     mean = np.mean([jax.nn.softmax(member.logits) for member in members], axis=0)

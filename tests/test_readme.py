@@ -7,16 +7,14 @@ import tomllib
 import pytest
 
 import jaxal
-from jaxal.acquisition import check_model
+from jaxal.loop._acquire import check_model
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
 def test_its_python_runs():
-    code = "\n".join(
-        re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    )
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
     names: dict = {}
     exec(compile(code, "README.md", "exec"), names)
     history = names["history"]
@@ -38,9 +36,7 @@ def test_its_table_holds_every_strategy():
     assert sorted(table) == jaxal.strategies.names()
 
 
-@pytest.mark.parametrize(
-    "path", re.findall(r"\]\(((?!http)[^)]+)\)|(configs/\S+\.toml)", README)
-)
+@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]+)\)|(configs/\S+\.toml)", README))
 def test_its_files_are_there(path):
     assert (ROOT / "".join(path)).exists()
 

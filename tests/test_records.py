@@ -133,9 +133,7 @@ def test_bad_line_is_named(path, line, message):
     good = path.read_text()
     if isinstance(line, dict):
         table = json.loads(good) | line
-        line = json.dumps(
-            {key: value for key, value in table.items() if value is not ...}
-        )
+        line = json.dumps({key: value for key, value in table.items() if value is not ...})
     path.write_text(f"{good}{line}\n{good}")
     with pytest.raises(ValueError, match=message):
         read(path)

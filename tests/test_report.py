@@ -94,8 +94,7 @@ def test_labels_to_matches_a_dense_grid():
     on_grid = np.interp(grid, points, accuracies)
     targets = rng.uniform(size=(4, 5))
     naive = [
-        grid[np.argmax(on_grid >= t)] if (on_grid >= t).any() else NAN
-        for t in targets.ravel()
+        grid[np.argmax(on_grid >= t)] if (on_grid >= t).any() else NAN for t in targets.ravel()
     ]
     found = labels_to(points, accuracies, targets)
     assert found.shape == (4, 5)
@@ -175,9 +174,7 @@ def test_efficiency_where_a_curve_falls_or_ends_early():
     expected = [1, 30 / 40, 30 / 40, NAN]
     np.testing.assert_allclose([p.efficiency for p in weak.points], expected)
     assert weak.efficiency == 30 / 40
-    np.testing.assert_allclose(
-        [p.efficiency for p in random.points], [1, 1, 1, 1], rtol=1e-12
-    )
+    np.testing.assert_allclose([p.efficiency for p in random.points], [1, 1, 1, 1], rtol=1e-12)
     [alone] = report.summarize(records[4:])
     assert math.isnan(alone.efficiency) and math.isnan(alone.points[0].efficiency)
     [helped] = report.summarize(records[4:], random=records[:4])
@@ -239,9 +236,7 @@ def test_files(tmp_path):
 
 
 def test_curves_tell_strategies_apart_without_colour():
-    records = [
-        r for i in range(12) for r in curve(f"s{i}", 0, [0.1, 0.5, 0.6 + i / 100])
-    ]
+    records = [r for i in range(12) for r in curve(f"s{i}", 0, [0.1, 0.5, 0.6 + i / 100])]
     figure = report.draw(report.summarize([*records, *RECORDS[:3]]), "many")
     lines = figure.axes[0].get_lines()
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == 13
@@ -315,9 +310,7 @@ def test_area_in_the_table():
 
 
 def test_table_without_random_sampling_has_no_efficiency():
-    text = shown(
-        report.results_table(report.summarize(RECORDS[6:]), terminal()), terminal()
-    )
+    text = shown(report.results_table(report.summarize(RECORDS[6:]), terminal()), terminal())
     assert "vs" not in text and "random" not in text
 
 
@@ -376,13 +369,9 @@ def test_compare_tells_runs_apart(tmp_path):
     assert [summary.run for summary in summaries] == ["first"] * 2 + ["second"] * 2
     assert notes == []
     # Each against random sampling of its own run, and the seeds of two runs are not added up.
-    assert repr([s._replace(run="") for s in summaries[:2]]) == repr(
-        report.summarize(RECORDS)
-    )
+    assert repr([s._replace(run="") for s in summaries[:2]]) == repr(report.summarize(RECORDS))
     assert summaries[2].seeds == 1 and summaries[2].efficiency == 1
-    report.write_comparison(
-        report.Comparison(summaries, notes), tmp_path / "new" / "out"
-    )
+    report.write_comparison(report.Comparison(summaries, notes), tmp_path / "new" / "out")
     table = (tmp_path / "new" / "out" / "comparison.csv").read_text().splitlines()
     rows = list(csv.DictReader(table))
     assert [(row["run"], row["strategy"]) for row in rows[2:4] + rows[-1:]] == [
@@ -401,9 +390,7 @@ def test_compare_without_random_sampling_in_a_run(tmp_path):
     whole = run_folder(tmp_path / "whole", RECORDS)
     summaries, notes = report.compare([other, whole])
     assert summaries[0].efficiency == pytest.approx(1.4)
-    assert notes == [
-        "other has no random sampling: its efficiency is against that of whole"
-    ]
+    assert notes == ["other has no random sampling: its efficiency is against that of whole"]
     [alone], notes = report.compare([other])
     assert math.isnan(alone.efficiency) and notes == []
 
@@ -421,9 +408,7 @@ def test_compare_says_that_data_differ(tmp_path):
     assert report.compare(runs[2:]).notes == []
 
 
-def test_compare_names_runs_by_their_paths_where_folders_are_alike(
-    tmp_path, monkeypatch
-):
+def test_compare_names_runs_by_their_paths_where_folders_are_alike(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for folder in ("a", "b"):
         run_folder(tmp_path / folder / "digits", RECORDS[:3])

@@ -14,7 +14,7 @@ from rich.console import Console
 
 import jaxal
 from jaxal import cli, experiment, report
-from jaxal.experiment import runner
+from jaxal.experiment import _run as runner
 
 CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
 DIGITS = CONFIGS / "digits.toml"
@@ -29,9 +29,7 @@ SMALL_PARTS = ["data.limit=150", "data.test_limit=100", "learner.epoch_rows=0"]
 QUIET = Console(quiet=True)
 
 
-@pytest.mark.parametrize(
-    "path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_config_runs_in_a_small_form(path, tmp_path):
     config = experiment.load(path, [*SMALL, *SMALL_PARTS])
     if config.data.validation:
@@ -56,9 +54,7 @@ def small_run(tmp_path_factory):
 
 def test_history_has_a_line_per_strategy_seed_and_round(small_run):
     _, out = small_run
-    lines = [
-        json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()
-    ]
+    lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     found = [(line["strategy"], line["round"], line["seed"]) for line in lines]
     expected = [
         (strategy, number, seed)
@@ -94,9 +90,7 @@ def test_records_are_those_of_the_loop(small_run):
         _, history = run(key)
         mine = [one for one in records if one.strategy == "badge" and one.seed == seed]
         assert list(mine[0].rows) == history.rows[0].tolist()
-        np.testing.assert_allclose(
-            mine[0].test_accuracy, history.test.accuracy[0], atol=0.01
-        )
+        np.testing.assert_allclose(mine[0].test_accuracy, history.test.accuracy[0], atol=0.01)
 
 
 PARTS = [*SMALL, "strategy.names=random"]
@@ -219,12 +213,8 @@ def test_a_loss_that_is_not_finite_names_the_round_and_the_rate(tmp_path, capsys
             "did you mean 'block_size'",
             id="strategy's option",
         ),
-        pytest.param(
-            "strategy.options.bagde.x=3", "did you mean 'badge'", id="options of none"
-        ),
-        pytest.param(
-            "data.source=sklearn:digit", "did you mean 'sklearn:digits'", id="data"
-        ),
+        pytest.param("strategy.options.bagde.x=3", "did you mean 'badge'", id="options of none"),
+        pytest.param("data.source=sklearn:digit", "did you mean 'sklearn:digits'", id="data"),
         pytest.param("data.source=npz:/not/there.npz", "/not/there.npz", id="file"),
         pytest.param("model.name=mpl", "did you mean 'mlp'", id="model"),
         pytest.param("model.hiden=[3]", "did you mean 'hidden'", id="model's option"),
@@ -234,9 +224,7 @@ def test_a_loss_that_is_not_finite_names_the_round_and_the_rate(tmp_path, capsys
             "valid names: b1, b2",
             id="optimizer's option",
         ),
-        pytest.param(
-            "strategy.buget=3", "did you mean 'strategy.budget'|budget", id="key"
-        ),
+        pytest.param("strategy.buget=3", "did you mean 'strategy.budget'|budget", id="key"),
         pytest.param("strategy.budget=0", "strategy.budget", id="budget"),
         pytest.param("learner.patience=3", "set data.validation", id="patience"),
         pytest.param(
@@ -244,18 +232,12 @@ def test_a_loss_that_is_not_finite_names_the_round_and_the_rate(tmp_path, capsys
             "data.validation: expected fewer than the 1438 rows",
             id="validation",
         ),
-        pytest.param(
-            'strategy.options.badge.name="badg"', "did you mean 'badge'", id="label"
-        ),
-        pytest.param(
-            "strategy.rounds=100", "at most 70 rounds", id="more than the pool"
-        ),
+        pytest.param('strategy.options.badge.name="badg"', "did you mean 'badge'", id="label"),
+        pytest.param("strategy.rounds=100", "at most 70 rounds", id="more than the pool"),
     ],
 )
 def test_bad_settings(setting, message, tmp_path, capsys):
-    status = cli.main(
-        ["run", str(DIGITS), "--out", str(tmp_path / "run"), "--set", setting]
-    )
+    status = cli.main(["run", str(DIGITS), "--out", str(tmp_path / "run"), "--set", setting])
     error = capsys.readouterr().err
     assert status == 2 and error.startswith("jaxal: error: ")
     assert re.search(message, error), error

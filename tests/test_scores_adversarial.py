@@ -16,9 +16,7 @@ ATTACKS = [scores.basic_iterative, scores.deep_fool]
 def network(sizes, scale=1.0, seed=0):
     rng = np.random.default_rng(seed)
     pairs = zip(sizes[:-1], sizes[1:], strict=True)
-    layers = [
-        (rng.normal(size=s) / np.sqrt(s[0]), rng.normal(size=s[1])) for s in pairs
-    ]
+    layers = [(rng.normal(size=s) / np.sqrt(s[0]), rng.normal(size=s[1])) for s in pairs]
     weights, biases = layers[-1]
     layers[-1] = (weights * scale, biases * scale * 0.3)
     return [(np.float32(w), np.float32(b * 0.3)) for w, b in layers]
@@ -133,9 +131,7 @@ def test_deep_fool_against_float64(max_steps, overshoot, scale):
 
 
 def test_linear_models_by_hand():
-    weights = jnp.array(
-        [[2.0, 0.0], [0.0, 0.0]]
-    )  # logits (2 x0, 0): the boundary is x0 = 0
+    weights = jnp.array([[2.0, 0.0], [0.0, 0.0]])  # logits (2 x0, 0): the boundary is x0 = 0
     inputs = jnp.array([[0.3, 9.0], [-1.0, 0.0]])
     found = run(scores.deep_fool, lambda x: x @ weights, inputs, overshoot=0.5)
     np.testing.assert_array_equal(found.steps, [1, 1])
@@ -214,9 +210,7 @@ def test_basic_iterative_of_saturated_predictions():
     weights = jnp.array([[1.0, -1.0]])
     # Leads of 40 (p rounds to 1), 400 (the rival's p is 0) and 800 (in float64 too).
     inputs = jnp.array([[20.0], [200.0], [400.0]])
-    found = run(
-        scores.basic_iterative, lambda x: x @ weights, inputs, epsilon=30.0, max_steps=9
-    )
+    found = run(scores.basic_iterative, lambda x: x @ weights, inputs, epsilon=30.0, max_steps=9)
     np.testing.assert_array_equal(found.flipped, [True, True, False])
     np.testing.assert_allclose(found.squared_distance, [30.0**2, 210.0**2, 0.0])
 
@@ -255,9 +249,7 @@ def test_jit_rows_and_order_change_nothing(attack):
     got = {
         "jit": run(attack, APPLY, inputs, max_steps=12),
         "rows": jax.lax.map(
-            lambda x: jax.tree.map(
-                lambda y: y[0], attack(APPLY, x[None], max_steps=12)
-            ),
+            lambda x: jax.tree.map(lambda y: y[0], attack(APPLY, x[None], max_steps=12)),
             inputs,
         ),
         "vmap": jax.tree.map(

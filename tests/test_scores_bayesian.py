@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxal import scores
-from jaxal.scores import accumulated, bayesian
+from jaxal.scores import bayesian, running
 
 NAMES = ["predictive", "bald", "variation_ratio", "mean_std"]
 SCORES = NAMES[1:]
@@ -76,7 +76,7 @@ def stacked(logits):
 
 @jax.jit
 def fold(logits):
-    return scores.summarize(scores.accumulate_draws(lambda x: x, logits))
+    return scores.draw_scores(scores.fold_draws(lambda x: x, logits))
 
 
 def one_by_one(logits):
@@ -97,9 +97,7 @@ def test_against_float64(compute, scale, draws):
     got = compute(logits)
     got["predictive"] = np.exp(got["predictive"])
     for name, expected in reference(logits).items():
-        np.testing.assert_allclose(
-            got[name], expected, rtol=1e-6, atol=1e-6, err_msg=name
-        )
+        np.testing.assert_allclose(got[name], expected, rtol=1e-6, atol=1e-6, err_msg=name)
 
 
 ONE, TWO = [0, -INF, -INF, -INF], [-INF, 0, -INF, -INF]
@@ -200,10 +198,10 @@ def test_gradients_are_finite(name, case):
 
 def test_accumulating_resumes_where_it_stopped():
     logits = random_draws((7, 4, 3))
-    state = scores.init_accumulated((4, 3))
+    state = scores.init_running_scores((4, 3))
     for draw in logits:
-        state = jax.jit(scores.accumulate)(state, draw)
-    expected = scores.accumulate_draws(lambda x: x, logits)
+        state = jax.jit(scores.update_running_scores)(state, draw)
+    expected = scores.fold_draws(lambda x: x, logits)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
         state,
@@ -219,20 +217,20 @@ def test_draws_may_be_keys_or_stacked_parameters():
     def dropout(key):
         return inputs * jax.random.bernoulli(key, 0.5, inputs.shape)
 
-    got = jax.jit(lambda k: scores.summarize(scores.accumulate_draws(dropout, k)))(keys)
+    got = jax.jit(lambda k: scores.draw_scores(scores.fold_draws(dropout, k)))(keys)
     same_keys = jax.random.split(jax.random.key(0), 5)
     expected = JITTED["bald"](jax.vmap(dropout)(same_keys))
     np.testing.assert_allclose(got.bald, expected, rtol=1e-5, atol=1e-6)
 
     members = {"w": random_draws((5, 3, 3))}
-    state = scores.accumulate_draws(lambda member: inputs @ member["w"], members)
+    state = scores.fold_draws(lambda member: inputs @ member["w"], members)
     expected = JITTED["mean_std"](jnp.einsum("nd,kdc->knc", inputs, members["w"]))
-    got = jax.jit(scores.summarize)(state).mean_std
+    got = jax.jit(scores.draw_scores)(state).mean_std
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_summary_before_the_first_draw_is_nan():
-    summary = scores.summarize(scores.init_accumulated((2, 3)))
+    summary = scores.draw_scores(scores.init_running_scores((2, 3)))
     for name in SCORES:
         assert np.isnan(getattr(summary, name)).all()
 
@@ -286,13 +284,9 @@ def test_epig_under_jit_vmap_and_permutation():
     expected = scores.epig(logits, target)
     order = np.random.default_rng(0).permutation(9)
     np.testing.assert_allclose(EPIG(logits, target), expected, rtol=1e-5)
-    by_row = jax.jit(
-        jax.vmap(lambda row: scores.epig(row[:, None], target)[0], in_axes=1)
-    )
+    by_row = jax.jit(jax.vmap(lambda row: scores.epig(row[:, None], target)[0], in_axes=1))
     np.testing.assert_allclose(by_row(logits), expected, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(
-        EPIG(logits[:, order], target), expected[order], rtol=1e-6
-    )
+    np.testing.assert_allclose(EPIG(logits[:, order], target), expected[order], rtol=1e-6)
     assert scores.epig(logits[:, :0], target).shape == (0,)
 
 
@@ -341,9 +335,9 @@ def test_bad_input_of_epig(case):
 
 
 def test_accumulate_refuses_another_shape():
-    state = scores.init_accumulated((4, 3))
+    state = scores.init_running_scores((4, 3))
     with pytest.raises(ValueError, match=r"expected shape \(4, 3\).*got \(5, 3\)"):
-        scores.accumulate(state, jnp.zeros((5, 3)))
+        scores.update_running_scores(state, jnp.zeros((5, 3)))
 
 
 @few
@@ -369,6 +363,6 @@ def test_classes_are_exchangeable_and_shifts_cancel(logits, order, shift):
         np.testing.assert_allclose(moved, function(logits), rtol=1e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("module", [bayesian, accumulated])
+@pytest.mark.parametrize("module", [bayesian, running])
 def test_docstrings(module):
     assert doctest.testmod(module).failed == 0

@@ -81,9 +81,7 @@ def test_extremes(name):
 def test_against_float64(classes, scale):
     logits = random_logits((64, classes), scale, seed=classes)
     for function, value in zip(FUNCTIONS, reference(logits), strict=True):
-        np.testing.assert_allclose(
-            JITTED[function](logits), value, rtol=1e-6, atol=1e-6
-        )
+        np.testing.assert_allclose(JITTED[function](logits), value, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("lead", [17.0, 30.0, 50.0, 80.0])
@@ -125,9 +123,7 @@ def test_leading_axes(function, rows):
 def test_jit_and_vmap_change_nothing(function):
     logits = random_logits((9, 5), 4.0)
     for transformed in (jax.jit(function), jax.vmap(function)):
-        np.testing.assert_allclose(
-            transformed(logits), function(logits), rtol=1e-6, atol=1e-7
-        )
+        np.testing.assert_allclose(transformed(logits), function(logits), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -141,9 +137,7 @@ def test_rows_are_independent(function):
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize(
-    "bad", [[0, np.nan, 1], [0, INF, 1], [INF, INF, 1], [-INF, -INF, -INF]]
-)
+@pytest.mark.parametrize("bad", [[0, np.nan, 1], [0, INF, 1], [INF, INF, 1], [-INF, -INF, -INF]])
 def test_undefined_rows_are_nan_alone(function, bad):
     got = JITTED[function](jnp.array([[1.0, 2.0, 3.0], bad, [1.0, 2.0, 3.0]]))
     np.testing.assert_array_equal(np.isnan(got), [False, True, False])
@@ -192,9 +186,7 @@ def test_bad_input(function, name):
 @few
 @hypothesis.given(rows_of_five)
 def test_bounds(logits):
-    entropy, doubt, margin = (
-        np.asarray(function(logits)) for function in JITTED.values()
-    )
+    entropy, doubt, margin = (np.asarray(function(logits)) for function in JITTED.values())
     assert (entropy >= 0).all() and (entropy <= np.log(5) + 1e-6).all()
     assert (doubt >= 0).all() and (doubt <= 0.8 + 1e-6).all()
     assert (margin >= -1).all() and (margin <= 0).all()

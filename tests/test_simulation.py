@@ -10,7 +10,7 @@ import pytest
 from helpers import CountTraces, clouds, keys
 
 import jaxal
-from jaxal import devices
+from jaxal.pools import devices
 
 MODEL = jaxal.models.mlp(3, hidden=(8,))
 LEARNER = jaxal.Learner(MODEL, optax.adam(1e-2), batch_size=8, max_epochs=8)
@@ -31,14 +31,10 @@ def test_no_row_is_picked_twice_and_all_is_told(name):
     rows = state.rows.tolist()
     assert len(set(rows)) == len(rows) == total == state.count
     np.testing.assert_array_equal(state.labels, POOL.labels[state.rows])
-    np.testing.assert_array_equal(
-        history.rows[:-1].ravel(), state.rows[PLAN["initial"] :]
-    )
+    np.testing.assert_array_equal(history.rows[:-1].ravel(), state.rows[PLAN["initial"] :])
     assert (history.rows[-1] == -1).all()
     assert history.labels.tolist() == list(range(6, total + 1, 4))
-    assert (
-        jnp.isfinite(history.train.loss).all() and jnp.isfinite(history.test.loss).all()
-    )
+    assert jnp.isfinite(history.train.loss).all() and jnp.isfinite(history.test.loss).all()
     assert history.test.accuracy[-1] > 0.6
 
 
@@ -46,14 +42,10 @@ def test_no_row_is_picked_twice_and_all_is_told(name):
 def test_the_loop_on_the_host_makes_the_same_picks(name):
     strategy = jaxal.strategies.make(name)
     state, history = simulate(name)(jax.random.key(0))
-    rounds = list(
-        jaxal.iterate(jax.random.key(0), LEARNER, strategy, POOL, TEST, **PLAN)
-    )
+    rounds = list(jaxal.iterate(jax.random.key(0), LEARNER, strategy, POOL, TEST, **PLAN))
     assert len(rounds) == PLAN["rounds"] + 1
     np.testing.assert_array_equal(rounds[-1][0].rows, state.rows)
-    together = jax.tree.map(
-        lambda *leaves: jnp.stack(leaves), *(info for _, info in rounds)
-    )
+    together = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(info for _, info in rounds))
     np.testing.assert_array_equal(together.rows, history.rows)
     np.testing.assert_allclose(together.test.accuracy, history.test.accuracy, atol=1e-6)
 
@@ -69,9 +61,7 @@ def test_vmap_over_seeds_is_each_seed_alone(name):
         alone, report = run(key)
         same = np.asarray(report.train.loss == history.train.loss[seed])
         first = len(same) if same.all() else int(np.argmin(same))
-        np.testing.assert_array_equal(
-            report.rows[: first + 1], history.rows[seed, : first + 1]
-        )
+        np.testing.assert_array_equal(report.rows[: first + 1], history.rows[seed, : first + 1])
         np.testing.assert_array_equal(alone.rows[:6], together.rows[seed, :6])
         np.testing.assert_allclose(
             report.test.accuracy[0], history.test.accuracy[seed, 0], atol=0.03
@@ -141,9 +131,7 @@ def test_a_resumed_run_equals_an_unbroken_one():
     strategy = jaxal.strategies.badge()
     rounds = jaxal.iterate(jax.random.key(4), LEARNER, strategy, POOL, TEST, **PLAN)
     states = [state for state, _ in rounds]
-    saved = jax.tree.map(
-        np.asarray, states[2]._replace(key=jax.random.key_data(states[2].key))
-    )
+    saved = jax.tree.map(np.asarray, states[2]._replace(key=jax.random.key_data(states[2].key)))
     resumed = jax.tree.map(jnp.asarray, saved)
     resumed = resumed._replace(key=jax.random.wrap_key_data(resumed.key))
     pool = jaxal.place(*POOL)
@@ -154,9 +142,7 @@ def test_a_resumed_run_equals_an_unbroken_one():
 
 def test_people_label_by_ask_and_tell():
     strategy = jaxal.strategies.margin()
-    expected, _ = jaxal.simulate(LEARNER, strategy, POOL, TEST, **PLAN)(
-        jax.random.key(0)
-    )
+    expected, _ = jaxal.simulate(LEARNER, strategy, POOL, TEST, **PLAN)(jax.random.key(0))
     start = expected.rows[:6]
     unknown = jnp.full(90, -1).at[start].set(POOL.labels[start])
     pool = jaxal.place(POOL.inputs, unknown)
@@ -171,9 +157,7 @@ def test_people_label_by_ask_and_tell():
 def test_tell_passes_over_what_is_missing_or_does_not_fit():
     pool = jaxal.place(*POOL)
     state = jaxal.init(jax.random.key(0), LEARNER, pool, initial=2, capacity=5)
-    state = jaxal.tell(
-        state, jnp.array([7, -1]), jnp.array([1, 0]), weights=jnp.array([0.5, 9.0])
-    )
+    state = jaxal.tell(state, jnp.array([7, -1]), jnp.array([1, 0]), weights=jnp.array([0.5, 9.0]))
     assert state.count == 3 and state.rows[2:].tolist() == [7, -1, -1]
     assert state.labels[2:].tolist() == [1, -1, -1]
     assert state.weights.tolist() == [1, 1, 0.5, 0, 0]
@@ -209,13 +193,9 @@ def test_a_fit_of_ones_own():
 def test_a_loss_that_is_not_finite_is_told():
     learner = jaxal.Learner(MODEL, optax.sgd(1e30), max_epochs=5)
     strategy = jaxal.strategies.entropy()
-    _, history = jaxal.simulate(learner, strategy, POOL, TEST, **PLAN)(
-        jax.random.key(0)
-    )
+    _, history = jaxal.simulate(learner, strategy, POOL, TEST, **PLAN)(jax.random.key(0))
     assert not jnp.isfinite(history.train.loss).all()
-    with pytest.raises(
-        FloatingPointError, match="not finite in round 0.*learning rate"
-    ):
+    with pytest.raises(FloatingPointError, match="not finite in round 0.*learning rate"):
         list(jaxal.iterate(jax.random.key(0), learner, strategy, POOL, TEST, **PLAN))
 
 
@@ -230,7 +210,7 @@ def test_the_learner_is_given_the_validation_examples():
     assert (history.epochs > 2).any() and (history.epochs < 100).all()
     *_, (last, _) = jaxal.iterate(jax.random.key(0), *arguments, **plan)
     np.testing.assert_array_equal(last.rows, state.rows)
-    extras = jaxal.Extras(validation=plan["validation"])
+    extras = jaxal.ExampleSets(validation=plan["validation"])
     pool = jaxal.place(*POOL)
     start = jaxal.init(jax.random.key(0), learner, pool, initial=6, capacity=26)
     _, asked = jaxal.ask(start, learner, strategy, pool, 4, extras)
@@ -333,9 +313,7 @@ def broken(examples, **changed):
             "test inputs.*row 2",
             id="test",
         ),
-        pytest.param(
-            (POOL.inputs, POOL.labels[:80]), TEST, {}, "must agree.*90.*80", id="rows"
-        ),
+        pytest.param((POOL.inputs, POOL.labels[:80]), TEST, {}, "must agree.*90.*80", id="rows"),
     ],
 )
 def test_bad_input(pool, test, changed, message):

@@ -9,9 +9,10 @@ import pytest
 from helpers import clouds, keys
 
 import jaxal
-from jaxal import devices, strategies
-from jaxal.acquisition import decide
-from jaxal.pool import place
+from jaxal import strategies
+from jaxal.loop._acquire import decide
+from jaxal.pools import devices
+from jaxal.pools.memory import place
 
 ROWS, LABELED, BUDGET = 43, 5, 6
 MODEL = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
@@ -121,7 +122,7 @@ def test_jit_is_eager_and_vmap_is_a_loop(name):
             pool,
             available,
             BUDGET,
-            jaxal.Extras(**further),
+            jaxal.ExampleSets(**further),
             batch_size=1024,
         ).rows
 
@@ -168,9 +169,7 @@ def test_core_set_starts_from_the_labelled_rows():
 @pytest.mark.parametrize("name", ["entropy", "margin", "least_confidence"])
 def test_uncertainty_strategies_take_the_top_scores(name):
     inputs, labels, variables = setting()
-    score = getattr(jaxal.scores, name)(
-        MODEL.apply(variables, jnp.asarray(inputs)).logits
-    )
+    score = getattr(jaxal.scores, name)(MODEL.apply(variables, jnp.asarray(inputs)).logits)
     order = np.argsort(-np.where(labels < 0, score, -np.inf), kind="stable")
     np.testing.assert_array_equal(pick(name).rows, order[:BUDGET])
 
@@ -178,21 +177,15 @@ def test_uncertainty_strategies_take_the_top_scores(name):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        pytest.param(
-            lambda: strategies.make("badg"), "did you mean 'badge'", id="name"
-        ),
+        pytest.param(lambda: strategies.make("badg"), "did you mean 'badge'", id="name"),
         pytest.param(
             lambda: strategies.make("badge", block=3),
             "did you mean 'block_size'",
             id="option",
         ),
-        pytest.param(
-            lambda: strategies.make("random", x=3), "it has none", id="no options"
-        ),
+        pytest.param(lambda: strategies.make("random", x=3), "it has none", id="no options"),
         pytest.param(lambda: strategies.badge(block_size=0), "block_size", id="badge"),
-        pytest.param(
-            lambda: strategies.core_set(block_size=-1), "block_size", id="core_set"
-        ),
+        pytest.param(lambda: strategies.core_set(block_size=-1), "block_size", id="core_set"),
     ],
 )
 def test_bad_input(call, message):

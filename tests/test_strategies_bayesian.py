@@ -8,10 +8,11 @@ import pytest
 from helpers import clouds, keys, table_model
 
 import jaxal
-from jaxal import devices, models, posterior, scores, selection, strategies
-from jaxal.ensembles import ensemble
+from jaxal import models, posterior, scores, selection, strategies
+from jaxal.pools import devices
 from jaxal.posterior import Draws, deep_ensemble, last_layer_laplace, mc_dropout
 from jaxal.strategies import TopScores
+from jaxal.training.ensembles import ensemble
 
 ROWS, LABELED, BUDGET = 31, 6, 5
 POOL = clouds(ROWS, width=4, spread=2.0)
@@ -101,9 +102,7 @@ def test_acquire_takes_the_top_scores(name):
 
 @pytest.mark.parametrize("given", MODELS, ids=repr)
 def test_picks_are_the_same_in_any_order_batch_and_mesh(given):
-    pick = functools.partial(
-        acquire, strategies.bald(posterior=given), model=MODELS[given]
-    )
+    pick = functools.partial(acquire, strategies.bald(posterior=given), model=MODELS[given])
     rows = pick().rows
     assert len(set(rows.tolist())) == BUDGET and rows.min() >= LABELED
     spread = pick(batch_size=3, mesh=devices.make_mesh(8))
@@ -134,17 +133,14 @@ def test_laplace_asks_for_what_lies_away_from_the_labels():
 def test_epig_takes_the_query_for_its_targets(given):
     model, strategy = MODELS[given], strategies.epig(posterior=given)
     observation, query = (
-        observe(strategy, model, variables(model), inputs)
-        for inputs in (INPUTS, INPUTS[:3])
+        observe(strategy, model, variables(model), inputs) for inputs in (INPUTS, INPUTS[:3])
     )
     picked = strategy.select(jax.random.key(5), view(observation, query), BUDGET)
     given_view = view(observation, query)
     key_draws = jax.random.split(jax.random.key(5))[0]
     resolved = given.resolve(key_draws, given_view, Draws.stack)
     logits = jnp.moveaxis(resolved.observation, 1, 0)
-    expected = selection.take_top(
-        scores.epig(logits, logits[:, :3]), given_view.available, BUDGET
-    )
+    expected = selection.take_top(scores.epig(logits, logits[:, :3]), given_view.available, BUDGET)
     np.testing.assert_array_equal(picked.rows, expected.rows)
     np.testing.assert_allclose(picked.scores, expected.scores, rtol=1e-4)
 
@@ -169,9 +165,7 @@ def test_epig_draws_its_targets_from_the_available_rows(targets):
 def test_epig_of_the_pool_is_the_same_in_any_order():
     order = np.random.default_rng(0).permutation(ROWS)
     moved = acquire(strategies.epig(), inputs=INPUTS[order], labels=LABELS[order])
-    np.testing.assert_array_equal(
-        order[np.asarray(moved.rows)], acquire(strategies.epig()).rows
-    )
+    np.testing.assert_array_equal(order[np.asarray(moved.rows)], acquire(strategies.epig()).rows)
 
 
 @pytest.mark.parametrize("given", [deep_ensemble(), last_layer_laplace(5)], ids=repr)
@@ -191,9 +185,7 @@ def test_batch_bald_takes_all_draws(given):
 def test_epig_runs_in_whole_experiments():
     strategy = strategies.epig()
     learner = jaxal.Learner(MLP, optax.adam(1e-2), max_epochs=2)
-    run = jaxal.simulate(
-        learner, strategy, POOL, POOL, initial=6, budget=3, rounds=2, query=POOL
-    )
+    run = jaxal.simulate(learner, strategy, POOL, POOL, initial=6, budget=3, rounds=2, query=POOL)
     state, _ = run(jax.random.key(0))
     assert len(set(state.rows.tolist())) == 12 and state.rows.min() >= 0
 
@@ -231,9 +223,7 @@ def test_stochastic_draws_rows_by_their_scores(kind):
 
 
 SCORING = [
-    name
-    for name in strategies.names()
-    if isinstance(strategies.make(name).select, TopScores)
+    name for name in strategies.names() if isinstance(strategies.make(name).select, TopScores)
 ]
 
 
@@ -264,9 +254,7 @@ def test_adversarial_strategies_take_the_nearest_to_the_boundary(name):
     )
     inputs = np.array([[3.0], [-0.5], [1.0], [-0.2], [90.0], [-2.0]], np.float32)
     strategy = strategies.make(name, max_steps=300)
-    picked = jaxal.acquire(
-        jax.random.key(0), strategy, model, {"params": {}}, inputs, 6
-    )
+    picked = jaxal.acquire(jax.random.key(0), strategy, model, {"params": {}}, inputs, 6)
     assert picked.rows.tolist()[:5] == [3, 1, 2, 5, 0]
     distance = np.sqrt(-np.asarray(picked.scores[:5]))
     np.testing.assert_allclose(distance, [0.2, 0.5, 1, 2, 3], atol=0.11, rtol=0.03)
@@ -364,9 +352,7 @@ def test_bad_options(case):
 
 def test_bad_types():
     said = message(TypeError, strategies.make, "bald", posterior=20)
-    assert said == (
-        "posterior: expected a Posterior, its name, or a table with its name, got 20"
-    )
+    assert said == ("posterior: expected a Posterior, its name, or a table with its name, got 20")
     said = message(TypeError, strategies.make, "bald", posterior={"num_draws": 3})
     assert "a table with its name" in said
     for name in ("core_set", "batch_bald"):

@@ -23,9 +23,7 @@ PRIVATE = (jnp.arange(ROWS + 4, ROWS + 8), jnp.array([2, 2, 1, 0]))
 
 
 def acquire(strategy, rows=ROWS, budget=BUDGET, **options):
-    return jaxal.acquire(
-        keys(1)[0], strategy, MODEL, {}, jnp.arange(rows), budget, **options
-    )
+    return jaxal.acquire(keys(1)[0], strategy, MODEL, {}, jnp.arange(rows), budget, **options)
 
 
 def gradients(rows, labels=None, kind="bias_linear"):
@@ -85,9 +83,7 @@ def test_submodular_represents_the_available_rows():
     strategy = strategies.submodular(representation="bias_linear")
     picked = acquire(strategy, available=AVAILABLE)
     assert picked.rows.tolist() == greedy(value, free, BUDGET)
-    np.testing.assert_allclose(
-        jnp.sum(picked.scores), value(np.asarray(picked.rows)), rtol=1e-5
-    )
+    np.testing.assert_allclose(jnp.sum(picked.scores), value(np.asarray(picked.rows)), rtol=1e-5)
 
 
 def test_fass_looks_at_the_most_uncertain_rows_alone():
@@ -139,9 +135,7 @@ def test_targets_have_their_labels_and_the_pool_its_predictions():
         private=PRIVATE,
     )
     assert picked.rows.tolist() == greedy(value, free, BUDGET)
-    np.testing.assert_allclose(
-        jnp.sum(picked.scores), value(np.asarray(picked.rows)), rtol=1e-5
-    )
+    np.testing.assert_allclose(jnp.sum(picked.scores), value(np.asarray(picked.rows)), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -154,9 +148,7 @@ def test_representations(given, kind):
     strategy = strategies.submodular(representation=given)
     found = strategy.observe(keys(1)[0], MODEL, {}, rows, labels)
     expected = gradients(np.arange(6), labels, kind)
-    for leaf, other in zip(
-        jax.tree.leaves(found), jax.tree.leaves(expected), strict=True
-    ):
+    for leaf, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_array_equal(leaf, other)
 
 

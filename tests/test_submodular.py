@@ -74,8 +74,7 @@ def reference(name, rows, *, x=POOL, metric="cosine", shifted=False, **h):
         "fl2mi": lambda: kq[a].max(0).sum() + eta * kq[a].max(1).sum(),
         "gcmi": lambda: kq[a].sum(),
         "com": lambda: (
-            eta * PSI[h["concave"]](kq[a].sum(1)).sum()
-            + PSI[h["concave"]](kq[a].sum(0)).sum()
+            eta * PSI[h["concave"]](kq[a].sum(1)).sum() + PSI[h["concave"]](kq[a].sum(0)).sum()
         ),
         "logdetmi": lambda: logdet(a) + logdet(query) - logdet(a, query),
         "flcg": lambda: np.maximum(best - floor, 0).sum(),
@@ -143,9 +142,7 @@ def build(name, hyper, x=None):
 def test_greedy_follows_the_definition(name, hyper):
     x, function = data_of(name), build(name, hyper)
     available = np.arange(ROWS) % 6 != 2
-    picked = submodular.maximize(
-        function, jnp.asarray(available), ROWS, optimizer="naive"
-    )
+    picked = submodular.maximize(function, jnp.asarray(available), ROWS, optimizer="naive")
     count = available.sum()
     assert sorted(picked.rows[:count].tolist()) == np.flatnonzero(available).tolist()
     assert (picked.rows[count:] == -1).all()
@@ -164,9 +161,7 @@ def test_greedy_follows_the_definition(name, hyper):
             separated = min(separated, t)
         np.testing.assert_allclose(picked.scores[t], gains[row], rtol=1e-4, atol=2e-4)
     value = submodular.evaluate(function, jnp.asarray([*rows, -1]))
-    np.testing.assert_allclose(
-        value, reference(name, rows, x=x, **hyper), rtol=1e-4, atol=2e-4
-    )
+    np.testing.assert_allclose(value, reference(name, rows, x=x, **hyper), rtol=1e-4, atol=2e-4)
     if not function.submodular:
         return  # the same program
     lazily = submodular.maximize(
@@ -189,9 +184,7 @@ def test_every_function_has_a_case():
 def test_differences_of_prefixes_are_the_scores(name):
     function = build(name, {"shifted": False})
     picked = submodular.maximize(function, EVERY, BUDGET)
-    prefixes = [
-        jnp.where(jnp.arange(BUDGET) < t, picked.rows, -1) for t in range(BUDGET + 1)
-    ]
+    prefixes = [jnp.where(jnp.arange(BUDGET) < t, picked.rows, -1) for t in range(BUDGET + 1)]
     values = [submodular.evaluate(function, prefix) for prefix in prefixes]
     assert values[0] == 0
     np.testing.assert_allclose(np.diff(values), picked.scores, atol=2e-5)
@@ -287,9 +280,7 @@ def test_similarities_at_the_edges():
     np.testing.assert_allclose(pool.rows(jnp.arange(6)), expected, atol=1e-6)
     far = np.array([[1000.0, 1001.0], [1000.0, 1001.0], [1000.5, 1001.0]])
     pool = submodular.disparity_min(jnp.asarray(far), metric="euclidean").similarity
-    np.testing.assert_allclose(
-        pool.rows(jnp.arange(3)), kernel(far, far, "euclidean"), atol=1e-6
-    )
+    np.testing.assert_allclose(pool.rows(jnp.arange(3)), kernel(far, far, "euclidean"), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["facility_location", "log_determinant", "graph_cut"])
@@ -338,9 +329,7 @@ BAD = {
 
 
 def pick(*, available=EVERY, budget=2, **options):
-    return submodular.maximize(
-        submodular.facility_location(X), available, budget, **options
-    )
+    return submodular.maximize(submodular.facility_location(X), available, budget, **options)
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxal import devices, submodular
+from jaxal import submodular
+from jaxal.pools import devices
 
 ROWS, WIDTH = 26, 5
 POOL = np.random.default_rng(0).normal(size=(ROWS, WIDTH)).astype(np.float32)
@@ -146,9 +147,7 @@ def test_costs(optimizer, cost_sensitive):
             optimizer=optimizer,
             cost_sensitive=cost_sensitive,
         )
-        expected, gaps = greedy_with_costs(
-            x, available, 12, costs, cost_budget, cost_sensitive
-        )
+        expected, gaps = greedy_with_costs(x, available, 12, costs, cost_budget, cost_sensitive)
         assert min(gaps) > 1e-5
         count = len(expected)
         assert picked.rows[:count].tolist() == expected

@@ -9,8 +9,8 @@ from helpers import CountTraces, clouds, table_model
 from scipy.optimize import nnls
 
 import jaxal
-from jaxal.evaluation import evaluate
-from jaxal.subsets import matched_subset, whole
+from jaxal.training.evaluation import evaluate
+from jaxal.training.subsets import matched_subset, whole
 
 MODEL = jaxal.models.mlp(3, hidden=(8,))
 CAPACITY, WIDTH, CLASSES = 24, 5, 3
@@ -98,12 +98,8 @@ def test_a_fit_on_subsets_learns_all_rows_with_one_trace():
     jitted = jax.jit(fit)
     for count in (10, 20, 32):
         inputs, labels, weights, count = buffers(count)
-        variables, info = jitted(
-            jax.random.key(0), None, inputs, labels, weights, count
-        )
-        reached = evaluate(
-            MODEL, variables, inputs[:count], labels[:count], batch_size=32
-        )
+        variables, info = jitted(jax.random.key(0), None, inputs, labels, weights, count)
+        reached = evaluate(MODEL, variables, inputs[:count], labels[:count], batch_size=32)
         np.testing.assert_allclose(info.accuracy, reached.accuracy, rtol=1e-6)
         assert info.accuracy > 0.9 and info.epochs % 4 == 0
     assert fit.count == 1

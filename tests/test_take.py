@@ -44,9 +44,7 @@ def test_take_top_cases(scores, used, budget, rows):
 
 @hypothesis.given(
     st.lists(
-        st.tuples(
-            st.sampled_from([NAN, -INF, INF, -1.0, 0.0, 0.5, 7.0]), st.booleans()
-        ),
+        st.tuples(st.sampled_from([NAN, -INF, INF, -1.0, 0.0, 0.5, 7.0]), st.booleans()),
         min_size=1,
         max_size=9,
     ),
@@ -109,9 +107,7 @@ def test_stochastic_follows_the_law_of_successive_draws(kind, coldness):
 
 
 def test_power_without_positive_scores_is_uniform():
-    draw = jax.vmap(
-        lambda key: take_stochastic(key, -jnp.ones(4), jnp.ones(4, bool), 1).rows[0]
-    )
+    draw = jax.vmap(lambda key: take_stochastic(key, -jnp.ones(4), jnp.ones(4, bool), 1).rows[0])
     found = np.bincount(np.asarray(draw(keys(4000))), minlength=4) / 4000
     assert (np.abs(found - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 4000)).all()
 
@@ -130,12 +126,8 @@ def test_stochastic_ignores_what_is_not_available():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        pytest.param(
-            lambda s, a: take_top(s, a, 0), "expected 1 to 4.*got 0", id="zero"
-        ),
-        pytest.param(
-            lambda s, a: take_top(s, a, 5), "expected 1 to 4.*got 5", id="above N"
-        ),
+        pytest.param(lambda s, a: take_top(s, a, 0), "expected 1 to 4.*got 0", id="zero"),
+        pytest.param(lambda s, a: take_top(s, a, 5), "expected 1 to 4.*got 5", id="above N"),
         pytest.param(lambda s, a: take_top(s[None], a, 1), r"scores.*\[N\]", id="rank"),
         pytest.param(lambda s, a: take_top(s, a[:2], 1), "must agree", id="lengths"),
         pytest.param(

@@ -7,7 +7,7 @@ import pytest
 from helpers import clouds
 
 import jaxal
-from jaxal.training import is_saturated
+from jaxal.training.learner import is_saturated
 
 MODEL = jaxal.models.mlp(3, hidden=(8,))
 
@@ -15,9 +15,7 @@ MODEL = jaxal.models.mlp(3, hidden=(8,))
 def buffers(count=20, capacity=32, fill=0.0):
     """Buffers of which the first `count` rows are labelled; the others hold `fill`."""
     inputs, labels = clouds(capacity)
-    inputs = np.where(np.arange(capacity)[:, None] < count, inputs, fill).astype(
-        np.float32
-    )
+    inputs = np.where(np.arange(capacity)[:, None] < count, inputs, fill).astype(np.float32)
     return (
         jnp.asarray(inputs),
         jnp.asarray(labels),
@@ -33,9 +31,7 @@ def fitted(learner, *given, seed=0):
 
 def saturated(window, min_gain):
     return not any(
-        later - earlier >= min_gain
-        for i, earlier in enumerate(window)
-        for later in window[i + 1 :]
+        later - earlier >= min_gain for i, earlier in enumerate(window) for later in window[i + 1 :]
     )
 
 
@@ -74,9 +70,7 @@ def test_one_full_batch_step_is_the_gradient_of_the_weighted_mean():
 
 @pytest.mark.parametrize("batch_size", [4, 7, 64])
 def test_unused_rows_and_capacity_change_nothing(batch_size):
-    learner = jaxal.Learner(
-        MODEL, optax.adam(1e-2), batch_size=batch_size, max_epochs=5
-    )
+    learner = jaxal.Learner(MODEL, optax.adam(1e-2), batch_size=batch_size, max_epochs=5)
     plain = fitted(learner, *buffers(fill=0.0))
     wild = fitted(learner, *buffers(fill=1e6))
     jax.tree.map(np.testing.assert_array_equal, plain, wild)
@@ -110,13 +104,9 @@ def test_running_statistics_see_labelled_rows_only(batch_size):
 
 def test_stops_at_the_training_accuracy():
     given = buffers()
-    free = jaxal.Learner(
-        MODEL, optax.adam(3e-2), max_epochs=200, max_accuracy=1.1, window=0
-    )
+    free = jaxal.Learner(MODEL, optax.adam(3e-2), max_epochs=200, max_accuracy=1.1, window=0)
     assert fitted(free, *given)[1].epochs == 200
-    stopped = jaxal.Learner(
-        MODEL, optax.adam(3e-2), max_epochs=200, max_accuracy=0.9, window=0
-    )
+    stopped = jaxal.Learner(MODEL, optax.adam(3e-2), max_epochs=200, max_accuracy=0.9, window=0)
     info = fitted(stopped, *given)[1]
     assert info.accuracy >= 0.9 and info.epochs < 200
 
@@ -134,9 +124,7 @@ def test_stops_when_the_loss_is_not_finite():
 
 def test_learns_with_a_schedule_and_any_batch_size():
     schedule = optax.cosine_decay_schedule(0.1, 200)
-    learner = jaxal.Learner(
-        MODEL, optax.chain(optax.clip(1.0), optax.sgd(schedule)), batch_size=3
-    )
+    learner = jaxal.Learner(MODEL, optax.chain(optax.clip(1.0), optax.sgd(schedule)), batch_size=3)
     assert fitted(learner, *buffers())[1].accuracy > 0.9
 
 
@@ -149,9 +137,7 @@ def test_an_epoch_draws_at_least_so_many_rows(epoch_rows):
             or MODEL.train(variables, inputs, key=key)
         )
     )
-    learner = jaxal.Learner(
-        seen, optax.sgd(0.0), batch_size=5, epoch_rows=epoch_rows, max_epochs=1
-    )
+    learner = jaxal.Learner(seen, optax.sgd(0.0), batch_size=5, epoch_rows=epoch_rows, max_epochs=1)
     inputs, labels, weights, count = buffers(count=20)
     fitted(learner, inputs, labels, weights, count)
     jax.effects_barrier()
@@ -223,9 +209,7 @@ def test_without_patience_validation_examples_are_not_looked_at():
         fitted(learner, *given, validation),
     )
     variables = MODEL.init(jax.random.key(7), given[0][:1])
-    jaxpr = jax.make_jaxpr(learner.fit)(
-        jax.random.key(0), variables, *given, validation
-    )
+    jaxpr = jax.make_jaxpr(learner.fit)(jax.random.key(0), variables, *given, validation)
     assert "[77,8]" not in str(jaxpr)  # the hidden layer of the validation rows
 
 
@@ -236,9 +220,7 @@ def test_patience_needs_validation_examples():
 
 
 def test_patience_under_vmap_is_each_seed_alone():
-    learner = jaxal.Learner(
-        MODEL, optax.adam(3e-2), window=0, max_accuracy=1.1, patience=3
-    )
+    learner = jaxal.Learner(MODEL, optax.adam(3e-2), window=0, max_accuracy=1.1, patience=3)
     given = (*buffers(), clouds(50, seed=3, spread=4.0))
     variables = MODEL.init(jax.random.key(7), given[0][:1])
     _, together = jax.jit(
@@ -270,9 +252,7 @@ def test_vmap_over_seeds_is_each_seed_alone():
     learner = jaxal.Learner(MODEL, optax.adam(1e-2), max_epochs=20)
     given = buffers()
     variables = MODEL.init(jax.random.key(7), given[0][:1])
-    several = jax.jit(
-        jax.vmap(lambda seed: learner.fit(jax.random.key(seed), variables, *given))
-    )
+    several = jax.jit(jax.vmap(lambda seed: learner.fit(jax.random.key(seed), variables, *given)))
     together = several(jnp.arange(3))
     for seed in range(3):
         alone = fitted(learner, *given, seed=seed)

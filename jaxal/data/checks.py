@@ -107,9 +107,7 @@ def _check_finite(array: Any, where: str) -> None:
     finite = _library(array).isfinite(array)
     if not finite.all():
         row = int((~finite).reshape(len(finite), -1).any(axis=1).argmax())
-        raise ValueError(
-            f"{where}: expected finite numbers, got NaN or inf at row {row}"
-        )
+        raise ValueError(f"{where}: expected finite numbers, got NaN or inf at row {row}")
 
 
 def _check_label_range(

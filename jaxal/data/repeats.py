@@ -7,9 +7,7 @@ import numpy as np
 from jaxal.base import Examples
 
 
-def repeat(
-    examples: Examples, times: int, *, noise: float = 0.0, seed: int = 0
-) -> Examples:
+def repeat(examples: Examples, times: int, *, noise: float = 0.0, seed: int = 0) -> Examples:
     """Repeats each row, adding to every copy Gaussian noise of its own, the same whenever it is read.
 
     RepeatedMNIST is `repeat(mnist, times, noise=0.1)` of standardised images.

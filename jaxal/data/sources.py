@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxal.base import Examples, nearest
+from jaxal.base import Examples
+from jaxal.checks import nearest
 from jaxal.data.checks import check
 from jaxal.data.splits import check_fraction, split, standardized, subset
 
@@ -80,9 +81,7 @@ def load(
     if limit is not None:
         rows = len(pool.labels)
         if not (isinstance(limit, int) and 1 <= limit <= rows):
-            raise ValueError(
-                f"limit: expected 1 to {rows} (the rows of the pool), got {limit!r}"
-            )
+            raise ValueError(f"limit: expected 1 to {rows} (the rows of the pool), got {limit!r}")
         pool = subset(pool, limit, seed=seed)
     if standardize:
         pool, test = standardized(pool, test)
@@ -110,9 +109,7 @@ def _read_npz(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
                 arrays = [archive[key] for key in keys]
                 return list(zip(arrays[::2], arrays[1::2], strict=True))
         expected = "; or ".join(", ".join(keys) for keys in _NPZ_KEYS)
-        raise ValueError(
-            f"{path}: expected the keys {expected}; got {', '.join(archive.files)}"
-        )
+        raise ValueError(f"{path}: expected the keys {expected}; got {', '.join(archive.files)}")
 
 
 def _as_examples(
@@ -121,8 +118,7 @@ def _as_examples(
     """Checked arrays: inputs float32, or float64 where that would round, and labels int32."""
     if inputs.ndim < 2:
         raise ValueError(
-            f"{source}: expected inputs [N, D] or images [N, H, W, ...], "
-            f"got shape {inputs.shape}"
+            f"{source}: expected inputs [N, D] or images [N, H, W, ...], got shape {inputs.shape}"
         )
     is_images = inputs.ndim > 2
     if flat is False and not is_images:

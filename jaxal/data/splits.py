@@ -5,9 +5,7 @@ import numpy as np
 from jaxal.base import Examples
 
 
-def split(
-    examples: Examples, fraction: float, *, seed: int = 0
-) -> tuple[Examples, Examples]:
+def split(examples: Examples, fraction: float, *, seed: int = 0) -> tuple[Examples, Examples]:
     """Splits examples in two at random, each class by the same fraction.
 
     The second part holds floor or ceil(fraction x count) rows of each class, and the first keeps at least
@@ -35,9 +33,7 @@ def split(
         examples.labels, fraction, np.random.default_rng(seed), keep_one=True
     )
     if not len(share):
-        raise ValueError(
-            f"fraction: expected enough for one row of {len(rest)}, got {fraction}"
-        )
+        raise ValueError(f"fraction: expected enough for one row of {len(rest)}, got {fraction}")
     return take(examples, rest), take(examples, share)
 
 
@@ -94,9 +90,7 @@ def stratified_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the rest and of the share, in random order; `keep_one` of each class stays in the rest."""
     order = generator.permutation(len(labels))
-    classes, codes, counts = np.unique(
-        labels[order], return_inverse=True, return_counts=True
-    )
+    classes, codes, counts = np.unique(labels[order], return_inverse=True, return_counts=True)
     exact = fraction * counts
     quota = np.floor(exact).astype(int)
     # The largest remainders round up, so that each class is within one row and the total is right.

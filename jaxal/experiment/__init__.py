@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from jaxal.experiment._provenance import provenance
 from jaxal.experiment.config import (
     Config,
     DataConfig,
@@ -14,8 +15,7 @@ from jaxal.experiment.config import (
     parse,
     to_toml,
 )
-from jaxal.experiment.provenance import provenance
-from jaxal.experiment.records import (
+from jaxal.records import (
     RUN_FILES,
     Record,
     Seconds,
@@ -58,6 +58,6 @@ def run(config: Config, out: Path, console: Any) -> Path:
     """
     # The runner needs the report, and the report needs the records: at the top of the
     # module this import would be a circle.
-    from jaxal.experiment import runner
+    from jaxal.experiment import _run
 
-    return runner.run(config, out, console)
+    return _run.run(config, out, console)

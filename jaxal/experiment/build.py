@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import optax
 
 from jaxal import data, models, strategies
-from jaxal.base import Examples, Strategy, nearest
+from jaxal.base import Examples, Strategy
+from jaxal.checks import nearest
 from jaxal.experiment.config import Config, DataConfig, LearnerConfig
-from jaxal.training import Learner
+from jaxal.training.learner import Learner
 
 
 class Parts(NamedTuple):
@@ -30,9 +31,7 @@ def build(config: Config) -> Parts:
       FileNotFoundError: the data source is a file that is not there.
     """
     if config.learner.patience and not config.data.validation:
-        raise ValueError(
-            "learner.patience: needs held-out rows, so set data.validation too"
-        )
+        raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
     chosen = _strategies(config)
     pool, validation, test = _examples(config.data)
     classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
@@ -84,9 +83,7 @@ def _strategies(config: Config) -> dict[str, Strategy]:
     options, known = config.strategy.options, strategies.names()
     for name in options:
         if name not in known and name not in config.strategy.names:
-            raise ValueError(
-                f"strategy.options: {name!r} is unknown; {nearest(name, known)}"
-            )
+            raise ValueError(f"strategy.options: {name!r} is unknown; {nearest(name, known)}")
     return {
         label: strategies.make(**{"name": label} | options.get(label, {}))
         for label in config.strategy.names
@@ -103,9 +100,7 @@ def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     for option in config.optimizer_options:
         if option not in options:
             said = nearest(option, options)
-            raise ValueError(
-                f"learner.optimizer_options: {option!r} is unknown; {said}"
-            )
+            raise ValueError(f"learner.optimizer_options: {option!r} is unknown; {said}")
     optimizer = make(learning_rate=config.learning_rate, **config.optimizer_options)
     if not config.l2:
         return optimizer

@@ -17,7 +17,7 @@ from typing import Any
 
 import tomli_w
 
-from jaxal.base import nearest
+from jaxal.checks import nearest
 
 
 def _checked(expected: str, holds: Callable[[Any], bool], default: Any = MISSING):
@@ -34,9 +34,7 @@ def _at_least_0(default: int) -> Any:
 
 
 def _finite(default: float) -> Any:
-    return _checked(
-        "a finite number of at least 0", lambda x: 0 <= x < math.inf, default
-    )
+    return _checked("a finite number of at least 0", lambda x: 0 <= x < math.inf, default)
 
 
 def _seed(default: int) -> Any:
@@ -74,9 +72,7 @@ class LearnerConfig:
     """How to train: `jaxal.Learner` and an optimizer of optax."""
 
     optimizer: str = "adam"
-    learning_rate: float = _checked(
-        "a finite number above 0", lambda x: 0 < x < math.inf, 1e-3
-    )
+    learning_rate: float = _checked("a finite number above 0", lambda x: 0 < x < math.inf, 1e-3)
     optimizer_options: dict[str, Any] = field(default_factory=dict)
     l2: float = _finite(0.0)  # times the parameters, added to the gradient
     batch_size: int = _count(32)
@@ -169,9 +165,7 @@ def parse(table: dict[str, Any]) -> Config:
     config = _section(Config, table, "")
     for name, options in config.strategy.options.items():
         if not isinstance(options, dict):
-            raise TypeError(
-                f"strategy.options.{name}: expected a table, got {options!r}"
-            )
+            raise TypeError(f"strategy.options.{name}: expected a table, got {options!r}")
     return config
 
 
@@ -189,9 +183,7 @@ def override(config: Config, assignment: str) -> Config:
     """
     key, equals, text = (part.strip() for part in assignment.partition("="))
     if not (key and equals):
-        raise ValueError(
-            f"expected KEY=VALUE, as in strategy.budget=50, got {assignment!r}"
-        )
+        raise ValueError(f"expected KEY=VALUE, as in strategy.budget=50, got {assignment!r}")
     table = here = _to_table(config)
     *sections, last = key.split(".")
     for depth, section in enumerate(sections, start=1):
@@ -269,9 +261,7 @@ def _freeze(value: Any) -> Any:
 def _to_table(config: Config) -> dict[str, Any]:
     table = dataclasses.asdict(config)
     table["model"] |= table["model"].pop("hyper")
-    scalars = {
-        key: value for key, value in table.items() if not isinstance(value, dict)
-    }
+    scalars = {key: value for key, value in table.items() if not isinstance(value, dict)}
     sections = {
         name: {key: value for key, value in section.items() if value not in (None, {})}
         for name, section in table.items()

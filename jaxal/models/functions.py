@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxal.base import Model, Outputs, PyTree, check_rank
+from jaxal.base import Model, Outputs, PyTree
+from jaxal.checks import check_rank
 
 
-def from_functions(
-    init: Callable[[jax.Array, PyTree], PyTree], apply: Callable[..., Any]
-) -> Model:
+def from_functions(init: Callable[[jax.Array, PyTree], PyTree], apply: Callable[..., Any]) -> Model:
     """Makes a model of two plain functions without running statistics (Equinox, Haiku, NumPyro...).
 
     Args:

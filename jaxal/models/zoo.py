@@ -15,7 +15,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import Model, Outputs, nearest
+from jaxal.base import Model, Outputs
+from jaxal.checks import nearest
 from jaxal.models.linen import from_linen
 
 
@@ -46,9 +47,7 @@ class CNN(nn.Module):
     batch_norm: bool
 
     @nn.compact
-    def __call__(
-        self, inputs: jax.Array, *, train: bool = False, dropout: bool = False
-    ) -> Outputs:
+    def __call__(self, inputs: jax.Array, *, train: bool = False, dropout: bool = False) -> Outputs:
         x = _as_images("cnn", inputs, 2 ** len(self.channels))
         window = (self.kernel_size, self.kernel_size)
         for width in self.channels:
@@ -71,9 +70,7 @@ class BayesianCNN(nn.Module):
     def __call__(self, inputs: jax.Array, *, dropout: bool = False) -> Outputs:
         x = _as_images("bayesian_cnn", inputs, 16)
         for width in (32, 64):
-            convolution = nn.Conv(
-                width, (5, 5), padding="VALID", conv_general_dilated=_convolve
-            )
+            convolution = nn.Conv(width, (5, 5), padding="VALID", conv_general_dilated=_convolve)
             x = convolution(x)
             # Whole channels are dropped: one mask for all places.
             x = nn.Dropout(self.rate, (1, 2), deterministic=not dropout)(x)
@@ -83,9 +80,7 @@ class BayesianCNN(nn.Module):
         return Outputs(nn.Dense(self.num_classes)(features), features)
 
 
-def mlp(
-    num_classes: int, *, hidden: Sequence[int] = (128,), dropout: float = 0.0
-) -> Model:
+def mlp(num_classes: int, *, hidden: Sequence[int] = (128,), dropout: float = 0.0) -> Model:
     """A multilayer perceptron with ReLU, and dropout after each hidden layer.
 
     Inputs [n, ...] are flattened to [n, D]. The features are the input of the last dense layer after
@@ -194,9 +189,7 @@ def bayesian_cnn(num_classes: int, *, dropout: float = 0.5) -> Model:
     References:
       Kirsch et al., "BatchBALD", NeurIPS 2019, section 4.2.
     """
-    return _bayesian_cnn(
-        _whole("num_classes", num_classes, 2), _rate("dropout", dropout)
-    )
+    return _bayesian_cnn(_whole("num_classes", num_classes, 2), _rate("dropout", dropout))
 
 
 _FACTORIES: dict[str, Callable[..., Model]] = {
@@ -262,11 +255,7 @@ def _convolve(inputs: jax.Array, kernel: jax.Array, *_: Any, **__: Any) -> jax.A
     """
     height, width = kernel.shape[:2]
     down, right = inputs.shape[1] - height + 1, inputs.shape[2] - width + 1
-    patches = [
-        inputs[:, i : i + down, j : j + right]
-        for i in range(height)
-        for j in range(width)
-    ]
+    patches = [inputs[:, i : i + down, j : j + right] for i in range(height) for j in range(width)]
     return jnp.concatenate(patches, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
@@ -289,9 +278,7 @@ def _whole(name: str, value: Any, minimum: int) -> int:
     if not isinstance(value, bool) and hasattr(value, "__index__"):
         if (number := operator.index(value)) >= minimum:
             return number
-    raise ValueError(
-        f"{name}: expected a whole number of at least {minimum}, got {value!r}"
-    )
+    raise ValueError(f"{name}: expected a whole number of at least {minimum}, got {value!r}")
 
 
 def _widths(name: str, values: Any) -> tuple[int, ...]:

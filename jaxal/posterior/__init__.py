@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from jaxal.base import check_name, nearest
+from jaxal.checks import check_name, nearest
 from jaxal.posterior.draws import Draws, Posterior
 from jaxal.posterior.dropout import mc_dropout
 from jaxal.posterior.ensemble import deep_ensemble

@@ -12,7 +12,7 @@ from jaxal.base import Model, PyTree, View
 class Draws(NamedTuple):
     """The logits of n rows under K draws of the model, one draw at a time.
 
-    `scores.accumulate_draws(*draws)` folds them in the memory of one draw; `stack` keeps them all.
+    `scores.fold_draws(*draws)` folds them in the memory of one draw; `stack` keeps them all.
     """
 
     logits: Callable[[PyTree], jax.Array]  # one of `each` -> [n, C]
@@ -63,7 +63,7 @@ class Posterior(NamedTuple):
 
     observe: ObserveDraws  # (key, model, variables, inputs [n, ...], reduce)
     resolve: ResolveDraws = resolved  # (key, view, reduce) -> view of what was kept
-    joint: bool = True  # whether draw k is one and the same model for all rows
+    consistent: bool = True  # whether draw k is one and the same model for all rows
     name: str = "posterior"
 
     def __repr__(self) -> str:
@@ -74,6 +74,4 @@ def check_draws(num_draws: int) -> None:
     """Raises ValueError unless K is an integer of at least 1."""
     whole = hasattr(num_draws, "__index__") and not isinstance(num_draws, bool)
     if not (whole and num_draws >= 1):
-        raise ValueError(
-            f"num_draws: expected an integer of at least 1, got {num_draws!r}"
-        )
+        raise ValueError(f"num_draws: expected an integer of at least 1, got {num_draws!r}")

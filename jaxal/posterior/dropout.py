@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, PyTree
+from jaxal.numerics import first
 from jaxal.posterior.draws import Draws, Posterior, check_draws
 
 
@@ -57,14 +58,14 @@ def _mc_dropout(num_draws: int, consistent: bool) -> Posterior:
 
     return Posterior(
         observe,
-        joint=consistent,
+        consistent=consistent,
         name=f"mc_dropout({num_draws}, consistent={consistent})",
     )
 
 
 def check_dropout(model: Model, variables: PyTree, inputs: PyTree) -> None:
     """Raises ValueError, while tracing, if the model's logits do not depend on the key."""
-    one = jax.tree.map(lambda leaf: leaf[:1], inputs)
+    one = first(inputs)
 
     def logits(key):
         return model.apply(variables, one, key=key).logits
@@ -89,9 +90,7 @@ def fingerprint(inputs: PyTree) -> jax.Array:
             leaf = jax.lax.bitcast_convert_type(leaf.astype(jnp.float32), jnp.uint32)
         words = leaf.astype(jnp.uint32).reshape(len(leaf), -1)
         place = _mix(jnp.arange(words.shape[1], dtype=jnp.uint32))
-        total = _mix(
-            total + jnp.sum(_mix(words + place[None]), axis=1, dtype=jnp.uint32)
-        )
+        total = _mix(total + jnp.sum(_mix(words + place[None]), axis=1, dtype=jnp.uint32))
     return total
 
 

@@ -5,7 +5,9 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import View, check_name, check_positive
+from jaxal.base import View
+from jaxal.checks import check_name, check_positive
+from jaxal.numerics import matmul
 from jaxal.posterior.draws import Draws, Posterior, check_draws
 
 LIKELIHOODS = ("gaussian", "categorical")
@@ -46,9 +48,7 @@ def last_layer_laplace(
 
 
 @functools.cache
-def _last_layer_laplace(
-    num_draws: int, prior_precision: float, likelihood: str
-) -> Posterior:
+def _last_layer_laplace(num_draws: int, prior_precision: float, likelihood: str) -> Posterior:
     def observe(key, model, variables, inputs, reduce):
         return model.apply(variables, inputs)
 
@@ -56,14 +56,12 @@ def _last_layer_laplace(
         root = _root_precision(view, prior_precision, likelihood)
         classes = view.observation.logits.shape[-1]
         noise = jax.random.normal(key, (num_draws, len(root), classes))
-        solve = functools.partial(
-            jax.scipy.linalg.solve_triangular, trans=1, lower=True
-        )
+        solve = functools.partial(jax.scipy.linalg.solve_triangular, trans=1, lower=True)
         each = jax.vmap(solve, (None, 0))(root, noise)
 
         def kept(outputs):
             inputs = _with_one(outputs.features)
-            return reduce(Draws(lambda w: outputs.logits + _product(inputs, w), each))
+            return reduce(Draws(lambda w: outputs.logits + matmul(inputs, w), each))
 
         sets = ("observation", "query", "private", "validation")
         given = {name: getattr(view, name) for name in sets}
@@ -86,7 +84,7 @@ def _root_precision(view: View, prior_precision: float, likelihood: str) -> jax.
     if likelihood == "categorical":
         top = jnp.max(jax.nn.softmax(logits), axis=-1, keepdims=True)
         inputs = jnp.where(view.labeled[:, None], jnp.sqrt(top * (1 - top)), 0) * inputs
-    gram = _product(inputs.T, inputs)
+    gram = matmul(inputs.T, inputs)
     # The sum is rounded to about a millionth of its trace; less than that and it may not be definite.
     ridge = prior_precision + jnp.finfo(gram.dtype).eps * jnp.trace(gram)
     return jnp.linalg.cholesky(gram + ridge * jnp.eye(len(gram)))
@@ -94,7 +92,3 @@ def _root_precision(view: View, prior_precision: float, likelihood: str) -> jax.
 
 def _with_one(features: jax.Array) -> jax.Array:
     return jnp.concatenate([features, jnp.ones((len(features), 1))], axis=1)
-
-
-def _product(left: jax.Array, right: jax.Array) -> jax.Array:
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)

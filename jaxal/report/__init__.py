@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from jaxal.experiment.records import Record
+from jaxal.records import Record
+from jaxal.report._progress import progress
 from jaxal.report.comparison import (
     COMPARISON_FILES,
     Comparison,
@@ -12,7 +13,6 @@ from jaxal.report.comparison import (
 )
 from jaxal.report.curves import draw
 from jaxal.report.efficiency import label_efficiency, labels_to
-from jaxal.report.progress import progress
 from jaxal.report.summary import Point, Summary, summarize, write_csv
 from jaxal.report.table import results_table, strategies_list
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxal.experiment.config import Config, load
-from jaxal.experiment.records import Record, read
+from jaxal.records import Record, read
 from jaxal.report.curves import draw
 from jaxal.report.summary import Summary, over_seeds, summarize, write_csv
 
@@ -80,10 +80,7 @@ def _runs(paths: Sequence[Path]) -> list[_Run]:
     names = [_name(history.resolve()) for history in histories]
     if len(set(names)) < len(names):
         names = [str(path) for path in paths]
-    return [
-        _Run(name, *_read(history))
-        for name, history in zip(names, histories, strict=True)
-    ]
+    return [_Run(name, *_read(history)) for name, history in zip(names, histories, strict=True)]
 
 
 def _name(history: Path) -> str:

@@ -86,9 +86,7 @@ def _curve(points: ArrayLike, accuracies: ArrayLike) -> tuple[NDArray, NDArray]:
     stuck = np.flatnonzero(np.diff(x) <= 0)
     if len(stuck):
         at = stuck[0]
-        raise ValueError(
-            f"points: expected increasing, got {x[at]:g} then {x[at + 1]:g}"
-        )
+        raise ValueError(f"points: expected increasing, got {x[at]:g} then {x[at + 1]:g}")
     return x, y
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxal.experiment.records import Record
+from jaxal.records import Record
 from jaxal.report.efficiency import label_efficiency, labels_to
 
 TARGETS = (0.90, 0.95)
@@ -81,19 +81,14 @@ def summarize(
     if not by_strategy:
         raise ValueError("records: expected at least one round, got none")
     baseline = _mean_curve(by_strategy.get("random", [*random]))
-    return [
-        _summary(name, kept, baseline)._replace(run=run)
-        for name, kept in by_strategy.items()
-    ]
+    return [_summary(name, kept, baseline)._replace(run=run) for name, kept in by_strategy.items()]
 
 
 def names(summaries: Sequence[Summary]) -> list[str]:
     """Returns what to call each summary: its strategy, or RUN/STRATEGY where several runs have that one."""
     times = Counter(summary.strategy for summary in summaries)
     return [
-        f"{summary.run}/{summary.strategy}"
-        if times[summary.strategy] > 1
-        else summary.strategy
+        f"{summary.run}/{summary.strategy}" if times[summary.strategy] > 1 else summary.strategy
         for summary in summaries
     ]
 
@@ -103,9 +98,7 @@ def over_seeds(summaries: Sequence[Summary], plus_minus: str = "±") -> str:
     seeds = [summary.seeds for summary in summaries]
     if max(seeds) == 1:
         return "one seed"
-    count = (
-        f"{max(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
-    )
+    count = f"{max(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
     return f"mean {plus_minus} std over {count} seeds"
 
 
@@ -198,9 +191,7 @@ def _area(curve: dict[int, float]) -> float:
 def _price(curves: dict[int, dict[int, float]], target: float) -> float:
     prices = []
     for curve in curves.values():
-        known = {
-            n: accuracy for n, accuracy in curve.items() if math.isfinite(accuracy)
-        }
+        known = {n: accuracy for n, accuracy in curve.items() if math.isfinite(accuracy)}
         price = labels_to([*known], [*known.values()], target) if known else NAN
         prices.append(math.inf if math.isnan(price) else float(price))
     median = statistics.median_low(prices)

@@ -55,9 +55,7 @@ def strategies_list(descriptions: Iterable[Described]) -> Group:
     """Builds the list of strategies: name, meaning, options with defaults, paper."""
     parts = []
     for known in descriptions:
-        options = ", ".join(
-            f"{key} = {value!r}" for key, value in known.options.items()
-        )
+        options = ", ".join(f"{key} = {value!r}" for key, value in known.options.items())
         lines = [known.summary, options and f"options: {options}", known.paper]
         # Square brackets, as in shapes, are markup to rich.
         body = "\n".join(escape(line) for line in lines if line)
@@ -70,9 +68,7 @@ def _results(
 ) -> Table:
     pm = "±" if "utf" in console.encoding.lower() else "+-"
     mark = "[bold]{}[/]" if console.is_terminal else "{}*"
-    table = _table(
-        title=f"Test accuracy in % by number of labels, {over_seeds(summaries, pm)}"
-    )
+    table = _table(title=f"Test accuracy in % by number of labels, {over_seeds(summaries, pm)}")
     said = [
         f"{'Bold' if console.is_terminal else '*'}: best of the column.",
         "to 90%: labels needed for it (median seed).",
@@ -124,9 +120,7 @@ def _counts(summaries: Sequence[Summary], number: int) -> list[int]:
     return [known[step] for step in sorted(steps)]
 
 
-def _accuracies(
-    summaries: Sequence[Summary], labels: int, mark: str, plus_minus: str
-) -> list[str]:
+def _accuracies(summaries: Sequence[Summary], labels: int, mark: str, plus_minus: str) -> list[str]:
     points = [_at(summary, labels) for summary in summaries]
     cells, means = [], []
     for point in points:
@@ -144,9 +138,7 @@ def _prices(summaries: Sequence[Summary], target: float, mark: str) -> list[str]
         f">{summary.points[-1].labels}" if math.isnan(price) else f"{price:.0f}"
         for summary, price in zip(summaries, prices, strict=True)
     ]
-    return _marked(
-        cells, [price if math.isnan(price) else round(price) for price in prices], mark
-    )
+    return _marked(cells, [price if math.isnan(price) else round(price) for price in prices], mark)
 
 
 def _areas(summaries: Sequence[Summary], mark: str) -> list[str]:
@@ -167,8 +159,7 @@ def _marked(cells: list[str], costs: list[float], mark: str) -> list[str]:
     if all(cost == best for cost in costs):
         return cells
     return [
-        mark.format(cell) if cost == best else cell
-        for cell, cost in zip(cells, costs, strict=True)
+        mark.format(cell) if cost == best else cell for cell, cost in zip(cells, costs, strict=True)
     ]
 
 

@@ -5,14 +5,6 @@ the same one draw at a time), `adversarial` the distance to the decision boundar
 and unjitted, know nothing of models, pools or training, and measure information in nats.
 """
 
-from jaxal.scores.accumulated import (
-    Accumulated,
-    Summary,
-    accumulate,
-    accumulate_draws,
-    init_accumulated,
-    summarize,
-)
 from jaxal.scores.adversarial import (
     Perturbation,
     basic_iterative,
@@ -20,25 +12,33 @@ from jaxal.scores.adversarial import (
     perturbation_score,
 )
 from jaxal.scores.bayesian import bald, epig, mean_std, predictive, variation_ratio
+from jaxal.scores.running import (
+    DrawScores,
+    RunningScores,
+    draw_scores,
+    fold_draws,
+    init_running_scores,
+    update_running_scores,
+)
 from jaxal.scores.uncertainty import entropy, least_confidence, margin
 
 __all__ = [
-    "Accumulated",
+    "RunningScores",
     "Perturbation",
-    "Summary",
-    "accumulate",
-    "accumulate_draws",
+    "DrawScores",
+    "update_running_scores",
+    "fold_draws",
     "bald",
     "basic_iterative",
     "deep_fool",
     "entropy",
     "epig",
-    "init_accumulated",
+    "init_running_scores",
     "least_confidence",
     "margin",
     "mean_std",
     "perturbation_score",
     "predictive",
-    "summarize",
+    "draw_scores",
     "variation_ratio",
 ]

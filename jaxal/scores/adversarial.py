@@ -12,14 +12,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxal import base
+from jaxal.base import PyTree
+from jaxal.checks import check_positive
 from jaxal.scores import uncertainty
 
-_LARGEST_LEAD = (
-    745.0  # exp(-lead), and with it the cross-entropy, is 0 in float64 beyond
-)
+_LARGEST_LEAD = 745.0  # exp(-lead), and with it the cross-entropy, is 0 in float64 beyond
 
-ApplyLogits = Callable[[base.PyTree], jax.Array]
+ApplyLogits = Callable[[PyTree], jax.Array]
 """Inputs [n, ...] -> logits [n, C], each row from its own input."""
 
 
@@ -55,7 +54,7 @@ def perturbation_score(perturbation: Perturbation) -> jax.Array:
 
 def basic_iterative(
     apply: ApplyLogits,
-    inputs: base.PyTree,
+    inputs: PyTree,
     *,
     epsilon: float = 0.05,
     max_steps: int = 1000,
@@ -88,7 +87,7 @@ def basic_iterative(
     References:
       Kurakin et al., Adversarial Examples in the Physical World, 2017, section 2.2.
     """
-    base.check_positive(epsilon=epsilon, max_steps=max_steps)
+    check_positive(epsilon=epsilon, max_steps=max_steps)
     predict, start = _problem(apply, inputs)
     label = predict(start).argmax(-1)
 
@@ -107,7 +106,7 @@ def basic_iterative(
 
 def deep_fool(
     apply: ApplyLogits,
-    inputs: base.PyTree,
+    inputs: PyTree,
     *,
     max_steps: int = 50,
     overshoot: float = 0.02,
@@ -148,11 +147,9 @@ def deep_fool(
       Moosavi-Dezfooli et al., DeepFool: a Simple and Accurate Method to Fool Deep Neural Networks, 2016,
       algorithm 2.
     """
-    base.check_positive(max_steps=max_steps)
+    check_positive(max_steps=max_steps)
     if not overshoot >= 0:
-        raise ValueError(
-            f"overshoot: expected a number of at least 0, got {overshoot!r}"
-        )
+        raise ValueError(f"overshoot: expected a number of at least 0, got {overshoot!r}")
     predict, start = _problem(apply, inputs)
     logits = predict(start)
     label, rivals = logits.argmax(-1), _rivals(logits, num_classes)
@@ -166,9 +163,7 @@ def deep_fool(
         gaps = (rival_logits - label_logits).T
         return _nearest_boundary(gaps, jax.vmap(gradient)(cotangents))
 
-    found, stranded = _attack(
-        predict, start, label, move, max_steps=max_steps, scale=1 + overshoot
-    )
+    found, stranded = _attack(predict, start, label, move, max_steps=max_steps, scale=1 + overshoot)
     distance = jnp.where(stranded, jnp.inf, found.squared_distance)
     return found._replace(squared_distance=distance)
 
@@ -226,7 +221,7 @@ def _attack(
 
 
 def _problem(
-    apply: ApplyLogits, inputs: base.PyTree
+    apply: ApplyLogits, inputs: PyTree
 ) -> tuple[Callable[[jax.Array], jax.Array], jax.Array]:
     """The model on inputs flattened to [n, D], and those inputs, in float32 or wider."""
     leaves, tree = jax.tree.flatten(inputs)
@@ -241,9 +236,7 @@ def _problem(
 
     def predict(flat: jax.Array) -> jax.Array:
         batch = flat.reshape(array.shape).astype(array.dtype)
-        logits = uncertainty.as_logits(
-            "apply(inputs)", apply(tree.unflatten([batch])), "[n, C]"
-        )
+        logits = uncertainty.as_logits("apply(inputs)", apply(tree.unflatten([batch])), "[n, C]")
         if logits.shape[0] != rows:
             raise ValueError(
                 f"apply(inputs): expected {rows} rows of logits, got {logits.shape[0]}"
@@ -266,9 +259,7 @@ def _rivals(logits: jax.Array, num_classes: int | None) -> jax.Array:
     return jnp.sort(likeliest, axis=1)
 
 
-def _nearest_boundary(
-    gaps: jax.Array, slopes: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def _nearest_boundary(gaps: jax.Array, slopes: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The step to the nearest of the boundaries [m, n], and whether there is one."""
     # By the largest entry first: the square of a slope of 1e-20 is 0 in float32.
     peak = jnp.abs(slopes).max(-1, keepdims=True)
@@ -279,7 +270,6 @@ def _nearest_boundary(
     distances = jnp.where((norms > 0) & jnp.isfinite(distances), distances, jnp.inf)
     nearest = distances.argmin(0, keepdims=True)
     distance, norm, slope = (
-        jnp.take_along_axis(array, nearest, 0)[0]
-        for array in (distances, norms, slopes)
+        jnp.take_along_axis(array, nearest, 0)[0] for array in (distances, norms, slopes)
     )
     return (distance + 1e-4) * slope / norm, jnp.isfinite(distance[:, 0])

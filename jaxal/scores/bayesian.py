@@ -182,9 +182,7 @@ def votes(logits: jax.Array) -> jax.Array:
     return jax.nn.one_hot(logits.argmax(-1), logits.shape[-1], dtype=jnp.int32)
 
 
-def minority(
-    counts: jax.Array, draws: int | jax.Array, dtype: jax.typing.DTypeLike
-) -> jax.Array:
+def minority(counts: jax.Array, draws: int | jax.Array, dtype: jax.typing.DTypeLike) -> jax.Array:
     """The fraction of `draws` that did not vote for the winner, counts [..., C] -> [...]."""
     return (draws - counts.max(-1)).astype(dtype) / draws
 

@@ -4,23 +4,23 @@ Every rule takes the random key (if any), the arrays, `available` [N] and the bu
 `Selection` of distinct available rows in the order picked.
 """
 
-from jaxal.selection.badge import badge
-from jaxal.selection.batch_bald import batch_bald
-from jaxal.selection.embedding import (
+from jaxal.greedy.lazy import Rule, lazy_greedy
+from jaxal.greedy.take import take_stochastic, take_top
+from jaxal.points.embedding import (
     GRADIENT_KINDS,
     Dense,
     Embedding,
     GradientEmbedding,
     gradient_embedding,
 )
-from jaxal.selection.glister import glister
-from jaxal.selection.grad_match import grad_match
-from jaxal.selection.k_center import k_center
-from jaxal.selection.k_means import k_means, k_means_plus_plus
-from jaxal.selection.lazy import Rule, lazy_greedy
-from jaxal.selection.matching_pursuit import orthogonal_matching_pursuit
-from jaxal.selection.represents import represents
-from jaxal.selection.take import take_stochastic, take_top
+from jaxal.points.nearest import nearest_pick
+from jaxal.selection._badge import badge
+from jaxal.selection._batch_bald import batch_bald
+from jaxal.selection._k_center import k_center
+from jaxal.selection._k_means import k_means, k_means_plus_plus
+from jaxal.selection.gradient_matching._glister import glister
+from jaxal.selection.gradient_matching._grad_match import grad_match
+from jaxal.selection.gradient_matching._matching_pursuit import orthogonal_matching_pursuit
 
 __all__ = [
     "GRADIENT_KINDS",
@@ -38,7 +38,7 @@ __all__ = [
     "k_means_plus_plus",
     "lazy_greedy",
     "orthogonal_matching_pursuit",
-    "represents",
+    "nearest_pick",
     "take_stochastic",
     "take_top",
 ]

@@ -1,29 +1,30 @@
 """Acquisition strategies: each pairs an `observe` of one example with a `select` over the pool."""
 
-from jaxal.strategies.adversarial import adversarial_bim, adversarial_deepfool
-from jaxal.strategies.badge import badge
-from jaxal.strategies.bayesian import (
+from jaxal.strategies.draws import (
     bald,
+    batch_bald,
     entropy_dropout,
+    epig,
     least_confidence_dropout,
     margin_dropout,
     mean_std,
     variation_ratio,
 )
-from jaxal.strategies.core_set import core_set
-from jaxal.strategies.fass import fass
-from jaxal.strategies.glister import glister
-from jaxal.strategies.grad_match import grad_match
-from jaxal.strategies.joint import batch_bald, epig
-from jaxal.strategies.k_means import k_means
-from jaxal.strategies.partition import partition
-from jaxal.strategies.random import random
+from jaxal.strategies.geometric import badge, core_set, k_means
+from jaxal.strategies.gradient import glister, grad_match
+from jaxal.strategies.pointwise import (
+    adversarial_bim,
+    adversarial_deepfool,
+    by_score,
+    entropy,
+    least_confidence,
+    margin,
+    random,
+)
 from jaxal.strategies.registry import Description, describe, make, names, register
 from jaxal.strategies.scoring import TopScores
-from jaxal.strategies.stochastic import stochastic
-from jaxal.strategies.submodular import submodular
-from jaxal.strategies.targeted import scg, scmi, smi
-from jaxal.strategies.uncertainty import entropy, least_confidence, margin, top
+from jaxal.strategies.set_functions import fass, scg, scmi, smi, submodular
+from jaxal.strategies.wrappers import partition, stochastic
 
 __all__ = [
     "Description",
@@ -57,6 +58,6 @@ __all__ = [
     "smi",
     "stochastic",
     "submodular",
-    "top",
+    "by_score",
     "variation_ratio",
 ]

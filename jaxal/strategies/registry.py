@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from jaxal import posterior
-from jaxal.base import Strategy, nearest
+from jaxal.base import Strategy
+from jaxal.checks import nearest
 
 Factory = TypeVar("Factory", bound=Callable[..., Strategy])
 _REGISTRY: dict[str, Callable[..., Strategy]] = {}

@@ -8,6 +8,8 @@ away from a private one. Similarities are made by products when asked for, never
 that is not finite is not there: its gain is NaN, and the sums over the pool pass it over.
 """
 
+from jaxal.points.similarity import METRICS
+from jaxal.submodular._maximize import OPTIMIZERS, maximize
 from jaxal.submodular.concave import (
     concave_over_modular,
     feature_based,
@@ -29,7 +31,6 @@ from jaxal.submodular.determinant import (
     log_determinant_mutual_information,
 )
 from jaxal.submodular.function import SetFunction, evaluate
-from jaxal.submodular.greedy import OPTIMIZERS, maximize
 from jaxal.submodular.pairwise import (
     disparity_min,
     disparity_sum,
@@ -37,7 +38,6 @@ from jaxal.submodular.pairwise import (
     graph_cut_conditional_gain,
 )
 from jaxal.submodular.registry import make, names
-from jaxal.submodular.similarity import METRICS
 
 __all__ = [
     "METRICS",

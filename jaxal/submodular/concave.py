@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import check_name
+from jaxal.checks import check_name
+from jaxal.points.similarity import Features, similarities
 from jaxal.submodular.coverage import column_weights
 from jaxal.submodular.function import SetFunction
-from jaxal.submodular.similarity import Features, similarities
 
 CONCAVE = {
     "log": jnp.log1p,
@@ -38,9 +38,7 @@ class ConcaveOverModular(SetFunction):
     def columns(self, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         return self.matrix[rows], self.bonus[rows]
 
-    def gains(
-        self, state: jax.Array, columns: tuple[jax.Array, jax.Array]
-    ) -> jax.Array:
+    def gains(self, state: jax.Array, columns: tuple[jax.Array, jax.Array]) -> jax.Array:
         matrix, bonus = columns
         psi = CONCAVE[self.concave]
         more = psi(state[None, :] + matrix) - psi(state)[None, :]
@@ -123,9 +121,7 @@ def concave_over_modular(
     similar = near.toward("query").all_rows()
     bonus = eta * CONCAVE[concave](jnp.sum(similar, axis=1))
     ones = jnp.ones(similar.shape[1])
-    return ConcaveOverModular(
-        similar, ones, bonus, concave, submodular=near.pool.lowest >= 0
-    )
+    return ConcaveOverModular(similar, ones, bonus, concave, submodular=near.pool.lowest >= 0)
 
 
 @jax.tree_util.register_dataclass

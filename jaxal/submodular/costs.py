@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import check_rank
+from jaxal.checks import check_rank
 
 ROUNDING = 1e-6  # of the budget, by which the picks may pass it
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import check_rank
-from jaxal.selection.embedding import product
+from jaxal.checks import check_rank
+from jaxal.numerics import inner_products
+from jaxal.points.similarity import Features, Similarity, rows_of, similarities
 from jaxal.submodular.function import SetFunction
-from jaxal.submodular.similarity import Features, Similarity, rows_of, similarities
 
 
 @jax.tree_util.register_dataclass
@@ -44,9 +44,7 @@ class Representation(SetFunction):
         bonus = jnp.zeros(len(rows)) if self.bonus is None else self.bonus[rows]
         return similar, bonus
 
-    def gains(
-        self, state: jax.Array, columns: tuple[jax.Array, jax.Array]
-    ) -> jax.Array:
+    def gains(self, state: jax.Array, columns: tuple[jax.Array, jax.Array]) -> jax.Array:
         similar, bonus = columns
         return jnp.sum(jnp.maximum(similar - state[None, :], 0.0), axis=1) + bonus
 
@@ -129,9 +127,7 @@ def facility_location_variant_mutual_information(
     near = similarities(features, query=query, metric=metric, shifted=shifted)
     start = jnp.full(rows_of(near.others["query"]), near.pool.lowest)
     bonus = eta * near.nearest("query")
-    return Representation(
-        near.toward("query"), start, bonus=bonus, offset=jnp.sum(start)
-    )
+    return Representation(near.toward("query"), start, bonus=bonus, offset=jnp.sum(start))
 
 
 def facility_location_conditional_gain(
@@ -167,9 +163,7 @@ def facility_location_conditional_mutual_information(
     Cost, arguments, errors and references as `facility_location_mutual_information`, with examples to
     keep away from, weighted by `nu`, beside the query.
     """
-    near = similarities(
-        features, query=query, private=private, metric=metric, shifted=shifted
-    )
+    near = similarities(features, query=query, private=private, metric=metric, shifted=shifted)
     cap = eta * near.nearest("query")
     start = jnp.where(near.pool.usable, nu * near.nearest("private"), jnp.inf)
     return Representation(near.pool, start, cap=cap)
@@ -194,7 +188,7 @@ class Cover(SetFunction):
         return self.probabilities[rows]
 
     def gains(self, state: jax.Array, columns: jax.Array) -> jax.Array:
-        return product(columns, (self.weights * state)[None, :])[:, 0]
+        return inner_products(columns, (self.weights * state)[None, :])[:, 0]
 
     def add(self, state: jax.Array, column: jax.Array) -> jax.Array:
         return state * (1.0 - column)
@@ -245,7 +239,5 @@ def column_weights(features: jax.Array, weights: jax.Array | None) -> jax.Array:
         return jnp.ones(features.shape[1])
     weights = jnp.asarray(weights).astype(float)
     if weights.shape != features.shape[1:]:
-        raise ValueError(
-            f"weights: expected shape {features.shape[1:]}, got {weights.shape}"
-        )
+        raise ValueError(f"weights: expected shape {features.shape[1:]}, got {weights.shape}")
     return weights

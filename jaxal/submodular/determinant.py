@@ -6,9 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import check_positive
+from jaxal.checks import check_positive
+from jaxal.points.similarity import Features, Similarities, Similarity, similarities
 from jaxal.submodular.function import SetFunction
-from jaxal.submodular.similarity import Features, Similarities, Similarity, similarities
 
 
 class Cholesky(NamedTuple):
@@ -35,17 +35,13 @@ class LogDeterminant(SetFunction):
     def init(self, capacity: int) -> Cholesky:
         room = jnp.zeros((capacity, self.size))
         variance = self.similarity.itself() + self.ridge - jnp.sum(self.given**2, 0)
-        return Cholesky(
-            jnp.concatenate([self.given, room]), variance, jnp.int32(len(self.given))
-        )
+        return Cholesky(jnp.concatenate([self.given, room]), variance, jnp.int32(len(self.given)))
 
     def gains(self, state: Cholesky, rows: jax.Array) -> jax.Array:
         return jnp.log(positive(state.variance[rows]))
 
     def add(self, state: Cholesky, row: jax.Array) -> Cholesky:
-        known = jnp.matmul(
-            state.factor[:, row], state.factor, precision=jax.lax.Precision.HIGHEST
-        )
+        known = jnp.matmul(state.factor[:, row], state.factor, precision=jax.lax.Precision.HIGHEST)
         fresh = self.similarity.row(row) - known
         fresh = fresh / jnp.sqrt(positive(state.variance[row]))
         return Cholesky(
@@ -88,9 +84,7 @@ class Difference(SetFunction):
         return first, self.second.add(state[1], column[1])
 
 
-def _log_determinant(
-    near: Similarities, ridge: float, **weights: float
-) -> LogDeterminant:
+def _log_determinant(near: Similarities, ridge: float, **weights: float) -> LogDeterminant:
     """Log-determinant given the examples named, each with the weight of its similarity to the pool."""
     check_positive(ridge=ridge)
     given = _factor(near, ridge, weights) if weights else jnp.zeros((0, near.pool.size))
@@ -104,9 +98,7 @@ def _factor(near: Similarities, ridge: float, weights: dict[str, float]) -> jax.
     points = [near.others[name] for name in weights]
     inner = jnp.block([[between(one, other) for other in points] for one in points])
     same = jnp.concatenate([near.pool.diagonal(one) for one in points])
-    factor = jax.lax.linalg.cholesky(
-        jnp.fill_diagonal(inner, same + ridge, inplace=False)
-    )
+    factor = jax.lax.linalg.cholesky(jnp.fill_diagonal(inner, same + ridge, inplace=False))
     cross = [weights[name] * near.toward(name).all_rows() for name in weights]
     return jax.lax.linalg.triangular_solve(
         factor, jnp.concatenate(cross, axis=1).T, left_side=True, lower=True
@@ -178,9 +170,7 @@ def log_determinant_mutual_information(
       scenarios", NeurIPS 2021, table 1.
     """
     near = similarities(features, query=query, metric=metric, shifted=shifted)
-    return Difference(
-        _log_determinant(near, ridge), _log_determinant(near, ridge, query=eta)
-    )
+    return Difference(_log_determinant(near, ridge), _log_determinant(near, ridge, query=eta))
 
 
 def log_determinant_conditional_gain(
@@ -217,9 +207,7 @@ def log_determinant_conditional_mutual_information(
     Cost, arguments, result, errors and references as `log_determinant_mutual_information`, with examples
     to keep away from, weighted by `nu`, beside the query; similarities between Q and P are not weighted.
     """
-    near = similarities(
-        features, query=query, private=private, metric=metric, shifted=shifted
-    )
+    near = similarities(features, query=query, private=private, metric=metric, shifted=shifted)
     return Difference(
         _log_determinant(near, ridge, private=nu),
         _log_determinant(near, ridge, query=eta, private=nu),

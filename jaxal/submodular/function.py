@@ -5,7 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import PyTree, check_rank
+from jaxal.base import PyTree
+from jaxal.checks import check_rank
 
 COLUMN_ENTRIES = 1 << 24  # numbers that `columns` may hold at once, 64 MiB
 
@@ -128,9 +129,7 @@ def evaluate(function: SetFunction, rows: jax.Array) -> jax.Array:
         state, total = carry
         gain = gains_of(function, state, row[None])[0]
         added = add_row(function, state, row), total + gain
-        return jax.tree.map(
-            lambda new, old: jnp.where(row >= 0, new, old), added, carry
-        ), None
+        return jax.tree.map(lambda new, old: jnp.where(row >= 0, new, old), added, carry), None
 
     start = function.init(len(rows)), jnp.zeros(())
     (_, total), _ = jax.lax.scan(one, start, rows)

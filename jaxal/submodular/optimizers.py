@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import PyTree, Selection
-from jaxal.selection.lazy import Rule, lazy_greedy
-from jaxal.selection.take import order_key
+from jaxal.greedy.lazy import Rule, lazy_greedy
+from jaxal.greedy.take import priority
 from jaxal.submodular.costs import Knapsack
 from jaxal.submodular.function import SetFunction, add_row, gains_of, rows_at_once
 
@@ -79,9 +79,7 @@ def block_lazy(
         bounds = gains_of(function, state, jnp.arange(function.size))
     block_size = min(block_size, rows_at_once(function))
     start = Lazy(state, bounds, knapsack)
-    (rows, scores), end = lazy_greedy(
-        rule, start, available, budget, block_size=block_size
-    )
+    (rows, scores, _), end = lazy_greedy(rule, start, available, budget, block_size=block_size)
     gained = scores * jnp.where(rows >= 0, knapsack.prices[rows], 1.0)
     return Selection(rows, gained), end.passes * block_size
 
@@ -133,35 +131,29 @@ def one_by_one(
         jnp.full(len(available), jnp.inf),
         jnp.int32(0),
     )
-    end = jax.lax.while_loop(
-        lambda now: (now.count < budget) & jnp.any(now.available), body, start
-    )
+    end = jax.lax.while_loop(lambda now: (now.count < budget) & jnp.any(now.available), body, start)
     return Selection(end.rows, end.scores)
 
 
 def best_of_all(function: SetFunction, now: Progress) -> Best:
     """The best available row, all N gains computed anew."""
     gains = gains_of(function, now.state, jnp.arange(function.size))
-    row = jnp.argmax(order_key(gains / now.knapsack.prices, now.available))
+    row = jnp.argmax(priority(gains / now.knapsack.prices, now.available))
     return row, gains[row], now.bounds
 
 
 def _draw(now: Progress, key: jax.Array, sample: int) -> jax.Array:
     """Random rows [sample] in order, available ones as long as there are any."""
-    uniform = jax.random.uniform(
-        jax.random.fold_in(key, now.count), now.available.shape
-    )
+    uniform = jax.random.uniform(jax.random.fold_in(key, now.count), now.available.shape)
     return jnp.sort(jax.lax.top_k(jnp.where(now.available, uniform, -1.0), sample)[1])
 
 
-def best_of_sample(
-    function: SetFunction, now: Progress, *, key: jax.Array, sample: int
-) -> Best:
+def best_of_sample(function: SetFunction, now: Progress, *, key: jax.Array, sample: int) -> Best:
     """The best of `sample` random available rows."""
     rows = _draw(now, key, sample)
     gains = gains_of(function, now.state, rows)
     worth = gains / now.knapsack.prices[rows]
-    at = jnp.argmax(order_key(worth, now.available[rows]))
+    at = jnp.argmax(priority(worth, now.available[rows]))
     return rows[at], gains[at], now.bounds
 
 
@@ -174,16 +166,16 @@ def best_of_sample_lazily(
 
     def best_is_stale(carry):
         bounds, fresh = carry
-        return ~fresh[jnp.argmax(order_key(bounds / prices, free))]
+        return ~fresh[jnp.argmax(priority(bounds / prices, free))]
 
     def refresh(carry):
         bounds, fresh = carry
-        worth = order_key(bounds / prices, free & ~fresh)
+        worth = priority(bounds / prices, free & ~fresh)
         _, at = jax.lax.top_k(worth, min(REFRESHED, sample))
         gains = jnp.minimum(gains_of(function, now.state, rows[at]), bounds[at])
         return bounds.at[at].set(gains), fresh.at[at].set(True)
 
     start = now.bounds[rows], jnp.zeros(sample, bool)
     bounds, _ = jax.lax.while_loop(best_is_stale, refresh, start)
-    at = jnp.argmax(order_key(bounds / prices, free))
+    at = jnp.argmax(priority(bounds / prices, free))
     return rows[at], bounds[at], now.bounds.at[rows].set(bounds)

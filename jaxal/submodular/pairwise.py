@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal.points.similarity import Features, Similarity, similarities
 from jaxal.submodular.function import SetFunction
-from jaxal.submodular.similarity import Features, Similarity, similarities
 
 
 @jax.tree_util.register_dataclass
@@ -130,9 +130,7 @@ class Disparity(SetFunction):
         """f with one row more, at these distances from the picks."""
         if not self.smallest:
             return state.value + distances
-        value = jnp.where(
-            state.count > 1, jnp.minimum(state.value, distances), distances
-        )
+        value = jnp.where(state.count > 1, jnp.minimum(state.value, distances), distances)
         return jnp.where(state.count > 0, value, 0.0)
 
 

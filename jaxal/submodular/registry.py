@@ -4,10 +4,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from jaxal.base import check_name, nearest
+from jaxal.checks import check_name, nearest
+from jaxal.points.similarity import Features
 from jaxal.submodular import concave, coverage, determinant, pairwise
 from jaxal.submodular.function import SetFunction
-from jaxal.submodular.similarity import Features
 
 FUNCTIONS: dict[str, Callable[..., SetFunction]] = {
     "facility_location": coverage.facility_location,

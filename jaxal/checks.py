@@ -1,0 +1,57 @@
+"""Checks made where a public function is entered, in one wording: the argument, what was expected, what came."""
+
+import difflib
+from collections.abc import Iterable
+
+import jax
+import jax.core
+
+from jaxal.base import PyTree
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The tail of an error message about an unknown name: a suggestion and the valid names."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}valid names: {', '.join(known)}"
+
+
+def check_name(option: str, name: str, known: Iterable[str]) -> None:
+    """Raises ValueError, with the nearest of the known names, unless the option has one of them."""
+    if name not in known:
+        raise ValueError(f"{option}: {name!r} is unknown; {nearest(name, known)}")
+
+
+def check_rank(name: str, array: jax.Array, rank: int, shape: str) -> None:
+    """Raises ValueError unless `array` has `rank` axes; `shape` says them, as in "[N, C]"."""
+    if array.ndim != rank:
+        raise ValueError(f"{name}: expected shape {shape}, got {tuple(array.shape)}")
+
+
+def check_rows(**arrays: jax.Array) -> None:
+    """Raises ValueError unless all arrays agree in their leading axis."""
+    rows = {name: array.shape[0] for name, array in arrays.items()}
+    if len(set(rows.values())) > 1:
+        said = ", ".join(f"{name} has {count}" for name, count in rows.items())
+        raise ValueError(f"leading axes must agree: {said}")
+
+
+def check_budget(budget: int, rows: int) -> None:
+    """Raises unless `budget` is an integer from 1 to the number of pool rows."""
+    if isinstance(budget, bool) or not hasattr(budget, "__index__"):
+        raise TypeError(f"budget: expected an integer, got {budget!r}")
+    if not 1 <= budget <= rows:
+        raise ValueError(f"budget: expected 1 to {rows} (the rows of the pool), got {budget}")
+
+
+def check_positive(**numbers: float) -> None:
+    """Raises ValueError unless each number is above zero."""
+    for name, number in numbers.items():
+        if not number > 0:
+            raise ValueError(f"{name}: expected a number above 0, got {number!r}")
+
+
+def is_traced(*trees: PyTree) -> bool:
+    """Whether any leaf is a tracer, so that its values cannot be looked at."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(trees))

@@ -1,0 +1,1 @@
+"""What selection rules select among: feature vectors and gradient embeddings, distances, similarities."""

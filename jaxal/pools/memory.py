@@ -1,0 +1,121 @@
+"""The pool: rows on the devices, and functions mapped over them in batches."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from jaxal.base import PyTree
+from jaxal.numerics import num_rows
+from jaxal.pools import devices
+
+
+class Pool(NamedTuple):
+    """Examples on the devices, padded so that every device holds as many rows."""
+
+    inputs: PyTree  # leaves [N, ...]
+    labels: jax.Array  # [N] int32, -1 where unknown and in padding
+    valid: jax.Array  # [N] bool, False in padding
+
+
+def place(inputs: PyTree, labels: Any, mesh: Mesh | None = None) -> Pool:
+    """Puts examples on the devices of `mesh`, their rows over its data axis.
+
+    Args:
+      inputs: pytree of arrays [N, ...].
+      labels: [N] integers, -1 where unknown; None if all are.
+      mesh: from `devices.make_mesh`; one device if not given.
+
+    Returns:
+      `Pool`, padded at the end to a multiple of the data axis; padding is not valid.
+    """
+    shards = 1 if mesh is None else mesh.shape[devices.DATA]
+    rows = num_rows(inputs)
+    xp = jnp if isinstance(labels, jax.Array) else np
+    labels = np.full(rows, -1) if labels is None else xp.asarray(labels)
+    valid = devices.pad_rows(np.ones(rows, bool), shards, False)
+    inputs = devices.pad_rows(jax.tree.map(_as_array, inputs), shards)
+    labels = devices.pad_rows(labels.astype("int32"), shards, -1)
+    return Pool(*devices.place_rows((inputs, labels, valid), mesh))
+
+
+def _as_array(leaf: Any) -> Any:
+    return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+
+
+def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: int) -> PyTree:
+    """Applies a function of a batch to all rows, `batch_size` at most at a time.
+
+    The last batch overlaps the one before in place of padding, so nothing is copied and one trace of
+    `function` serves all batches.
+
+    Args:
+      function: leaves [n, ...] -> leaves [n, ...], each row by itself.
+      rows: leaves [N, ...].
+      batch_size: rows at once; memory is one batch's activations and the results.
+
+    Returns:
+      Leaves [N, ...].
+    """
+    total = num_rows(rows)
+    if total <= batch_size:
+        return function(rows)
+    steps = -(-total // batch_size)
+    size = -(-total // steps)
+
+    def batch(start):
+        return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, size), rows)
+
+    def body(step, results):
+        start = jnp.minimum(step * size, total - size)
+        return jax.tree.map(
+            lambda all_, some: jax.lax.dynamic_update_slice_in_dim(all_, some, start, 0),
+            results,
+            function(batch(start)),
+        )
+
+    shapes = jax.eval_shape(lambda: function(batch(0)))
+    empty = jax.tree.map(lambda leaf: jnp.zeros((total, *leaf.shape[1:]), leaf.dtype), shapes)
+    return jax.lax.fori_loop(0, steps, body, empty)
+
+
+def map_rows(
+    function: Callable[[PyTree, PyTree], PyTree],
+    shared: PyTree,
+    rows: PyTree,
+    *,
+    batch_size: int,
+    mesh: Mesh | None = None,
+) -> PyTree:
+    """Applies `function(shared, batch)` to all rows, each device to its own, without communication.
+
+    Args:
+      function: (shared, leaves [n, ...]) -> leaves [n, ...], each row by itself.
+      shared: what every batch needs (keys, variables); replicated.
+      rows: leaves [N, ...], placed by `place` where there is a mesh.
+      batch_size: rows at once on a device.
+      mesh: as given to `place`.
+
+    Returns:
+      Leaves [N, ...], sharded as the rows are.
+    """
+
+    def local(shared, rows):
+        return map_batches(lambda batch: function(shared, batch), rows, batch_size)
+
+    if mesh is None or mesh.shape[devices.DATA] == 1:
+        return local(shared, rows)
+    data = PartitionSpec(devices.DATA)
+    # Manual over the data axis only, so that a vmap over seeds may use the other.
+    sharded = jax.shard_map(
+        local,
+        mesh=mesh,
+        in_specs=(PartitionSpec(), data),
+        out_specs=data,
+        axis_names={devices.DATA},
+        check_vma=False,
+    )
+    return sharded(shared, rows)

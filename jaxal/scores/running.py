@@ -1,0 +1,146 @@
+"""The scores of `bayesian` without the K x N x C array: one draw of the model at a time.
+
+`accumulate` folds the logits of a draw into a state of fixed shape, `draw_scores` reads the scores from it,
+and `fold_draws` is the scan over all draws.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.base import PyTree
+from jaxal.scores import bayesian, uncertainty
+
+
+class RunningScores(NamedTuple):
+    """What `[K, ..., C]` logits leave behind when they are seen one draw at a time."""
+
+    count: jax.Array  # [] int32, draws seen
+    log_mean: jax.Array  # [..., C], log of the mean probability
+    entropy: jax.Array  # [...], mean entropy of the draws, in nats
+    votes: jax.Array  # [..., C] int32, draws that predict the class
+    mean: jax.Array  # [..., C], mean probability
+    scatter: jax.Array  # [..., C], summed squared deviations from the mean
+
+
+class DrawScores(NamedTuple):
+    """The scores of all draws; each as the function of its name gives it."""
+
+    predictive: jax.Array  # [..., C]
+    bald: jax.Array  # [...]
+    variation_ratio: jax.Array  # [...]
+    mean_std: jax.Array  # [...]
+
+
+def init_running_scores(
+    shape: tuple[int, ...], dtype: jax.typing.DTypeLike = jnp.float32
+) -> RunningScores:
+    """The state before the first draw, for logits of shape `[..., C]`.
+
+    Args:
+      shape: that of one draw's logits.
+      dtype: float32, or wider if the logits are.
+    """
+    zeros = jnp.zeros(shape, dtype)
+    return RunningScores(
+        count=jnp.zeros((), jnp.int32),
+        log_mean=jnp.full(shape, -jnp.inf, dtype),
+        entropy=jnp.zeros(shape[:-1], dtype),
+        votes=jnp.zeros(shape, jnp.int32),
+        mean=zeros,
+        scatter=zeros,
+    )
+
+
+def update_running_scores(state: RunningScores, logits: jax.Array) -> RunningScores:
+    """Adds one draw.
+
+    Args:
+      state: of `init_running_scores`, or of an earlier draw.
+      logits: `[..., C]`, of the shape that the state was made for.
+
+    Returns:
+      The next state, of the same shapes and types, so that `lax.scan` can carry it.
+
+    Raises:
+      TypeError: if the logits are not floating point.
+      ValueError: if their shape is not the state's.
+
+    Example:
+      >>> state = init_running_scores((2,))
+      >>> for probs in ([1.0, 0.0], [0.0, 1.0]):
+      ...     state = update_running_scores(state, jnp.log(jnp.array(probs)))
+      >>> f"{draw_scores(state).bald:.4f}"
+      '0.6931'
+
+    References:
+      Welford, Note on a Method for Calculating Corrected Sums of Squares and Products, 1962.
+    """
+    logits = uncertainty.as_logits("logits", logits)
+    if logits.shape != state.mean.shape:
+        raise ValueError(
+            f"logits: expected shape {state.mean.shape}, as the state has, got {logits.shape}"
+        )
+    count = (state.count + 1).astype(logits.dtype)
+    # Running means, for sums would lose digits with every draw and, of p^2, the deviations. Squared, the
+    # deviation cannot go below 0 where the mean is rounded; Welford's own product can.
+    deviation = jax.nn.softmax(logits) - state.mean
+    return RunningScores(
+        count=state.count + 1,
+        log_mean=jnp.logaddexp(
+            state.log_mean + jnp.log1p(-1 / count),
+            jax.nn.log_softmax(logits) - jnp.log(count),
+        ),
+        entropy=state.entropy + (uncertainty.entropy(logits) - state.entropy) / count,
+        votes=state.votes + bayesian.votes(logits),
+        mean=state.mean + deviation / count,
+        scatter=state.scatter + deviation**2 * (1 - 1 / count),
+    )
+
+
+def fold_draws(draw: Callable[[PyTree], jax.Array], draws: PyTree) -> RunningScores:
+    """Runs all draws, one at a time, and keeps only what the scores need.
+
+    Holds one draw's logits and a state of four arrays of their size, in place of K. Under `jit`, what
+    the scores that are read do not use is neither held nor computed.
+
+    Args:
+      draw: maps one of `draws` to logits `[..., C]`, such as the model under one dropout key.
+      draws: a pytree with leading axis K: keys, or the stacked parameters of an ensemble.
+
+    Returns:
+      The state after K draws; see `draw_scores`.
+
+    Raises:
+      TypeError: if the logits are not floating point.
+
+    Example:
+      >>> ensemble = jnp.log(jnp.array([[1.0, 0.0], [0.5, 0.5]]))
+      >>> jnp.exp(draw_scores(fold_draws(lambda member: member, ensemble)).predictive).tolist()
+      [0.75, 0.25]
+    """
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), draws)
+    first = jax.eval_shape(draw, one)
+    dtype = jnp.promote_types(first.dtype, jnp.float32)
+    start = init_running_scores(first.shape, dtype)
+    return jax.lax.scan(lambda s, d: (update_running_scores(s, draw(d)), None), start, draws)[0]
+
+
+def draw_scores(state: RunningScores) -> DrawScores:
+    """The scores of the draws seen so far; NaN before the first.
+
+    Args:
+      state: of `accumulate`.
+
+    Returns:
+      A `DrawScores`, equal to the scores of the stacked logits but for rounding.
+    """
+    ratio = bayesian.minority(state.votes, state.count, state.mean.dtype)
+    return DrawScores(
+        predictive=state.log_mean,
+        bald=jnp.maximum(uncertainty.entropy(state.log_mean) - state.entropy, 0),
+        variation_ratio=jnp.where(jnp.isnan(state.entropy), jnp.nan, ratio),
+        mean_std=bayesian.root(state.scatter / state.count).mean(-1),
+    )

@@ -1,0 +1,1 @@
+"""Rules that match or follow last-layer gradients: GradMatch, matching pursuit, GLISTER."""

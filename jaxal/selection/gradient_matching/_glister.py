@@ -1,0 +1,247 @@
+"""GLISTER: the batch that, by one gradient step a row, most lowers the loss on an evaluation set."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.base import Selection
+from jaxal.checks import check_budget, check_name, check_positive
+from jaxal.greedy.take import fill
+from jaxal.numerics import matmul
+from jaxal.selection.gradient_matching._gradients import (
+    Gradients,
+    LabeledRows,
+    Rows,
+    check_labeled,
+    check_pool,
+    gradients,
+    of_pool,
+)
+from jaxal.selection.gradient_matching._regularizers import (
+    Diversity,
+    Nothing,
+    Regularizer,
+    coverage,
+)
+
+REGULARIZERS = ("none", "random", "facility_location", "diversity")
+
+
+def glister(
+    key: jax.Array,
+    pool: Rows,
+    labeled: LabeledRows,
+    available: jax.Array,
+    budget: int,
+    *,
+    learning_rate: float,
+    validation: LabeledRows | None = None,
+    regularizer: str = "none",
+    strength: float | None = None,
+) -> Selection:
+    """Picks, again and again, the row whose gradient agrees most with that of the evaluation set's loss.
+
+    With g_i the last-layer gradient (bias and weights) of a pool row under its predicted class, Z the logits
+    of the evaluation set E, and v the mean gradient of E at Z,
+
+        Z <- Z - learning_rate x (step of the last layer along the sum of the labelled rows' gradients)
+        again:  pick the row of largest g_i . v + r_i;   Z <- Z - learning_rate x (step along its gradient)
+
+    E is `validation`; without it the available rows, under their predicted classes, and the labelled ones.
+    The regularizer r_i is
+
+        none               0
+        random             0, and round(strength x budget) of the picks are drawn at random, the last ones
+        facility_location  strength x sum_j max(m_j - |g_i - g_j|^2, 0) over the available rows j, m_j the
+                           squared distance to the nearest pick (at first the largest between any two)
+        diversity          -strength x sum over the picks s of exp(-|g_i - g_s|^2 / 2)
+
+    Time O((N + |E|) C D) a pick, as matrix products of the factors of g; memory O((N + |E|) (C + D)).
+    facility_location adds the largest distance, O(N^2 (C + D)) at worst, once.
+
+    Args:
+      key: random key, consumed; without effect unless the regularizer is random.
+      pool: logits [N, C] and features [N, D], the input of the last layer.
+      labeled: logits [M, C], features [M, D], labels [M] and a mask [M]; M may be 0.
+      available: [N] bool.
+      budget: how many rows, 1 to N.
+      learning_rate: of the steps, above 0; the labelled gradients are summed, not averaged.
+      validation: as `labeled`; a negative label stands for the predicted class.
+      regularizer: "none", "random", "facility_location" or "diversity".
+      strength: of the regularizer; at least 0, and strictly between 0 and 1 for random.
+
+    Returns:
+      `Selection` in pick order; a score is the regularized gain when the row was picked, for random picks the
+      gain after the others. Rows with NaN or infinities score NaN, come last, and do not count in E.
+
+    Raises:
+      ValueError: shapes that disagree, an empty `validation`, an unknown regularizer, a strength that is
+        missing, or a number out of range.
+
+    References:
+      Killamsetty et al., "GLISTER: generalization based data subset selection for efficient and robust
+      learning", AAAI 2021, section 3 and algorithm 2.
+
+    >>> logits, features = jnp.array([[0.1, 0.0], [0.0, 0.1], [3.0, 0.0]]), jnp.ones((3, 1))
+    >>> validation = jnp.zeros((1, 2)), jnp.ones((1, 1)), jnp.array([1]), jnp.ones(1, bool)
+    >>> picked = glister(
+    ...     jax.random.key(0), (logits, features), validation, jnp.ones(3, bool), 2,
+    ...     learning_rate=0.1, validation=validation,
+    ... )
+    >>> picked.rows.tolist()
+    [1, 2]
+    """
+    check_pool(pool, available)
+    check_labeled("labeled", labeled, pool)
+    check_budget(budget, len(available))
+    check_positive(learning_rate=learning_rate)
+    check_regularizer(regularizer, strength)
+    if validation is not None:
+        check_labeled("validation", validation, pool, at_least=1)
+    num_random = round((strength or 0.0) * budget) if regularizer == "random" else 0
+    return _glister(
+        key,
+        pool,
+        labeled,
+        available,
+        validation,
+        learning_rate,
+        strength,
+        regularizer=regularizer,
+        budget=budget,
+        num_random=num_random,
+    )
+
+
+def check_regularizer(regularizer: str, strength: float | None) -> None:
+    """Raises ValueError for an unknown regularizer, or a strength that is missing or out of range."""
+    check_name("regularizer", regularizer, REGULARIZERS)
+    if regularizer == "none":
+        return
+    if strength is None:
+        raise ValueError(f"strength: {regularizer} needs one, got None")
+    if regularizer == "random" and not 0 < strength < 1:
+        raise ValueError(
+            f"strength: expected a number between 0 and 1, the share of random picks, "
+            f"got {strength!r}"
+        )
+    if not 0 <= strength < float("inf"):
+        raise ValueError(f"strength: expected a finite number >= 0, got {strength!r}")
+
+
+class Factors(NamedTuple):
+    """The factors of gradients, examples last: a product with few rows runs along them."""
+
+    residuals: jax.Array  # [C, N]
+    features: jax.Array  # [D + 1, N]
+
+    def inner(self, direction: jax.Array) -> jax.Array:
+        """Inner products with a matrix [C, D + 1], [N]."""
+        return jnp.sum(matmul(direction, self.features) * self.residuals, axis=0)
+
+
+class Evaluation(NamedTuple):
+    """The evaluation set, examples last."""
+
+    logits: jax.Array  # [C, E]
+    targets: jax.Array  # [C, E], one-hot labels
+    features: jax.Array  # [D + 1, E]
+    count: jax.Array  # []
+
+    def gradient(self) -> jax.Array:
+        """The mean gradient, [C, D + 1]."""
+        residuals = jax.nn.softmax(self.logits, axis=0) - self.targets
+        return matmul(residuals, self.features.T) / self.count
+
+
+def evaluation_of(examples: Gradients, step: jax.Array) -> Evaluation:
+    """The evaluation set after the last layer has moved by minus [C, D + 1]."""
+    # Examples that do not count have logits and gradient 0, so they keep a residual of 0 for ever.
+    targets = jax.nn.softmax(examples.logits) - examples.points.residuals
+    features = examples.points.features.T
+    return Evaluation(
+        examples.logits.T - matmul(step, features),
+        targets.T,
+        features,
+        jnp.maximum(jnp.sum(examples.counts), 1),
+    )
+
+
+class Progress(NamedTuple):
+    """What a pick hands the next."""
+
+    evaluation: Evaluation
+    regularizer: Regularizer
+    available: jax.Array  # [N] bool
+    rows: jax.Array  # [B] int32
+    scores: jax.Array  # [B]
+
+
+@partial(jax.jit, static_argnames=("regularizer", "budget", "num_random"))
+def _glister(
+    key: jax.Array,
+    pool: Rows,
+    labeled: LabeledRows,
+    available: jax.Array,
+    validation: LabeledRows | None,
+    learning_rate: jax.Array,
+    strength: jax.Array | None,
+    *,
+    regularizer: str,
+    budget: int,
+    num_random: int,
+) -> Selection:
+    kind, unlabeled = "bias_linear", of_pool(pool, available)
+    rows = gradients(unlabeled, kind)
+    if validation is None:
+        both = jax.tree.map(lambda *parts: jnp.concatenate(parts), unlabeled, labeled)
+        examples = gradients(both, kind)
+    else:
+        examples = gradients(validation, kind)
+    step = learning_rate * gradients(labeled, kind).total()
+    evaluation = evaluation_of(examples, step)
+    factors = Factors(rows.points.residuals.T, rows.points.features.T)
+
+    def gains(evaluation: Evaluation) -> jax.Array:
+        return jnp.where(rows.finite, factors.inner(evaluation.gradient()), jnp.nan)
+
+    def pick(turn: jax.Array, now: Progress) -> Progress:
+        spread, row, totals = now.regularizer.best(gains(now.evaluation), now.available)
+        overlap = matmul(factors.features[:, row], now.evaluation.features)
+        change = learning_rate * factors.residuals[:, row][:, None] * overlap[None, :]
+        logits = now.evaluation.logits - change
+        return Progress(
+            now.evaluation._replace(logits=logits),
+            spread.add(row),
+            now.available.at[row].set(False),
+            now.rows.at[turn].set(row.astype(jnp.int32)),
+            now.scores.at[turn].set(totals[row]),
+        )
+
+    start = Progress(
+        evaluation,
+        _regularizer(regularizer, rows, strength),
+        available,
+        jnp.full(budget, -1, jnp.int32),
+        jnp.full(budget, -jnp.inf),
+    )
+    greedy = budget - num_random
+    end = jax.lax.fori_loop(0, jnp.minimum(greedy, jnp.sum(available)), pick, start)
+    picked = Selection(end.rows, end.scores)
+    if not num_random:
+        return picked
+    order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
+    filled = fill(picked, jnp.int32(greedy), order, available).rows
+    drawn = (jnp.arange(budget) >= greedy) & (filled >= 0)
+    scores = jnp.where(drawn, gains(end.evaluation)[filled], picked.scores)
+    return Selection(filled, scores)
+
+
+def _regularizer(name: str, rows: Gradients, strength: jax.Array | None) -> Regularizer:
+    if strength is not None and name == "diversity":
+        return Diversity(rows.points, strength, jnp.zeros(rows.counts.shape))
+    if strength is not None and name == "facility_location":
+        return coverage(rows, strength)
+    return Nothing()

@@ -1,0 +1,84 @@
+"""Last-layer gradients of examples that a rule adds up: checked, and 0 where an example does not count."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.checks import check_rank, check_rows
+from jaxal.numerics import matmul
+from jaxal.points.embedding import GradientEmbedding, gradient_embedding
+
+Rows = tuple[jax.Array, jax.Array]
+"""Logits [N, C] and features [N, D]."""
+LabeledRows = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
+"""Logits [M, C], features [M, D], labels [M] (the predicted class where negative) and a mask [M]."""
+
+
+class Gradients(NamedTuple):
+    """Gradients of examples; those that do not count have gradient and logits 0, so no sum sees them."""
+
+    points: GradientEmbedding  # [N]
+    logits: jax.Array  # [N, C]
+    finite: jax.Array  # [N] bool
+    counts: jax.Array  # [N] bool: in the mask and finite
+
+    def total(self) -> jax.Array:
+        """The sum of the gradients, as a matrix [C, D] of the features that `points` has."""
+        return matmul(self.points.residuals.T, self.points.features)
+
+    def inner(self, direction: jax.Array) -> jax.Array:
+        """Inner products with a matrix [C, D], [N]; O(N C D) time, O(N C) memory."""
+        along = matmul(self.points.features, direction.T)
+        return jnp.sum(along * self.points.residuals, axis=1)
+
+
+def check_pool(pool: Rows, available: jax.Array) -> None:
+    """Raises ValueError unless `pool` is logits [N, C] and features [N, D], and `available` [N]."""
+    if len(pool) != 2:
+        raise ValueError(f"pool: expected (logits, features), got {len(pool)} values")
+    check_rank("pool logits", pool[0], 2, "[N, C]")
+    check_rank("pool features", pool[1], 2, "[N, D]")
+    check_rank("available", available, 1, "[N]")
+    check_rows(**{"pool logits": pool[0], "pool features": pool[1], "available": available})
+
+
+def check_labeled(name: str, given: LabeledRows, pool: Rows, *, at_least: int = 0) -> None:
+    """Raises ValueError unless the examples have rows that agree, enough of them, as wide as the pool's."""
+    parts = ("logits", "features", "labels", "mask")
+    if len(given) != len(parts):
+        raise ValueError(
+            f"{name}: expected (logits, features, labels, mask), got {len(given)} values"
+        )
+    named = {f"{name} {part}": array for part, array in zip(parts, given, strict=True)}
+    shapes = ("[M, C]", "[M, D]", "[M]", "[M]")
+    for (part, array), shape in zip(named.items(), shapes, strict=True):
+        check_rank(part, array, 2 if "," in shape else 1, shape)
+    check_rows(**named)
+    if len(given[0]) < at_least:
+        raise ValueError(f"{name}: expected at least {at_least} row, got none")
+    for part, mine, theirs in zip(parts[:2], given[:2], pool, strict=True):
+        if mine.shape[1] != theirs.shape[1]:
+            raise ValueError(
+                f"{name} {part}: expected {theirs.shape[1]} columns, as in the pool, "
+                f"got {mine.shape[1]}"
+            )
+
+
+def of_pool(pool: Rows, available: jax.Array) -> LabeledRows:
+    """The available rows of a pool, each with the class that is predicted for it."""
+    return *pool, jnp.full(available.shape, -1), available
+
+
+def gradients(examples: LabeledRows, kind: str) -> Gradients:
+    """The gradients of the examples in the mask; `kind` as in `gradient_embedding`."""
+    logits, features, labels, mask = examples
+    points = gradient_embedding(logits, features, labels=labels, kind=kind)
+    finite = jnp.all(jnp.isfinite(points.residuals), axis=1)
+    finite &= jnp.all(jnp.isfinite(points.features), axis=1)
+    counts = mask & finite
+    kept, points = jax.tree.map(
+        lambda leaf: jnp.where(counts[:, None], leaf, 0.0),
+        (logits.astype(float), points),
+    )
+    return Gradients(points, kept, finite, counts)

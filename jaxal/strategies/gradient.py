@@ -1,0 +1,109 @@
+"""Strategies that match or follow last-layer gradients: GLISTER and GradMatch."""
+
+import jax.numpy as jnp
+
+from jaxal import selection
+from jaxal.base import Strategy
+from jaxal.checks import check_name, check_positive
+from jaxal.selection.gradient_matching._glister import check_regularizer
+from jaxal.selection.gradient_matching._grad_match import TARGETS
+from jaxal.selection.gradient_matching._matching_pursuit import check_limits
+from jaxal.strategies.registry import register
+
+
+@register
+def glister(
+    *,
+    learning_rate: float = 0.01,
+    regularizer: str = "none",
+    strength: float | None = None,
+) -> Strategy:
+    """Queries gradients that agree with that of the loss on the validation examples.
+
+    Without any, these are the whole pool under the predicted classes, and the labelled rows.
+
+    References:
+      Killamsetty et al., "GLISTER: generalization based data subset selection for efficient and robust
+      learning", AAAI 2021.
+    """
+    check_positive(learning_rate=learning_rate)
+    check_regularizer(regularizer, strength)
+
+    def observe(key, model, variables, inputs, labels):
+        return *model.apply(variables, inputs), labels
+
+    def select(key, view, budget):
+        logits, features, _ = view.observation
+        pool, labels = (logits, features), view.labels  # -1 where to be predicted
+        if view.validation is None:
+            evaluation = *pool, labels, view.available | view.labeled
+        else:
+            evaluation = *view.validation, jnp.ones(len(view.validation[2]), bool)
+        return selection.glister(
+            key,
+            pool,
+            (*pool, labels, view.labeled),
+            view.available,
+            budget,
+            learning_rate=learning_rate,
+            validation=evaluation,
+            regularizer=regularizer,
+            strength=strength,
+        )
+
+    return Strategy(observe, select)
+
+
+@register
+def grad_match(
+    *,
+    kind: str = "bias_linear",
+    target: str = "budget",
+    weighted: bool = False,
+    ridge: float = 0.0,
+) -> Strategy:
+    """Queries a batch whose summed gradient matches that of the pool, or of the validation examples.
+
+    If `weighted`, by orthogonal matching pursuit, to which `ridge` belongs and `target` does not: the picks
+    are then trained on with the weights found, scaled to a mean of 1 over the batch, as a learning rate
+    is chosen for examples of weight 1.
+
+    References:
+      Killamsetty et al., "GRAD-MATCH: gradient matching based data subset selection for efficient deep
+      model training", ICML 2021.
+    """
+    check_name("kind", kind, selection.GRADIENT_KINDS)
+    check_name("target", target, TARGETS)
+    check_limits(ridge=ridge)
+
+    def observe(key, model, variables, inputs, labels):
+        return *model.apply(variables, inputs), labels
+
+    def select(key, view, budget):
+        logits, features, _ = view.observation
+        pool, validation = (logits, features), view.validation
+        if validation is not None:
+            validation = *validation, jnp.ones(len(validation[2]), bool)
+        if not weighted:
+            return selection.grad_match(
+                pool,
+                view.available,
+                budget,
+                validation=validation,
+                kind=kind,
+                target=target,
+            )
+        picked, weights = selection.orthogonal_matching_pursuit(
+            key,
+            pool,
+            view.available,
+            budget,
+            validation=validation,
+            kind=kind,
+            ridge=ridge,
+        )
+        total = jnp.sum(weights)
+        scale = jnp.sum(picked.rows >= 0) / jnp.where(total > 0, total, 1.0)
+        return picked._replace(weights=weights * scale)
+
+    return Strategy(observe, select)

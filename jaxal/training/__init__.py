@@ -1,0 +1,16 @@
+"""Learners: how a model is fitted to the labelled rows, as one compiled program for all rounds."""
+
+from jaxal.training.ensembles import ensemble
+from jaxal.training.evaluation import Metrics, evaluate
+from jaxal.training.learner import AnyLearner, CustomLearner, FitFn, FitInfo, Learner
+
+__all__ = [
+    "AnyLearner",
+    "CustomLearner",
+    "FitFn",
+    "FitInfo",
+    "Learner",
+    "Metrics",
+    "ensemble",
+    "evaluate",
+]

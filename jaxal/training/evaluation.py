@@ -1,0 +1,38 @@
+"""How good a model is: loss and accuracy over a set of examples."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.base import Model, PyTree
+from jaxal.pools.memory import map_rows
+
+
+class Metrics(NamedTuple):
+    """Means over a set of examples."""
+
+    loss: jax.Array  # []
+    accuracy: jax.Array  # []
+
+
+def evaluate(
+    model: Model,
+    variables: PyTree,
+    inputs: PyTree,
+    labels: jax.Array,
+    *,
+    batch_size: int,
+) -> Metrics:
+    """Cross-entropy in nats and accuracy over the examples whose label is not -1."""
+
+    def function(variables, rows):
+        inputs, labels = rows
+        log_p = jax.nn.log_softmax(model.apply(variables, inputs).logits)
+        taken = jnp.take_along_axis(log_p, jnp.maximum(labels, 0)[:, None], axis=-1)
+        return -taken[:, 0], jnp.argmax(log_p, axis=-1) == labels
+
+    loss, right = map_rows(function, variables, (inputs, labels), batch_size=batch_size)
+    known = labels >= 0
+    count = jnp.maximum(jnp.sum(known), 1)
+    return Metrics(jnp.sum(jnp.where(known, loss, 0.0)) / count, jnp.sum(right & known) / count)
