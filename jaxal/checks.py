@@ -1,7 +1,10 @@
 """Checks made where a public function is entered, in one wording: the argument, what was expected, what came."""
 
 import difflib
-from collections.abc import Iterable
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import jax
 import jax.core
@@ -21,6 +24,15 @@ def check_name(option: str, name: str, known: Iterable[str]) -> None:
     """Raises ValueError, with the nearest of the known names, unless the option has one of them."""
     if name not in known:
         raise ValueError(f"{option}: {name!r} is unknown; {nearest(name, known)}")
+
+
+def check_options(kind: str, name: str, factory: Callable[..., Any], hyper: Mapping) -> None:
+    """Raises ValueError, with the nearest option, unless the factory of that name takes all of `hyper`."""
+    options = inspect.signature(factory).parameters
+    for option in hyper:
+        if option not in options:
+            known = nearest(option, options) if options else "it has none"
+            raise ValueError(f"{kind} {name}: option {option!r} is unknown; {known}")
 
 
 def check_rank(name: str, array: jax.Array, rank: int, shape: str) -> None:
@@ -50,6 +62,22 @@ def check_positive(**numbers: float) -> None:
     for name, number in numbers.items():
         if not number > 0:
             raise ValueError(f"{name}: expected a number above 0, got {number!r}")
+
+
+def check_at_least(minimum: float, **numbers: float) -> None:
+    """Raises ValueError unless each number is finite and at least `minimum`."""
+    for name, number in numbers.items():
+        if not minimum <= number < math.inf:
+            raise ValueError(f"{name}: expected a finite number >= {minimum}, got {number!r}")
+
+
+def check_integer(minimum: int, **numbers: int) -> None:
+    """Raises unless each number is an integer (a NumPy one will do, a bool will not) of at least `minimum`."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not hasattr(number, "__index__"):
+            raise TypeError(f"{name}: expected an integer, got {number!r}")
+        if not number >= minimum:
+            raise ValueError(f"{name}: expected an integer >= {minimum}, got {number!r}")
 
 
 def is_traced(*trees: PyTree) -> bool:

@@ -9,17 +9,22 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.checks import check_name, check_rank, check_rows
-from jaxal.numerics import gather, inner_products
+from jaxal.numerics import gather, inner_products, num_rows
 
 GRADIENT_KINDS = ("bias", "linear", "bias_linear")
 
 
 class Embedding:
-    """N points known by their inner products."""
+    """N points known by their inner products; every rule over points takes one in place of an array.
 
-    def take(self, rows: jax.Array) -> "Embedding":
-        """The points at `rows` [M]."""
-        return gather(self, rows)
+    A subclass is a pytree whose leaves have a leading axis of N rows. `inner` and `squared_norm` are
+    enough for a rule to work; the other methods follow from them, and are there to be done faster.
+    """
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return num_rows(self)
 
     def inner(self, other: "Embedding") -> jax.Array:
         """Inner products with M other points, [N, M]."""
@@ -29,10 +34,50 @@ class Embedding:
         """Squared Euclidean norms, [N]."""
         raise NotImplementedError
 
+    def take(self, rows: jax.Array) -> "Embedding":
+        """The points at `rows` [M]."""
+        return gather(self, rows)
+
+    def finite(self) -> jax.Array:
+        """Which rows hold finite numbers alone, [N] bool."""
+        rows = [
+            jnp.all(jnp.isfinite(leaf.reshape(self.size, -1)), axis=1)
+            for leaf in jax.tree.leaves(self)
+            if jnp.issubdtype(leaf.dtype, jnp.inexact)
+        ]
+        return jnp.all(jnp.stack(rows), axis=0)
+
+    def masked(self, mask: jax.Array) -> "Embedding":
+        """The same with zeros in every row outside `mask` [N] bool."""
+
+        def zero(leaf):
+            return jnp.where(mask.reshape(-1, *[1] * (leaf.ndim - 1)), leaf, jnp.zeros_like(leaf))
+
+        return jax.tree.map(zero, self)
+
     def squared_distance(self, other: "Embedding") -> jax.Array:
         """Squared Euclidean distances to M other points, [N, M], by norms and one product, >= 0."""
         norms = self.squared_norm()[:, None] + other.squared_norm()[None, :]
         return jnp.maximum(norms - 2.0 * self.inner(other), 0.0)
+
+
+Points = jax.Array | Embedding
+"""[N, D], or an `Embedding` of N rows."""
+
+
+def as_embedding(name: str, points: Points) -> Embedding:
+    """Arrays [N, D] as `Dense` floats, embeddings as they are.
+
+    Raises:
+      ValueError: an array of another rank, or without a row; says `name`.
+    """
+    if isinstance(points, Embedding):
+        return points
+    points = jnp.asarray(points)
+    check_rank(name, points, 2, "[N, D]")
+    if 0 in points.shape:
+        raise ValueError(f"{name}: expected at least one row, got {points.shape}")
+    return Dense(points.astype(float))
 
 
 @jax.tree_util.register_dataclass
@@ -58,9 +103,7 @@ class GradientEmbedding(Embedding):
     """
 
     residuals: jax.Array  # [N, C], softmax minus one-hot label
-    features: (
-        jax.Array
-    )  # [N, D]; [N, D+1] with a leading 1 for bias_linear; [N, 1] of ones for bias
+    features: jax.Array  # [N, D]; [N, D+1] (leading 1) for bias_linear; [N, 1] of ones for bias
     kind: str = field(default="linear", metadata={"static": True})
 
     def inner(self, other: "GradientEmbedding") -> jax.Array:
