@@ -134,7 +134,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from jaxal import experiment
+    from jaxal import experiment, report
 
     seeds = [] if arguments.seeds is None else [f"seeds={arguments.seeds}"]
     config = experiment.load(arguments.config, arguments.overrides + seeds)
@@ -145,28 +145,24 @@ def _run(arguments: argparse.Namespace) -> int:
     if out != wanted:
         console.print(f"{wanted} holds a run already: writing to {out}", markup=False)
     try:
-        folder = experiment.run(config, out, console)
+        total = len(config.strategy.names) * config.seeds * (config.strategy.rounds + 1)
+        with report.progress(total, console) as progress:
+            folder = experiment.run(config, out, progress)
     except BaseException:
         history = out / "history.jsonl"
         if history.exists() and history.stat().st_size:
             print(f"jaxal: the finished rounds are in {history}", file=sys.stderr)
         raise
+    seeds = "1 seed" if config.seeds == 1 else f"mean ± std over {config.seeds} seeds"
+    records = experiment.read(folder / "history.jsonl")
+    summaries = report.write(records, folder, f"{config.name}: test accuracy, {seeds}")
     if arguments.quiet:
         print(folder)
-    else:
-        _show(folder)
-    return 0
-
-
-def _show(folder: Path) -> None:
-    from rich.console import Console
-
-    from jaxal import experiment, report
-
+        return 0
     console = Console()
-    summaries = report.summarize(experiment.read(folder / "history.jsonl"))
     console.print(report.results_table(summaries, console))
     _show_files(console, folder, experiment.RUN_FILES)
+    return 0
 
 
 def _compare(arguments: argparse.Namespace) -> int:
