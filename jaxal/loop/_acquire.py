@@ -94,17 +94,7 @@ def select(
     return selection
 
 
-@partial(jax.jit, static_argnames=("strategy", "model"))
-def _observe(key, strategy, model, variables, pool, available, sets) -> Observed:
-    labels = jnp.where(available & pool.valid, -1, pool.labels)
-    return observe(key, strategy, model, variables, pool, labels, sets)
-
-
-@partial(jax.jit, static_argnames=("strategy", "budget"))
-def _select(key, strategy, observed, labels, valid, available, budget) -> Selection:
-    return select(key, strategy, observed, labels, available & valid, budget)
-
-
+@partial(jax.jit, static_argnames=("strategy", "model", "budget"))
 def acquire_unchecked(
     key: jax.Array,
     strategy: Strategy,
@@ -115,7 +105,7 @@ def acquire_unchecked(
     budget: int,
     sets: ExampleSets = NO_SETS,
 ) -> Selection:
-    """`acquire` without its checks, on a placed pool: two compiled programs, a map and a decision.
+    """`acquire` without its checks, on a placed pool; pure and compiled.
 
     Args:
       key: random key, consumed.
@@ -127,9 +117,11 @@ def acquire_unchecked(
       budget: how many rows.
       sets: further examples.
     """
+    available = available & pool.valid
+    labels = jnp.where(available, -1, pool.labels)
     key_observe, key_select = jax.random.split(key)
-    observed = _observe(key_observe, strategy, model, variables, pool, available, sets)
-    return _select(key_select, strategy, observed, pool.labels, pool.valid, available, budget)
+    observed = observe(key_observe, strategy, model, variables, pool, labels, sets)
+    return select(key_select, strategy, observed, labels, available, budget)
 
 
 def acquire(
@@ -151,9 +143,9 @@ def acquire(
     """Selects the rows of a pool to label next.
 
     The first call for a strategy, a model and shapes compiles, later ones do not, and a pool that has
-    grown or shrunk by some rows does not either: its rows are padded to one of few sizes, at most a
-    sixteenth larger (`pools.size_class`). That costs a copy of the inputs at each call; a pool from
-    `jaxal.place` is taken as it is. A new budget compiles the decision again, not the observation.
+    grown or shrunk by some rows does not either: its rows are padded to one of few sizes, at most an
+    eighth larger (`pools.size_class`). That costs a copy of the inputs at each call; a pool from
+    `jaxal.place` is taken as it is.
 
     Args:
       key: random key, consumed.

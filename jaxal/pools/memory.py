@@ -89,14 +89,14 @@ def place(
 
 
 def size_class(rows: int) -> int:
-    """The least of a few sizes that holds so many rows: at most a sixteenth larger, exact up to 16.
+    """The least of a few sizes that holds so many rows: at most an eighth larger, exact up to 16.
 
     Pools of one class share their compiled programs.
 
-    >>> [size_class(rows) for rows in (1, 16, 100, 1000, 1010, 1030)]
-    [1, 16, 104, 1024, 1024, 1088]
+    >>> [size_class(rows) for rows in (1, 16, 100, 970, 1000, 1030)]
+    [1, 16, 104, 1024, 1024, 1152]
     """
-    step = 1 << max(0, (rows - 1).bit_length() - 5)
+    step = 1 << max(0, (rows - 1).bit_length() - 4)
     return rows + -rows % step
 
 
