@@ -64,7 +64,7 @@ class Heard:
     def begin(self, strategy):
         self.begun.append(strategy)
 
-    def advance(self, strategy, round, accuracy, *, steps):
+    def advance(self, strategy, round, accuracy, *, steps=1):
         self.rounds.append((strategy, round, accuracy, steps))
 
 

@@ -1,7 +1,7 @@
 """One experiment from a TOML file: the settings, the run, and the records it leaves."""
 
 from jaxal.experiment._provenance import provenance
-from jaxal.experiment._run import Listener, run
+from jaxal.experiment._run import run
 from jaxal.experiment.config import (
     Config,
     DataConfig,
@@ -15,6 +15,7 @@ from jaxal.experiment.config import (
 )
 from jaxal.records import (
     RUN_FILES,
+    Listener,
     Record,
     Seconds,
     Writer,

@@ -15,8 +15,8 @@ def provenance() -> dict[str, Any]:
     """Returns what decides the numbers of a run beside its settings, as TOML can hold it.
 
     Returns:
-        `started` (UTC), `python`, the version of each package, `platform`, `device` (its kind), `devices`
-        (how many) and `git` (the revision of the working directory, if it has one).
+        `started` (UTC), `python`, the version of each package, `platform`, `device` (its kind),
+        `devices` (how many) and `git` (the revision of the working directory, if it has one).
     """
     devices = jax.devices()
     facts = {
@@ -32,7 +32,7 @@ def provenance() -> dict[str, Any]:
 
 
 def git_revision() -> str | None:
-    """Returns the commit of the working directory, with "-dirty" after it if tracked files differ."""
+    """The commit of the working directory, with "-dirty" after it if tracked files differ."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=10)

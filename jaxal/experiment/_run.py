@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -18,20 +18,8 @@ from jaxal.loop.plan import ExampleSets, Plan, prepare
 from jaxal.loop.round import Round, RoundInfo
 from jaxal.loop.simulation import begin, check_loss, run_rounds
 from jaxal.pools import devices
-from jaxal.records import Record, Seconds, Writer
+from jaxal.records import Listener, Record, Seconds, Writer
 from jaxal.training import AnyLearner
-
-
-class Listener(Protocol):
-    """Hears how an experiment goes, as `report.progress` does."""
-
-    def begin(self, strategy: str) -> None:
-        """A strategy's first round begins; it will compile."""
-        ...
-
-    def advance(self, strategy: str, round: int, accuracy: float, *, steps: int) -> None:
-        """A round of a strategy has ended for so many seeds, with this mean test accuracy."""
-        ...
 
 
 class Silence:
@@ -40,7 +28,7 @@ class Silence:
     def begin(self, strategy: str) -> None:
         """Nothing."""
 
-    def advance(self, strategy: str, round: int, accuracy: float, *, steps: int) -> None:
+    def advance(self, strategy: str, round: int, accuracy: float, *, steps: int = 1) -> None:
         """Nothing."""
 
 

@@ -17,7 +17,7 @@ from jaxal.pools import ArrayPool, Pool, devices, map_rows, place, size_class
 
 
 class Observed(NamedTuple):
-    """What a strategy observed of the pool, leaves [N, ...], and of each further set of examples."""
+    """What a strategy observed of the pool, leaves [N, ...], and of each further set."""
 
     pool: PyTree
     sets: dict[str, PyTree]  # by the field names of `ExampleSets`
@@ -142,18 +142,18 @@ def acquire(
 ) -> Selection:
     """Selects the rows of a pool to label next.
 
-    The first call for a strategy, a model and shapes compiles, later ones do not, and a pool that has
-    grown or shrunk by some rows does not either: its rows are padded to one of few sizes, at most an
-    eighth larger (`pools.size_class`). That costs a copy of the inputs at each call; a pool from
-    `jaxal.place` is taken as it is.
+    The first call for a strategy, a model and shapes compiles, later ones do not, and a pool that
+    has grown or shrunk by some rows does not either: its rows are padded to one of few sizes, at
+    most an eighth larger (`pools.size_class`). That costs a copy of the inputs at each call; a pool
+    from `jaxal.place` is taken as it is.
 
     Args:
       key: random key, consumed.
       strategy: from `jaxal.strategies`, or any pair of functions like those.
       model: from `jaxal.models`, or any three functions like those.
       variables: the trained model's.
-      inputs: the pool, a pytree of arrays [N, ...] (or row numbers that the model looks up), or a pool
-        from `jaxal.place`, which has its labels, batch size and mesh.
+      inputs: the pool, a pytree of arrays [N, ...] (or row numbers that the model looks up), or a
+        pool from `jaxal.place`, which has its labels, batch size and mesh.
       budget: B, how many rows, 1 to the number available.
       labels: [N] integers of the rows labelled already, -1 elsewhere; none, if not given.
       available: [N] bool, rows that may be picked; those without a label, if not given. Labels of
@@ -165,13 +165,14 @@ def acquire(
       mesh: devices that share the rows (`devices.make_mesh`); the picks are the same.
 
     Returns:
-      `Selection`: rows [B] int32, each once, in the order picked, their scores [B], and weights [B] for
-      training if the strategy weighs its picks.
+      `Selection`: rows [B] int32, each once, in the order picked, their scores [B], and weights [B]
+      for training if the strategy weighs its picks.
 
     Raises:
-      ValueError: NaN or infinite inputs, labels outside [0, C), leading axes that disagree, a budget
-        below 1 or above the rows available, a model whose outputs have the wrong shapes, labels or a
-        mesh beside a placed pool. Values are not looked at inside jit; there, missing rows are -1.
+      ValueError: NaN or infinite inputs, labels outside [0, C), leading axes that disagree, a
+        budget below 1 or above the rows available, a model whose outputs have the wrong shapes,
+        labels or a mesh beside a placed pool. Values are not looked at inside jit; there, missing
+        rows are -1.
       TypeError: a model that does not return `Outputs`, or arrays of the wrong type.
     """
     sets = ExampleSets(query, private, validation)

@@ -71,11 +71,11 @@ def prepare(
       mesh: devices that share the rows of the pool.
 
     Raises:
-      ValueError: initial + rounds x budget above the pool's rows (says how many rounds there are room
-        for), a number below 1, labels outside [0, C) or unknown, NaN or infinite inputs, leading axes
-        that disagree, a model whose outputs have the wrong shapes.
-      TypeError: a number that is not an integer, a model that does not return `Outputs`, or arrays of
-        the wrong type.
+      ValueError: initial + rounds x budget above the pool's rows (says how many rounds there are
+        room for), a number below 1, labels outside [0, C) or unknown, NaN or infinite inputs,
+        leading axes that disagree, a model whose outputs have the wrong shapes.
+      TypeError: a number that is not an integer, a model that does not return `Outputs`, or arrays
+        of the wrong type.
     """
     numbers = plan._asdict()
     del numbers["balanced"]
@@ -120,7 +120,7 @@ def check_same_shapes(inputs: PyTree, sets: ExampleSets) -> None:
 
 
 def check_model(model: Model, variables: PyTree, inputs: PyTree) -> int:
-    """Checks, without running it, that the model returns `Outputs`; returns the number of classes C."""
+    """Checks, without running it, that the model returns `Outputs`; returns C, its classes."""
 
     def outputs(variables, inputs):
         outputs = model.apply(variables, inputs)

@@ -1,7 +1,7 @@
 """One round of active learning, written once: fit, measure, observe, select, label.
 
-`simulate` scans it, `iterate` loops over it on the host, the experiments of the command line time its
-stages, and `ask` is its first part for labels that people give.
+`simulate` scans it, `iterate` loops over it on the host, the experiments of the command line time
+its stages, and `ask` is its first part for labels that people give.
 """
 
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class Round(NamedTuple):
 def fit(
     state: State, pool: Pool, sets: ExampleSets, *, learner: AnyLearner
 ) -> tuple[State, FitInfo]:
-    """Fits the learner's model to the labelled rows; the validation examples are the learner's too."""
+    """Fits the learner's model to the labelled rows, given the validation examples as well."""
     variables, info = learner.fit(
         round_keys(state).fit,
         state.variables,
@@ -119,7 +119,7 @@ _select = jax.jit(select, static_argnames=("strategy", "budget"))
 
 
 def compiled_round(learner: AnyLearner, strategy: Strategy, budget: int) -> Round:
-    """The stages of a round, each compiled; equal learners and strategies share what was compiled."""
+    """The stages of a round, each compiled; equal learners and strategies share programs."""
     return Round(
         partial(_fit, learner=learner),
         partial(_measure, learner=learner),
@@ -187,7 +187,7 @@ def ask(
     private: Any = None,
     validation: Any = None,
 ) -> tuple[State, Selection]:
-    """Fits the model to the labels told so far and selects the rows to label next; `tell` takes them.
+    """Fits the model to the labels told so far and selects the rows to label next.
 
     Args:
       state: from `init` or `tell`.
@@ -200,8 +200,8 @@ def ask(
       validation: `(inputs, labels)` of held-out examples.
 
     Returns:
-      The state with the fitted model, and the `Selection`, with weights if the strategy weighs its
-      picks; `tell` takes them as well.
+      The state with the fitted model, and the `Selection` to be labelled and told, with weights if
+      the strategy weighs its picks; `tell` takes these as well.
     """
     return _ask(state, learner, strategy, pool, budget, ExampleSets(query, private, validation))
 
@@ -237,7 +237,8 @@ def step(
       query: `(inputs, labels)` of examples like those wanted.
       private: `(inputs, labels)` of examples like those to avoid.
       validation: `(inputs, labels)` of held-out examples.
-      select_batch: [] bool, whether to select a batch after fitting; if not, the state keeps its round.
+      select_batch: [] bool, whether to select a batch after fitting; if not, the state keeps its
+        round.
 
     Returns:
       The next state and the report of this round.

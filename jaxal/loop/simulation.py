@@ -51,13 +51,13 @@ def simulate(
 
     Returns:
       `run(key) -> (State, RoundInfo)`, the report's leaves [rounds + 1, ...]. `run` jits, vmaps and
-      shards: `jax.vmap(run)(keys)` is many seeds in one program. It is a pytree that holds the arrays, so
-      they are arguments of the program, never constants inside it. A loss that is not finite shows in
-      `RoundInfo.train.loss`.
+      shards: `jax.vmap(run)(keys)` is many seeds in one program. It is a pytree that holds the
+      arrays, so they are arguments of the program, never constants inside it. A loss that is not
+      finite shows in `RoundInfo.train.loss`.
 
     Raises:
-      ValueError, TypeError: as `loop.plan.prepare`: a plan that needs more rows than the pool has, labels
-        outside [0, C), inputs that are not finite, shapes that disagree.
+      ValueError, TypeError: as `loop.plan.prepare`: a plan that needs more rows than the pool has,
+        labels outside [0, C), inputs that are not finite, shapes that disagree.
     """
     plan = Plan(initial, budget, rounds, balanced, batch_size)
     sets = ExampleSets(query, private, validation)

@@ -1,7 +1,7 @@
 """The state that a round hands the next, how it begins, and how labels are told to it.
 
-Shapes never change: the labelled set is a buffer of row numbers with a count, so one trace serves all
-rounds. The key of a round is `fold_in(key, round)`: a resumed run equals an unbroken one.
+Shapes never change: the labelled set is a buffer of row numbers with a count, so one trace serves
+all rounds. The key of a round is `fold_in(key, round)`: a resumed run equals an unbroken one.
 """
 
 from typing import NamedTuple

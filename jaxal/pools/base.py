@@ -42,7 +42,8 @@ class Pool(Protocol):
         """Applies a function to all rows, a batch at a time.
 
         Args:
-          function: (shared, inputs [n, ...], *arrays [n, ...]) -> leaves [n, ...], each row by itself.
+          function: (shared, inputs [n, ...], *arrays [n, ...]) -> leaves [n, ...], each row by
+            itself.
           shared: what every batch needs, such as keys and variables.
           *arrays: [N, ...] more of each row, such as labels.
 

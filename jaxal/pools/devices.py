@@ -28,8 +28,8 @@ def make_mesh(
       devices: the devices; all of this process's backend if not given.
 
     Returns:
-      A mesh [seeds, data] whose axes are `AxisType.Auto`: explicit axes refuse `top_k` and gathers of
-      sharded rows.
+      A mesh [seeds, data] whose axes are `AxisType.Auto`: explicit axes refuse `top_k` and gathers
+      of sharded rows.
 
     Raises:
       ValueError: if the sizes do not divide the devices.

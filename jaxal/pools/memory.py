@@ -107,8 +107,8 @@ def _as_array(leaf: Any) -> Any:
 def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: int) -> PyTree:
     """Applies a function of a batch to all rows, `batch_size` at most at a time.
 
-    The last batch overlaps the one before in place of padding, so nothing is copied and one trace of
-    `function` serves all batches.
+    The last batch overlaps the one before in place of padding, so nothing is copied and one trace
+    of `function` serves all batches.
 
     Args:
       function: leaves [n, ...] -> leaves [n, ...], each row by itself.

@@ -1,4 +1,4 @@
-"""`curves.png`: accuracy and efficiency against labels, readable in print and by colour-blind people."""
+"""`curves.png`: accuracy and efficiency against labels, for print and colour-blind readers."""
 
 import math
 from collections.abc import Sequence
@@ -35,17 +35,19 @@ class _Line(NamedTuple):
 def draw(summaries: Sequence[Summary], title: str) -> "Figure":
     """Draws the learning curves of a run, or of several.
 
-    Above, test accuracy: all rounds, and the last ones enlarged. Below, if there is random sampling to compare
-    with, the labelling efficiency. Lines are means over seeds, or the efficiency of the mean curves; bands are one
-    standard deviation. The legend is in the order of the final accuracy. Lines differ in colour, dashes and
-    marker; of several runs, dashes say which run it is. Random sampling is always dark grey.
+    Above, test accuracy: all rounds, and the last ones enlarged. Below, if there is random sampling
+    to compare with, the labelling efficiency. Lines are means over seeds, or the efficiency of the
+    mean curves; bands are one standard deviation. The legend is in the order of the final accuracy.
+    Lines differ in colour, dashes and marker; of several runs, dashes say which run it is. Random
+    sampling is always dark grey.
 
     Args:
-        summaries: of `summarize`.
-        title: above the picture.
+      summaries: of `summarize`.
+      title: above the picture.
 
     Returns:
-        A figure of 150 dpi; `figure.savefig(path)` writes it. It belongs to no window and to no pyplot state.
+      A figure of 150 dpi; `figure.savefig(path)` writes it. It belongs to no window and to no
+      pyplot state.
     """
     from matplotlib.figure import Figure
 
@@ -168,7 +170,7 @@ def _plot(
 
 
 def _zoom(whole: "Axes", late: "Axes", summaries: Sequence[Summary]) -> None:
-    """Limits `late` to the second half of the labels and the means there, and frames that in `whole`."""
+    """Limits `late` to the second half of the labels and the means there; frames that in `whole`."""
     from matplotlib.patches import Rectangle
 
     points = [point for summary in summaries for point in summary.points]

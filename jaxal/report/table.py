@@ -35,13 +35,14 @@ def results_table(summaries: Sequence[Summary], console: Console) -> Table:
 
     Args:
         summaries: of `summarize`.
-        console: where it will be shown; its width decides how many label counts have a column and whether the
+        console: where it will be shown; its width decides how many label counts have a column and
+        whether the
             area has one, and what it can show how the best of a column is marked.
 
     Returns:
-        The table: test accuracy in %, mean and std over seeds; its mean over all label counts (the area under the
-        curve); labels to each target; the labelling efficiency, if there is random sampling to compare with; time
-        to select a round.
+        The table: test accuracy in %, mean and std over seeds; its mean over all label counts (the
+        area under the curve); labels to each target; the labelling efficiency, if there is random
+        sampling to compare with; time to select a round.
     """
     roomy = console.options.update(max_width=10_000)
     for number, area in itertools.product((5, 4, 3, 2, 1), (True, False)):
