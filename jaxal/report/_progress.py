@@ -16,6 +16,7 @@ from rich.progress import Progress as Bar
 from rich.table import Column
 
 from jaxal.records import Listener
+from jaxal.report._text import printable
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def progress(total: int, console: Console) -> Iterator[Listener]:
         return
     with Bar(
         # A fixed width and no wrapping, or the bar would jump with every name.
-        TextColumn("{task.description}", table_column=Column(width=42, no_wrap=True)),
+        TextColumn("{task.description}", markup=False, table_column=Column(width=42, no_wrap=True)),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
@@ -45,7 +46,7 @@ class _Live:
         self._bar, self._task = bar, task
 
     def begin(self, strategy: str) -> None:
-        self._bar.update(self._task, description=strategy)
+        self._bar.update(self._task, description=printable(strategy))
 
     def advance(self, strategy: str, round: int, accuracy: float, *, steps: int = 1) -> None:
         message = _message(strategy, round, accuracy)
@@ -73,4 +74,4 @@ class _Lines:
 
 
 def _message(strategy: str, round: int, accuracy: float) -> str:
-    return f"{strategy}, round {round}: {accuracy:.1%}"
+    return f"{printable(strategy)}, round {round}: {accuracy:.1%}"

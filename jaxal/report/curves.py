@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from jaxal.report._text import printable
 from jaxal.report.summary import Summary, names
 
 if TYPE_CHECKING:
@@ -65,10 +66,13 @@ def draw(summaries: Sequence[Summary], title: str) -> "Figure":
         [(axes, corner)] = below
         _efficiency(axes, lines)
         corner.axis("off")
-        corner.legend(loc="center left", **legend)
+        shown = corner.legend(loc="center left", **legend)
     else:
-        figure.legend(loc="outside right center", **legend)
-    figure.suptitle(title, x=0.01, ha="left", fontsize="large", fontweight="bold")
+        shown = figure.legend(loc="outside right center", **legend)
+    for text in shown.get_texts():
+        text.set_parse_math(False)  # a "$" in a name is itself
+    heading = {"x": 0.01, "ha": "left", "fontsize": "large", "fontweight": "bold"}
+    figure.suptitle(printable(title), parse_math=False, **heading)
     return figure
 
 
@@ -83,6 +87,7 @@ def _label(name: str, summary: Summary) -> str:
     ratio = summary.efficiency
     unknown = math.isnan(ratio) or summary.strategy == "random"
     saved = "" if unknown else f", {ratio:.1f}x"
+    name = f" {name}" if name.startswith("_") else name  # legends leave out "_..."
     return f"{name}  {_final(summary):.1%}{saved}"
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxal.records import Record
+from jaxal.report._text import printable
 from jaxal.report.efficiency import label_efficiency, labels_to
 
 TARGETS = (0.90, 0.95)
@@ -86,10 +87,12 @@ def summarize(
 
 
 def names(summaries: Sequence[Summary]) -> list[str]:
-    """What to call each summary: its strategy, or RUN/STRATEGY where several runs have that."""
+    """Printable names: the strategy, or RUN/STRATEGY where several runs have that strategy."""
     times = Counter(summary.strategy for summary in summaries)
     return [
-        f"{summary.run}/{summary.strategy}" if times[summary.strategy] > 1 else summary.strategy
+        printable(
+            f"{summary.run}/{summary.strategy}" if times[summary.strategy] > 1 else summary.strategy
+        )
         for summary in summaries
     ]
 
