@@ -125,11 +125,11 @@ def _mend(path: Path) -> None:
     if not path.exists():
         return
     text = path.read_bytes()
-    whole, _, tail = text.rpartition(b"\n")
+    ended, _, tail = text.rpartition(b"\n")
     if _is_json(tail):
         path.write_bytes(text + b"\n")
     elif tail:
-        path.write_bytes(whole + b"\n" if whole else b"")
+        path.write_bytes(ended + b"\n" if ended else b"")
 
 
 def _is_json(text: bytes) -> bool:
@@ -166,7 +166,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     if kind is float:
         return float("nan") if value is None else float(value)
     if kind is Seconds and isinstance(value, dict):
-        stages = {stage: _value(float, took, name) for stage, took in value.items()}
+        stages = {stage: _value(float, seconds, name) for stage, seconds in value.items()}
         return Seconds(**stages)
     if kind == Sequence[int]:
         return tuple(_value(int, row, name) for row in value)

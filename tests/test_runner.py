@@ -14,6 +14,7 @@ import pytest
 import jaxal
 from jaxal import cli, experiment, report
 from jaxal.experiment import _run as runner
+from jaxal.experiment import stages
 
 CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
 DIGITS = CONFIGS / "digits.toml"
@@ -209,7 +210,7 @@ def test_files_can_be_read_again(small_run):
 
 
 def test_an_interrupt_leaves_the_finished_rounds(tmp_path, monkeypatch, capsys):
-    class Interrupt(runner.Stage):
+    class Interrupt(stages.Stage):
         calls = 0
 
         def __call__(self, *args):
@@ -218,7 +219,7 @@ def test_an_interrupt_leaves_the_finished_rounds(tmp_path, monkeypatch, capsys):
                 raise KeyboardInterrupt
             return super().__call__(*args)
 
-    monkeypatch.setattr(runner, "Stage", Interrupt)
+    monkeypatch.setattr(stages, "Stage", Interrupt)
     out = tmp_path / "run"
     arguments = [word for setting in SMALL for word in ("--set", setting)]
     status = cli.main(["run", str(DIGITS), "--out", str(out), *arguments])

@@ -35,10 +35,10 @@ def git_revision() -> str | None:
     """The commit of the working directory, with "-dirty" after it if tracked files differ."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        git = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-    return said.stdout.strip() or None
+    return git.stdout.strip() or None
 
 
 def _versions() -> dict[str, str]:

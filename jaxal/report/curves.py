@@ -55,13 +55,13 @@ def draw(summaries: Sequence[Summary], title: str) -> "Figure":
     efficient = any(math.isfinite(summary.efficiency) for summary in summaries)
     rows = 2 if efficient else 1
     figure = Figure(figsize=(10, 0.5 + 3.7 * rows), dpi=150, layout="constrained")
-    (whole, late), *below = figure.subplots(rows, 2, squeeze=False)
+    (full, late), *below = figure.subplots(rows, 2, squeeze=False)
     lines = _lines(summaries)
-    for axes in (whole, late):
+    for axes in (full, late):
         _accuracy(axes, lines)
-    whole.set_ylabel("test accuracy")
-    _zoom(whole, late, summaries)
-    legend = {"handles": whole.get_legend_handles_labels()[0], "frameon": False}
+    full.set_ylabel("test accuracy")
+    _zoom(full, late, summaries)
+    legend = {"handles": full.get_legend_handles_labels()[0], "frameon": False}
     if below:
         [(axes, corner)] = below
         _efficiency(axes, lines)
@@ -174,8 +174,8 @@ def _plot(
     axes.fill_between(labels, low, high, color=line.look.color, alpha=0.1, linewidth=0)
 
 
-def _zoom(whole: "Axes", late: "Axes", summaries: Sequence[Summary]) -> None:
-    """Limits `late` to the second half of the labels and the means there; frames that in `whole`."""
+def _zoom(full: "Axes", late: "Axes", summaries: Sequence[Summary]) -> None:
+    """Limits `late` to the second half of the labels and the means there; frames that in `full`."""
     from matplotlib.patches import Rectangle
 
     points = [point for summary in summaries for point in summary.points]
@@ -189,10 +189,10 @@ def _zoom(whole: "Axes", late: "Axes", summaries: Sequence[Summary]) -> None:
     late.set_xlim(start - side, end + side)
     bottom, top = _fit(late, means)
     late.set_title("second half, enlarged", loc="left", fontsize="medium")
-    whole.set_title("all rounds", loc="left", fontsize="medium")
+    full.set_title("all rounds", loc="left", fontsize="medium")
     corner, size = (start - side, bottom), (end - start + 2 * side, top - bottom)
     frame = {"fill": False, "edgecolor": _LIGHT, "linewidth": 0.8, "zorder": 0.9}
-    whole.add_patch(Rectangle(corner, *size, **frame))
+    full.add_patch(Rectangle(corner, *size, **frame))
 
 
 def _fit(axes: "Axes", means: Sequence[float]) -> tuple[float, float]:

@@ -113,11 +113,11 @@ def write_csv(summaries: Sequence[Summary], path: str | Path) -> None:
     have a run, its name comes first.
     """
     targets = {target: f"labels_to_{target * 100:.0f}" for target in TARGETS}
-    whole = ("area_mean", "area_std", *targets.values())
+    shared_columns = ("area_mean", "area_std", *targets.values())
     first = ("run", "strategy") if any(s.run for s in summaries) else ("strategy",)
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*first, *Point._fields, *whole))
+        writer.writerow((*first, *Point._fields, *shared_columns))
         for summary in summaries:
             which = [getattr(summary, column) for column in first]
             prices = (summary.labels_to[target] for target in targets)
