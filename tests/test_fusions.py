@@ -66,7 +66,9 @@ def fusions(name):
     lowered = jax.jit(acquire_unchecked, static_argnums=(1, 2, 6)).lower(
         key, strategies.make(name), model, variables, pool, free, BUDGET, sets
     )
-    return lowered.compile().as_text().count(" fusion(")
+    text = lowered.compile().as_text()
+    assert text
+    return text.count(" fusion(")
 
 
 @pytest.mark.slow
