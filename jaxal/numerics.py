@@ -20,6 +20,14 @@ def inner_products(left: jax.Array, right: jax.Array) -> jax.Array:
     return matmul(left, right.T)
 
 
+def unit_rows(vectors: jax.Array) -> jax.Array:
+    """Rows [N, D] divided by their norms; zero rows stay zero. Nothing overflows or underflows."""
+    largest = jnp.max(jnp.abs(vectors), axis=-1, keepdims=True)
+    vectors = vectors / jnp.where(largest > 0, largest, 1.0)
+    norm = jnp.sqrt(jnp.sum(vectors**2, axis=-1, keepdims=True))
+    return vectors / jnp.where(norm > 0, norm, 1.0)
+
+
 def num_rows(tree: PyTree) -> int:
     """The length of the leading axis that all leaves share."""
     return jax.tree.leaves(tree)[0].shape[0]

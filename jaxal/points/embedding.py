@@ -4,26 +4,29 @@ Both have the same methods, so that a rule over distances or inner products is w
 """
 
 from dataclasses import dataclass, field
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 
 from jaxal.checks import check_name, check_rank, check_rows
-from jaxal.numerics import gather, inner_products, num_rows
+from jaxal.numerics import gather, inner_products, matmul, num_rows, unit_rows
 
 GRADIENT_KINDS = ("bias", "linear", "bias_linear")
+TOTAL_COLUMNS = 64  # inner products summed at a time, where nothing quicker is known
 
 
 class Embedding:
     """N points known by their inner products; every rule over points takes one in place of an array.
 
-    A subclass is a pytree whose leaves have a leading axis of N rows. `inner` and `squared_norm` are
-    enough for a rule to work; the other methods follow from them, and are there to be done faster.
+    A subclass is a pytree whose leaves have a leading axis of N rows. `inner` and `squared_norm`
+    are enough for a rule to work; the other methods follow from them and may be overridden by
+    faster or more exact ones.
     """
 
     @property
     def size(self) -> int:
-        """N."""
+        """The number of points, N."""
         return num_rows(self)
 
     def inner(self, other: "Embedding") -> jax.Array:
@@ -34,20 +37,19 @@ class Embedding:
         """Squared Euclidean norms, [N]."""
         raise NotImplementedError
 
-    def take(self, rows: jax.Array) -> "Embedding":
+    def take(self, rows: jax.Array) -> Self:
         """The points at `rows` [M]."""
         return gather(self, rows)
 
     def finite(self) -> jax.Array:
-        """Which rows hold finite numbers alone, [N] bool."""
-        rows = [
-            jnp.all(jnp.isfinite(leaf.reshape(self.size, -1)), axis=1)
-            for leaf in jax.tree.leaves(self)
-            if jnp.issubdtype(leaf.dtype, jnp.inexact)
-        ]
-        return jnp.all(jnp.stack(rows), axis=0)
+        """Which rows hold only finite numbers, [N] bool."""
+        finite = jnp.ones(self.size, bool)
+        for leaf in jax.tree.leaves(self):
+            if jnp.issubdtype(leaf.dtype, jnp.inexact):
+                finite &= jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+        return finite
 
-    def masked(self, mask: jax.Array) -> "Embedding":
+    def masked(self, mask: jax.Array) -> Self:
         """The same with zeros in every row outside `mask` [N] bool."""
 
         def zero(leaf):
@@ -59,6 +61,43 @@ class Embedding:
         """Squared Euclidean distances to M other points, [N, M], by norms and one product, >= 0."""
         norms = self.squared_norm()[:, None] + other.squared_norm()[None, :]
         return jnp.maximum(norms - 2.0 * self.inner(other), 0.0)
+
+    def normalised(self) -> "Embedding":
+        """The points divided by their norms, as another `Embedding`; zero rows stay zero."""
+        norm = jnp.sqrt(self.squared_norm())
+        return Scaled(self, 1.0 / jnp.where(norm > 0, norm, jnp.inf))
+
+    def total_inner(self, mask: jax.Array) -> jax.Array:
+        """Inner product of every row with the sum of the rows in `mask` [N] bool, [N].
+
+        Here by all N^2 inner products, a few columns at a time; by linearity in subclasses.
+        """
+        columns = min(TOTAL_COLUMNS, self.size)
+        chosen = self.masked(mask)
+
+        def add(chunk, total):
+            slots = chunk * columns + jnp.arange(columns, dtype=jnp.int32)
+            inner = self.inner(chosen.take(jnp.minimum(slots, self.size - 1)))
+            return total + jnp.sum(jnp.where(slots < self.size, inner, 0.0), axis=1)
+
+        total = jnp.zeros_like(self.squared_norm())
+        return jax.lax.fori_loop(0, -(-self.size // columns), add, total)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Scaled(Embedding):
+    """Points multiplied by a factor each, for embeddings that know nothing quicker."""
+
+    points: Embedding
+    factors: jax.Array  # [N]
+
+    def inner(self, other: "Scaled") -> jax.Array:
+        inner = self.points.inner(other.points)
+        return inner * self.factors[:, None] * other.factors[None, :]
+
+    def squared_norm(self) -> jax.Array:
+        return self.points.squared_norm() * self.factors * self.factors
 
 
 Points = jax.Array | Embedding
@@ -93,6 +132,15 @@ class Dense(Embedding):
     def squared_norm(self) -> jax.Array:
         return jnp.sum(self.features**2, axis=-1)
 
+    def normalised(self) -> "Dense":
+        """The rows divided by their norms; zero rows stay zero, nothing overflows or underflows."""
+        return Dense(unit_rows(self.features))
+
+    def total_inner(self, mask: jax.Array) -> jax.Array:
+        """As `Embedding.total_inner`, in O(N D)."""
+        total = jnp.sum(jnp.where(mask[:, None], self.features, 0.0), axis=0)
+        return matmul(self.features, total)
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -113,6 +161,16 @@ class GradientEmbedding(Embedding):
 
     def squared_norm(self) -> jax.Array:
         return jnp.sum(self.residuals**2, axis=-1) * jnp.sum(self.features**2, axis=-1)
+
+    def normalised(self) -> "GradientEmbedding":
+        """The gradients divided by their norms, factor by factor; zero rows stay zero."""
+        return GradientEmbedding(unit_rows(self.residuals), unit_rows(self.features), self.kind)
+
+    def total_inner(self, mask: jax.Array) -> jax.Array:
+        """As `Embedding.total_inner`, in O(N C D)."""
+        chosen = self.masked(mask)
+        total = matmul(chosen.residuals.T, chosen.features)
+        return jnp.sum(matmul(self.residuals, total) * self.features, axis=-1)
 
     def dense(self) -> jax.Array:
         """The gradients written out, for small cases: [N, C], [N, C*D] or [N, C + C*D].
