@@ -20,24 +20,26 @@ from jaxal.greedy.take import priority
 class Rule(NamedTuple):
     """A greedy rule in incremental form; `State` and `Block` are pytrees of its own.
 
-    Scores may only shrink as rows are picked. `open` returns the scores of its rows exactly, given all
-    that was picked before; `pick` keeps them exact inside the block. A bound that `close` stores must not
-    rise unless something was picked, not even by rounding, or a pass could repeat for ever.
+    Scores may only shrink as rows are picked. `load_block` returns the scores of its rows exactly,
+    given all that was picked before; `pick` keeps them exact inside the block; `flush` takes the
+    picks of a block into the state. A bound that `flush` stores must not rise unless something was
+    picked, not even by rounding, or passes could repeat for ever.
     """
 
     bounds: Callable[[PyTree], jax.Array]  # State -> [N], no score is above its bound
-    open: Callable[[PyTree, jax.Array], Any]  # (State, rows [Q]) -> Block
+    load_block: Callable[[PyTree, jax.Array], Any]  # (State, rows [Q]) -> Block
     scores: Callable[[Any], jax.Array]  # Block -> [Q]
     pick: Callable[[Any, jax.Array], Any]  # (Block, position []) -> Block
     # (State, Block, rows [Q], positions [Q] in the order picked, how many []) -> State
-    close: Callable[[PyTree, Any, jax.Array, jax.Array, jax.Array], PyTree]
-    # (Block, position []) -> [] bool; False ends the pass before that pick, for `close` to mend.
-    decides: Callable[[Any, jax.Array], jax.Array | bool] = lambda block, position: True
-    # State -> [N] bool, Block -> [Q] bool; a row that does not fit is passed over, now and later.
-    fits: Callable[[Any], jax.Array | bool] = lambda state_or_block: True
+    flush: Callable[[PyTree, Any, jax.Array, jax.Array, jax.Array], PyTree]
+    # (Block, position []) -> [] bool; False: that score is not exact enough to pick by, so the
+    # pass ends before it and `flush` makes it exact.
+    is_exact: Callable[[Any, jax.Array], jax.Array | bool] = lambda block, position: True
+    # State -> [N] bool, Block -> [Q] bool; an infeasible row is never picked any more.
+    feasible: Callable[[Any], jax.Array | bool] = lambda state_or_block: True
 
 
-class Progress(NamedTuple):
+class LazyState(NamedTuple):
     """What a pass over the pool hands the next."""
 
     state: PyTree
@@ -73,10 +75,10 @@ def pick_inside(
     limit, limit_row = outside
 
     def best(block, free):
-        key = priority(rule.scores(block), free & rule.fits(block))
+        key = priority(rule.scores(block), free & rule.feasible(block))
         position = jnp.argmax(key)  # the rows are in order, so ties go to the lowest
         wins = (key[position] > limit) | ((key[position] == limit) & (rows[position] < limit_row))
-        wins &= (key[position] > -jnp.inf) & rule.decides(block, position)
+        wins &= (key[position] > -jnp.inf) & rule.is_exact(block, position)
         return position, wins
 
     def goes_on(carry):
@@ -99,7 +101,7 @@ def pick_inside(
 
 def lazy_greedy(
     rule: Rule, state: PyTree, available: jax.Array, budget: int, *, block_size: int
-) -> tuple[Selection, Progress]:
+) -> tuple[Selection, LazyState]:
     """Picks `budget` rows greedily by `rule`, exactly, in as few passes as the bounds allow.
 
     Args:
@@ -111,17 +113,17 @@ def lazy_greedy(
         in each: Q scores are refreshed and up to Q picks made a pass.
 
     Returns:
-      `Selection`, whose scores are those at the time of the pick, and the last `Progress`.
+      `Selection`, whose scores are those at the time of the pick, and the last `LazyState`.
     """
     block_size = min(block_size, available.shape[0])
     slots = jnp.arange(block_size)
 
-    def one_pass(now: Progress) -> Progress:
-        open_rows = now.available & rule.fits(now.state)
+    def one_pass(now: LazyState) -> LazyState:
+        open_rows = now.available & rule.feasible(now.state)
         rows, *outside = candidates(rule.bounds(now.state), open_rows, block_size)
         block, positions, scores, count = pick_inside(
             rule,
-            rule.open(now.state, rows),
+            rule.load_block(now.state, rows),
             rows,
             open_rows,
             (outside[0], outside[1]),
@@ -130,8 +132,8 @@ def lazy_greedy(
         picked = rows[positions]
         # Slots past the count point beyond the end, where updates are dropped.
         target = jnp.where(slots < count, now.count + slots, budget)
-        return Progress(
-            rule.close(now.state, block, rows, positions, count),
+        return LazyState(
+            rule.flush(now.state, block, rows, positions, count),
             open_rows.at[jnp.where(slots < count, picked, len(available))].set(False),
             now.rows.at[target].set(picked.astype(jnp.int32)),
             now.scores.at[target].set(scores),
@@ -139,7 +141,7 @@ def lazy_greedy(
             now.passes + 1,
         )
 
-    start = Progress(
+    start = LazyState(
         state,
         available,
         jnp.full(budget, -1, jnp.int32),
@@ -148,8 +150,8 @@ def lazy_greedy(
         jnp.int32(0),
     )
 
-    def goes_on(now: Progress):
-        return (now.count < budget) & jnp.any(now.available & rule.fits(now.state))
+    def goes_on(now: LazyState):
+        return (now.count < budget) & jnp.any(now.available & rule.feasible(now.state))
 
     end = jax.lax.while_loop(goes_on, one_pass, start)
     return Selection(end.rows, end.scores), end

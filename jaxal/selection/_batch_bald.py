@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_positive, check_rank, check_rows
-from jaxal.greedy.lazy import Progress, Rule, lazy_greedy
+from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
 from jaxal.selection._outcomes import (
     CandidateRows,
     LabelOutcomes,
@@ -21,7 +21,7 @@ from jaxal.selection._outcomes import (
 _ROWS = 256  # whose first gains are computed at a time
 
 
-class State(NamedTuple):
+class BatchBALDState(NamedTuple):
     """The gains of the pool, each as it was when it was computed last."""
 
     logits: jax.Array  # [K, N, C]
@@ -32,7 +32,7 @@ class State(NamedTuple):
     to_go: jax.Array  # []
 
 
-class Block(NamedTuple):
+class BatchBALDBlock(NamedTuple):
     """The same of the rows of a block, all of them up to date."""
 
     rows: CandidateRows
@@ -42,27 +42,31 @@ class Block(NamedTuple):
     to_go: jax.Array  # []
 
 
-def _open(state: State, rows: jax.Array) -> Block:
+def _load_block(state: BatchBALDState, rows: jax.Array) -> BatchBALDBlock:
     chosen = candidate_rows(state.logits[:, rows])
     # A gain up to date stays as it is: rounding depends on the place in the block, so that two rows
     # could send each other out of it for ever.
     known = state.computed[rows] == state.to_go
     fresh = jnp.where(known, state.gains[rows], gains(state.outcomes, chosen))
-    return Block(chosen, fresh, state.outcomes, state.key, state.to_go)
+    return BatchBALDBlock(chosen, fresh, state.outcomes, state.key, state.to_go)
 
 
-def _pick(block: Block, position: jax.Array) -> Block:
+def _pick(block: BatchBALDBlock, position: jax.Array) -> BatchBALDBlock:
     key, key_pick = jax.random.split(block.key)
     outcomes = extend(key_pick, block.outcomes, block.rows.probs[:, position])
     to_go = block.to_go - 1
     # Nobody asks for gains after the last pick.
     needed = outcomes._replace(count=jnp.where(to_go > 0, outcomes.count, 0))
-    return Block(block.rows, gains(needed, block.rows), outcomes, key, to_go)
+    return BatchBALDBlock(block.rows, gains(needed, block.rows), outcomes, key, to_go)
 
 
-def _close(
-    state: State, block: Block, rows: jax.Array, positions: jax.Array, count: jax.Array
-) -> State:
+def _flush(
+    state: BatchBALDState,
+    block: BatchBALDBlock,
+    rows: jax.Array,
+    positions: jax.Array,
+    count: jax.Array,
+) -> BatchBALDState:
     return state._replace(
         gains=state.gains.at[rows].set(block.gains),
         computed=state.computed.at[rows].set(block.to_go),
@@ -74,10 +78,10 @@ def _close(
 
 RULE = Rule(
     bounds=lambda state: state.gains,
-    open=_open,
+    load_block=_load_block,
     scores=lambda block: block.gains,
     pick=_pick,
-    close=_close,
+    flush=_flush,
 )
 
 
@@ -143,7 +147,7 @@ def batch_bald(
 
 def _batch_bald(
     key, logits, available, budget, num_samples, block_size
-) -> tuple[Selection, Progress]:
+) -> tuple[Selection, LazyState]:
     check_rank("logits", logits, 3, "[K, N, C]")
     check_rank("available", available, 1, "[N]")
     draws, rows, classes = logits.shape
@@ -157,7 +161,7 @@ def _batch_bald(
         raise TypeError(f"num_samples: expected an integer, got {num_samples!r}")
     check_positive(num_samples=num_samples, block_size=block_size)
     logits = logits.astype(float)
-    state = State(
+    state = BatchBALDState(
         logits=logits,
         gains=_first_gains(logits),
         computed=jnp.full(rows, budget),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_positive, check_rank, check_rows
-from jaxal.greedy.lazy import Progress, Rule, lazy_greedy
+from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
 from jaxal.greedy.take import priority
 from jaxal.points import distances
 from jaxal.points.embedding import Dense
@@ -16,7 +16,7 @@ from jaxal.points.embedding import Dense
 TRUSTED = 1e3  # times the rounding slack: squared distances above that have three right digits
 
 
-class State(NamedTuple):
+class KCenterState(NamedTuple):
     """Squared distances of the pool to the nearest center, and what is needed to check them."""
 
     features: jax.Array  # [N, D], scaled, for differences
@@ -32,7 +32,7 @@ class State(NamedTuple):
     precise: jax.Array  # [] bool, whether rounding could decide: never switched off again
 
 
-class Block(NamedTuple):
+class KCenterBlock(NamedTuple):
     """The same of the rows of a block."""
 
     squared: jax.Array  # [Q]
@@ -40,13 +40,13 @@ class Block(NamedTuple):
     floor: jax.Array  # [Q], squared distances below that are doubtful
 
 
-def _is_doubtful(state: State) -> jax.Array:
+def _is_doubtful(state: KCenterState) -> jax.Array:
     """Whether the largest distance left is so small that the product may have its digits wrong."""
     row = jnp.argmax(priority(state.squared, state.available))
     return state.squared[row] < TRUSTED * distances.rounding_slack(state.points[row][None])[0]
 
 
-def _open(state: State, rows: jax.Array) -> Block:
+def _load_block(state: KCenterState, rows: jax.Array) -> KCenterBlock:
     points = state.points[rows]
 
     def refined(_):
@@ -56,24 +56,28 @@ def _open(state: State, rows: jax.Array) -> Block:
         )
         to_picked = distances.fold_difference(exact, state.features, state.picked, state.count)
         nearest = jnp.minimum(to_centers, to_picked)
-        return Block(nearest, distances.pairwise_difference(exact), jnp.zeros_like(nearest))
+        return KCenterBlock(nearest, distances.pairwise_difference(exact), jnp.zeros_like(nearest))
 
     def plain(_):
         dense = Dense(points)
         floor = TRUSTED * distances.rounding_slack(points)
-        return Block(state.squared[rows], dense.squared_distance(dense), floor)
+        return KCenterBlock(state.squared[rows], dense.squared_distance(dense), floor)
 
     return jax.lax.cond(state.precise, refined, plain, None)
 
 
-def _pick(block: Block, position: jax.Array) -> Block:
+def _pick(block: KCenterBlock, position: jax.Array) -> KCenterBlock:
     squared = jnp.minimum(block.squared, block.between[position])
     return block._replace(squared=squared.at[position].set(0.0))
 
 
-def _close(
-    state: State, block: Block, rows: jax.Array, positions: jax.Array, count: jax.Array
-) -> State:
+def _flush(
+    state: KCenterState,
+    block: KCenterBlock,
+    rows: jax.Array,
+    positions: jax.Array,
+    count: jax.Array,
+) -> KCenterState:
     picked = rows[positions]
     slots = jnp.arange(len(rows))
     fresh = distances.fold_product(state.points, state.points, picked, count)
@@ -99,11 +103,11 @@ def _close(
 
 RULE = Rule(
     bounds=lambda state: state.squared + jnp.where(state.precise, state.slack, 0.0),
-    open=_open,
+    load_block=_load_block,
     scores=lambda block: block.squared,
     pick=_pick,
-    close=_close,
-    decides=lambda block, at: ~(block.squared[at] < block.floor[at]),
+    flush=_flush,
+    is_exact=lambda block, at: ~(block.squared[at] < block.floor[at]),
 )
 
 
@@ -152,7 +156,7 @@ def k_center(
 
 def _k_center(
     features, available, budget, centers, center_mask, block_size
-) -> tuple[Selection, Progress]:
+) -> tuple[Selection, LazyState]:
     check_rank("features", features, 2, "[N, D]")
     check_rank("available", available, 1, "[N]")
     check_rows(features=features, available=available)
@@ -176,7 +180,7 @@ def _k_center(
         jnp.argsort(~center_mask),
         jnp.sum(center_mask),
     )
-    state = State(
+    state = KCenterState(
         features=features,
         points=points,
         squared=distances.fold_product(points, centers - origin, order, num_centers),
