@@ -12,31 +12,11 @@ import jax.numpy as jnp
 from jaxal.base import PyTree
 from jaxal.numerics import inner_products, num_rows
 from jaxal.points.embedding import Embedding
+from jaxal.points.embedding import centred as centred
 
 COLUMNS = 64  # centers to a product: memory is N x COLUMNS
 DIFFERENCES = 16  # centers to a difference: memory is Q x DIFFERENCES x D
 TILE = 2**20  # distances at once where the nearest center is asked for by name
-
-
-def centred(features: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The origin and the scale in which squares neither cancel nor overflow more than they must.
-
-    Args:
-      features: [N, D].
-      mask: [N] bool, the rows that count; those with a NaN or an infinity do not.
-
-    Returns:
-      A row [1, D] near the mean, and a power of two [] (so that dividing by it is exact) near the
-      largest distance from the mean along an axis. The row is rounded to a quarter of that, so that
-      small integers stay such and ties between their distances stay ties.
-    """
-    mask = (mask & jnp.all(jnp.isfinite(features), axis=-1))[:, None]
-    count = jnp.maximum(jnp.sum(mask), 1)
-    origin = jnp.sum(jnp.where(mask, features, 0.0) / count, axis=0, keepdims=True)
-    spread = jnp.max(jnp.where(mask, jnp.abs(features - origin), 0.0), initial=0.0)
-    scale = jnp.exp2(jnp.round(jnp.log2(jnp.where(spread > 0, spread, 1.0))))
-    grid = scale / 4.0
-    return jnp.round(origin / grid) * grid, scale
 
 
 def rounding_slack(points: jax.Array) -> jax.Array:

@@ -10,7 +10,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.checks import check_name, check_rank, check_rows
-from jaxal.numerics import gather, inner_products, matmul, num_rows, unit_rows
+from jaxal.numerics import (
+    gather,
+    inner_products,
+    largest,
+    matmul,
+    num_rows,
+    power_of_two,
+    unit_rows,
+)
 
 GRADIENT_KINDS = ("bias", "linear", "bias_linear")
 TOTAL_COLUMNS = 64  # inner products summed at a time, where nothing quicker is known
@@ -46,7 +54,7 @@ class Embedding:
         finite = jnp.ones(self.size, bool)
         for leaf in jax.tree.leaves(self):
             if jnp.issubdtype(leaf.dtype, jnp.inexact):
-                finite &= jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+                finite &= jnp.isfinite(jnp.max(jnp.abs(leaf), axis=tuple(range(1, leaf.ndim))))
         return finite
 
     def masked(self, mask: jax.Array) -> Self:
@@ -61,6 +69,20 @@ class Embedding:
         """Squared Euclidean distances to M other points, [N, M], by norms and one product, >= 0."""
         norms = self.squared_norm()[:, None] + other.squared_norm()[None, :]
         return jnp.maximum(norms - 2.0 * self.inner(other), 0.0)
+
+    def conditioned(self, mask: jax.Array) -> tuple["Embedding", jax.Array]:
+        """The points moved and scaled so that squares neither cancel nor overflow.
+
+        Args:
+          mask: [N] bool, the rows that count; these are finite.
+
+        Returns:
+          Points whose distances, times the second result, a power of two [], are those of these.
+          Where the origin may be moved, it is near the mean.
+        """
+        norms = self.squared_norm()
+        scale = power_of_two(jnp.sqrt(largest(jnp.where(mask, norms, 0.0))))
+        return Scaled(self, jnp.full_like(norms, 1.0) / scale), scale
 
     def normalised(self) -> "Embedding":
         """The points divided by their norms, as another `Embedding`; zero rows stay zero."""
@@ -100,6 +122,27 @@ class Scaled(Embedding):
         return self.points.squared_norm() * self.factors * self.factors
 
 
+def centred(features: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The origin and the scale in which squares neither cancel nor overflow more than they must.
+
+    Args:
+      features: [N, D].
+      mask: [N] bool, the rows that count; those with a NaN or an infinity do not.
+
+    Returns:
+      A row [1, D] near the mean, and a power of two [] (so that dividing by it is exact) near the
+      largest distance from the mean along an axis. The row is rounded to a quarter of that, so that
+      small integers stay such and ties between their distances stay ties.
+    """
+    mask = (mask & jnp.all(jnp.isfinite(features), axis=-1))[:, None]
+    features = jnp.where(mask, features, 0.0)
+    count = jnp.maximum(jnp.sum(mask, dtype=features.dtype), 1.0)
+    origin = jnp.sum(features / count, axis=0, keepdims=True)
+    scale = power_of_two(jnp.max(jnp.where(mask, jnp.abs(features - origin), 0.0), initial=0.0))
+    grid = scale / 4.0
+    return jnp.round(origin / grid) * grid, scale
+
+
 Points = jax.Array | Embedding
 """[N, D], or an `Embedding` of N rows."""
 
@@ -132,6 +175,11 @@ class Dense(Embedding):
     def squared_norm(self) -> jax.Array:
         return jnp.sum(self.features**2, axis=-1)
 
+    def conditioned(self, mask: jax.Array) -> tuple["Dense", jax.Array]:
+        """As `Embedding.conditioned`, around a point near the mean of the rows in `mask`."""
+        origin, scale = centred(self.features, mask)
+        return Dense(self.features / scale - origin / scale), scale
+
     def normalised(self) -> "Dense":
         """The rows divided by their norms; zero rows stay zero, nothing overflows or underflows."""
         return Dense(unit_rows(self.features))
@@ -161,6 +209,16 @@ class GradientEmbedding(Embedding):
 
     def squared_norm(self) -> jax.Array:
         return jnp.sum(self.residuals**2, axis=-1) * jnp.sum(self.features**2, axis=-1)
+
+    def conditioned(self, mask: jax.Array) -> tuple["GradientEmbedding", jax.Array]:
+        """As `Embedding.conditioned`, each factor by itself; the origin stays."""
+        sizes = [
+            largest(jnp.where(mask, jnp.max(jnp.abs(factor), axis=1), 0.0))
+            for factor in (self.residuals, self.features)
+        ]
+        first, second = power_of_two(jnp.stack(sizes))
+        scaled = GradientEmbedding(self.residuals / first, self.features / second, self.kind)
+        return scaled, jnp.minimum(first * second, 2.0**127)
 
     def normalised(self) -> "GradientEmbedding":
         """The gradients divided by their norms, factor by factor; zero rows stay zero."""
