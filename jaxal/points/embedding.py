@@ -3,6 +3,7 @@
 Both have the same methods, so that a rule over distances or inner products is written once.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -70,19 +71,39 @@ class Embedding:
         norms = self.squared_norm()[:, None] + other.squared_norm()[None, :]
         return jnp.maximum(norms - 2.0 * self.inner(other), 0.0)
 
-    def conditioned(self, mask: jax.Array) -> tuple["Embedding", jax.Array]:
+    @property
+    def product_error(self) -> float | None:
+        """Bound of the relative error of `inner`; None, as here: there is no `difference` to use."""
+        return None
+
+    def difference(self, other: Self, scale: jax.Array) -> jax.Array:
+        """Squared distances to M other points divided by scale^2, [N, M], by differences.
+
+        For points with coordinates to subtract, where the products round away small distances. The
+        memory may be that of N M points.
+        """
+        raise NotImplementedError
+
+    def conditioned(
+        self, mask: jax.Array, *others: Self
+    ) -> tuple[tuple["Embedding", ...], jax.Array]:
         """The points moved and scaled so that squares neither cancel nor overflow.
 
         Args:
           mask: [N] bool, the rows that count; these are finite.
+          others: points to move and scale alike.
 
         Returns:
-          Points whose distances, times the second result, a power of two [], are those of these.
-          Where the origin may be moved, it is near the mean.
+          Points, and the others, whose distances, times the second result, a power of two [], are
+          those of these. Where the origin can be moved, it is near the mean.
         """
         norms = self.squared_norm()
         scale = power_of_two(jnp.sqrt(largest(jnp.where(mask, norms, 0.0))))
-        return Scaled(self, jnp.full_like(norms, 1.0) / scale), scale
+
+        def place(points: Embedding) -> Embedding:
+            return Scaled(points, jnp.full(points.size, 1.0, norms.dtype) / scale)
+
+        return tuple(map(place, (self, *others))), scale
 
     def normalised(self) -> "Embedding":
         """The points divided by their norms, as another `Embedding`; zero rows stay zero."""
@@ -134,10 +155,11 @@ def centred(features: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]
       largest distance from the mean along an axis. The row is rounded to a quarter of that, so that
       small integers stay such and ties between their distances stay ties.
     """
-    mask = (mask & jnp.all(jnp.isfinite(features), axis=-1))[:, None]
+    mask &= Dense(features).finite()
+    num = jnp.maximum(jnp.sum(mask, dtype=features.dtype), 1.0)
+    mask = mask[:, None]
     features = jnp.where(mask, features, 0.0)
-    count = jnp.maximum(jnp.sum(mask, dtype=features.dtype), 1.0)
-    origin = jnp.sum(features / count, axis=0, keepdims=True)
+    origin = jnp.sum(features / num, axis=0, keepdims=True)
     scale = power_of_two(jnp.max(jnp.where(mask, jnp.abs(features - origin), 0.0), initial=0.0))
     grid = scale / 4.0
     return jnp.round(origin / grid) * grid, scale
@@ -162,6 +184,16 @@ def as_embedding(name: str, points: Points) -> Embedding:
     return Dense(points.astype(float))
 
 
+def check_alike(name: str, points: Embedding, others: Embedding) -> None:
+    """Raises ValueError, which says `name`, unless the others are of the points' kind and width."""
+    if jax.tree.structure(points) != jax.tree.structure(others):
+        raise ValueError(f"{name}: expected the same kind of points as the pool's")
+    for mine, theirs in zip(jax.tree.leaves(points), jax.tree.leaves(others), strict=True):
+        if mine.shape[1:] != theirs.shape[1:]:
+            widths = [math.prod(leaf.shape[1:]) for leaf in (mine, theirs)]
+            raise ValueError(f"{name}: expected {widths[0]} features, got {widths[1]}")
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Dense(Embedding):
@@ -169,16 +201,33 @@ class Dense(Embedding):
 
     features: jax.Array  # [N, D]
 
+    @property
+    def product_error(self) -> float:
+        """The usual bound for a sum of D terms, relative to the product of the norms."""
+        eps = float(jnp.finfo(self.features.dtype).eps)
+        return eps * (8.0 + 2.0 * self.features.shape[1] ** 0.5)
+
     def inner(self, other: "Dense") -> jax.Array:
         return inner_products(self.features, other.features)
 
     def squared_norm(self) -> jax.Array:
         return jnp.sum(self.features**2, axis=-1)
 
-    def conditioned(self, mask: jax.Array) -> tuple["Dense", jax.Array]:
+    def difference(self, other: "Dense", scale: jax.Array) -> jax.Array:
+        """As `Embedding.difference`, exact to rounding of the distances themselves."""
+        left, right = self.features / scale, other.features / scale
+        return jnp.sum((left[:, None, :] - right[None, :, :]) ** 2, axis=-1)
+
+    def conditioned(
+        self, mask: jax.Array, *others: "Dense"
+    ) -> tuple[tuple["Dense", ...], jax.Array]:
         """As `Embedding.conditioned`, around a point near the mean of the rows in `mask`."""
         origin, scale = centred(self.features, mask)
-        return Dense(self.features / scale - origin / scale), scale
+
+        def place(points: Dense) -> Dense:
+            return Dense(points.features / scale - origin / scale)
+
+        return tuple(map(place, (self, *others))), scale
 
     def normalised(self) -> "Dense":
         """The rows divided by their norms; zero rows stay zero, nothing overflows or underflows."""
@@ -210,15 +259,22 @@ class GradientEmbedding(Embedding):
     def squared_norm(self) -> jax.Array:
         return jnp.sum(self.residuals**2, axis=-1) * jnp.sum(self.features**2, axis=-1)
 
-    def conditioned(self, mask: jax.Array) -> tuple["GradientEmbedding", jax.Array]:
+    def conditioned(
+        self, mask: jax.Array, *others: "GradientEmbedding"
+    ) -> tuple[tuple["GradientEmbedding", ...], jax.Array]:
         """As `Embedding.conditioned`, each factor by itself; the origin stays."""
         sizes = [
             largest(jnp.where(mask, jnp.max(jnp.abs(factor), axis=1), 0.0))
             for factor in (self.residuals, self.features)
         ]
         first, second = power_of_two(jnp.stack(sizes))
-        scaled = GradientEmbedding(self.residuals / first, self.features / second, self.kind)
-        return scaled, jnp.minimum(first * second, 2.0**127)
+
+        def place(points: GradientEmbedding) -> GradientEmbedding:
+            return GradientEmbedding(
+                points.residuals / first, points.features / second, points.kind
+            )
+
+        return tuple(map(place, (self, *others))), jnp.minimum(first * second, 2.0**127)
 
     def normalised(self) -> "GradientEmbedding":
         """The gradients divided by their norms, factor by factor; zero rows stay zero."""

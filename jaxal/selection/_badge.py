@@ -59,7 +59,7 @@ def badge(
     check_integer(1, block_size=block_size)
     points = GradientEmbedding(residuals.astype(float), features.astype(float))
     usable = points.finite()
-    points, scale = points.conditioned(available & usable)
+    (points,), scale = points.conditioned(available & usable)
     points = points.masked(usable)
     first = jnp.argmax(priority(jnp.where(usable, points.squared_norm(), -1.0), available))
     selection, _ = d2_sampling(

@@ -55,7 +55,7 @@ def k_means_plus_plus(
     check_budget(budget, points.size)
     check_integer(1, block_size=block_size)
     usable = points.finite()
-    points, scale = points.conditioned(available & usable)
+    (points,), scale = points.conditioned(available & usable)
     selection, _ = d2_sampling(
         key,
         points.masked(usable),
