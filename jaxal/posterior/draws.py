@@ -68,10 +68,3 @@ class Posterior(NamedTuple):
 
     def __repr__(self) -> str:
         return self.name
-
-
-def check_draws(num_draws: int) -> None:
-    """Raises ValueError unless K is an integer of at least 1."""
-    whole = hasattr(num_draws, "__index__") and not isinstance(num_draws, bool)
-    if not (whole and num_draws >= 1):
-        raise ValueError(f"num_draws: expected an integer of at least 1, got {num_draws!r}")

@@ -1,15 +1,16 @@
 """Monte Carlo dropout: each draw is the model under one set of dropout masks."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, PyTree
+from jaxal.checks import check_integer
+from jaxal.factories import cached_factory
 from jaxal.numerics import first
-from jaxal.posterior.draws import Draws, Posterior, check_draws
+from jaxal.posterior.draws import Draws, Posterior
 
 
+@cached_factory
 def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
     """Draws by dropout at inference, with running statistics fixed.
 
@@ -35,12 +36,8 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
     >>> mc_dropout(40, consistent=True)
     mc_dropout(40, consistent=True)
     """
-    check_draws(num_draws)
-    return _mc_dropout(num_draws, bool(consistent))
+    check_integer(1, num_draws=num_draws)
 
-
-@functools.cache
-def _mc_dropout(num_draws: int, consistent: bool) -> Posterior:
     def observe(key, model, variables, inputs, reduce):
         check_dropout(model, variables, inputs)
         fold_in = jax.vmap(jax.random.fold_in, (None, 0))

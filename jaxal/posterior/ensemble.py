@@ -1,11 +1,10 @@
 """Deep ensembles: each draw is a member that was trained by itself."""
 
-import functools
-
+from jaxal.factories import cached_factory
 from jaxal.posterior.draws import Draws, Posterior
 
 
-@functools.cache
+@cached_factory
 def deep_ensemble() -> Posterior:
     """Draws that are the members of an ensemble, trained by the learner `jaxal.ensemble(learner, K)`.
 

@@ -6,13 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import View
-from jaxal.checks import check_name, check_positive
+from jaxal.checks import check_integer, check_name, check_positive
+from jaxal.factories import cached_factory
 from jaxal.numerics import matmul
-from jaxal.posterior.draws import Draws, Posterior, check_draws
+from jaxal.posterior.draws import Draws, Posterior
 
 LIKELIHOODS = ("gaussian", "categorical")
 
 
+@cached_factory
 def last_layer_laplace(
     num_draws: int = 20, *, prior_precision: float = 1.0, likelihood: str = "gaussian"
 ) -> Posterior:
@@ -41,14 +43,10 @@ def last_layer_laplace(
     >>> last_layer_laplace(10)
     last_layer_laplace(10, prior_precision=1.0, likelihood='gaussian')
     """
-    check_draws(num_draws)
+    check_integer(1, num_draws=num_draws)
     check_positive(prior_precision=prior_precision)
     check_name("likelihood", likelihood, LIKELIHOODS)
-    return _last_layer_laplace(num_draws, float(prior_precision), likelihood)
 
-
-@functools.cache
-def _last_layer_laplace(num_draws: int, prior_precision: float, likelihood: str) -> Posterior:
     def observe(key, model, variables, inputs, reduce):
         return model.apply(variables, inputs)
 

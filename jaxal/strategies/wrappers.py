@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxal import selection
 from jaxal.base import Selection, Strategy, View
-from jaxal.checks import check_budget, check_name, check_positive
+from jaxal.checks import check_at_least, check_budget, check_integer, check_name
 from jaxal.greedy.take import STOCHASTIC_KINDS
 from jaxal.strategies.registry import register
 from jaxal.strategies.scoring import TopScores
@@ -32,8 +32,7 @@ def stochastic(
         )
     rule = strategy.select
     check_name("kind", kind, STOCHASTIC_KINDS)
-    if not 0 <= coldness < math.inf:
-        raise ValueError(f"coldness: expected a finite number >= 0, got {coldness!r}")
+    check_at_least(0, coldness=coldness)
     if kind == "power" and not rule.nonnegative:
         raise ValueError(
             "kind: 'power' needs scores of at least 0, and this strategy's are below; "
@@ -90,11 +89,10 @@ def partition(
     """
     if not isinstance(strategy, Strategy):
         raise TypeError(f"strategy: expected a Strategy, got {strategy!r}")
-    check_positive(num_partitions=num_partitions)
+    check_integer(1, num_partitions=num_partitions)
     check_name("merge", merge, MERGES)
     oversampling = num_partitions if oversampling is None else oversampling
-    if not 1 <= oversampling < math.inf:
-        raise ValueError(f"oversampling: expected at least 1, got {oversampling!r}")
+    check_at_least(1, oversampling=oversampling)
 
     def select(key, view, budget):
         check_budget(budget, len(view.available))
