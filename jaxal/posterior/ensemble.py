@@ -23,7 +23,7 @@ def deep_ensemble() -> Posterior:
     """
 
     def observe(key, model, variables, inputs, reduce):
-        member = getattr(model, "member", None)
+        member = model.member
         if member is None:
             raise TypeError(
                 "deep_ensemble: the model is no ensemble: train one by "
