@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxal.base import Model, PyTree
 from jaxal.checks import check_integer
 from jaxal.factories import cached_factory
-from jaxal.numerics import first
+from jaxal.numerics import derive_keys, first
 from jaxal.posterior.draws import Draws, Posterior
 
 
@@ -40,18 +40,21 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
 
     def observe(key, model, variables, inputs, reduce):
         check_dropout(model, variables, inputs)
-        fold_in = jax.vmap(jax.random.fold_in, (None, 0))
         own = None if consistent else fingerprint(inputs)
 
         def logits(key):
-            def one(example, number):
-                mask_key = key if consistent else jax.random.fold_in(key, number)
+            def one(example, mask_key):
                 batch = jax.tree.map(lambda leaf: leaf[None], example)
                 return model.apply(variables, batch, key=mask_key).logits[0]
 
-            return jax.vmap(one)(inputs, own)
+            if own is None:
+                # Example by example here too: a layer may draw a mask for its whole batch.
+                return jax.vmap(one, (0, None))(inputs, key)
+            return jax.vmap(one)(inputs, derive_keys(key, own))
 
-        return reduce(Draws(logits, fold_in(key, jnp.arange(num_draws))))
+        # Hashed, so that no draw of one example has the key of another draw of another.
+        draws = _mix(jnp.arange(1, num_draws + 1, dtype=jnp.uint32))
+        return reduce(Draws(logits, derive_keys(key, draws)))
 
     return Posterior(
         observe,
