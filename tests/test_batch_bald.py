@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import CountTraces, keys
+from helpers import CountTraces, greedy, keys, softmax
 
 from jaxal import selection
 from jaxal.selection._batch_bald import _batch_bald
@@ -34,12 +34,6 @@ def draws(kind="plain", num=6, rows=24, classes=3, seed=0):
     return logits.astype(np.float32)
 
 
-def softmax(logits):
-    logits = np.asarray(logits, np.float64)
-    probs = np.exp(logits - logits.max(-1, keepdims=True))
-    return probs / probs.sum(-1, keepdims=True)
-
-
 def entropy(probs, axis=None):
     return -np.sum(probs * np.log(np.where(probs > 0, probs, 1)), axis=axis)
 
@@ -53,16 +47,10 @@ def joint_score(probs, batch):
     return entropy(np.array(joint)) - conditional
 
 
-def greedy(logits, available, budget):
+def plain_greedy(logits, available, budget):
     """Plain greedy; also the gap that decided each pick."""
-    probs, batch, scores, gaps = softmax(logits), [], [], [INF]
-    for _ in range(budget):
-        free = [row for row in np.flatnonzero(available) if row not in batch]
-        values = np.array([joint_score(probs, batch + [row]) for row in free])
-        batch.append(int(free[values.argmax()]))
-        scores.append(values.max())
-        gaps.append(np.diff(np.sort(values)[-2:]).min(initial=INF))
-    return batch, np.array(scores), min(gaps)
+    probs = softmax(logits)
+    return greedy(lambda batch: joint_score(probs, batch), np.flatnonzero(available), budget)
 
 
 @pytest.mark.parametrize("block_size", [5, 64])
@@ -71,7 +59,7 @@ def test_is_plain_greedy_while_all_outcomes_fit(kind, block_size):
     logits = draws(kind)
     available = np.arange(logits.shape[1]) % 7 != 3
     picked = batch_bald(logits, available, 4, block_size=block_size)
-    rows, scores, gap = greedy(logits, available, 4)
+    rows, scores, gap = plain_greedy(logits, available, 4)
     if kind != "huge":  # there every gain after the second is 0
         assert picked.rows.tolist() == rows
         assert gap > 1e-12, "the case leaves the order to rounding"
@@ -173,7 +161,7 @@ def test_nan_is_never_ahead_of_a_number():
     assert picked.rows[9:].tolist() == [3, 5, 8]
     assert jnp.isnan(picked.scores[9:]).all()
     assert sorted(picked.rows[:9].tolist()) == good.tolist()
-    rows, _, _ = greedy(logits[:, good], np.ones(9, bool), 4)
+    rows, _, _ = plain_greedy(logits[:, good], np.ones(9, bool), 4)
     assert picked.rows[:4].tolist() == good[rows].tolist()
 
 

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import table_model
-from test_conformance import cases, load
+from helpers import cases, last_layer_gradients, load_case, table_model
 
 import jaxal
 from jaxal import selection, strategies
@@ -16,11 +15,6 @@ from jaxal.points.embedding import gradient_embedding
 from jaxal.selection.gradient_matching._regularizers import largest_distance
 
 ROWS, LABELED, HELD_OUT, CLASSES, WIDTH, BUDGET, RATE = 60, 12, 9, 4, 5, 10, 0.03
-
-
-def softmax(logits):
-    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exp / exp.sum(axis=1, keepdims=True)
 
 
 def outputs(rows, seed, offset=0.0):
@@ -43,17 +37,10 @@ def setting():
     return outputs(ROWS, 0), labelled(LABELED, 1), labelled(HELD_OUT, 2), available
 
 
-def dense(logits, features, labels):
-    """[n, C, D + 1] gradients in float64, the bias first."""
-    residuals = softmax(logits.astype(np.float64)) - np.eye(CLASSES)[labels]
-    ones = np.ones((len(features), 1))
-    return residuals[:, :, None] * np.concatenate([ones, features], 1)[:, None]
-
-
 def reference(pool, labeled, validation, available, budget, regularizer, strength):
     """The rows, and their scores, by the definition."""
     names = pool[0].argmax(1)
-    gradients = dense(pool[0], pool[1], names).reshape(len(names), -1)
+    gradients = last_layer_gradients(pool[0], pool[1], names)
     taken = [part[labeled[3]] for part in labeled[:3]]
     if validation is None:
         mine = [part[available] for part in (*pool, names)]
@@ -68,12 +55,12 @@ def reference(pool, labeled, validation, available, budget, regularizer, strengt
     def descend(logits, gradient):
         return logits - RATE * extended @ gradient.reshape(CLASSES, WIDTH + 1).T
 
-    logits = descend(logits, dense(*taken).sum(0))
+    logits = descend(logits, last_layer_gradients(*taken).sum(0))
     squared = ((gradients[:, None] - gradients[None]) ** 2).sum(-1)
     nearest = np.full(len(names), squared[np.ix_(available, available)].max())
     rows, scores = [], []
     for _ in range(budget):
-        gains = gradients @ dense(logits, features, labels).mean(0).reshape(-1)
+        gains = gradients @ last_layer_gradients(logits, features, labels).mean(0)
         if regularizer == "diversity":
             gains = gains - strength * np.exp(-squared[:, rows] / 2).sum(1)
         if regularizer == "facility_location":
@@ -137,7 +124,7 @@ def test_is_the_recurrence(regularizer, strengths, held_out):
 
 @cases("glister")
 def test_conformance(path):
-    case, meta = load(path)
+    case, meta = load_case(path)
 
     def given(name):
         parts = [case[f"in_{name}_{part}"] for part in ("logits", "features", "labels")]

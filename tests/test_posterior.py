@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from helpers import clouds, keys
+from helpers import clouds, keys, softmax
 
 import jaxal
 from jaxal import models, posterior
@@ -185,7 +185,7 @@ def test_laplace_draws_have_the_closed_form_covariance(likelihood):
     assert draws.shape == (8, 20_000, 2)
 
     h = np.concatenate([features, np.ones((8, 1))], axis=1).astype(np.float64)
-    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    p = softmax(logits)
     weights = np.ones(8) if likelihood == "gaussian" else p.max(1) * (1 - p.max(1))
     precision = 0.5 * np.eye(4) + (h.T * (weights * labeled)) @ h
     expected = h @ np.linalg.inv(precision) @ h.T

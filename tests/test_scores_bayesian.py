@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import softmax
 
 from jaxal import scores
 from jaxal.scores import bayesian, running
@@ -18,12 +19,6 @@ SCORES = NAMES[1:]
 INF = np.inf
 few = hypothesis.settings(derandomize=True, deadline=None, max_examples=30)
 three_draws = hnp.arrays(np.float32, (3, 4, 5), elements=st.floats(-40, 40, width=32))
-
-
-def softmax(logits):
-    logits = np.asarray(logits, np.float64)
-    probs = np.exp(logits - logits.max(-1, keepdims=True))
-    return probs / probs.sum(-1, keepdims=True)
 
 
 def entropy(probs):

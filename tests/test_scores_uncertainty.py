@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import softmax
 
 from jaxal import scores
 from jaxal.scores import uncertainty
@@ -22,9 +23,7 @@ rows_of_five = hnp.arrays(np.float32, (4, 5), elements=st.floats(-60, 60, width=
 
 def reference(logits):
     """Entropy, least confidence, margin by the definitions, in float64."""
-    logits = np.asarray(logits, np.float64)
-    probs = np.exp(logits - logits.max(-1, keepdims=True))
-    probs /= probs.sum(-1, keepdims=True)
+    probs = softmax(logits)
     log_probs = np.log(np.where(probs > 0, probs, 1))
     ordered = np.sort(probs, -1)
     return (
