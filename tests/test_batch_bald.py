@@ -67,6 +67,7 @@ def test_is_plain_greedy_while_all_outcomes_fit(kind, block_size):
     assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_gain_is_the_difference_of_joint_entropies():
     logits = draws("zeros", classes=4)
     probs, batch = softmax(logits), [3, 3, 8]  # a repeated row is a second label of it
@@ -84,6 +85,7 @@ def test_gain_is_the_difference_of_joint_entropies():
             assert outcomes.count == 4 ** (size + 1) and not outcomes.sampled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capacity", [10, 200])
 def test_sampled_gains_are_unbiased(capacity):
     batch, repeats = np.array([5, 11, 2, 7, 5]), 2000
@@ -113,6 +115,7 @@ def test_sampled_gains_are_unbiased(capacity):
         assert (found >= 0).all()
 
 
+@pytest.mark.slow
 def test_sampled_gains_of_a_batch_add_up():
     logits, available = draws("strong", rows=8), jnp.ones(8, bool)
     exact = joint_score(softmax(logits), list(range(8)))
@@ -121,6 +124,7 @@ def test_sampled_gains_of_a_batch_add_up():
         assert abs(picked.scores.sum() - exact) < 0.03
 
 
+@pytest.mark.slow
 def test_a_long_batch_takes_every_row_once():
     logits = jnp.asarray(draws("strong", num=20, rows=60, classes=10))
     picked = batch_bald(logits, jnp.ones(60, bool), 60, num_samples=500)
@@ -129,6 +133,7 @@ def test_a_long_batch_takes_every_row_once():
     assert picked.scores.sum() < np.log(20) + 0.1, "the labels tell at most which draw"
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_picked_row_gains_less():
     logits = np.tile(draws("strong", rows=4, classes=5), (1, 5, 1))
     picked = batch_bald(logits, jnp.ones(20, bool), 20, num_samples=700, block_size=9)
@@ -145,6 +150,7 @@ def test_draws_that_agree_gain_nothing(num, num_samples):
     np.testing.assert_array_equal(picked.scores, 0.0)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_to_learn_once_the_draw_is_known():
     sure = np.eye(12, dtype=np.float32)[np.arange(3)[:, None] + np.arange(9)]
     picked = batch_bald(jnp.log(sure), jnp.ones(9, bool), 9)
@@ -153,6 +159,7 @@ def test_nothing_is_left_to_learn_once_the_draw_is_known():
     np.testing.assert_array_equal(picked.scores[1:], 0.0)
 
 
+@pytest.mark.slow
 def test_nan_is_never_ahead_of_a_number():
     logits = draws(rows=12)
     logits[2, 3, 1], logits[0, 5, 0], logits[4, 8] = NAN, INF, -INF
@@ -165,6 +172,7 @@ def test_nan_is_never_ahead_of_a_number():
     assert picked.rows[:4].tolist() == good[rows].tolist()
 
 
+@pytest.mark.slow
 def test_missing_rows_are_minus_one():
     picked = batch_bald(draws(), jnp.arange(24) < 2, 4)
     assert sorted(picked.rows[:2].tolist()) == [0, 1]
@@ -185,6 +193,7 @@ def test_permuting_and_padding():
     np.testing.assert_allclose(padded.scores, plain.scores, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_jit_and_vmap():
     stack = jnp.stack([jnp.asarray(draws(seed=seed)) for seed in range(3)])
     available = jnp.stack([jnp.arange(24) != seed for seed in range(3)])
@@ -204,6 +213,7 @@ def test_jit_and_vmap():
         np.testing.assert_allclose(scores, picked.scores, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_examines_few_rows_where_few_stand_out():
     spread = np.where(np.arange(2000) % 20 == 0, 3, 0.3)[:, None]
     logits = jnp.asarray(draws(num=10, rows=2000) * spread, jnp.float32)
@@ -211,6 +221,7 @@ def test_examines_few_rows_where_few_stand_out():
     assert progress.passes <= 40  # all rows after every pick would be 220
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_pool():
     logits = jax.ShapeDtypeStruct((8, 100_000, 4), jnp.float32)
     available = jax.ShapeDtypeStruct((100_000,), jnp.bool_)

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from helpers import cases, keys, load_case, table_model
 
 import jaxal
@@ -13,6 +14,8 @@ from jaxal import report, scores, selection, strategies
 from jaxal.strategies.wrappers import ends_in_order
 from jaxal.submodular.registry import FUNCTIONS
 from jaxal.training.learner import is_saturated
+
+pytestmark = pytest.mark.slow
 
 
 def everything(rows):

@@ -122,6 +122,7 @@ def test_is_the_recurrence(regularizer, strengths, held_out):
         np.testing.assert_allclose(picked.scores, scores, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @cases("glister")
 def test_conformance(path):
     case, meta = load_case(path)
@@ -154,6 +155,7 @@ def test_conformance(path):
         np.testing.assert_allclose(picked.scores[:4], expected, rtol=1e-3, atol=atol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strength", "budget", "drawn"),
     [(0.25, BUDGET, 2), (0.04, BUDGET, 0), (0.99, BUDGET, BUDGET)],
@@ -169,6 +171,7 @@ def test_random_picks_are_as_many_as_asked(strength, budget, drawn):
     assert (one.rows.tolist() == other.rows.tolist()) == (drawn == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regularizer", ["none", "diversity", "facility_location"])
 def test_what_does_not_count_changes_nothing(regularizer):
     pool, labeled, validation, available = setting()
@@ -191,6 +194,7 @@ def test_what_does_not_count_changes_nothing(regularizer):
         np.testing.assert_array_equal(plain.scores, spoiled.scores)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regularizer", ["random", "diversity", "facility_location"])
 def test_extremes(regularizer):
     (logits, features), labeled, _, available = setting()

@@ -99,6 +99,7 @@ def pursue(pool=None, available=None, budget=BUDGET, validation=None, *, key=0, 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "held_out"),
     [("bias", False), ("linear", True), ("bias_linear", False), ("bias_linear", True)],
@@ -125,6 +126,7 @@ def test_is_the_definition(kind, held_out):
         assert (found[count:] == 1).all() and (picked.scores[count:] == 0).all()
 
 
+@pytest.mark.slow
 @cases("gradmatch")
 def test_conformance(path):
     case, meta = load_case(path)
@@ -225,6 +227,7 @@ def test_pursuit_ends_early_and_fills_up_at_random():
     assert (weights == 1).all() and (scores == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [match, pursue])
 def test_what_does_not_count_changes_nothing_and_nan_comes_last(rule):
     pool, validation, available = setting()
@@ -321,6 +324,7 @@ def recording_learner(model):
     return jaxal.CustomLearner(model._replace(init=init), fit)
 
 
+@pytest.mark.slow
 def test_the_loop_stores_and_uses_the_weights():
     pool, _, _ = setting()
     labels = pool[0].argmax(1)

@@ -1,8 +1,6 @@
 """k-means selection, the iteration under it, and which pick stands for which row."""
 
-import doctest
 import functools
-import importlib
 import pathlib
 
 import jax
@@ -60,6 +58,7 @@ def iterate(points, usable, centers, live, **stop):
     return (fixed, closest(fixed)), (moved, closest(moved))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem.split("__")[1])
 def test_conformance(path):
     with np.load(path) as file:
@@ -93,6 +92,7 @@ def test_conformance(path):
     np.testing.assert_allclose(picked.scores, -squared.min(0), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_offset_and_scale_change_nothing():
     x = grid()
     plain = pick(x)
@@ -205,6 +205,7 @@ def test_represents_in_gradients():
     np.testing.assert_array_equal(selection.nearest_pick(picked, points), expected)
 
 
+@pytest.mark.slow
 def test_strategy():
     features, _ = clouds(ROWS, width=4)
     model = table_model(np.zeros((ROWS, 3), np.float32), features)
@@ -222,13 +223,6 @@ def test_strategy():
         view = jaxal.View(found, unknown, unknown >= 0, everything)
         picked = strategy.select(jax.random.key(0), view, BUDGET)
         np.testing.assert_array_equal(picked.rows, pick(found).rows)
-
-
-@pytest.mark.parametrize("name", ["k_means", "represents"])
-def test_doctests(name):
-    module = importlib.import_module(f"jaxal.selection.{name}")
-    result = doctest.testmod(module)
-    assert result.attempted and not result.failed
 
 
 def ask(**change):

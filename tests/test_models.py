@@ -136,6 +136,7 @@ def test_shapes(model, inputs):
     assert outputs.features.shape == (ROWS, HIDDEN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADAPTED)
 def test_jit_matches_eager(name, inputs):
     variables = start(ADAPTED[name], inputs)
@@ -297,6 +298,7 @@ def fit(model, inputs, labels, steps=150):
     return jax.jit(run)(jax.random.key(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_training_reaches_high_accuracy(name):
     pool, test = data.load("sklearn:iris")
@@ -411,6 +413,7 @@ def plain_bayesian_cnn(params, images):
     return x @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"][None]
 
 
+@pytest.mark.slow
 def test_bayesian_cnn_is_the_network_of_the_papers():
     images = jax.random.normal(jax.random.key(0), (5, 28, 28))
     model = compiled(models.bayesian_cnn(10))
@@ -432,6 +435,7 @@ def test_bayesian_cnn_is_the_network_of_the_papers():
     )
 
 
+@pytest.mark.slow
 def test_bayesian_cnn_drops_whole_channels():
     """Behind constant images each channel is the same number everywhere, or dropped."""
     dropped = []

@@ -46,6 +46,7 @@ def masked_inputs():
 MASKED, MLP = masked_inputs(), models.mlp(3, hidden=(16,), dropout=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("consistent", [False, True])
 @pytest.mark.parametrize("model", [MASKED, MLP])
 def test_dropout_draws_of_a_row_depend_on_that_row_alone(model, consistent):
@@ -79,6 +80,7 @@ def test_copies_of_an_example_share_their_masks():
     np.testing.assert_array_equal(draws[1:], draws[:1].repeat(2, 0))
 
 
+@pytest.mark.slow
 def test_dropout_leaves_running_statistics_alone():
     images = jax.random.normal(jax.random.key(0), (6, 8, 8, 1))
     model = models.cnn(3, channels=(4,), hidden=8, dropout=0.5, batch_norm=True)
@@ -91,6 +93,7 @@ def test_dropout_leaves_running_statistics_alone():
     np.testing.assert_allclose(whole[:2], part, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dropout_inputs_may_be_a_pytree_and_run_under_jit_and_vmap():
     def apply(params, inputs, *, key=None):
         x = inputs["a"] + inputs["b"].astype(float)[:, None]
@@ -174,6 +177,7 @@ def outputs_view(logits, features, labeled, query=None):
     return jaxal.View(outputs, labels, labels >= 0, labels < 0, query)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", ["gaussian", "categorical"])
 def test_laplace_draws_have_the_closed_form_covariance(likelihood):
     rng = np.random.default_rng(0)
@@ -239,6 +243,7 @@ def fit(learner, key_init, key_fit):
     return learner.fit(key_fit, start, inputs, labels, jnp.ones(24), jnp.int32(20))
 
 
+@pytest.mark.slow
 def test_ensemble_members_are_those_fitted_one_by_one():
     variables, info = fit(ensemble(LEARNER, 3), *keys(2))
     each = [jax.random.split(key, 3) for key in keys(2)]
@@ -252,6 +257,7 @@ def test_ensemble_members_are_those_fitted_one_by_one():
     np.testing.assert_allclose(info.loss, expected[1].loss.mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_ensemble_predicts_the_mean_probability_and_its_members_differ():
     learner = ensemble(LEARNER, 3)
     variables, _ = fit(learner, *keys(2))
@@ -268,6 +274,7 @@ def test_ensemble_predicts_the_mean_probability_and_its_members_differ():
     np.testing.assert_allclose(np.exp(logits), mean, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_ensemble_runs_whole_experiments():
     learner = ensemble(LEARNER, 2)
     run = jaxal.simulate(

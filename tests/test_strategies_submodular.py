@@ -38,6 +38,7 @@ def cosine(left, right):
     return left @ right.T / np.outer(*norms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -63,6 +64,7 @@ def test_rows_that_are_not_finite_are_not_in_the_ground_set(name, options):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_submodular_represents_the_available_rows():
     free = np.flatnonzero(AVAILABLE)
     dense = np.asarray(gradients(np.arange(ROWS)).dense())
@@ -77,6 +79,7 @@ def test_submodular_represents_the_available_rows():
     np.testing.assert_allclose(jnp.sum(picked.scores), value(np.asarray(picked.rows)), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_fass_looks_at_the_most_uncertain_rows_alone():
     free = np.flatnonzero(AVAILABLE)
     margin = np.asarray(scores.margin(jnp.asarray(LOGITS[:ROWS])))
@@ -105,6 +108,7 @@ def test_fass_looks_at_the_most_uncertain_rows_alone():
     assert sorted(rows[:3]) == free[:3].tolist() and rows[3:] == [-1, -1]
 
 
+@pytest.mark.slow
 def test_targets_have_their_labels_and_the_pool_its_predictions():
     free = np.flatnonzero(AVAILABLE)
     pool = gradients(np.arange(ROWS)).dense()
@@ -151,6 +155,7 @@ def test_a_config_may_give_weights_as_a_list():
         acquire(strategies.submodular(function="set_cover", weights=(1.0, 2.0)))
 
 
+@pytest.mark.slow
 def test_in_the_loop():
     pool, test = clouds(60, spread=2.0), clouds(20, seed=1)
     pool = pool._replace(inputs=np.repeat(pool.inputs[:6], 10, axis=0))
