@@ -5,7 +5,6 @@ Inputs are used as they come (integers are cast to float32): scaling is the call
 found again in jit's cache.
 """
 
-import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 
 from jaxal.base import Model, Outputs
 from jaxal.checks import check_name, check_options
+from jaxal.factories import cached
 from jaxal.models.linen import from_linen
 
 
@@ -80,7 +80,7 @@ class BayesianCNN(nn.Module):
         return Outputs(nn.Dense(self.num_classes)(features), features)
 
 
-@functools.cache
+@cached
 def _model(module: Any) -> Model:
     return from_linen(module)
 
