@@ -186,7 +186,8 @@ def as_embedding(name: str, points: Points) -> Embedding:
 
 def check_alike(name: str, points: Embedding, others: Embedding) -> None:
     """Raises ValueError, which says `name`, unless the others are of the points' kind and width."""
-    if jax.tree.structure(points) != jax.tree.structure(others):
+    alike = type(points) is type(others)
+    if not alike or jax.tree.structure(points) != jax.tree.structure(others):
         raise ValueError(f"{name}: expected the same kind of points as the pool's")
     for mine, theirs in zip(jax.tree.leaves(points), jax.tree.leaves(others), strict=True):
         if mine.shape[1:] != theirs.shape[1:]:
