@@ -53,7 +53,7 @@ def pairwise(points, others):
 
 @functools.partial(jax.jit, static_argnames=("max_steps", "tolerance"))
 def iterate(points, usable, centers, live, **stop):
-    """The clusters of given centers and of those that Lloyd's iteration makes of them, and their picks."""
+    """The clusters of given centers, those that Lloyd's iteration makes of them, and the picks."""
     squared, assigned = assign(points, usable, centers, live)
     inertia = jnp.sum(jnp.where(usable, squared, 0.0))
     fixed = Clusters(centers, assigned, squared, inertia, jnp.int32(0))

@@ -1,4 +1,4 @@
-"""k-means: the row nearest to the center of each cluster; and plain k-means++ as a rule of its own."""
+"""k-means: the row nearest to the center of each cluster; and k-means++ as a rule of its own."""
 
 import math
 from functools import partial
