@@ -22,7 +22,7 @@ def lazy(key, points, budget, block_size):
     available = jnp.ones(len(points.residuals), bool)
     first = jnp.argmax(points.squared_norm())
     picked, draws = d2_sampling(key, points, first, available, budget, block_size=block_size)
-    return picked.rows, draws.passes, jnp.sum(draws.squared)
+    return picked.rows, draws.passes, jnp.sum(jnp.where(draws.free, draws.squared, 0.0))
 
 
 def plain(key, points, budget):
@@ -33,7 +33,7 @@ def plain(key, points, budget):
         return jnp.minimum(squared, away).at[row].set(0.0)
 
     def step(squared, key):
-        row = sample_rows(key, squared, 1)[0]
+        row = sample_rows(jax.random.uniform(key, (1,)), squared)[0]
         return nearest(squared, row), row
 
     first = jnp.argmax(points.squared_norm())

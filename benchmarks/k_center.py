@@ -7,14 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxal.points.distances import fold_product
+from jaxal.points.distances import nearest_center
+from jaxal.points.embedding import Dense
 from jaxal.selection._k_center import _k_center
+
+
+def nearest_squared(points, centers):
+    """Squared distances to the nearest center."""
+    return nearest_center(Dense(points), Dense(centers), jnp.ones(len(centers), bool))[0]
 
 
 def plain(points, centers, budget):
     """Greedy k-center as it is usually written: one pass over the pool a pick."""
-    order = jnp.arange(len(centers))
-    squared = fold_product(points, centers, order, jnp.int32(len(centers)))
+    squared = nearest_squared(points, centers)
 
     def step(carry, _):
         squared, free = carry
@@ -29,7 +34,7 @@ def plain(points, centers, budget):
 def covering_radius(points, centers, rows):
     """The largest distance of a point from its nearest center or pick: the objective."""
     every = jnp.concatenate([centers, points[rows]])
-    squared = fold_product(points, every, jnp.arange(len(every)), jnp.int32(len(every)))
+    squared = nearest_squared(points, every)
     return float(jnp.sqrt(jnp.max(squared)))
 
 
@@ -49,8 +54,8 @@ def first_difference(points, centers, rows, expected):
 def case(points, centers, budget, block_size, with_plain):
     def lazy(points, centers):
         available = jnp.ones(len(points), bool)
-        picked, progress = _k_center(points, available, budget, centers, None, block_size)
-        return picked.rows, progress.passes, progress.state.precise
+        picked, lazy_state = _k_center(points, available, budget, centers, None, block_size)
+        return picked.rows, lazy_state.passes, lazy_state.state.precise
 
     points, centers = jnp.asarray(points), jnp.asarray(centers)
     (rows, passes, precise), report = common.measure(lazy, points, centers, repeats=3)

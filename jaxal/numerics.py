@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jaxal.base import PyTree
 
@@ -18,6 +19,38 @@ def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
 def inner_products(left: jax.Array, right: jax.Array) -> jax.Array:
     """All inner products of rows, [N, D] x [M, D] -> [N, M], in full float32."""
     return matmul(left, right.T)
+
+
+def unit_rows(vectors: jax.Array) -> jax.Array:
+    """Rows [N, D] divided by their norms; zero rows stay zero. Nothing overflows or underflows."""
+    largest = jnp.max(jnp.abs(vectors), axis=-1, keepdims=True)
+    vectors = vectors / jnp.where(largest > 0, largest, 1.0)
+    norm = jnp.sqrt(jnp.sum(vectors**2, axis=-1, keepdims=True))
+    return vectors / jnp.where(norm > 0, norm, 1.0)
+
+
+def power_of_two(size: jax.Array) -> jax.Array:
+    """A power of two near each number >= 0, and 1 for 0: dividing by it is exact."""
+    return jnp.exp2(jnp.round(jnp.log2(jnp.where(size > 0, size, 1.0))))
+
+
+def largest(vector: jax.Array) -> jax.Array:
+    """The maximum of [N] numbers or truth values; NaN if there is one.
+
+    One loop of a compiled program: XLA splits `max` of a long vector into three on a CPU.
+    """
+    return vector[jnp.argmax(vector)]
+
+
+def next_uniforms(key: jax.Array, num: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
+    """The next key of a chain, and two rows of uniform numbers in [0, 1) [2, num].
+
+    Keys are random words themselves, so that one call of the generator gives both. Each call is a
+    tenth of a small rule's program.
+    """
+    keys = jax.random.split(key, 1 + num)
+    words = jax.random.key_data(keys[1:])[:, :2].T
+    return keys[0], (words >> 8).astype(dtype) * 2.0**-24
 
 
 def num_rows(tree: PyTree) -> int:

@@ -3,8 +3,26 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxal
+
+
+def bad_inputs(table):
+    """Parametrises a test by a table of inputs that are refused.
+
+        @bad_inputs({"no rows": (lambda: take(0), ValueError, "rows: expected")})
+        def test_bad_input(call, error, message):
+            with pytest.raises(error, match=message):
+                call()
+
+    Args:
+      table: name -> (what the test is given: a call, or the arguments of one, the error, the
+        beginning of its message or what else it has to say).
+    """
+    first = next(iter(table.values()))[0]
+    what = "call" if callable(first) else "given"
+    return pytest.mark.parametrize((what, "error", "message"), table.values(), ids=table)
 
 
 class CountTraces:

@@ -8,7 +8,7 @@ from helpers import CountTraces, keys
 
 from jaxal import selection
 from jaxal.selection._batch_bald import _batch_bald
-from jaxal.selection._outcomes import candidate_rows, extend, gains, no_labels
+from jaxal.selection._outcomes import candidate_rows, empty_outcomes, extend, gains
 
 INF, NAN = np.inf, np.nan
 
@@ -83,7 +83,7 @@ def test_gain_is_the_difference_of_joint_entropies():
     logits = draws("zeros", classes=4)
     probs, batch = softmax(logits), [3, 3, 8]  # a repeated row is a second label of it
     rows = candidate_rows(jnp.asarray(logits))
-    outcomes = no_labels(64, len(logits))
+    outcomes = empty_outcomes(64, len(logits))
     measure, add = jax.jit(gains), jax.jit(extend)
     for size in range(4):
         base = joint_score(probs, batch[:size])
@@ -91,7 +91,8 @@ def test_gain_is_the_difference_of_joint_entropies():
         found = measure(outcomes, rows)
         np.testing.assert_allclose(found[:9], expected, atol=1e-6)
         if size < 3:
-            outcomes = add(jax.random.key(size), outcomes, rows.probs[:, batch[size]])
+            uniform = jax.random.uniform(jax.random.key(size), (2, 64))
+            outcomes = add(uniform, outcomes, rows.probs[:, batch[size]])
             assert outcomes.count == 4 ** (size + 1) and not outcomes.sampled
 
 
@@ -101,11 +102,12 @@ def test_sampled_gains_are_unbiased(capacity):
 
     def estimate(key, logits):
         rows = candidate_rows(logits)
-        outcomes = no_labels(capacity, len(logits))
+        outcomes = empty_outcomes(capacity, len(logits))
 
         def add(carry, probs):
             key, key_label = jax.random.split(carry[0])
-            return (key, extend(key_label, carry[1], probs)), None
+            uniform = jax.random.uniform(key_label, (2, capacity))
+            return (key, extend(uniform, carry[1], probs)), None
 
         labels = rows.probs[:, batch].swapaxes(0, 1)
         (_, outcomes), _ = jax.lax.scan(add, (key, outcomes), labels)

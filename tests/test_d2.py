@@ -56,7 +56,8 @@ def test_sample_rows_inverts_the_cumulative_sum(count):
     weights = np.random.default_rng(count).uniform(size=count) ** 4
     weights[::3] = 0.0 if count > 1 else weights[::3]
     draws = 40_000
-    rows = np.asarray(sample_rows(jax.random.key(0), jnp.asarray(weights, jnp.float32), draws))
+    uniform = jax.random.uniform(jax.random.key(0), (draws,))
+    rows = np.asarray(sample_rows(uniform, jnp.asarray(weights, jnp.float32)))
     found, expected = (
         np.bincount(rows, minlength=count) / draws,
         weights / weights.sum(),
@@ -69,7 +70,7 @@ def test_sample_rows_inverts_the_cumulative_sum(count):
 def test_sample_rows_keeps_small_weights_in_a_long_sum():
     # In one float32 running sum, terms of 1e-8 of the total would be rounded away.
     weights = jnp.concatenate([jnp.ones(10), jnp.full(1_000_000, 1e-7)])
-    rows = sample_rows(jax.random.key(0), weights, 20_000)
+    rows = sample_rows(jax.random.uniform(jax.random.key(0), (20_000,)), weights)
     expected = 0.1 / 10.1
     assert abs(float(jnp.mean(rows >= 10)) - expected) < 5 * np.sqrt(expected / 20_000)
 
@@ -148,6 +149,51 @@ def test_rows_are_distinct_and_available(kind, budget):
         assert len(rows) == len(set(rows)) == min(budget, 35)
         assert bool(available[jnp.array(rows)].all())
         assert not jnp.isnan(picked.scores).any()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e25, 1e35])
+def test_scale_changes_nothing(scale):
+    points = gradients(rows=60)
+    everything = jnp.ones(60, bool)
+    scale = 2.0 ** np.round(np.log2(scale))
+
+    def pick(features):
+        features = features.astype(jnp.float32)
+        yield selection.badge(jax.random.key(1), points.residuals, features, everything, 20)
+        yield selection.k_means_plus_plus(jax.random.key(1), features, everything, 20)
+
+    for plain, scaled in zip(
+        pick(points.features), pick(points.features * np.float32(scale)), strict=True
+    ):
+        np.testing.assert_array_equal(plain.rows, scaled.rows)
+        with np.errstate(over="ignore"):
+            expected = (np.asarray(plain.scores, np.float64) * scale**2).astype(np.float32)
+        np.testing.assert_allclose(scaled.scores, expected, rtol=1e-5, atol=1e-37)
+
+
+@pytest.mark.parametrize("wild", [np.inf, -np.inf, np.nan])
+def test_rows_that_are_not_finite_come_last(wild):
+    points = gradients(rows=20)
+    bad = [3, 8, 11]
+    features = points.features.at[jnp.array([3, 8]), 1].set(wild)
+    residuals = points.residuals.at[11].set(wild)
+    everything = jnp.ones(20, bool)
+    for picked in (
+        selection.badge(jax.random.key(1), residuals, features, everything, 20),
+        selection.k_means_plus_plus(jax.random.key(1), features.at[11].set(wild), everything, 20),
+    ):
+        assert sorted(picked.rows.tolist()) == list(range(20))
+        assert sorted(picked.rows[17:].tolist()) == bad
+        assert jnp.isfinite(picked.scores).all()
+    none = selection.badge(jax.random.key(1), residuals * wild, features, everything, 5)
+    assert len(set(none.rows.tolist())) == 5 and none.rows.min() >= 0
+
+
+def test_a_row_far_above_the_others_is_first():
+    points = gradients(rows=30)
+    features = points.features.at[7].multiply(1e30)
+    picked = selection.badge(jax.random.key(1), points.residuals, features, jnp.ones(30, bool), 30)
+    assert picked.rows[0] == 7 and sorted(picked.rows.tolist()) == list(range(30))
 
 
 def test_padding_changes_nothing():

@@ -112,15 +112,15 @@ def test_nan_is_never_ahead_of_a_number():
 
 def test_few_passes_over_the_pool():
     x = jnp.asarray(points("plain", rows=4000, width=32))
-    _, progress = _k_center(x, jnp.ones(4000, bool), 400, x[:50] + 0.01, None, 256)
-    assert progress.passes <= 8  # plain greedy makes 400
-    assert not progress.state.precise
+    _, lazy = _k_center(x, jnp.ones(4000, bool), 400, x[:50] + 0.01, None, 256)
+    assert lazy.passes <= 8  # plain greedy makes 400
+    assert not lazy.state.precise
 
 
 def test_measures_again_where_products_round_away_the_differences():
     x = jnp.asarray(points("clusters"))
-    _, progress = _k_center(x, jnp.ones(len(x), bool), 60, x[:4], None, 64)
-    assert progress.state.precise
+    _, lazy = _k_center(x, jnp.ones(len(x), bool), 60, x[:4], None, 64)
+    assert lazy.state.precise
 
 
 def test_permuting_and_padding():
@@ -154,7 +154,7 @@ def test_jit_and_vmap():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param(dict(features=jnp.ones(4)), r"features.*\[N, D\]", id="rank"),
+        pytest.param(dict(points=jnp.ones(4)), r"points.*\[N, D\]", id="rank"),
         pytest.param(dict(available=jnp.ones(3, bool)), "must agree", id="rows"),
         pytest.param(dict(budget=5), "expected 1 to 4.*got 5", id="budget"),
         pytest.param(dict(centers=jnp.ones((1, 3))), "expected 2 features, got 3", id="width"),
@@ -167,6 +167,6 @@ def test_jit_and_vmap():
     ],
 )
 def test_bad_input(change, message):
-    given = dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2) | change
+    given = dict(points=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2) | change
     with pytest.raises(ValueError, match=message):
         selection.k_center(**given)

@@ -58,6 +58,18 @@ def test_take_top_is_the_reference(pairs, data):
     assert picked.rows.tolist() == reference(scores, available, budget)
 
 
+@pytest.mark.parametrize("kind", [None, "power", "softmax", "softrank"])
+def test_numpy_float64_scores_lose_no_row(kind):
+    scores, everything = np.array([NAN, 1.0, 2.0, -5.0]), np.ones(4, bool)
+    if kind is None:
+        picked = take_top(scores, everything, 4)  # pyright: ignore[reportArgumentType]
+        assert picked.rows.tolist() == [2, 1, 3, 0]
+    else:
+        picked = take_stochastic(jax.random.key(0), scores, everything, 4, kind=kind)  # pyright: ignore[reportArgumentType]
+        assert sorted(picked.rows.tolist()) == [0, 1, 2, 3] and picked.rows[3] == 0
+    assert picked.scores.dtype == jnp.float32
+
+
 def test_integer_and_half_scores():
     everything = jnp.ones(3, bool)
     assert take_top(jnp.array([1, 3, 2]), everything, 1).rows.tolist() == [1]

@@ -1,9 +1,10 @@
 """D^2 sampling (the seeding of k-means++), exact, in few passes over the pool.
 
-The sequential law draws each row with probability proportional to its squared distance to the rows drawn
-before. A pass draws Q candidates from the distances as they were at its start and accepts each, in turn,
-with probability (distance now) / (distance then): as distances only shrink, what is accepted follows the
-sequential law exactly. One matrix product a pass then brings the pool up to date.
+The sequential law draws each row with probability proportional to its squared distance to the rows
+drawn before. A pass draws Q candidates from the distances as they were at its start and accepts
+each, in order, with probability (distance by now) / (distance at the start): as distances only
+shrink, what is accepted follows the sequential law exactly. One matrix product a pass gives the
+distances of all rows to the candidates.
 """
 
 from typing import NamedTuple
@@ -12,138 +13,172 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Selection
-from jaxal.greedy.take import fill
-from jaxal.numerics import num_rows
-from jaxal.points.distances import COLUMNS
+from jaxal.numerics import matmul, next_uniforms
 from jaxal.points.embedding import Embedding
+
+# The tiers that rows are drawn from: a tier is empty before the next lower one is drawn from.
+_TAKEN, _NOT_FINITE, _COVERED, _DISTANT, _FIRST = -1.0, 0.0, 1.0, 2.0, 3.0
 
 
 class D2State(NamedTuple):
     """What a pass hands the next."""
 
-    squared: jax.Array  # [N] squared distance to the nearest pick; 0 where it cannot be drawn
+    squared: jax.Array  # [N] squared distance to the nearest pick
+    free: jax.Array  # [N] bool, available and not picked
     rows: jax.Array  # [B] int32
     scores: jax.Array  # [B]
-    count: jax.Array  # []
+    count: jax.Array  # [] rows picked so far
+    key: jax.Array
     passes: jax.Array  # []
 
 
-def sample_rows(key: jax.Array, weights: jax.Array, num: int) -> jax.Array:
-    """D2State `num` rows with replacement, row i with probability weights[i] / sum, [num] int32.
+def sample_rows(uniform: jax.Array, weights: jax.Array) -> jax.Array:
+    """Draws rows with replacement, row i with probability weights[i] / sum, [num] int32.
 
-    Inverts the cumulative sum in two levels, so that no float32 sum runs over more than about sqrt(N)
-    terms: O(N + num sqrt(N)).
+    Inverts the cumulative sum in two levels, so that no float32 sum runs over more than about
+    sqrt(N) terms: O(N + num sqrt(N)) time outside of matrix products.
+
+    Args:
+      uniform: [num] numbers in [0, 1), a draw of each.
+      weights: [N] floats >= 0.
+
+    Returns:
+      [num] int32; a row of weight 0 only if all are 0, or by rounding.
     """
-    width = max(1, round(len(weights) ** 0.5))
-    table = jnp.pad(weights, (0, -len(weights) % width)).reshape(-1, width)
-    ends = jnp.cumsum(jnp.sum(table, axis=1))
-    target = jax.random.uniform(key, (num,)) * ends[-1]
-    line = jnp.minimum(jnp.searchsorted(ends, target, side="right"), len(ends) - 1)
+    num = len(weights)
+    width = max(1, round(num**0.5))
+    # A line of the table holds `width` rows; the sums of lines are drawn from first.
+    table = jnp.pad(weights, (0, -num % width)).reshape(-1, width)
+    ends = _running_sum(jnp.sum(table, axis=1))
+    target = uniform * ends[-1]
+    line = jnp.argmax(ends[None, :] > target[:, None], axis=1)
+    # What is left of the target is spent inside the line.
     rest = target - jnp.where(line > 0, ends[line - 1], 0.0)
-    within = jnp.cumsum(table[line], axis=1)
-    place = jnp.sum(within <= rest[:, None], axis=1)
-    return jnp.minimum(line * width + jnp.minimum(place, width - 1), len(weights) - 1)
+    place = jnp.argmax(_running_sum(table[line]) > rest[:, None], axis=1)
+    return (line * width + place).astype(jnp.int32)
 
 
-def _accept(
-    draws: D2State, rows: jax.Array, between: jax.Array, uniform: jax.Array
-) -> tuple[jax.Array, jax.Array, D2State]:
-    """Goes through the candidates in turn; returns which were accepted, their order, and the draws."""
-    then = draws.squared[rows]
-    budget, size = len(draws.rows), len(rows)
-
-    def body(turn, carry):
-        now, order, accepted, rows_out, scores_out = carry
-        wins = (uniform[turn] * then[turn] < now[turn]) & (draws.count + accepted < budget)
-        slot = jnp.where(wins, draws.count + accepted, budget)  # past the end: dropped
-        order = order.at[jnp.where(wins, accepted, size)].set(turn)
-        rows_out = rows_out.at[slot].set(rows[turn])
-        scores_out = scores_out.at[slot].set(now[turn])
-        now = jnp.where(wins, jnp.minimum(now, between[turn]), now)
-        return now, order, accepted + wins, rows_out, scores_out
-
-    start = (then, jnp.zeros(size, jnp.int32), jnp.int32(0), draws.rows, draws.scores)
-    _, order, accepted, rows_out, scores_out = jax.lax.fori_loop(0, size, body, start)
-    draws = draws._replace(rows=rows_out, scores=scores_out, count=draws.count + accepted)
-    return order, accepted, draws
+def _running_sum(x: jax.Array) -> jax.Array:
+    """Cumulative sums along the last axis, as a product: a tenth of the program of `cumsum`."""
+    size = x.shape[-1]
+    return matmul(x, jnp.tri(size, dtype=x.dtype).T)
 
 
-def _nearest(points: Embedding, centers: Embedding, count: jax.Array) -> jax.Array:
-    """Squared distance to the nearest of the first `count` centers, [N], a few columns at a time."""
-    size = num_rows(centers)
-    columns = min(COLUMNS, size)
+def _accept(now: jax.Array, uniform: jax.Array, between: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Goes through the candidates in order, each accepted with probability now / then.
 
-    def body(chunk, nearest):
-        slots = chunk * columns + jnp.arange(columns)
-        squared = points.squared_distance(centers.take(jnp.minimum(slots, size - 1)))
-        squared = jnp.where((slots < count)[None, :], squared, jnp.inf)
-        return jnp.minimum(nearest, jnp.min(squared, axis=1))
+    Args:
+      now: [Q] weights by which the candidates were drawn.
+      uniform: [Q] numbers in [0, 1).
+      between: [Q, Q] what a candidate's weight falls to, at most, once another is picked.
 
-    rows = num_rows(points)
-    return jax.lax.fori_loop(0, -(-count // columns), body, jnp.full(rows, jnp.inf))
+    Returns:
+      Which are accepted [Q] bool, and the weights that they had at their turn [Q].
+    """
+    places = jnp.arange(len(now), dtype=jnp.int32)
+    limit = uniform * now  # of the weights as they were drawn
+
+    def step(i, now):
+        # Weights of the candidates before i stay as they were at their turn.
+        falls = (limit[i] < now[i]) & (places > i)
+        return jnp.where(falls, jnp.minimum(now, between[i]), now)
+
+    now = jax.lax.fori_loop(0, len(now), step, now)
+    return limit < now, now
 
 
 def d2_sampling(
     key: jax.Array,
     points: Embedding,
-    first: jax.Array,
+    first: jax.Array | None,
     available: jax.Array,
     budget: int,
     *,
+    usable: jax.Array | None = None,
     block_size: int,
 ) -> tuple[Selection, D2State]:
-    """D2State `budget` distinct available rows by the sequential D^2 law, beginning with row `first`.
+    """Draws `budget` distinct available rows by the sequential D^2 law.
 
-    Rows at distance 0 from the picks are drawn only when nothing else is left, uniformly.
+    Rows at distance 0 from the picks are drawn only when nothing else is left, uniformly, and rows
+    that are not usable only after these. Memory is O(N block_size) above the points.
 
     Args:
-      key: random key, consumed.
-      points: N points, any `Embedding`.
-      first: [] the first pick, an available row (ignored if there is none).
+      key: PRNG key, consumed.
+      points: N points, any `Embedding`; their squared distances should neither overflow nor
+        underflow (`Embedding.conditioned`).
+      first: [] int32 the first pick, an available row (ignored if there is none); None: drawn
+        uniformly from the usable rows.
       available: [N] bool.
       budget: how many rows.
+      usable: [N] bool, the rows that have distances; the others hold zeros. By default the rows
+        of finite numbers.
       block_size: Q, candidates drawn in a pass.
 
     Returns:
-      `Selection`, whose scores are squared distances to the nearest earlier pick (the squared norm for
-      the first), and the last `D2State`.
+      `Selection`, whose scores are squared distances to the nearest earlier pick (the squared norm
+      for the first), and the last `D2State`.
     """
+    size = available.shape[0]
+    if usable is None:
+        usable = points.finite()
+        points = points.masked(usable)
+    norms = points.squared_norm()
     block_size = min(block_size, max(16, 2 * budget))
-    key_passes, key_rest = jax.random.split(key)
-    most = jnp.minimum(budget, jnp.sum(available))
+    every = jnp.arange(size, dtype=jnp.int32)
+    most = jnp.minimum(jnp.sum(available, dtype=norms.dtype), budget).astype(jnp.int32)
 
-    def flush(squared, picked, count):
-        squared = jnp.minimum(squared, _nearest(points, points.take(picked), count))
-        slots = jnp.arange(len(picked))
-        squared = squared.at[jnp.where(slots < count, picked, len(squared))].set(0.0)
-        return jnp.where(available & (squared > 0), squared, 0.0)  # NaN is never drawn
+    def weigh(state: D2State) -> tuple[jax.Array, jax.Array]:
+        """The tier to draw from [], and the weights of its rows [N]."""
+        begins = usable if first is None else every == first
+        # A distance that is below the normal numbers would be accepted with probability 0.
+        distant = state.squared >= jnp.finfo(norms.dtype).tiny
+        tier = jnp.where(distant, _DISTANT, _COVERED)
+        tier = jnp.where(begins & (state.count == 0), _FIRST, jnp.where(usable, tier, _NOT_FINITE))
+        tier = jnp.where(state.free, tier, _TAKEN)
+        top = jnp.max(tier)
+        weights = jnp.where(top == _DISTANT, state.squared, jnp.ones_like(norms))
+        return top, jnp.where(tier == top, weights, 0.0)
 
-    def one_pass(draws: D2State) -> D2State:
-        key_draw, key_accept = jax.random.split(jax.random.fold_in(key_passes, draws.passes))
-        rows = sample_rows(key_draw, draws.squared, block_size)
-        block = points.take(rows)
-        between = block.squared_distance(block)
+    def one_pass(state: D2State) -> D2State:
+        key, (draw, accept) = next_uniforms(state.key, block_size, norms.dtype)
+        top, weights = weigh(state)
+        rows = sample_rows(draw, weights)
+        # Squared distances to the candidates, but for the norm of the row itself.
+        cross = norms[rows][None, :] - 2.0 * points.inner(points.take(rows))
+        # Of the first tier one row is picked; in those without distances, each row once.
+        by_distance = top == _DISTANT
+        squared = jnp.maximum(norms[rows][:, None] + cross[rows], 0.0)
+        between = jnp.where(by_distance, squared, jnp.where(top == _FIRST, 0.0, jnp.inf))
         between = jnp.where(rows[:, None] == rows[None, :], 0.0, between)
-        uniform = jax.random.uniform(key_accept, (block_size,))
-        order, accepted, draws = _accept(draws, rows, between, uniform)
-        squared = flush(draws.squared, rows[order], accepted)
-        return draws._replace(squared=squared, passes=draws.passes + 1)
+        accepted, worth = _accept(weights[rows], accept, between)
+        worth = jnp.where(by_distance, worth, jnp.where(top == _FIRST, norms[rows], 0.0))
+        # Slots that are not filled, and those past the budget, lie beyond the end and are dropped.
+        order = state.count + _running_sum(accepted.astype(norms.dtype)).astype(jnp.int32)
+        slot = jnp.where(accepted, order - 1, budget)
+        accepted &= slot < budget
+        nearest = norms + jnp.min(jnp.where(accepted[None, :], cross, jnp.inf), axis=1)
+        return D2State(
+            squared=jnp.minimum(state.squared, jnp.maximum(nearest, 0.0)),
+            free=state.free.at[jnp.where(accepted, rows, size)].set(False),
+            rows=state.rows.at[slot].set(rows),
+            scores=state.scores.at[slot].set(worth),
+            count=jnp.minimum(order[-1], budget),
+            key=key,
+            passes=state.passes + 1,
+        )
 
-    any_row = most > 0
-    draws = D2State(
-        squared=flush(jnp.full(len(available), jnp.inf), first[None], any_row.astype(jnp.int32)),
-        rows=jnp.full(budget, -1, jnp.int32).at[0].set(jnp.where(any_row, first, -1)),
-        scores=jnp.full(budget, -jnp.inf)
-        .at[0]
-        .set(jnp.where(any_row, points.take(first[None]).squared_norm()[0], -jnp.inf)),
-        count=any_row.astype(jnp.int32),
-        passes=jnp.int32(0),
-    )
-    draws = jax.lax.while_loop(
-        lambda draws: (draws.count < most) & (jnp.max(draws.squared) > 0),
+    state = jax.lax.while_loop(
+        lambda state: state.count < most,
         one_pass,
-        draws,
+        D2State(
+            # Distances of any size add up to a finite sum.
+            squared=jnp.full_like(norms, jnp.finfo(norms.dtype).max / (4 * size)),
+            free=available,
+            rows=jnp.full(budget, -1, jnp.int32),
+            scores=jnp.full(budget, -jnp.inf, norms.dtype),
+            count=jnp.int32(0),
+            key=key,
+            passes=jnp.int32(0),
+        ),
     )
-    noise = jax.random.uniform(key_rest, available.shape)
-    picked = Selection(draws.rows, draws.scores)
-    return fill(picked, draws.count, noise, available), draws
+    return Selection(state.rows, state.scores.astype(jnp.float32)), state

@@ -1,30 +1,36 @@
-"""From scores to rows: the one masked picker that everything selects through, and its stochastic form."""
-
-import math
+"""From scores to rows: the masked top-k that every rule selects through, and random forms of it."""
 
 import jax
 import jax.numpy as jnp
 
 from jaxal.base import Selection
-from jaxal.checks import check_budget, check_name, check_rank, check_rows
+from jaxal.checks import check_at_least, check_budget, check_name, check_rank, check_rows
 
 STOCHASTIC_KINDS = ("power", "softmax", "softrank")
 
 
 def priority(scores: jax.Array, available: jax.Array) -> jax.Array:
-    """Maps scores to finite floats whose order is the order of picking; -inf where not available.
+    """Maps scores to floats whose order is the order of picking; -inf where not available.
 
-    Any number beats NaN and any available row beats a used one, so that neither the sign of a NaN nor
-    a score of -inf decides (`lax.top_k` ranks NaN by its sign bit, `argmax` always first).
+    Any number beats NaN and any available row beats a used one, so that neither the sign of a NaN
+    nor a score of -inf decides (`lax.top_k` ranks NaN by its sign bit, `argmax` always first).
+
+    Args:
+      scores: [N] floats.
+      available: [N] bool.
+
+    Returns:
+      [N], finite or inf where available.
     """
+    # The two lowest floats stand for NaN and for -inf.
     lowest = jnp.finfo(scores.dtype).min
     above = jnp.nextafter(lowest, jnp.zeros_like(lowest))
-    key = jnp.where(jnp.isnan(scores), lowest, jnp.maximum(scores, above))
-    return jnp.where(available, key, -jnp.inf)
+    ranked = jnp.where(jnp.isnan(scores), lowest, jnp.maximum(scores, above))
+    return jnp.where(available, ranked, -jnp.inf)
 
 
 def take_top(scores: jax.Array, available: jax.Array, budget: int) -> Selection:
-    """The `budget` available rows with the highest scores; ties go to the lowest row.
+    """Selects the `budget` available rows with the highest scores; ties go to the lowest row.
 
     Args:
       scores: [N] floats; NaN ranks below every number, -inf included.
@@ -37,23 +43,27 @@ def take_top(scores: jax.Array, available: jax.Array, budget: int) -> Selection:
     Raises:
       ValueError: if the shapes disagree or the budget is outside 1 to N.
 
+    Example:
+
     >>> take_top(jnp.array([1.0, 3.0, 2.0]), jnp.array([True, False, True]), 2).rows.tolist()
     [2, 0]
     """
+    # Cast before anything is compared: NumPy scores may be float64 where JAX has float32 alone.
+    scores, available = jnp.asarray(scores).astype(float), jnp.asarray(available)
     check_rank("scores", scores, 1, "[N]")
     check_rank("available", available, 1, "[N]")
     check_rows(scores=scores, available=available)
     check_budget(budget, scores.shape[0])
-    key, rows = jax.lax.top_k(priority(scores.astype(float), available), budget)
-    found = key > -jnp.inf
-    taken = jnp.where(found, scores[rows].astype(float), -jnp.inf)
+    best, rows = jax.lax.top_k(priority(scores, available), budget)
+    found = best > -jnp.inf
+    taken = jnp.where(found, scores[rows], -jnp.inf).astype(jnp.float32)
     return Selection(jnp.where(found, rows, -1).astype(jnp.int32), taken)
 
 
 def fill(
     selection: Selection, count: jax.Array, order: jax.Array, available: jax.Array
 ) -> Selection:
-    """Adds rows where a rule picked fewer than its budget, those with the highest `order`, at score 0.
+    """Adds rows where a rule picked fewer than its budget: the highest of `order`, at score 0.
 
     Args:
       selection: [B], whose first `count` rows were picked; what follows is replaced.
@@ -65,31 +75,34 @@ def fill(
       `Selection`; rows are -1, with scores -inf, past the last available row.
     """
     rows, scores = selection.rows, selection.scores
-    slot = jnp.arange(len(rows))
+    slot = jnp.arange(len(rows), dtype=jnp.int32)
     missing = slot >= count
+    # Slots that are missing mark one row past the end.
     used = jnp.zeros(len(available) + 1, bool).at[jnp.where(missing, -1, rows)].set(True)
     rest = take_top(order, available & ~used[:-1], len(rows)).rows
     rows = jnp.where(missing, rest[jnp.maximum(slot - count, 0)], rows)
-    added = jnp.where(rows >= 0, 0.0, -jnp.inf)
+    added = jnp.where(rows >= 0, 0.0, -jnp.inf).astype(scores.dtype)
     return Selection(rows, jnp.where(missing, added, scores))
 
 
 def take_balanced(
     key: jax.Array, labels: jax.Array, available: jax.Array, budget: int
 ) -> jax.Array:
-    """Draws rows at random, as many of each class: counts differ by one at most, until a class runs out.
+    """Draws a class-balanced sample: class counts differ by one at most, until a class runs out.
 
     Args:
-      key: random key, consumed.
+      key: PRNG key, consumed.
       labels: [N] integers; rows of a label below 0 are not drawn.
       available: [N] bool.
       budget: how many rows, 1 to N.
 
     Returns:
-      [B] int32 rows, the classes in turn; -1 past the last one.
+      [B] int32 rows, one of each class, then the next of each; -1 past the last one.
 
     Raises:
       ValueError: if the shapes disagree or the budget is outside 1 to N.
+
+    Example:
 
     >>> labels = jnp.array([0, 0, 0, 0, 1, 2])
     >>> rows = take_balanced(jax.random.key(0), labels, jnp.ones(6, bool), 4)
@@ -99,14 +112,18 @@ def take_balanced(
     check_rank("labels", labels, 1, "[N]")
     check_rows(labels=labels, available=available)
     check_budget(budget, len(labels))
-    key_within, key_between = jax.random.split(key)
+    within, between = jax.random.uniform(key, (2, len(labels)))
     available &= labels >= 0
     groups = jnp.where(available, labels, -1)
-    order = jnp.lexsort((jax.random.uniform(key_within, labels.shape), groups))
-    first = jnp.searchsorted(groups[order], groups[order])
-    turn = jnp.zeros_like(order).at[order].set(jnp.arange(len(labels)) - first)
-    turn = jnp.where(available, turn, len(labels))
-    rows = jnp.lexsort((jax.random.uniform(key_between, labels.shape), turn))[:budget]
+    # Classes side by side, shuffled inside; a row's place in its class is its distance to the
+    # first row of the class.
+    order = jnp.lexsort((within, groups))
+    first = jnp.searchsorted(groups[order], groups[order]).astype(jnp.int32)
+    place = jnp.arange(len(labels), dtype=jnp.int32) - first
+    place = jnp.zeros(len(labels), jnp.int32).at[order].set(place)
+    # The first of every class, in random order, then the second of every class, ...
+    place = jnp.where(available, place, len(labels))
+    rows = jnp.lexsort((between, place))[:budget]
     return jnp.where(available[rows], rows, -1).astype(jnp.int32)
 
 
@@ -121,12 +138,12 @@ def take_stochastic(
 ) -> Selection:
     """Samples `budget` available rows without replacement, better scores more often.
 
-    The next row is i with probability proportional to s_i^coldness (power; rows with s_i <= 0 come after
-    all others, in random order), exp(coldness * s_i) (softmax) or rank_i^-coldness (softrank; rank 1 is
-    the highest score), by the Gumbel top-k trick: one pass, O(N), softrank O(N log N).
+    The next row is i with probability proportional to s_i^coldness (power; rows with s_i <= 0 come
+    after all others, in random order), exp(coldness * s_i) (softmax) or rank_i^-coldness (softrank;
+    rank 1 is the highest score), by the Gumbel top-k trick: one pass, O(N), softrank O(N log N).
 
     Args:
-      key: random key, consumed.
+      key: PRNG key, consumed.
       scores: [N] floats, higher is better; NaN comes last.
       available: [N] bool.
       budget: how many rows, 1 to N.
@@ -144,11 +161,10 @@ def take_stochastic(
       TMLR 2023, section 3.
     """
     check_name("kind", kind, STOCHASTIC_KINDS)
-    if not 0 <= coldness < math.inf:
-        raise ValueError(f"coldness: expected a finite number >= 0, got {coldness!r}")
+    check_at_least(0, coldness=coldness)
+    scores, available = jnp.asarray(scores).astype(float), jnp.asarray(available)
     check_rank("scores", scores, 1, "[N]")
     check_rows(scores=scores, available=available)
-    scores = scores.astype(float)
     if kind == "power":
         possible = scores > 0
         log_weight = jnp.log(jnp.where(possible, scores, 1.0))
@@ -159,13 +175,13 @@ def take_stochastic(
     else:
         possible = ~jnp.isnan(scores)
         best_first = jnp.argsort(priority(scores, available), descending=True)
-        rank = jnp.zeros_like(scores).at[best_first].set(jnp.arange(1.0, len(scores) + 1))
-        log_weight = -jnp.log(rank)
+        ranks = jnp.arange(1, len(scores) + 1, dtype=scores.dtype)
+        log_weight = -jnp.log(jnp.zeros_like(scores).at[best_first].set(ranks))
     gumbel = jax.random.gumbel(key, scores.shape)
     perturbed = coldness * log_weight + gumbel
-    # Rows of probability zero are still drawn once the others run out, uniformly: below every other
-    # key, in the order of exponential waiting times (Gumbel noise is minus the log of one).
+    # Rows of probability zero are still drawn once the others run out, uniformly: below all other
+    # rows, in the order of exponential waiting times (Gumbel noise is minus the log of one).
     floor = jnp.min(jnp.where(possible & available, perturbed, jnp.inf), initial=0.0)
     perturbed = jnp.where(possible, perturbed, floor - 1.0 - jnp.exp(-gumbel))
     rows = take_top(jnp.where(jnp.isnan(scores), jnp.nan, perturbed), available, budget).rows
-    return Selection(rows, jnp.where(rows >= 0, scores[rows], -jnp.inf))
+    return Selection(rows, jnp.where(rows >= 0, scores[rows], -jnp.inf).astype(jnp.float32))

@@ -1,7 +1,7 @@
 """Squared distances to the nearest of many centers, folded in a few columns at a time.
 
-By one matrix product where that is exact enough, and by differences where it is not: the product loses
-every digit for points much closer to each other than to the origin.
+By one matrix product where that is exact enough, and by differences where it is not: the product
+loses every digit for points much closer to each other than to the origin.
 """
 
 from collections.abc import Callable
@@ -10,95 +10,62 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import PyTree
-from jaxal.numerics import inner_products, num_rows
+from jaxal.numerics import num_rows
 from jaxal.points.embedding import Embedding
+from jaxal.points.embedding import centred as centred
 
 COLUMNS = 64  # centers to a product: memory is N x COLUMNS
 DIFFERENCES = 16  # centers to a difference: memory is Q x DIFFERENCES x D
 TILE = 2**20  # distances at once where the nearest center is asked for by name
 
 
-def centred(features: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The origin and the scale in which squares neither cancel nor overflow more than they must.
-
-    Args:
-      features: [N, D].
-      mask: [N] bool, the rows that count; those with a NaN or an infinity do not.
-
-    Returns:
-      A row [1, D] near the mean, and a power of two [] (so that dividing by it is exact) near the
-      largest distance from the mean along an axis. The row is rounded to a quarter of that, so that
-      small integers stay such and ties between their distances stay ties.
-    """
-    mask = (mask & jnp.all(jnp.isfinite(features), axis=-1))[:, None]
-    count = jnp.maximum(jnp.sum(mask), 1)
-    origin = jnp.sum(jnp.where(mask, features, 0.0) / count, axis=0, keepdims=True)
-    spread = jnp.max(jnp.where(mask, jnp.abs(features - origin), 0.0), initial=0.0)
-    scale = jnp.exp2(jnp.round(jnp.log2(jnp.where(spread > 0, spread, 1.0))))
-    grid = scale / 4.0
-    return jnp.round(origin / grid) * grid, scale
-
-
-def rounding_slack(points: jax.Array) -> jax.Array:
+def rounding_slack(points: Embedding) -> jax.Array:
     """How far above its computed value a nearest squared distance by product may lie, [N].
 
-    The product errs by at most c (|x|^2 + |y|^2), with c from the usual bound on a sum of D terms, and
-    |y|^2 <= 2 |x|^2 + 2 |x - y|^2.
+    The product errs by at most c (|x|^2 + |y|^2), c the `product_error`, and |y|^2 <= 2 |x|^2 +
+    2 |x - y|^2. Points whose error is not known are taken to have none.
     """
-    relative = jnp.finfo(points.dtype).eps * (8.0 + 2.0 * points.shape[1] ** 0.5)
-    return 3.0 * relative * jnp.sum(points**2, axis=-1)
+    return 3.0 * (points.product_error or 0.0) * points.squared_norm()
 
 
-def fold_product(
-    points: jax.Array, centers: jax.Array, order: jax.Array, count: jax.Array
+def fold_nearest(
+    distances: Callable[[jax.Array], jax.Array],
+    start: jax.Array | int,
+    end: jax.Array | int,
+    nearest: jax.Array,
+    columns: int,
 ) -> jax.Array:
-    """Squared distance to the nearest of `centers[order[:count]]` by products, [N]; inf for none.
+    """The least of `nearest` [N] and of the columns from `start` to `end`, some at a time, [N].
 
-    O(N D count) time, as matrix products, and O(N) memory.
+    Args:
+      distances: slots [columns] int32 -> [N, columns]; what it returns of slots past the end does
+        not count.
+      start: [] the first slot.
+      end: [] past the last slot.
+      nearest: [N].
+      columns: how many slots at a time.
+
+    Returns:
+      [N]; the time is that of end - start columns, the memory that of `columns`.
     """
-    columns = min(COLUMNS, len(order))
-    norms = jnp.sum(points**2, axis=-1)
 
-    def body(chunk, nearest):
-        slots = chunk * columns + jnp.arange(columns)
-        some = centers[order.at[slots].get(mode="clip")]
-        cross = jnp.sum(some**2, axis=-1)[None, :] - 2.0 * inner_products(points, some)
-        cross = jnp.where((slots < count)[None, :], cross, jnp.inf)
-        return jnp.minimum(nearest, jnp.min(cross, axis=1))
+    def body(carry):
+        slot, nearest = carry
+        slots = slot + jnp.arange(columns, dtype=jnp.int32)
+        some = jnp.where((slots < end)[None, :], distances(slots), jnp.inf)
+        return slot + columns, jnp.minimum(nearest, jnp.min(some, axis=1))
 
-    nearest = jnp.full(points.shape[:1], jnp.inf)
-    nearest = jax.lax.fori_loop(0, -(-count // columns), body, nearest)
-    return jnp.maximum(nearest + norms, 0.0)
-
-
-def fold_difference(
-    points: jax.Array, centers: jax.Array, order: jax.Array, count: jax.Array
-) -> jax.Array:
-    """As `fold_product`, exact to rounding of the distances themselves; for few points [Q, D]."""
-    columns = min(DIFFERENCES, len(order))
-
-    def body(chunk, nearest):
-        slots = chunk * columns + jnp.arange(columns)
-        some = centers[order.at[slots].get(mode="clip")]
-        squared = jnp.sum((points[:, None, :] - some[None, :, :]) ** 2, axis=-1)
-        squared = jnp.where((slots < count)[None, :], squared, jnp.inf)
-        return jnp.minimum(nearest, jnp.min(squared, axis=1))
-
-    nearest = jnp.full(points.shape[:1], jnp.inf)
-    return jax.lax.fori_loop(0, -(-count // columns), body, nearest)
-
-
-def pairwise_difference(points: jax.Array) -> jax.Array:
-    """Squared distances of few points to each other by differences, [Q, D] -> [Q, Q]."""
-    return jax.lax.map(lambda one: jnp.sum((points - one[None, :]) ** 2, axis=-1), points)
+    start = jnp.asarray(start, jnp.int32)
+    return jax.lax.while_loop(lambda carry: carry[0] < end, body, (start, nearest))[1]
 
 
 def nearest_center(
     points: Embedding, centers: Embedding, usable: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Squared distance to the nearest center by products, and which center it is, a tile of rows at a time.
+    """Squared distance to the nearest center by products, and which center it is.
 
-    O(N M D) time, as matrix products; memory is a copy of the points and max(TILE, 128 M) distances.
+    O(N M D) time, as matrix products of a tile of rows at a time; memory is a copy of the points
+    and max(TILE, 128 M) distances.
 
     Args:
       points: N points.
@@ -106,11 +73,12 @@ def nearest_center(
       usable: [M] bool, the centers that count.
 
     Returns:
-      Squared distances [N] and positions [N] int32, ties to the first; inf and -1 where none is a number.
+      Squared distances [N] and positions [N] int32, ties to the first; inf and -1 where none is a
+      number.
     """
     total, size = num_rows(points), len(usable)
     usable = (usable & jnp.isfinite(centers.squared_norm()))[None, :]
-    places = jnp.arange(size)[None, :]
+    places = jnp.arange(size, dtype=jnp.int32)[None, :]
 
     def nearest(some: Embedding) -> tuple[jax.Array, jax.Array]:
         squared = jnp.where(usable, some.squared_distance(centers), jnp.inf)
@@ -140,13 +108,11 @@ def _in_tiles(function: Callable[[Embedding], PyTree], points: Embedding, tiles:
 
     table = jax.tree.map(spread, points)
 
-    def tile(turn):
-        return function(
-            jax.tree.map(
-                lambda leaf: jax.lax.dynamic_index_in_dim(leaf, turn, axis=1, keepdims=False),
-                table,
-            )
-        )
+    def tile(i):
+        def part(leaf):
+            return jax.lax.dynamic_index_in_dim(leaf, i, axis=1, keepdims=False)
+
+        return function(jax.tree.map(part, table))
 
     found = jax.lax.map(tile, jnp.arange(tiles))
     return jax.tree.map(lambda leaf: leaf.T.reshape(-1)[:total], found)

@@ -3,27 +3,39 @@
 Both have the same methods, so that a rule over distances or inner products is written once.
 """
 
+import math
 from dataclasses import dataclass, field
+from typing import Self
 
 import jax
 import jax.numpy as jnp
 
 from jaxal.checks import check_name, check_rank, check_rows
-from jaxal.numerics import gather, inner_products, num_rows
+from jaxal.numerics import (
+    gather,
+    inner_products,
+    largest,
+    matmul,
+    num_rows,
+    power_of_two,
+    unit_rows,
+)
 
 GRADIENT_KINDS = ("bias", "linear", "bias_linear")
+TOTAL_COLUMNS = 64  # inner products summed at a time, where nothing quicker is known
 
 
 class Embedding:
     """N points known by their inner products; every rule over points takes one in place of an array.
 
-    A subclass is a pytree whose leaves have a leading axis of N rows. `inner` and `squared_norm` are
-    enough for a rule to work; the other methods follow from them, and are there to be done faster.
+    A subclass is a pytree whose leaves have a leading axis of N rows. `inner` and `squared_norm`
+    are enough for a rule to work; the other methods follow from them and may be overridden by
+    faster or more exact ones.
     """
 
     @property
     def size(self) -> int:
-        """N."""
+        """The number of points, N."""
         return num_rows(self)
 
     def inner(self, other: "Embedding") -> jax.Array:
@@ -34,20 +46,19 @@ class Embedding:
         """Squared Euclidean norms, [N]."""
         raise NotImplementedError
 
-    def take(self, rows: jax.Array) -> "Embedding":
+    def take(self, rows: jax.Array) -> Self:
         """The points at `rows` [M]."""
         return gather(self, rows)
 
     def finite(self) -> jax.Array:
-        """Which rows hold finite numbers alone, [N] bool."""
-        rows = [
-            jnp.all(jnp.isfinite(leaf.reshape(self.size, -1)), axis=1)
-            for leaf in jax.tree.leaves(self)
-            if jnp.issubdtype(leaf.dtype, jnp.inexact)
-        ]
-        return jnp.all(jnp.stack(rows), axis=0)
+        """Which rows hold only finite numbers, [N] bool."""
+        finite = jnp.ones(self.size, bool)
+        for leaf in jax.tree.leaves(self):
+            if jnp.issubdtype(leaf.dtype, jnp.inexact):
+                finite &= jnp.isfinite(jnp.max(jnp.abs(leaf), axis=tuple(range(1, leaf.ndim))))
+        return finite
 
-    def masked(self, mask: jax.Array) -> "Embedding":
+    def masked(self, mask: jax.Array) -> Self:
         """The same with zeros in every row outside `mask` [N] bool."""
 
         def zero(leaf):
@@ -59,6 +70,99 @@ class Embedding:
         """Squared Euclidean distances to M other points, [N, M], by norms and one product, >= 0."""
         norms = self.squared_norm()[:, None] + other.squared_norm()[None, :]
         return jnp.maximum(norms - 2.0 * self.inner(other), 0.0)
+
+    @property
+    def product_error(self) -> float | None:
+        """Bound of the relative error of `inner`; None, as here: there is no `difference` to use."""
+        return None
+
+    def difference(self, other: Self, scale: jax.Array) -> jax.Array:
+        """Squared distances to M other points divided by scale^2, [N, M], by differences.
+
+        For points with coordinates to subtract, where the products round away small distances. The
+        memory may be that of N M points.
+        """
+        raise NotImplementedError
+
+    def conditioned(
+        self, mask: jax.Array, *others: Self
+    ) -> tuple[tuple["Embedding", ...], jax.Array]:
+        """The points moved and scaled so that squares neither cancel nor overflow.
+
+        Args:
+          mask: [N] bool, the rows that count; these are finite.
+          others: points to move and scale alike.
+
+        Returns:
+          Points, and the others, whose distances, times the second result, a power of two [], are
+          those of these. Where the origin can be moved, it is near the mean.
+        """
+        norms = self.squared_norm()
+        scale = power_of_two(jnp.sqrt(largest(jnp.where(mask, norms, 0.0))))
+
+        def place(points: Embedding) -> Embedding:
+            return Scaled(points, jnp.full(points.size, 1.0, norms.dtype) / scale)
+
+        return tuple(map(place, (self, *others))), scale
+
+    def normalised(self) -> "Embedding":
+        """The points divided by their norms, as another `Embedding`; zero rows stay zero."""
+        norm = jnp.sqrt(self.squared_norm())
+        return Scaled(self, 1.0 / jnp.where(norm > 0, norm, jnp.inf))
+
+    def total_inner(self, mask: jax.Array) -> jax.Array:
+        """Inner product of every row with the sum of the rows in `mask` [N] bool, [N].
+
+        Here by all N^2 inner products, a few columns at a time; by linearity in subclasses.
+        """
+        columns = min(TOTAL_COLUMNS, self.size)
+        chosen = self.masked(mask)
+
+        def add(chunk, total):
+            slots = chunk * columns + jnp.arange(columns, dtype=jnp.int32)
+            inner = self.inner(chosen.take(jnp.minimum(slots, self.size - 1)))
+            return total + jnp.sum(jnp.where(slots < self.size, inner, 0.0), axis=1)
+
+        total = jnp.zeros_like(self.squared_norm())
+        return jax.lax.fori_loop(0, -(-self.size // columns), add, total)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Scaled(Embedding):
+    """Points multiplied by a factor each, for embeddings that know nothing quicker."""
+
+    points: Embedding
+    factors: jax.Array  # [N]
+
+    def inner(self, other: "Scaled") -> jax.Array:
+        inner = self.points.inner(other.points)
+        return inner * self.factors[:, None] * other.factors[None, :]
+
+    def squared_norm(self) -> jax.Array:
+        return self.points.squared_norm() * self.factors * self.factors
+
+
+def centred(features: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The origin and the scale in which squares neither cancel nor overflow more than they must.
+
+    Args:
+      features: [N, D].
+      mask: [N] bool, the rows that count; those with a NaN or an infinity do not.
+
+    Returns:
+      A row [1, D] near the mean, and a power of two [] (so that dividing by it is exact) near the
+      largest distance from the mean along an axis. The row is rounded to a quarter of that, so that
+      small integers stay such and ties between their distances stay ties.
+    """
+    mask &= Dense(features).finite()
+    num = jnp.maximum(jnp.sum(mask, dtype=features.dtype), 1.0)
+    mask = mask[:, None]
+    features = jnp.where(mask, features, 0.0)
+    origin = jnp.sum(features / num, axis=0, keepdims=True)
+    scale = power_of_two(jnp.max(jnp.where(mask, jnp.abs(features - origin), 0.0), initial=0.0))
+    grid = scale / 4.0
+    return jnp.round(origin / grid) * grid, scale
 
 
 Points = jax.Array | Embedding
@@ -80,6 +184,16 @@ def as_embedding(name: str, points: Points) -> Embedding:
     return Dense(points.astype(float))
 
 
+def check_alike(name: str, points: Embedding, others: Embedding) -> None:
+    """Raises ValueError, which says `name`, unless the others are of the points' kind and width."""
+    if jax.tree.structure(points) != jax.tree.structure(others):
+        raise ValueError(f"{name}: expected the same kind of points as the pool's")
+    for mine, theirs in zip(jax.tree.leaves(points), jax.tree.leaves(others), strict=True):
+        if mine.shape[1:] != theirs.shape[1:]:
+            widths = [math.prod(leaf.shape[1:]) for leaf in (mine, theirs)]
+            raise ValueError(f"{name}: expected {widths[0]} features, got {widths[1]}")
+
+
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Dense(Embedding):
@@ -87,11 +201,42 @@ class Dense(Embedding):
 
     features: jax.Array  # [N, D]
 
+    @property
+    def product_error(self) -> float:
+        """The usual bound for a sum of D terms, relative to the product of the norms."""
+        eps = float(jnp.finfo(self.features.dtype).eps)
+        return eps * (8.0 + 2.0 * self.features.shape[1] ** 0.5)
+
     def inner(self, other: "Dense") -> jax.Array:
         return inner_products(self.features, other.features)
 
     def squared_norm(self) -> jax.Array:
         return jnp.sum(self.features**2, axis=-1)
+
+    def difference(self, other: "Dense", scale: jax.Array) -> jax.Array:
+        """As `Embedding.difference`, exact to rounding of the distances themselves."""
+        left, right = self.features / scale, other.features / scale
+        return jnp.sum((left[:, None, :] - right[None, :, :]) ** 2, axis=-1)
+
+    def conditioned(
+        self, mask: jax.Array, *others: "Dense"
+    ) -> tuple[tuple["Dense", ...], jax.Array]:
+        """As `Embedding.conditioned`, around a point near the mean of the rows in `mask`."""
+        origin, scale = centred(self.features, mask)
+
+        def place(points: Dense) -> Dense:
+            return Dense(points.features / scale - origin / scale)
+
+        return tuple(map(place, (self, *others))), scale
+
+    def normalised(self) -> "Dense":
+        """The rows divided by their norms; zero rows stay zero, nothing overflows or underflows."""
+        return Dense(unit_rows(self.features))
+
+    def total_inner(self, mask: jax.Array) -> jax.Array:
+        """As `Embedding.total_inner`, in O(N D)."""
+        total = jnp.sum(jnp.where(mask[:, None], self.features, 0.0), axis=0)
+        return matmul(self.features, total)
 
 
 @jax.tree_util.register_dataclass
@@ -113,6 +258,33 @@ class GradientEmbedding(Embedding):
 
     def squared_norm(self) -> jax.Array:
         return jnp.sum(self.residuals**2, axis=-1) * jnp.sum(self.features**2, axis=-1)
+
+    def conditioned(
+        self, mask: jax.Array, *others: "GradientEmbedding"
+    ) -> tuple[tuple["GradientEmbedding", ...], jax.Array]:
+        """As `Embedding.conditioned`, each factor by itself; the origin stays."""
+        sizes = [
+            largest(jnp.where(mask, jnp.max(jnp.abs(factor), axis=1), 0.0))
+            for factor in (self.residuals, self.features)
+        ]
+        first, second = power_of_two(jnp.stack(sizes))
+
+        def place(points: GradientEmbedding) -> GradientEmbedding:
+            return GradientEmbedding(
+                points.residuals / first, points.features / second, points.kind
+            )
+
+        return tuple(map(place, (self, *others))), jnp.minimum(first * second, 2.0**127)
+
+    def normalised(self) -> "GradientEmbedding":
+        """The gradients divided by their norms, factor by factor; zero rows stay zero."""
+        return GradientEmbedding(unit_rows(self.residuals), unit_rows(self.features), self.kind)
+
+    def total_inner(self, mask: jax.Array) -> jax.Array:
+        """As `Embedding.total_inner`, in O(N C D)."""
+        chosen = self.masked(mask)
+        total = matmul(chosen.residuals.T, chosen.features)
+        return jnp.sum(matmul(self.residuals, total) * self.features, axis=-1)
 
     def dense(self) -> jax.Array:
         """The gradients written out, for small cases: [N, C], [N, C*D] or [N, C + C*D].

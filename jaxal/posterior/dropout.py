@@ -65,16 +65,24 @@ def _mc_dropout(num_draws: int, consistent: bool) -> Posterior:
 
 def check_dropout(model: Model, variables: PyTree, inputs: PyTree) -> None:
     """Raises ValueError, while tracing, if the model's logits do not depend on the key."""
-    one = first(inputs)
+    one, depends = first(inputs), []
+
+    @jax.custom_batching.custom_vmap
+    def probe(logits):
+        return logits
+
+    @probe.def_vmap
+    def _(axis_size, in_batched, logits):
+        depends.append(in_batched[0])
+        return logits, in_batched[0]
 
     def logits(key):
-        return model.apply(variables, one, key=key).logits
+        return probe(model.apply(variables, one, key=key).logits)
 
+    # Under vmap over keys, the logits are batched only if they depend on the key.
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0)))
-    try:
-        # vmap refuses to return, as if it were shared, what differs from key to key.
-        jax.eval_shape(jax.vmap(logits, out_axes=None), keys)
-    except ValueError:
+    jax.eval_shape(jax.vmap(logits), keys)
+    if any(depends):
         return
     raise ValueError(
         "mc_dropout: the model has no dropout, so all draws would be equal; give it some, or "

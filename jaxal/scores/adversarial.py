@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import PyTree
-from jaxal.checks import check_positive
+from jaxal.checks import check_at_least, check_positive
 from jaxal.scores import uncertainty
 
 _LARGEST_LEAD = 745.0  # exp(-lead), and with it the cross-entropy, is 0 in float64 beyond
@@ -61,8 +61,8 @@ def basic_iterative(
 ) -> Perturbation:
     """Basic iterative method: signed gradient steps up the loss of the predicted class.
 
-    `change += epsilon * sign(d cross_entropy(f(x + change), label) / d x)` until the prediction is no
-    longer `label`, without clipping. The sign is right for predictions that are 1 in float32 too, as
+    `x += epsilon * sign(d cross_entropy(f(x), label) / d x)` until the prediction is no longer
+    `label`, without clipping. The sign is right for predictions that are 1 in float32 too, as
     long as the cross-entropy is above 0 in float64 (a lead of up to 745 in the logits). Where the
     gradient is exactly zero the example stays where it is, and `flipped` is False.
 
@@ -97,11 +97,13 @@ def basic_iterative(
         lead = jnp.where(chosen, logits, 0).sum(1) - jax.nn.logsumexp(rivals, axis=1)
         # d CE = (1 - p_label) * (softmax over the rivals - onehot). Only the sign is used, so the first
         # factor, which costs the digits of the second, need but be told from 0.
-        direction = jnp.sign(gradient(jax.nn.softmax(rivals) - chosen))
+        direction = jnp.sign(gradient(jax.nn.softmax(rivals) - chosen.astype(rivals.dtype)))
         movable = (lead < _LARGEST_LEAD) & (jnp.abs(direction).sum(1) > 0)
-        return epsilon * direction, movable
+        return direction, movable
 
-    return _attack(predict, start, label, move, max_steps=max_steps)[0]
+    # Changes are whole numbers of steps, so their squares add up exactly: examples as far from the
+    # boundary as each other tie, whatever the batch.
+    return _attack(predict, start, label, move, max_steps=max_steps, scale=epsilon)[0]
 
 
 def deep_fool(
@@ -148,8 +150,7 @@ def deep_fool(
       algorithm 2.
     """
     check_positive(max_steps=max_steps)
-    if not overshoot >= 0:
-        raise ValueError(f"overshoot: expected a number of at least 0, got {overshoot!r}")
+    check_at_least(0, overshoot=overshoot)
     predict, start = _problem(apply, inputs)
     logits = predict(start)
     label, rivals = logits.argmax(-1), _rivals(logits, num_classes)
@@ -201,7 +202,7 @@ def _attack(
         stranded = search.stranded | (active & ~movable)
         active &= movable
         change = jnp.where(active[:, None], search.change + step, search.change)
-        steps = search.steps + active
+        steps = search.steps + active.astype(jnp.int32)
         return _Search(search.count + 1, change, steps, flipped, stranded, active)
 
     nobody = jnp.zeros(label.shape, bool)
@@ -214,7 +215,7 @@ def _attack(
         active=~nobody,
     )
     search = jax.lax.while_loop(lambda s: s.active.any(), body, search)
-    distance = jnp.square(scale * search.change).sum(1)
+    distance = scale**2 * jnp.square(search.change).sum(1)
     steps = jnp.where(search.stranded, max_steps, search.steps)
     label = label.astype(jnp.int32)
     return Perturbation(distance, label, steps, search.flipped), search.stranded

@@ -184,7 +184,7 @@ def votes(logits: jax.Array) -> jax.Array:
 
 def minority(counts: jax.Array, draws: int | jax.Array, dtype: jax.typing.DTypeLike) -> jax.Array:
     """The fraction of `draws` that did not vote for the winner, counts [..., C] -> [...]."""
-    return (draws - counts.max(-1)).astype(dtype) / draws
+    return (draws - counts.max(-1)).astype(dtype) / jnp.asarray(draws).astype(dtype)
 
 
 def root(variance: jax.Array) -> jax.Array:

@@ -142,5 +142,5 @@ def draw_scores(state: RunningScores) -> DrawScores:
         predictive=state.log_mean,
         bald=jnp.maximum(uncertainty.entropy(state.log_mean) - state.entropy, 0),
         variation_ratio=jnp.where(jnp.isnan(state.entropy), jnp.nan, ratio),
-        mean_std=bayesian.root(state.scatter / state.count).mean(-1),
+        mean_std=bayesian.root(state.scatter / state.count.astype(state.scatter.dtype)).mean(-1),
     )

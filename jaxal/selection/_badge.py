@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Selection
-from jaxal.checks import check_budget, check_positive, check_rank, check_rows
+from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.d2 import d2_sampling
 from jaxal.greedy.take import priority
 from jaxal.points.embedding import GradientEmbedding
@@ -20,15 +20,17 @@ def badge(
     available: jax.Array,
     budget: int,
     *,
-    block_size: int = 256,
+    block_size: int = 64,
 ) -> Selection:
-    """D^2 sampling on hallucinated last-layer gradients, residual (x) features, never written out.
+    """BADGE: k-means++ seeding (D^2 sampling) on last-layer gradients of the pseudo-label.
 
-    The first pick is the largest gradient. Time O(N (C + D) B) as matrix products, in about
-    B / block_size passes over the pool and a few more; memory O(N + block_size^2) above the inputs.
+    The first pick is the largest gradient; each further one is drawn with probability proportional
+    to the squared distance of its gradient to the nearest gradient picked before. The gradients,
+    residual (x) features, are never written out. Time O(N (C + D) B) as matrix products, in about
+    B / block_size passes over the pool and a few more; memory O(N block_size) above the inputs.
 
     Args:
-      key: random key, consumed.
+      key: PRNG key, consumed.
       residuals: [N, C], softmax minus the one-hot predicted class (`gradient_embedding`).
       features: [N, D], the input of the last layer.
       available: [N] bool.
@@ -37,21 +39,38 @@ def badge(
 
     Returns:
       `Selection` in the order drawn; a score is the squared distance of the gradient to that of the
-      nearest earlier pick, for the first its squared norm.
+      nearest earlier pick, for the first its squared norm (inf if it exceeds float32). Rows whose
+      gradients repeat those of picks come after all others at score 0, rows with a NaN or an
+      infinity last.
 
     Raises:
-      ValueError: if shapes disagree or the budget is outside 1 to N.
+      TypeError: if the budget or block_size is not an integer.
+      ValueError: if shapes disagree, the budget is outside 1 to N or block_size below 1.
 
     References:
-      Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR 2020,
-      algorithm 1.
+      Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR
+      2020, algorithm 1.
     """
     check_rank("residuals", residuals, 2, "[N, C]")
     check_rank("features", features, 2, "[N, D]")
     check_rank("available", available, 1, "[N]")
     check_rows(residuals=residuals, features=features, available=available)
     check_budget(budget, residuals.shape[0])
-    check_positive(block_size=block_size)
+    check_integer(1, block_size=block_size)
     points = GradientEmbedding(residuals.astype(float), features.astype(float))
-    first = jnp.argmax(priority(points.squared_norm(), available))
-    return d2_sampling(key, points, first, available, budget, block_size=block_size)[0]
+    usable = points.finite()
+    (points,), scale = points.conditioned(available & usable)
+    points = points.masked(usable)
+    first = jnp.argmax(priority(jnp.where(usable, points.squared_norm(), -1.0), available))
+    selection, _ = d2_sampling(
+        key,
+        points,
+        first.astype(jnp.int32),
+        available,
+        budget,
+        usable=usable,
+        block_size=block_size,
+    )
+    # Factor by factor: the square of a large scale is infinite, and 0 times that is not a number.
+    scores = selection.scores * scale * scale
+    return selection._replace(scores=scores.astype(jnp.float32))

@@ -7,32 +7,53 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Selection
-from jaxal.checks import check_budget, check_positive, check_rank, check_rows
-from jaxal.greedy.lazy import Progress, Rule, lazy_greedy
+from jaxal.checks import check_budget, check_integer, check_rank, check_rows
+from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
 from jaxal.greedy.take import priority
-from jaxal.points import distances
-from jaxal.points.embedding import Dense
+from jaxal.points.distances import COLUMNS, DIFFERENCES, fold_nearest, rounding_slack
+from jaxal.points.embedding import Embedding, Points, as_embedding, check_alike
 
 TRUSTED = 1e3  # times the rounding slack: squared distances above that have three right digits
 
 
-class State(NamedTuple):
+class Covering(NamedTuple):
+    """The centers given, in use first, and after them the picks: one list of slots."""
+
+    points: Embedding  # N
+    centers: Embedding  # M
+    usable: jax.Array  # [N] bool
+    order: jax.Array  # [M], the centers in use first
+    num_centers: jax.Array  # [], how many of these
+    picked: jax.Array  # [B] rows
+
+    def take(self, slots: jax.Array) -> tuple[Embedding, jax.Array]:
+        """The points at some slots, and which of these count, [columns] bool."""
+        given = slots < self.num_centers
+        centers = self.centers.take(self.order.at[slots].get(mode="clip"))
+        rows = self.picked.at[slots - self.num_centers].get(mode="clip")
+        picks = self.points.take(rows).masked(self.usable[rows])
+
+        def choose(center, pick):
+            mask = given.reshape(-1, *[1] * (center.ndim - 1))
+            return jnp.where(mask, center, pick)
+
+        return jax.tree.map(choose, centers, picks), given | self.usable[rows]
+
+
+class KCenterState(NamedTuple):
     """Squared distances of the pool to the nearest center, and what is needed to check them."""
 
-    features: jax.Array  # [N, D], scaled, for differences
-    points: jax.Array  # [N, D], centred too, for products
-    squared: jax.Array  # [N], as computed
-    slack: jax.Array  # [N], how much larger the true one may be
+    exact: Covering  # as given, for differences
+    placed: Covering  # centred and scaled, for products
+    scale: jax.Array  # []
+    squared: jax.Array  # [N], or an upper bound of it once `precise`; -inf where not usable
+    slack: jax.Array  # [N], how much more than by product a squared distance may be
     available: jax.Array  # [N] bool, before any pick
-    centers: jax.Array  # [M, D], as the features
-    center_order: jax.Array  # [M], the usable ones first
-    num_centers: jax.Array  # []
-    picked: jax.Array  # [B] rows
-    count: jax.Array  # []
-    precise: jax.Array  # [] bool, whether rounding could decide: never switched off again
+    folded: jax.Array  # [] slots of the covering that the distances know of
+    precise: jax.Array  # [] bool, set once rounding could change a pick, never reset
 
 
-class Block(NamedTuple):
+class KCenterBlock(NamedTuple):
     """The same of the rows of a block."""
 
     squared: jax.Array  # [Q]
@@ -40,157 +61,201 @@ class Block(NamedTuple):
     floor: jax.Array  # [Q], squared distances below that are doubtful
 
 
-def _is_doubtful(state: State) -> jax.Array:
-    """Whether the largest distance left is so small that the product may have its digits wrong."""
-    row = jnp.argmax(priority(state.squared, state.available))
-    return state.squared[row] < TRUSTED * distances.rounding_slack(state.points[row][None])[0]
+def _refresh(state: KCenterState, rows: jax.Array, count: jax.Array) -> KCenterState:
+    """Folds in the centers, or the picks of the last pass."""
+    exact, placed = (part._replace(picked=rows) for part in (state.exact, state.placed))
+    norms = placed.points.squared_norm()
+    end = placed.num_centers + count
 
+    def by_product(slots):
+        some, counts = placed.take(slots)
+        # The norms of the rows themselves are the same for all centers, and added at the end.
+        to_some = jnp.where(counts, some.squared_norm(), jnp.inf)
+        return to_some[None, :] - 2.0 * placed.points.inner(some)
 
-def _open(state: State, rows: jax.Array) -> Block:
-    points = state.points[rows]
-
-    def refined(_):
-        exact = state.features[rows]
-        to_centers = distances.fold_difference(
-            exact, state.centers, state.center_order, state.num_centers
-        )
-        to_picked = distances.fold_difference(exact, state.features, state.picked, state.count)
-        nearest = jnp.minimum(to_centers, to_picked)
-        return Block(nearest, distances.pairwise_difference(exact), jnp.zeros_like(nearest))
-
-    def plain(_):
-        dense = Dense(points)
-        floor = TRUSTED * distances.rounding_slack(points)
-        return Block(state.squared[rows], dense.squared_distance(dense), floor)
-
-    return jax.lax.cond(state.precise, refined, plain, None)
-
-
-def _pick(block: Block, position: jax.Array) -> Block:
-    squared = jnp.minimum(block.squared, block.between[position])
-    return block._replace(squared=squared.at[position].set(0.0))
-
-
-def _close(
-    state: State, block: Block, rows: jax.Array, positions: jax.Array, count: jax.Array
-) -> State:
-    picked = rows[positions]
-    slots = jnp.arange(len(rows))
-    fresh = distances.fold_product(state.points, state.points, picked, count)
-    slack = distances.rounding_slack(state.points)
-    nearer = fresh + slack < state.squared + state.slack
-    squared = jnp.where(nearer, fresh, state.squared)
-    slack = jnp.where(nearer, slack, state.slack)
-    # Measured again, a row may round otherwise in another place of a block: it may only fall, or two
-    # rows could send each other out of the block for ever.
-    again = jnp.where(slack[rows] > 0, block.squared, jnp.minimum(squared[rows], block.squared))
-    # Updates that do not apply point past the end, where they are dropped.
-    known = jnp.where(state.precise, rows, len(squared))
-    done = jnp.where(slots < count, picked, len(squared))
-    target = jnp.where(slots < count, state.count + slots, len(state.picked))
-    state = state._replace(
-        squared=squared.at[known].set(again).at[done].set(0.0),
-        slack=slack.at[known].set(0.0),
-        picked=state.picked.at[target].set(picked),
-        count=state.count + count,
+    nearest = fold_nearest(by_product, state.folded, end, jnp.full_like(norms, jnp.inf), COLUMNS)
+    # A bound must not be too low where distances are measured again.
+    nearest = jnp.maximum(nearest + norms, 0.0) + jnp.where(state.precise, state.slack, 0.0)
+    squared = jnp.minimum(state.squared, nearest)
+    # If the largest distance left is so small that the product may have its digits wrong, all
+    # distances become bounds, and those of blocks are measured by differences from here on.
+    row = jnp.argmax(priority(squared, state.available))
+    doubtful = squared[row] < TRUSTED * state.slack[row]
+    squared += jnp.where(doubtful & ~state.precise, state.slack, 0.0)
+    return state._replace(
+        exact=exact,
+        placed=placed,
+        squared=squared,
+        folded=end,
+        precise=state.precise | doubtful,
     )
-    return state._replace(precise=state.precise | _is_doubtful(state))
+
+
+def _load_block(state: KCenterState, rows: jax.Array) -> KCenterBlock:
+    squared = state.squared[rows]
+    placed = state.placed.points.take(rows)
+
+    def plain():
+        return squared, placed.squared_distance(placed)
+
+    def refined():
+        block = state.exact.points.take(rows).masked(state.exact.usable[rows])
+
+        def by_difference(slots):
+            some, counts = state.exact.take(slots)
+            return jnp.where(counts[None, :], block.difference(some, state.scale), jnp.inf)
+
+        # Measured again, a row may only fall.
+        nearest = fold_nearest(by_difference, 0, state.folded, squared, DIFFERENCES)
+        places = jnp.arange(len(rows), dtype=jnp.int32)
+        between = jax.lax.map(
+            lambda at: block.difference(block.take(at[None]), state.scale)[:, 0], places
+        )
+        return nearest, between
+
+    if placed.product_error is None:
+        nearest, between = plain()
+        return KCenterBlock(nearest, between, jnp.zeros_like(nearest))
+    nearest, between = jax.lax.cond(state.precise, refined, plain)
+    floor = jnp.where(state.precise, 0.0, TRUSTED * state.slack[rows])
+    return KCenterBlock(nearest, between, floor)
+
+
+def _pick(block: KCenterBlock, position: jax.Array) -> KCenterBlock:
+    return block._replace(squared=jnp.minimum(block.squared, block.between[position]))
+
+
+def _is_exact(block: KCenterBlock, position: jax.Array) -> jax.Array:
+    # Of rows below 0, which hold no numbers, nothing is doubtful.
+    squared = block.squared[position]
+    return (squared >= block.floor[position]) | (squared < 0)
+
+
+def _flush(
+    state: KCenterState,
+    block: KCenterBlock,
+    rows: jax.Array,
+    positions: jax.Array,
+    count: jax.Array,
+) -> KCenterState:
+    # By product the next fold finds the same; by differences it could only find worse bounds.
+    measured = jnp.where(state.precise, block.squared, jnp.inf)
+    return state._replace(squared=state.squared.at[rows].min(measured))
 
 
 RULE = Rule(
-    bounds=lambda state: state.squared + jnp.where(state.precise, state.slack, 0.0),
-    open=_open,
+    bounds=lambda state: state.squared,
+    load_block=_load_block,
     scores=lambda block: block.squared,
     pick=_pick,
-    close=_close,
-    decides=lambda block, at: ~(block.squared[at] < block.floor[at]),
+    flush=_flush,
+    is_exact=_is_exact,
+    refresh=_refresh,
 )
 
 
 @partial(jax.jit, static_argnames=("budget", "block_size"))
 def k_center(
-    features: jax.Array,
+    points: Points,
     available: jax.Array,
     budget: int,
     *,
-    centers: jax.Array | None = None,
+    centers: Points | None = None,
     center_mask: jax.Array | None = None,
     block_size: int = 256,
 ) -> Selection:
-    """Picks, again and again, the available row farthest from all centers and earlier picks.
+    """Greedy k-center: repeatedly selects the row farthest from all centers and earlier picks.
 
-    Greedy 2-approximation of the k-center problem, ties to the lowest row; the first pick without any
-    center is the lowest row. Time O(N D (M + B)) as matrix products, with about B / block_size to
-    3 B / block_size passes over the pool in place of B; memory O(block_size^2) and two copies of the features.
-    Where points are so close together that the products round away their differences (below about a
-    tenth of their distance from the mean), the candidates of a block are measured again by differences.
+    Greedy 2-approximation of the k-center problem, ties to the lowest row; the first pick without
+    any center is the lowest row. Time O(N D (M + B)) as matrix products, with about B / block_size
+    to 3 B / block_size passes over the pool in place of B; memory O(block_size^2) and two copies of
+    the points. Where points are so close together that the products round away their differences
+    (below about a tenth of their distance from the mean), the candidates of a block are measured
+    again by differences, if the points have coordinates.
 
     Args:
-      features: [N, D].
+      points: [N, D], or any `Embedding` of N rows.
       available: [N] bool.
       budget: how many rows, 1 to N.
-      centers: [M, D], covered already (the labelled examples).
+      centers: [M, D], or an `Embedding` of the points' kind, covered already (the labelled
+        examples).
       center_mask: [M] bool, which of them count; all if not given. Only these cost time.
-      block_size: candidates examined in a pass.
+      block_size: rows examined in a pass.
 
     Returns:
-      `Selection`; a score is the distance to the nearest center when the row was picked.
+      `Selection`; a score is the distance to the nearest center when the row was picked. Rows with
+      a NaN or an infinity come last, with scores -inf, and such centers do not count.
 
     Raises:
-      ValueError: if shapes disagree or the budget is outside 1 to N.
+      TypeError: if the budget or block_size is not an integer.
+      ValueError: if shapes disagree, the budget is outside 1 to N or block_size below 1.
 
     References:
       Sener and Savarese, "Active learning for convolutional neural networks: a core-set approach",
-      ICLR 2018, algorithm 1. Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985.
+      ICLR 2018, algorithm 1. Gonzalez, "Clustering to minimize the maximum intercluster distance",
+      1985.
+
+    Example:
 
     >>> points = jnp.array([[0.0], [1.0], [5.0], [9.0]])
     >>> k_center(points, jnp.ones(4, bool), 2, centers=points[:1]).rows.tolist()
     [3, 2]
     """
-    return _k_center(features, available, budget, centers, center_mask, block_size)[0]
+    return _k_center(points, available, budget, centers, center_mask, block_size)[0]
 
 
 def _k_center(
-    features, available, budget, centers, center_mask, block_size
-) -> tuple[Selection, Progress]:
-    check_rank("features", features, 2, "[N, D]")
+    points, available, budget, centers, center_mask, block_size
+) -> tuple[Selection, LazyState]:
+    points = as_embedding("points", points)
     check_rank("available", available, 1, "[N]")
-    check_rows(features=features, available=available)
-    check_budget(budget, features.shape[0])
-    check_positive(block_size=block_size)
+    check_rows(points=points.squared_norm(), available=available)
+    check_budget(budget, points.size)
+    check_integer(1, block_size=block_size)
     if centers is None:
-        centers, center_mask = features[:1], jnp.zeros(1, bool)
-    check_rank("centers", centers, 2, "[M, D]")
-    if centers.shape[1] != features.shape[1]:
-        raise ValueError(f"centers: expected {features.shape[1]} features, got {centers.shape[1]}")
+        centers, center_mask = points.take(jnp.zeros(1, jnp.int32)), jnp.zeros(1, bool)
+    centers = as_embedding("centers", centers)
+    check_alike("centers", points, centers)
     if center_mask is None:
-        center_mask = jnp.ones(len(centers), bool)
-    check_rows(centers=centers, center_mask=center_mask)
-    features, centers = features.astype(float), centers.astype(float)
-    usable = jnp.all(jnp.isfinite(features), axis=-1, keepdims=True)
-    features = jnp.where(usable, features, jnp.nan)
-    origin, scale = distances.centred(features, available)
-    features, centers, origin = features / scale, centers / scale, origin / scale
-    points, order, num_centers = (
-        features - origin,
-        jnp.argsort(~center_mask),
-        jnp.sum(center_mask),
-    )
-    state = State(
-        features=features,
-        points=points,
-        squared=distances.fold_product(points, centers - origin, order, num_centers),
-        slack=distances.rounding_slack(points),
-        available=available,
-        centers=centers,
-        center_order=order,
-        num_centers=num_centers,
-        picked=jnp.zeros(budget, jnp.int32),
-        count=jnp.int32(0),
-        precise=jnp.bool_(False),
-    )
-    state = state._replace(precise=_is_doubtful(state))
-    selection, progress = lazy_greedy(
+        center_mask = jnp.ones(centers.size, bool)
+    check_rows(centers=centers.squared_norm(), center_mask=center_mask)
+    state = _start(points, available, budget, centers, center_mask)
+    selection, lazy = lazy_greedy(
         RULE, state, available, budget, block_size=min(block_size, max(16, 2 * budget))
     )
-    return selection._replace(scores=jnp.sqrt(selection.scores) * scale), progress
+    scores = jnp.where(
+        selection.scores < 0, -jnp.inf, jnp.sqrt(jnp.maximum(selection.scores, 0.0)) * state.scale
+    )
+    return selection._replace(scores=scores.astype(jnp.float32)), lazy
+
+
+def _start(
+    points: Embedding,
+    available: jax.Array,
+    budget: int,
+    centers: Embedding,
+    center_mask: jax.Array,
+) -> KCenterState:
+    usable = points.finite()
+    (placed, placed_centers), scale = points.conditioned(available & usable, centers)
+    placed = placed.masked(usable)
+    center_mask &= centers.finite()
+    exact = Covering(
+        points,
+        centers,
+        usable,
+        order=jnp.argsort(~center_mask).astype(jnp.int32),
+        num_centers=jnp.sum(center_mask, dtype=jnp.int32),
+        picked=jnp.zeros(budget, jnp.int32),
+    )
+    slack = rounding_slack(placed)
+    return KCenterState(
+        exact=exact,
+        placed=exact._replace(points=placed, centers=placed_centers),
+        scale=scale,
+        squared=jnp.where(usable, jnp.inf, -jnp.inf).astype(slack.dtype),
+        slack=slack,
+        available=available,
+        folded=jnp.int32(0),
+        precise=jnp.bool_(False),
+    )

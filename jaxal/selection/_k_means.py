@@ -7,62 +7,66 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Selection
-from jaxal.checks import check_budget, check_positive, check_rank, check_rows
+from jaxal.checks import check_budget, check_integer, check_positive, check_rank, check_rows
 from jaxal.greedy.d2 import d2_sampling, sample_rows
-from jaxal.greedy.take import fill, take_top
+from jaxal.greedy.take import fill
 from jaxal.points.distances import centred
-from jaxal.points.embedding import Dense
+from jaxal.points.embedding import Dense, Points, as_embedding
 from jaxal.selection._lloyd import Clusters, lloyd
 
 
 @partial(jax.jit, static_argnames=("budget", "block_size"))
 def k_means_plus_plus(
     key: jax.Array,
-    features: jax.Array,
+    points: Points,
     available: jax.Array,
     budget: int,
     *,
-    block_size: int = 256,
+    block_size: int = 64,
 ) -> Selection:
-    """Draws rows far from each other: the first uniformly, the next in proportion to squared distance.
+    """k-means++ seeding: the first row uniformly, the next in proportion to squared distance.
 
     Time O(N D B) as matrix products, in about B / block_size passes over the pool and a few more;
-    memory O(block_size^2) and a copy of the features.
+    memory O(N block_size) and a copy of the points.
 
     Args:
-      key: random key, consumed.
-      features: [N, D].
+      key: PRNG key, consumed.
+      points: [N, D], or any `Embedding` of N rows.
       available: [N] bool.
       budget: how many rows, 1 to N.
       block_size: candidates drawn in a pass.
 
     Returns:
-      `Selection` in the order drawn; a score is the squared distance to the nearest earlier pick, for
-      the first to the mean of the available rows.
+      `Selection` in the order drawn; a score is the squared distance to the nearest earlier pick,
+      for the first to about the mean of the available rows (its squared norm where an embedding has
+      no coordinates to take a mean of). Copies of picks come after all others at score 0, rows
+      with a NaN or an infinity last.
 
     Raises:
-      ValueError: if shapes disagree or the budget is outside 1 to N.
+      TypeError: if the budget or block_size is not an integer.
+      ValueError: if shapes disagree, the budget is outside 1 to N or block_size below 1.
 
     References:
       Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
-    check_rank("features", features, 2, "[N, D]")
+    points = as_embedding("points", points)
     check_rank("available", available, 1, "[N]")
-    check_rows(features=features, available=available)
-    check_budget(budget, features.shape[0])
-    check_positive(block_size=block_size)
-    key_first, key_rest = jax.random.split(key)
-    features = features.astype(float)
-    origin, scale = centred(features, available)
-    points = (features - origin) / scale
-    # A row that holds a NaN is as good as absent until nothing else is left.
-    norms = jnp.sum(points**2, axis=-1)
-    uniform = jax.random.uniform(key_first, available.shape)
-    first = take_top(jnp.where(jnp.isnan(norms), jnp.nan, uniform), available, 1).rows[0]
+    check_rows(points=points.squared_norm(), available=available)
+    check_budget(budget, points.size)
+    check_integer(1, block_size=block_size)
+    usable = points.finite()
+    (points,), scale = points.conditioned(available & usable)
     selection, _ = d2_sampling(
-        key_rest, Dense(points), first, available, budget, block_size=block_size
+        key,
+        points.masked(usable),
+        None,
+        available,
+        budget,
+        usable=usable,
+        block_size=block_size,
     )
-    return selection._replace(scores=selection.scores * scale**2)
+    scores = selection.scores * scale * scale
+    return selection._replace(scores=scores.astype(jnp.float32))
 
 
 def _seed(key: jax.Array, points: jax.Array, usable: jax.Array, budget: int) -> jax.Array:
@@ -74,11 +78,14 @@ def _seed(key: jax.Array, points: jax.Array, usable: jax.Array, budget: int) -> 
     trials = 2 + int(math.log(budget))
     dense = Dense(points)
     key_first, key_rest = jax.random.split(key)
-    first = sample_rows(key_first, usable.astype(points.dtype), 1)
+    first = sample_rows(
+        jax.random.uniform(key_first, (1,), points.dtype), usable.astype(points.dtype)
+    )
 
     def draw(turn, carry):
         squared, rows = carry
-        some = sample_rows(jax.random.fold_in(key_rest, turn), squared, trials)
+        key = jax.random.fold_in(key_rest, turn)
+        some = sample_rows(jax.random.uniform(key, (trials,), points.dtype), squared)
         fresh = dense.squared_distance(dense.take(some))
         fresh = jnp.minimum(squared[:, None], fresh)
         best = jnp.argmin(jnp.sum(fresh, axis=0))

@@ -39,7 +39,7 @@ def _reseed(
     Rows that lie on their center but for rounding do not count: with fewer distinct points than
     centers, some clusters stay empty, and their centers where they are.
     """
-    away = (squared < jnp.inf) & (squared > rounding_slack(points))
+    away = (squared < jnp.inf) & (squared > rounding_slack(Dense(points)))
     farthest, rows = jax.lax.top_k(jnp.where(away, squared, -1.0), len(centers))
     turn = jnp.cumsum(empty) - 1
     moves = empty & (farthest[turn] > 0)

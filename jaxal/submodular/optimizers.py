@@ -67,11 +67,11 @@ def block_lazy(
 
     rule = Rule(
         bounds=lambda lazy: lazy.bounds / lazy.knapsack.prices,
-        open=open_block,
+        load_block=open_block,
         scores=lambda block: block.gains / block.knapsack.prices,
         pick=pick,
-        close=close,
-        fits=lambda part: part.knapsack.fits(),
+        flush=close,
+        feasible=lambda part: part.knapsack.fits(),
     )
     state = function.init(budget)
     bounds = function.bounds()
