@@ -124,8 +124,10 @@ def _step(
         return total / jnp.sum(valid).astype(total.dtype), (changed, total, jnp.sum(right))
 
     gradient, (changed, total, right) = jax.grad(objective, has_aux=True)(variables["params"])
-    updates, opt_state = setup.optimizer.update(gradient, opt_state, variables["params"])
-    params = optax.apply_updates(variables["params"], updates)
+    # Rules of optax multiply floats with integer counters, which strict promotion would refuse.
+    with jax.numpy_dtype_promotion("standard"):
+        updates, opt_state = setup.optimizer.update(gradient, opt_state, variables["params"])
+        params = optax.apply_updates(variables["params"], updates)
     # With 64-bit numbers switched on, an optimizer or a model may answer in a wider type than it
     # was given, and what a loop carries must keep its type.
     after = _with_dtypes_of(trained, Trained({**changed, "params": params}, opt_state))

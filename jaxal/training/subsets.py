@@ -60,12 +60,13 @@ def matched_subset(
     largest = max(1, round(fraction * capacity))
     weights = weights.astype(each.points.residuals.dtype)
     weighted = each.points.residuals * jnp.where(used, weights, 0.0)[:, None]
+    limit = jnp.maximum(1, jnp.round(fraction * count.astype(jnp.float32)))
     end = pursue(
         each,
         matmul(weighted.T, each.points.features),
         used,
         budget=largest,
-        limit=jnp.maximum(1, jnp.round(fraction * count.astype(jnp.float32))),
+        limit=limit.astype(jnp.int32),
         ridge=0.0,
         tolerance=TOLERANCE,
     )
