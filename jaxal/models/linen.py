@@ -71,7 +71,7 @@ def from_linen(module: nn.Module) -> Model:
 
 def _forward(
     module: nn.Module,
-    flags: list[str],
+    flags: tuple[str, ...],
     variables: PyTree,
     inputs: PyTree,
     key: jax.Array | None,
@@ -81,7 +81,7 @@ def _forward(
     """The outputs, and the collections that a training pass changed."""
     others = [collection for collection in variables if collection != "params"]
     modes: dict[str, Any] = {"train": train, "dropout": key is not None}
-    if flags == ["train"] and key is not None and not train:
+    if flags == ("train",) and key is not None and not train:
         if others:
             raise ValueError(
                 f"{_name(module)}: add a flag `dropout=False` beside `train`, so that dropout "
@@ -106,10 +106,10 @@ def _forward(
     return as_outputs(value, _name(module)), updates
 
 
-def _mode_flags(module: nn.Module) -> list[str]:
+def _mode_flags(module: nn.Module) -> tuple[str, ...]:
     """Which of the two mode flags the module's call names."""
     signature = inspect.signature(module)
-    flags = [flag for flag in ("train", "dropout") if flag in signature.parameters]
+    flags = tuple(flag for flag in ("train", "dropout") if flag in signature.parameters)
     expected = f"{_name(module)}: expected (inputs, *, train=False, dropout=False), or fewer flags"
     for flag in _FOREIGN_FLAGS:
         if flag in signature.parameters:
