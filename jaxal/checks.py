@@ -26,9 +26,18 @@ def check_name(option: str, name: str, known: Iterable[str]) -> None:
         raise ValueError(f"{option}: {name!r} is unknown; {nearest(name, known)}")
 
 
-def check_options(kind: str, name: str, factory: Callable[..., Any], hyper: Mapping) -> None:
-    """Raises ValueError, with the nearest option, unless the factory of that name takes all of `hyper`."""
-    options = inspect.signature(factory).parameters
+def check_options(
+    kind: str,
+    name: str,
+    factory: Callable[..., Any],
+    hyper: Mapping[str, Any],
+    given: Iterable[str] = (),
+) -> None:
+    """Raises ValueError, with the nearest option, unless the named factory takes all of `hyper`.
+
+    `given` are parameters that are no options, because the caller sets them.
+    """
+    options = set(inspect.signature(factory).parameters) - set(given)
     for option in hyper:
         if option not in options:
             known = nearest(option, options) if options else "it has none"
@@ -77,7 +86,7 @@ def check_integer(minimum: int, **numbers: int) -> None:
         if isinstance(number, bool) or not hasattr(number, "__index__"):
             raise TypeError(f"{name}: expected an integer, got {number!r}")
         if not number >= minimum:
-            raise ValueError(f"{name}: expected an integer >= {minimum}, got {number!r}")
+            raise ValueError(f"{name}: expected an integer of at least {minimum}, got {number!r}")
 
 
 def is_traced(*trees: PyTree) -> bool:

@@ -2,12 +2,13 @@
 
 import functools
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import clouds, table_model
+from helpers import CountTraces, clouds, keys, table_model
 
 import jaxal
 from jaxal import selection, strategies
@@ -50,7 +51,7 @@ def pairwise(points, others):
 
 @functools.partial(jax.jit, static_argnames=("max_steps", "tolerance"))
 def iterate(points, usable, centers, live, **stop):
-    """The clusters of given centers and of those that Lloyd's iteration makes of them, and their picks."""
+    """The clusters of given centers, those that Lloyd's iteration makes of them, and the picks."""
     squared, assigned = assign(points, usable, centers, live)
     inertia = jnp.sum(jnp.where(usable, squared, 0.0))
     fixed = Clusters(centers, assigned, squared, inertia, jnp.int32(0))
@@ -102,6 +103,36 @@ def test_offset_and_scale_change_nothing():
         np.testing.assert_allclose(
             again.scores, plain.scores * scale**2, rtol=1e-4, atol=1e-4 * scale**2
         )
+
+
+def test_numbers_change_without_a_new_compilation():
+    x, everything = jnp.asarray(grid()), jnp.ones(ROWS, bool)
+    counted = CountTraces(_k_means)
+    run = jax.jit(counted, static_argnums=(3, 6))
+    for key, steps, tolerance in zip(keys(2), (300, 7), (1e-4, 0.5), strict=True):
+        found, _ = run(key, x, everything, BUDGET, steps, tolerance, 2)
+        expected = selection.k_means(
+            jax.random.clone(key),
+            x,
+            everything,
+            BUDGET,
+            max_steps=steps,
+            tolerance=tolerance,
+            restarts=2,
+        )
+        np.testing.assert_array_equal(found.rows, expected.rows)
+    assert counted.count == 1
+
+
+def test_points_without_coordinates_are_refused():
+    points = selection.GradientEmbedding(jnp.ones((4, 2)), jnp.ones((4, 3)))
+    with pytest.raises(TypeError, match="means of points, got GradientEmbedding"):
+        selection.k_means(jax.random.key(0), points, jnp.ones(4, bool), 2)
+    dense = selection.k_means(
+        jax.random.key(0), Dense(jnp.asarray(grid())), jnp.ones(ROWS, bool), 5
+    )
+    array = selection.k_means(jax.random.key(0), jnp.asarray(grid()), jnp.ones(ROWS, bool), 5)
+    np.testing.assert_array_equal(dense.rows, array.rows)
 
 
 def test_rows_that_may_not_be_picked_change_nothing():
@@ -226,14 +257,14 @@ def test_strategy():
 
 
 def ask(**change):
-    given = dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2)
+    given: dict[str, Any] = dict(points=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2)
     return selection.k_means(jax.random.key(0), **(given | change))
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        pytest.param(lambda: ask(features=jnp.ones(4)), r"features.*\[N, D\]", id="rank"),
+        pytest.param(lambda: ask(points=jnp.ones(4)), r"points.*\[N, D\]", id="rank"),
         pytest.param(lambda: ask(available=jnp.ones(3, bool)), "must agree", id="rows"),
         pytest.param(lambda: ask(budget=5), "expected 1 to 4.*got 5", id="budget"),
         pytest.param(lambda: ask(max_steps=0), "max_steps", id="steps"),

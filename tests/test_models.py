@@ -508,13 +508,15 @@ def test_every_name_makes_a_model():
         pytest.param(lambda: models.make("cnn", 3, channels=()), "at least one", id="channels"),
         pytest.param(lambda: models.make("cnn", 3, kernel_size=0), "kernel_size", id="kernel"),
         pytest.param(lambda: models.make("cnn", 3, hidden=0), "hidden: expected", id="width"),
-        pytest.param(lambda: models.make("cn", 3), "'cn'; did you mean 'cnn'. valid", id="name"),
+        pytest.param(
+            lambda: models.make("cn", 3), "'cn' is unknown; did you mean 'cnn'. valid", id="name"
+        ),
         pytest.param(
             lambda: models.make("mlp", 3, hiden=[8]),
-            "model mlp: unknown option 'hiden'; did you mean 'hidden'",
+            "model mlp: option 'hiden' is unknown; did you mean 'hidden'",
             id="option",
         ),
-        pytest.param(lambda: models.make("logistic", 3, hidden=[8]), "takes none", id="no-option"),
+        pytest.param(lambda: models.make("logistic", 3, hidden=[8]), "it has none", id="no-option"),
     ],
 )
 def test_zoo_refuses(call, message):

@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 
 import jaxal
 from jaxal.training.evaluation import evaluate
-from jaxal.training.subsets import matched_subset, whole
+from jaxal.training.subsets import all_rows, matched_subset
 
 MODEL = jaxal.models.mlp(3, hidden=(8,))
 CAPACITY, WIDTH, CLASSES = 24, 5, 3
@@ -76,7 +76,7 @@ def test_where_no_row_helps_the_subset_is_the_whole():
     logits, features, labels, weights = table()
     none = jnp.zeros_like(weights)
     subset = matched(logits, features, labels, none, jnp.int32(15))
-    jax.tree.map(np.testing.assert_array_equal, subset, whole(none, jnp.int32(15)))
+    jax.tree.map(np.testing.assert_array_equal, subset, all_rows(none, jnp.int32(15)))
 
 
 def buffers(count=20, capacity=32):
@@ -120,7 +120,7 @@ def observed(**options):
         return MODEL.train(variables, inputs, key=key)
 
     model = MODEL._replace(apply=apply, train=train)
-    fit = jaxal.Learner(model, optax.sgd(0.1), 6, subset_fraction=0.3, **options).fit
+    fit = jaxal.Learner(model, optax.sgd(0.1), batch_size=6, subset_fraction=0.3, **options).fit
     _, info = jax.jit(fit)(jax.random.key(0), None, *buffers())
     jax.effects_barrier()
     return [set(map(bytes, np.asarray(rows))) for rows in trained], len(asked), info

@@ -1,11 +1,10 @@
 """Small classifiers, and their registry for configs.
 
-Inputs are used as they come (integers are cast to float32): scaling is the caller's, see `jaxal.data`.
-Equal calls return the identical `Model`, so a compiled function that holds one is found again in jit's cache.
+Inputs are used as they come (integers are cast to float32): scaling is the caller's, see
+`jaxal.data`. Equal calls return the identical `Model`, so a compiled function that holds one is
+found again in jit's cache.
 """
 
-import functools
-import inspect
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -16,7 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, Outputs
-from jaxal.checks import nearest
+from jaxal.checks import check_name, check_options
+from jaxal.factories import cached
 from jaxal.models.linen import from_linen
 
 
@@ -80,11 +80,16 @@ class BayesianCNN(nn.Module):
         return Outputs(nn.Dense(self.num_classes)(features), features)
 
 
+@cached
+def _model(module: Any) -> Model:
+    return from_linen(module)
+
+
 def mlp(num_classes: int, *, hidden: Sequence[int] = (128,), dropout: float = 0.0) -> Model:
     """A multilayer perceptron with ReLU, and dropout after each hidden layer.
 
-    Inputs [n, ...] are flattened to [n, D]. The features are the input of the last dense layer after
-    dropout, that is what the layer saw: with a key they are random too.
+    Inputs [n, ...] are flattened to [n, D]. The features are the input of the last dense layer
+    after dropout, that is what the layer saw: with a key they are random too.
 
     Args:
       num_classes: C, at least 2.
@@ -105,10 +110,12 @@ def mlp(num_classes: int, *, hidden: Sequence[int] = (128,), dropout: float = 0.
       >>> logits.shape, features.shape
       ((5, 3), (5, 16))
     """
-    return _mlp(
-        _whole("num_classes", num_classes, 2),
-        _widths("hidden", hidden),
-        _rate("dropout", dropout),
+    return _model(
+        MLP(
+            _whole("num_classes", num_classes, 2),
+            _widths("hidden", hidden),
+            _rate("dropout", dropout),
+        )
     )
 
 
@@ -138,8 +145,9 @@ def cnn(
 ) -> Model:
     """A convolutional network: (convolution, ReLU, 2x2 max-pooling) per entry of `channels`, then two dense layers.
 
-    Inputs are images [n, H, W, channels], or [n, H, W] for one channel. The features are the input of the
-    last dense layer after dropout, the only dropout there is: with a key they are random too.
+    Inputs are images [n, H, W, channels], or [n, H, W] for one channel. The features are the input
+    of the last dense layer after dropout, the only dropout there is: with a key they are random
+    too.
 
     Args:
       num_classes: C, at least 2.
@@ -153,28 +161,30 @@ def cnn(
       A `Model`.
 
     Raises:
-      ValueError: an argument outside its range; or, from the model, inputs of another rank or too small
-        to be pooled that often.
+      ValueError: an argument outside its range; or, from the model, inputs of another rank or too
+        small to be pooled that often.
     """
     widths = _widths("channels", channels)
     if not widths:
         raise ValueError("channels: expected at least one, got none")
-    return _cnn(
-        _whole("num_classes", num_classes, 2),
-        widths,
-        _whole("kernel_size", kernel_size, 1),
-        _whole("hidden", hidden, 1),
-        _rate("dropout", dropout),
-        bool(batch_norm),
+    return _model(
+        CNN(
+            _whole("num_classes", num_classes, 2),
+            widths,
+            _whole("kernel_size", kernel_size, 1),
+            _whole("hidden", hidden, 1),
+            _rate("dropout", dropout),
+            bool(batch_norm),
+        )
     )
 
 
 def bayesian_cnn(num_classes: int, *, dropout: float = 0.5) -> Model:
     """The convolutional network of the papers on BALD: dropout after every layer but the last.
 
-    Twice (5x5 convolution without padding, dropout of whole channels, 2x2 max-pooling, ReLU) with 32 and
-    64 channels, a dense layer of 128 with dropout and ReLU, and the last dense layer, whose input are the
-    features. Inputs are images as for `cnn`, with H and W of at least 16.
+    Twice (5x5 convolution without padding, dropout of whole channels, 2x2 max-pooling, ReLU) with
+    32 and 64 channels, a dense layer of 128 with dropout and ReLU, and the last dense layer, whose
+    input are the features. Inputs are images as for `cnn`, with H and W of at least 16.
 
     Args:
       num_classes: C, at least 2.
@@ -189,7 +199,8 @@ def bayesian_cnn(num_classes: int, *, dropout: float = 0.5) -> Model:
     References:
       Kirsch et al., "BatchBALD", NeurIPS 2019, section 4.2.
     """
-    return _bayesian_cnn(_whole("num_classes", num_classes, 2), _rate("dropout", dropout))
+    module = BayesianCNN(_whole("num_classes", num_classes, 2), _rate("dropout", dropout))
+    return _model(module)
 
 
 _FACTORIES: dict[str, Callable[..., Model]] = {
@@ -223,29 +234,9 @@ def make(name: str, num_classes: int, **hyper: Any) -> Model:
       >>> make("mlp", 10, hidden=[64]) is mlp(10, hidden=(64,))
       True
     """
-    if name not in _FACTORIES:
-        raise ValueError(f"model: unknown name {name!r}; {nearest(name, _FACTORIES)}")
-    options = [*inspect.signature(_FACTORIES[name]).parameters][1:]
-    for option in hyper:
-        if option not in options:
-            known = nearest(option, options) if options else "it takes none"
-            raise ValueError(f"model {name}: unknown option {option!r}; {known}")
+    check_name("model", name, _FACTORIES)
+    check_options("model", name, _FACTORIES[name], hyper, given=["num_classes"])
     return _FACTORIES[name](num_classes, **hyper)
-
-
-@functools.cache
-def _mlp(*fields: Any) -> Model:
-    return from_linen(MLP(*fields))
-
-
-@functools.cache
-def _cnn(*fields: Any) -> Model:
-    return from_linen(CNN(*fields))
-
-
-@functools.cache
-def _bayesian_cnn(*fields: Any) -> Model:
-    return from_linen(BayesianCNN(*fields))
 
 
 def _convolve(inputs: jax.Array, kernel: jax.Array, *_: Any, **__: Any) -> jax.Array:

@@ -1,11 +1,10 @@
 """Deep ensembles: each draw is a member that was trained by itself."""
 
-import functools
-
+from jaxal.factories import cached
 from jaxal.posterior.draws import Draws, Posterior
 
 
-@functools.cache
+@cached
 def deep_ensemble() -> Posterior:
     """Draws that are the members of an ensemble, trained by the learner `jaxal.ensemble(learner, K)`.
 

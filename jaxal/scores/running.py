@@ -1,7 +1,7 @@
 """The scores of `bayesian` without the K x N x C array: one draw of the model at a time.
 
-`accumulate` folds the logits of a draw into a state of fixed shape, `draw_scores` reads the scores from it,
-and `fold_draws` is the scan over all draws.
+`accumulate` folds the logits of a draw into a state of fixed shape, `draw_scores` reads the scores
+from it, and `fold_draws` is the scan over all draws.
 """
 
 from collections.abc import Callable
@@ -84,8 +84,8 @@ def update_running_scores(state: RunningScores, logits: jax.Array) -> RunningSco
             f"logits: expected shape {state.mean.shape}, as the state has, got {logits.shape}"
         )
     count = (state.count + 1).astype(logits.dtype)
-    # Running means, for sums would lose digits with every draw and, of p^2, the deviations. Squared, the
-    # deviation cannot go below 0 where the mean is rounded; Welford's own product can.
+    # Running means, for sums would lose digits with every draw and, of p^2, the deviations.
+    # Squared, the deviation cannot go below 0 where the mean is rounded; Welford's own product can.
     deviation = jax.nn.softmax(logits) - state.mean
     return RunningScores(
         count=state.count + 1,
@@ -103,8 +103,8 @@ def update_running_scores(state: RunningScores, logits: jax.Array) -> RunningSco
 def fold_draws(draw: Callable[[PyTree], jax.Array], draws: PyTree) -> RunningScores:
     """Runs all draws, one at a time, and keeps only what the scores need.
 
-    Holds one draw's logits and a state of four arrays of their size, in place of K. Under `jit`, what
-    the scores that are read do not use is neither held nor computed.
+    Holds one draw's logits and a state of four arrays of their size, in place of K. Under `jit`,
+    what the scores that are read do not use is neither held nor computed.
 
     Args:
       draw: maps one of `draws` to logits `[..., C]`, such as the model under one dropout key.

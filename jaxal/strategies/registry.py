@@ -1,14 +1,14 @@
 """Strategies by name, each with what a newcomer asks of it: what it does, its options, its paper."""
 
-import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from jaxal import posterior
 from jaxal.base import Strategy
-from jaxal.checks import nearest
+from jaxal.checks import check_name, check_options
+from jaxal.factories import cached
 
 Factory = TypeVar("Factory", bound=Callable[..., Strategy])
 _REGISTRY: dict[str, Callable[..., Strategy]] = {}
@@ -41,45 +41,44 @@ class Description(NamedTuple):
 
 
 def register(factory: Factory) -> Factory:
-    """Makes a strategy known by its function's name.
+    """Registers a strategy factory under its function name.
 
-    Equal calls return the identical strategy, so that what was compiled for one serves the other. An
-    option `posterior` or `strategy` may be given as a config would: by name, or as a table of the name and
-    its options.
+    Equal calls return the identical strategy, so that what was compiled for one serves the other. A
+    parameter whose type is `Posterior` or `Strategy` may be given as a config would: by name, or as
+    a table of the name and its options.
     """
-    cached = functools.lru_cache(maxsize=None, typed=True)(factory)
-    signature = inspect.signature(factory)
+    parameters = inspect.signature(factory).parameters
+    makers = {name: _maker(parameter.annotation) for name, parameter in parameters.items()}
 
-    @functools.wraps(factory)
-    def build(*args: Any, **hyper: Any) -> Strategy:
-        call = signature.bind(*args, **hyper)
-        call.apply_defaults()
-        for option, given in call.arguments.items():
-            call.arguments[option] = _value(option, given)
-        return cached(*call.args, **call.kwargs)
+    def prepare(name: str, given: Any) -> Any:
+        maker = makers.get(name)
+        if maker is None:
+            return given
+        kind, make_value = maker
+        table = {"name": given} if isinstance(given, str) else given
+        if isinstance(table, Mapping) and "name" in table:
+            return make_value(**table)
+        if not isinstance(given, kind):
+            raise TypeError(
+                f"{name}: expected a {kind.__name__}, its name, or a table with its name, got {given!r}"
+            )
+        return given
 
-    _REGISTRY[factory.__name__] = build
+    _REGISTRY[factory.__name__] = build = cached(factory, prepare)
     return build  # pyright: ignore[reportReturnType]  # it has the factory's signature
 
 
-def _value(option: str, given: Any) -> Any:
-    """The value of an option, made if a config named it."""
-    if option not in _MAKERS:
-        return tuple(given) if isinstance(given, list) else given
-    kind, make_value = _MAKERS[option]
-    table = {"name": given} if isinstance(given, str) else given
-    if isinstance(table, Mapping) and "name" in table:
-        return make_value(**table)
-    if not isinstance(given, kind):
-        raise TypeError(
-            f"{option}: expected a {kind.__name__}, its name, or a table with its name, got {given!r}"
-        )
-    return given
+def _maker(annotation: Any) -> tuple[type, Callable[..., Any]] | None:
+    """The type of a parameter that a config names, and what makes one from a table."""
+    kinds = {annotation, *get_args(annotation)}
+    if posterior.Posterior in kinds:
+        return posterior.Posterior, posterior.make
+    return (Strategy, make) if Strategy in kinds else None
 
 
-def names() -> list[str]:
+def names() -> tuple[str, ...]:
     """The names of all strategies, sorted."""
-    return sorted(_REGISTRY)
+    return tuple(sorted(_REGISTRY))
 
 
 def make(name: str, **hyper: Any) -> Strategy:
@@ -92,21 +91,9 @@ def make(name: str, **hyper: Any) -> Strategy:
     True
     """
     name = _ALIASES.get(name, name)
-    if name not in _REGISTRY:
-        known = nearest(name, [*_REGISTRY, *_ALIASES])
-        raise ValueError(f"strategy: {name!r} is unknown; {known}")
-    options = inspect.signature(_REGISTRY[name]).parameters
-    for option in hyper:
-        if option not in options:
-            known = nearest(option, options) if options else "it has none"
-            raise ValueError(f"strategy {name}: option {option!r} is unknown; {known}")
+    check_name("strategy", name, [*_REGISTRY, *_ALIASES])
+    check_options("strategy", name, _REGISTRY[name], hyper)
     return _REGISTRY[name](**hyper)
-
-
-_MAKERS = {
-    "posterior": (posterior.Posterior, posterior.make),
-    "strategy": (Strategy, make),
-}
 
 
 def describe() -> list[Description]:
