@@ -1,41 +1,63 @@
-"""Factories whose equal calls return the identical object, so that compiled programs are found again."""
+"""Factories of strategies, posteriors and models, whose equal calls return the identical object."""
 
 import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-Parameters = ParamSpec("Parameters")
+import numpy as np
+
+Options = ParamSpec("Options")
 Made = TypeVar("Made")
 
 
-def cached(
-    factory: Callable[Parameters, Made], prepare: Callable[[str, Any], Any] | None = None
-) -> Callable[Parameters, Made]:
-    """The factory, run once for each choice of arguments, defaults filled in.
+def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
+    """Decorates a factory so that equal calls return the identical object.
 
-    An error is not kept. Lists are taken as tuples, as a config gives them.
+    `jax.jit` compares what it is given as static by equality, which for functions is identity:
+    so a program compiled for one object serves an equal call's too.
+
+    Calls are equal if all arguments are, however given: by position, by keyword or by default,
+    lists for tuples, NumPy's numbers for Python's, an integer for a float where the default is one.
+    Otherwise types count: the factory, which checks its arguments, sees `True` although it equals 1.
 
     Args:
-      factory: of hashable arguments.
-      prepare: (name of the parameter, what was given) -> the argument; as given if None.
+      factory: whose arguments are hashable, once lists are tuples.
 
     Returns:
-      A function with the factory's signature.
+      The factory with the same signature and docstring.
+
+    Example:
+      >>> @cached_factory
+      ... def halves(numbers=(2,), scale=1.0):
+      ...     return {"scale": scale, "halves": [number / 2 for number in numbers]}
+      >>> halves([2]) is halves((2,), scale=1) is halves()
+      True
     """
-    made = functools.lru_cache(maxsize=None, typed=True)(factory)
+    cached = functools.lru_cache(maxsize=None, typed=True)(factory)
     signature = inspect.signature(factory)
 
-    def argument(name: str, given: Any) -> Any:
-        given = tuple(given) if isinstance(given, list) else given
-        return given if prepare is None else prepare(name, given)
-
     @functools.wraps(factory)
-    def build(*args: Parameters.args, **hyper: Parameters.kwargs) -> Made:
-        call = signature.bind(*args, **hyper)
+    def build(*args: Options.args, **kwargs: Options.kwargs) -> Made:
+        call = signature.bind(*args, **kwargs)
         call.apply_defaults()
         for name, given in call.arguments.items():
-            call.arguments[name] = argument(name, given)
-        return made(*call.args, **call.kwargs)
+            call.arguments[name] = _canonical(given, signature.parameters[name].default)
+        try:
+            hash(call.args + tuple(call.kwargs.values()))
+        except TypeError:
+            return factory(*args, **kwargs)  # which says what it expected
+        return cached(*call.args, **call.kwargs)
 
     return build
+
+
+def _canonical(given: Any, default: Any) -> Any:
+    """The form in which equal arguments of a factory are one."""
+    if isinstance(given, np.generic):
+        given = given.item()
+    if isinstance(given, list):
+        return tuple(given)
+    if isinstance(default, float) and type(given) is int:
+        return float(given)
+    return given

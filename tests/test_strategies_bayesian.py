@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import clouds, keys, table_model
+from helpers import bad_inputs, clouds, keys, table_model
 
 import jaxal
 from jaxal import models, posterior, scores, selection, strategies
@@ -323,41 +323,46 @@ def message(error, call, *args, **options):
     return str(raised.value)
 
 
-BAD = {
-    "K of 0": ("entropy_dropout", {"num_draws": 0}, "at least 1, got 0"),
-    "K in a table": (
-        "bald",
-        {"posterior": {"name": "mc_dropout", "num_draws": 0}},
-        "at least 1, got 0",
-    ),
-    "posterior": ("bald", {"posterior": "dropout"}, "did you mean 'mc_dropout'"),
-    "posterior's option": (
-        "bald",
-        {"posterior": {"name": "mc_dropout", "num_drops": 3}},
-        "did you mean 'num_draws'",
-    ),
-    "not joint": ("epig", {"posterior": "mc_dropout"}, "mc_dropout(consistent=True)"),
-    "not joint either": (
-        "batch_bald",
-        {"posterior": mc_dropout(3)},
-        "got mc_dropout(3, consistent=False)",
-    ),
-    "targets": ("epig", {"num_targets": 0}, "num_targets: expected a number above 0"),
-    "samples": ("batch_bald", {"num_samples": 0}, "num_samples"),
-    "coldness": ("stochastic", {"coldness": -1.0}, "coldness: expected a finite"),
-    "kind": ("stochastic", {"kind": "powers"}, "did you mean 'power'"),
-    "wrapped": ("stochastic", {"strategy": "blad"}, "did you mean 'bald'"),
-    "below 0": ("stochastic", {"strategy": "margin_dropout"}, "scores of at least 0"),
-    "epsilon": ("adversarial_bim", {"epsilon": 0.0}, "epsilon"),
-    "steps": ("adversarial_deepfool", {"max_steps": 0}, "max_steps"),
-    "overshoot": ("adversarial_deepfool", {"overshoot": -0.1}, "overshoot"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_options(case):
-    name, options, expected = BAD[case]
-    assert expected in message(ValueError, strategies.make, name, **options)
+@bad_inputs(
+    {
+        "K of 0": (("entropy_dropout", {"num_draws": 0}), ValueError, "integer >= 1, got 0"),
+        "K in a table": (
+            ("bald", {"posterior": {"name": "mc_dropout", "num_draws": 0}}),
+            ValueError,
+            "integer >= 1, got 0",
+        ),
+        "posterior": (("bald", {"posterior": "dropout"}), ValueError, "did you mean 'mc_dropout'"),
+        "posterior's option": (
+            ("bald", {"posterior": {"name": "mc_dropout", "num_drops": 3}}),
+            ValueError,
+            "^posterior mc_dropout: option 'num_drops' is unknown; did you mean 'num_draws'",
+        ),
+        "not joint": (
+            ("epig", {"posterior": "mc_dropout"}),
+            ValueError,
+            r"mc_dropout\(consistent=True\)",
+        ),
+        "not joint either": (
+            ("batch_bald", {"posterior": mc_dropout(3)}),
+            ValueError,
+            r"got mc_dropout\(3, consistent=False\)",
+        ),
+        "targets": (("epig", {"num_targets": 0}), ValueError, "num_targets: expected an integer"),
+        "samples": (("batch_bald", {"num_samples": 0}), ValueError, "num_samples"),
+        "coldness": (("stochastic", {"coldness": -1.0}), ValueError, "coldness: expected a finite"),
+        "kind": (("stochastic", {"kind": "powers"}), ValueError, "did you mean 'power'"),
+        "wrapped": (("stochastic", {"strategy": "blad"}), ValueError, "did you mean 'bald'"),
+        "below 0": (("stochastic", {"strategy": "margin_dropout"}), ValueError, "of at least 0"),
+        "epsilon": (("adversarial_bim", {"epsilon": 0.0}), ValueError, "epsilon"),
+        "steps": (("adversarial_deepfool", {"max_steps": 0}), ValueError, "max_steps"),
+        "half a step": (("adversarial_bim", {"max_steps": 2.5}), TypeError, "max_steps"),
+        "overshoot": (("adversarial_deepfool", {"overshoot": -0.1}), ValueError, "overshoot"),
+    }
+)
+def test_bad_options(given, error, message):
+    name, options = given
+    with pytest.raises(error, match=message):
+        strategies.make(name, **options)
 
 
 def test_bad_types():

@@ -27,18 +27,26 @@ _FACTORIES: dict[str, Callable[..., Posterior]] = {
 
 
 def names() -> tuple[str, ...]:
-    """The names that `make` knows."""
-    return tuple(_FACTORIES)
+    """The names that `make` knows, sorted."""
+    return tuple(sorted(_FACTORIES))
 
 
 def make(name: str, **hyper: Any) -> Posterior:
     """The posterior of that name with the given hyper-parameters, as a config gives them.
 
+    Args:
+      name: one of `names()`.
+      **hyper: options of the function of that name.
+
+    Returns:
+      A `Posterior`; equal calls return the identical one.
+
     Raises:
       ValueError: unknown name or option; suggests the nearest.
 
-    >>> make("mc_dropout", num_draws=10) is mc_dropout(10)
-    True
+    Example:
+      >>> make("mc_dropout", num_draws=10) is mc_dropout(10)
+      True
     """
     check_name("posterior", name, _FACTORIES)
     check_options("posterior", name, _FACTORIES[name], hyper)

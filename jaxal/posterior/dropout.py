@@ -5,23 +5,23 @@ import jax.numpy as jnp
 
 from jaxal.base import Model, PyTree
 from jaxal.checks import check_integer
-from jaxal.factories import cached
+from jaxal.factories import cached_factory
 from jaxal.numerics import first, num_rows
 from jaxal.posterior.draws import Draws, Posterior
 
 
-@cached
+@cached_factory
 def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
     """Draws by dropout at inference, with running statistics fixed.
 
-    The masks of an example depend on the key and on nothing else in its batch: neither batch size,
-    nor devices, nor the order of the pool change a score.
+    The masks of an example depend on the key and on nothing else in its batch: neither batch size, nor
+    devices, nor the order of the pool change a score.
 
     Args:
       num_draws: K forward passes.
-      consistent: one mask a draw for all examples, so that draw k is one network: what a joint
-        score (BatchBALD, EPIG) needs. Otherwise each example has masks of its own, told apart by a
-        hash of its contents: exact copies share them, and so do about N^2 / 2^33 other pairs.
+      consistent: one mask a draw for all examples, so that draw k is one network: what a joint score
+        (BatchBALD, EPIG) needs. Otherwise each example has masks of its own, told apart by a hash of
+        its contents: exact copies share them, and so do about N^2 / 2^33 other pairs.
 
     Returns:
       A `Posterior`. Equal calls return the identical one.
@@ -30,8 +30,8 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
       ValueError: K below 1; or, from `observe`, a model without dropout.
 
     References:
-      Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016; consistent masks: Kirsch
-      et al., "BatchBALD", NeurIPS 2019, section 3.
+      Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016; consistent masks: Kirsch et
+      al., "BatchBALD", NeurIPS 2019, section 3.
 
     >>> mc_dropout(40, consistent=True)
     mc_dropout(40, consistent=True)
@@ -62,12 +62,10 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
 def _mask_key(key: jax.Array, draw: jax.Array, number: jax.Array) -> jax.Array:
     """The key of a draw's masks for an example: the two numbers [] uint32 added to the key's words.
 
-    The generator is a hash under its key, so keys that differ anywhere give streams as independent
-    as any; folding the numbers in by the hash itself would be half of the program that BALD
-    compiles.
+    The generator is a hash under its key, so keys that differ anywhere give streams as independent as
+    any; folding the numbers in by the hash itself would be half of the program that BALD compiles.
     """
-    words = jax.random.key_data(key)
-    added = jnp.stack([draw, number])
+    words, added = jax.random.key_data(key), jnp.stack([draw, number])
     words += jnp.pad(added, (0, len(words) - len(added)))  # other generators have longer keys
     return jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import PyTree
-from jaxal.checks import check_at_least, check_positive
+from jaxal.checks import check_at_least, check_integer, check_positive
 from jaxal.scores import uncertainty
 
 _LARGEST_LEAD = 745.0  # exp(-lead), and with it the cross-entropy, is 0 in float64 beyond
@@ -89,7 +89,8 @@ def basic_iterative(
     References:
       Kurakin et al., Adversarial Examples in the Physical World, 2017, section 2.2.
     """
-    check_positive(epsilon=epsilon, max_steps=max_steps)
+    check_positive(epsilon=epsilon)
+    check_integer(1, max_steps=max_steps)
     predict, start = _problem(apply, inputs)
     label = predict(start).argmax(-1)
 
@@ -152,7 +153,7 @@ def deep_fool(
       Moosavi-Dezfooli et al., DeepFool: a Simple and Accurate Method to Fool Deep Neural Networks,
       2016, algorithm 2.
     """
-    check_positive(max_steps=max_steps)
+    check_integer(1, max_steps=max_steps)
     check_at_least(0, overshoot=overshoot)
     predict, start = _problem(apply, inputs)
     logits = predict(start)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxal import scores, selection
 from jaxal.base import ObserveFn, Strategy
-from jaxal.checks import check_positive
+from jaxal.checks import check_integer
 from jaxal.posterior import Draws, Posterior, mc_dropout
 from jaxal.scores import DrawScores
 from jaxal.strategies.registry import register
@@ -118,7 +118,7 @@ def batch_bald(*, posterior: Posterior = _BATCH_BALD_DRAWS, num_samples: int = 1
       learning", NeurIPS 2019.
     """
     _check_joint("batch_bald", posterior)
-    check_positive(num_samples=num_samples)
+    check_integer(1, num_samples=num_samples)
 
     def select(key, view, budget):
         key_draws, key_outcomes = posterior.split(key)
@@ -145,7 +145,7 @@ def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strat
       Bickford Smith et al., "Prediction-oriented Bayesian active learning", AISTATS 2023.
     """
     _check_joint("epig", posterior)
-    check_positive(num_targets=num_targets)
+    check_integer(1, num_targets=num_targets)
 
     def rank(key, view):
         key_draws, key_targets = posterior.split(key)

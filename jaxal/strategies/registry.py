@@ -1,5 +1,6 @@
-"""Strategies by name, each with what a newcomer asks of it: what it does, its options, its paper."""
+"""Strategies by name, each described by what it does, its options and its paper."""
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -8,7 +9,8 @@ from typing import Any, NamedTuple, TypeVar, get_args
 from jaxal import posterior
 from jaxal.base import Strategy
 from jaxal.checks import check_name, check_options
-from jaxal.factories import cached
+from jaxal.factories import cached_factory
+from jaxal.posterior import Posterior
 
 Factory = TypeVar("Factory", bound=Callable[..., Strategy])
 _REGISTRY: dict[str, Callable[..., Strategy]] = {}
@@ -32,48 +34,43 @@ _ALIASES = {  # DISTIL's names
 
 
 class Description(NamedTuple):
-    """A strategy in words."""
+    """What a strategy is called, what it does, what it takes, and where it comes from."""
 
     name: str
-    summary: str
+    summary: str  # the first line of its docstring
     options: dict[str, Any]  # option -> default
-    paper: str
+    paper: str  # the references of its docstring
 
 
 def register(factory: Factory) -> Factory:
-    """Registers a strategy factory under its function name.
+    """Registers a strategy factory under its function's name.
 
-    Equal calls return the identical strategy, so that what was compiled for one serves the other. A
-    parameter whose type is `Posterior` or `Strategy` may be given as a config would: by name, or as
-    a table of the name and its options.
+    Equal calls return the identical strategy, so that what was compiled for one serves the other.
+    Options annotated as a `Posterior` or a `Strategy` may be given as a config gives them: by name,
+    or as a table of the name and its options.
+
+    Args:
+      factory: hyper-parameters -> `Strategy`. The first line of its docstring, its defaults and its
+        `References:` describe it.
+
+    Returns:
+      The factory, cached.
     """
-    parameters = inspect.signature(factory).parameters
-    makers = {name: _maker(parameter.annotation) for name, parameter in parameters.items()}
+    cached = cached_factory(factory)
+    signature = inspect.signature(factory)
+    makers = {option: _maker(taken.annotation) for option, taken in signature.parameters.items()}
 
-    def prepare(name: str, given: Any) -> Any:
-        maker = makers.get(name)
-        if maker is None:
-            return given
-        kind, make_value = maker
-        table = {"name": given} if isinstance(given, str) else given
-        if isinstance(table, Mapping) and "name" in table:
-            return make_value(**table)
-        if not isinstance(given, kind):
-            raise TypeError(
-                f"{name}: expected a {kind.__name__}, its name, or a table with its name, got {given!r}"
-            )
-        return given
+    @functools.wraps(factory)
+    def build(*args: Any, **hyper: Any) -> Strategy:
+        call = signature.bind(*args, **hyper)
+        call.apply_defaults()
+        for option, given in call.arguments.items():
+            if (maker := makers[option]) is not None:
+                call.arguments[option] = _made(option, given, *maker)
+        return cached(*call.args, **call.kwargs)
 
-    _REGISTRY[factory.__name__] = build = cached(factory, prepare)
+    _REGISTRY[factory.__name__] = build
     return build  # pyright: ignore[reportReturnType]  # it has the factory's signature
-
-
-def _maker(annotation: Any) -> tuple[type, Callable[..., Any]] | None:
-    """The type of a parameter that a config names, and what makes one from a table."""
-    kinds = {annotation, *get_args(annotation)}
-    if posterior.Posterior in kinds:
-        return posterior.Posterior, posterior.make
-    return (Strategy, make) if Strategy in kinds else None
 
 
 def names() -> tuple[str, ...]:
@@ -82,18 +79,48 @@ def names() -> tuple[str, ...]:
 
 
 def make(name: str, **hyper: Any) -> Strategy:
-    """The strategy of that name, or of DISTIL's name for it, with the given hyper-parameters.
+    """The strategy of that name with the given hyper-parameters, as a config gives them.
+
+    Args:
+      name: one of `names()`, or DISTIL's name for it.
+      **hyper: options of the strategy function of that name.
+
+    Returns:
+      A `Strategy`; equal calls return the identical one.
 
     Raises:
       ValueError: unknown name or option; suggests the nearest.
 
-    >>> make("coreset") is make("core_set")
-    True
+    Example:
+      >>> make("coreset") is make("core_set")
+      True
     """
-    name = _ALIASES.get(name, name)
     check_name("strategy", name, [*_REGISTRY, *_ALIASES])
+    name = _ALIASES.get(name, name)
     check_options("strategy", name, _REGISTRY[name], hyper)
     return _REGISTRY[name](**hyper)
+
+
+_MAKERS: dict[type, Callable[..., Any]] = {Posterior: posterior.make, Strategy: make}
+"""What makes an option of that type, where it is given by name."""
+
+
+def _maker(annotation: Any) -> tuple[type, Callable[..., Any]] | None:
+    """The type of an option that may be given by name, and what makes it; None of other options."""
+    types = get_args(annotation) or (annotation,)
+    return next((item for item in _MAKERS.items() if item[0] in types), None)
+
+
+def _made(option: str, given: Any, kind: type, maker: Callable[..., Any]) -> Any:
+    """The value of an option, made if it was given by name or as a table."""
+    table = {"name": given} if isinstance(given, str) else given
+    if isinstance(table, Mapping) and "name" in table:
+        return maker(**table)
+    if not isinstance(given, kind):
+        raise TypeError(
+            f"{option}: expected a {kind.__name__}, its name, or a table with its name, got {given!r}"
+        )
+    return given
 
 
 def describe() -> list[Description]:
