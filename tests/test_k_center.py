@@ -164,7 +164,7 @@ def test_jit_and_vmap():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param(dict(points=jnp.ones(4)), r"points.*\[N, D\]", id="rank"),
+        pytest.param(dict(features=jnp.ones(4)), r"features.*\[N, D\]", id="rank"),
         pytest.param(dict(available=jnp.ones(3, bool)), "must agree", id="rows"),
         pytest.param(dict(budget=5), "expected 1 to 4.*got 5", id="budget"),
         pytest.param(dict(centers=jnp.ones((1, 3))), "expected 2 features, got 3", id="width"),
@@ -177,6 +177,6 @@ def test_jit_and_vmap():
     ],
 )
 def test_bad_input(change, message):
-    given = dict(points=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2) | change
+    given = dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2) | change
     with pytest.raises(ValueError, match=message):
         selection.k_center(**given)

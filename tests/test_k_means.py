@@ -257,14 +257,14 @@ def test_strategy():
 
 
 def ask(**change):
-    given: dict[str, Any] = dict(points=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2)
+    given: dict[str, Any] = dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2)
     return selection.k_means(jax.random.key(0), **(given | change))
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        pytest.param(lambda: ask(points=jnp.ones(4)), r"points.*\[N, D\]", id="rank"),
+        pytest.param(lambda: ask(features=jnp.ones(4)), r"features.*\[N, D\]", id="rank"),
         pytest.param(lambda: ask(available=jnp.ones(3, bool)), "must agree", id="rows"),
         pytest.param(lambda: ask(budget=5), "expected 1 to 4.*got 5", id="budget"),
         pytest.param(lambda: ask(max_steps=0), "max_steps", id="steps"),

@@ -24,7 +24,7 @@ from jaxal.selection._lloyd import Clusters, lloyd
 @partial(jax.jit, static_argnames=("budget", "block_size"))
 def k_means_plus_plus(
     key: jax.Array,
-    points: Points,
+    features: Points,
     available: jax.Array,
     budget: int,
     *,
@@ -37,7 +37,7 @@ def k_means_plus_plus(
 
     Args:
       key: PRNG key, consumed.
-      points: [N, D], or any `Embedding` of N rows.
+      features: [N, D], or any `Embedding` of N rows.
       available: [N] bool.
       budget: how many rows, 1 to N.
       block_size: candidates drawn in a pass.
@@ -55,9 +55,9 @@ def k_means_plus_plus(
     References:
       Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
-    points = as_embedding("points", points)
+    points = as_embedding("features", features)
     check_rank("available", available, 1, "[N]")
-    check_rows(points=points.squared_norm(), available=available)
+    check_rows(features=points.squared_norm(), available=available)
     check_budget(budget, points.size)
     check_integer(1, block_size=block_size)
     usable = points.finite()
@@ -113,7 +113,7 @@ def _seed(uniform: jax.Array, points: jax.Array, usable: jax.Array) -> jax.Array
 
 def k_means(
     key: jax.Array,
-    points: Points,
+    features: Points,
     available: jax.Array,
     budget: int,
     *,
@@ -139,7 +139,7 @@ def k_means(
 
     Args:
       key: PRNG key, consumed.
-      points: [N, D], or a `Dense` embedding of N rows.
+      features: [N, D], or a `Dense` embedding of N rows.
       available: [N] bool.
       budget: how many rows, 1 to N, which is the number of clusters.
       max_steps: moves of the centers at most, in a restart.
@@ -171,7 +171,7 @@ def k_means(
         check_integer(1, max_steps=max_steps)
         check_at_least(0, tolerance=tolerance)
     # Their numbers may change without a new compilation.
-    return _select(key, points, available, budget, max_steps, tolerance, restarts)
+    return _select(key, features, available, budget, max_steps, tolerance, restarts)
 
 
 @partial(jax.jit, static_argnames=("budget", "restarts"))
@@ -182,15 +182,15 @@ def _select(key, points, available, budget, max_steps, tolerance, restarts) -> S
 def _k_means(
     key, points, available, budget, max_steps, tolerance, restarts
 ) -> tuple[Selection, Clusters]:
-    points = as_embedding("points", points)
+    points = as_embedding("features", points)
     if not isinstance(points, Dense):
         raise TypeError(
-            "points: expected an array [N, D] or a Dense embedding, because the centers of k-means "
+            "features: expected an array [N, D] or a Dense embedding, as the centers of k-means "
             f"are means of points, got {type(points).__name__}"
         )
     features = points.features
     check_rank("available", available, 1, "[N]")
-    check_rows(points=features, available=available)
+    check_rows(features=features, available=available)
     check_budget(budget, features.shape[0])
     origin, scale = centred(features, available)
     usable = available & points.finite()
