@@ -87,7 +87,7 @@ def plain_apply(params, inputs, *, key=None):
 
 def compiled(model):
     """The same model, traced once for all tests."""
-    return Model(*map(jax.jit, model))
+    return Model(jax.jit(model.init), jax.jit(model.apply), jax.jit(model.train))
 
 
 EAGER = {

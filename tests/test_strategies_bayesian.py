@@ -75,6 +75,7 @@ def draws(given, model, variables, inputs=INPUTS):
     return jnp.moveaxis(kept, 1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MULTIPLE_SCORES)
 def test_scores_are_those_of_the_draws(name):
     given = mc_dropout(4)
@@ -84,6 +85,7 @@ def test_scores_are_those_of_the_draws(name):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PREDICTIVE_SCORES)
 def test_dropout_scores_are_those_of_the_mean_prediction(name):
     found = observe(strategies.make(name, num_draws=4), MLP, variables(MLP))
@@ -91,6 +93,7 @@ def test_dropout_scores_are_those_of_the_mean_prediction(name):
     np.testing.assert_allclose(found, PREDICTIVE_SCORES[name](mean), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MULTIPLE_SCORES)
 def test_acquire_takes_the_top_scores(name):
     picked = acquire(strategies.make(name, posterior=deep_ensemble()), ENSEMBLE)
@@ -100,6 +103,7 @@ def test_acquire_takes_the_top_scores(name):
     np.testing.assert_allclose(picked.scores, expected.scores, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", MODELS, ids=repr)
 def test_picks_are_the_same_in_any_order_batch_and_mesh(given):
     pick = functools.partial(acquire, strategies.bald(posterior=given), model=MODELS[given])
@@ -129,6 +133,7 @@ def test_laplace_asks_for_what_lies_away_from_the_labels():
     assert picked.rows[0] == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [*MODELS][1:], ids=repr)
 def test_epig_takes_the_query_for_its_targets(given):
     model, strategy = MODELS[given], strategies.epig(posterior=given)
@@ -145,6 +150,7 @@ def test_epig_takes_the_query_for_its_targets(given):
     np.testing.assert_allclose(picked.scores, expected.scores, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("targets", [1, 8, 1000])
 def test_epig_draws_its_targets_from_the_available_rows(targets):
     strategy = strategies.epig(num_targets=targets)
@@ -168,6 +174,7 @@ def test_epig_of_the_pool_is_the_same_in_any_order():
     np.testing.assert_array_equal(order[np.asarray(moved.rows)], acquire(strategies.epig()).rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [deep_ensemble(), last_layer_laplace(5)], ids=repr)
 def test_batch_bald_takes_all_draws(given):
     model, strategy = MODELS[given], strategies.batch_bald(posterior=given)
@@ -182,6 +189,7 @@ def test_batch_bald_takes_all_draws(given):
     np.testing.assert_array_equal(found.rows, expected.rows)
 
 
+@pytest.mark.slow
 def test_epig_runs_in_whole_experiments():
     strategy = strategies.epig()
     learner = jaxal.Learner(MLP, optax.adam(1e-2), max_epochs=2)
@@ -207,6 +215,7 @@ WEIGHTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WEIGHTS)
 def test_stochastic_draws_rows_by_their_scores(kind):
     values = np.array([0.0, 0.5, 1.0, 1.5, 3.0])
@@ -227,6 +236,7 @@ SCORING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCORING)
 def test_stochastic_takes_every_scoring_strategy(name):
     plain = strategies.make(name)

@@ -68,3 +68,10 @@ class Posterior(NamedTuple):
 
     def __repr__(self) -> str:
         return self.name
+
+    def split(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """A key for `resolve`, and one for the rule, which has it all if nothing is resolved."""
+        if self.resolve is resolved:
+            return key, key
+        key_draws, key_rule = jax.random.split(key)
+        return key_draws, key_rule

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxal.base import Model, PyTree
 from jaxal.checks import check_integer
 from jaxal.factories import cached_factory
-from jaxal.numerics import derive_keys, first
+from jaxal.numerics import first, num_rows
 from jaxal.posterior.draws import Draws, Posterior
 
 
@@ -40,27 +40,34 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
 
     def observe(key, model, variables, inputs, reduce):
         check_dropout(model, variables, inputs)
-        own = None if consistent else fingerprint(inputs)
+        rows = num_rows(inputs)
+        own = jnp.zeros(rows, jnp.uint32) if consistent else fingerprint(inputs)
 
-        def logits(key):
-            def one(example, mask_key):
+        def logits(draw):
+            def one(example, number):
                 batch = jax.tree.map(lambda leaf: leaf[None], example)
-                return model.apply(variables, batch, key=mask_key).logits[0]
+                return model.apply(variables, batch, key=_mask_key(key, draw, number)).logits[0]
 
-            if own is None:
-                # Example by example here too: a layer may draw a mask for its whole batch.
-                return jax.vmap(one, (0, None))(inputs, key)
-            return jax.vmap(one)(inputs, derive_keys(key, own))
+            return jax.vmap(one)(inputs, own)
 
-        # Hashed, so that no draw of one example has the key of another draw of another.
-        draws = _mix(jnp.arange(1, num_draws + 1, dtype=jnp.uint32))
-        return reduce(Draws(logits, derive_keys(key, draws)))
+        return reduce(Draws(logits, jnp.arange(num_draws, dtype=jnp.uint32)))
 
     return Posterior(
         observe,
         consistent=consistent,
         name=f"mc_dropout({num_draws}, consistent={consistent})",
     )
+
+
+def _mask_key(key: jax.Array, draw: jax.Array, number: jax.Array) -> jax.Array:
+    """The key of a draw's masks for an example: the two numbers [] uint32 added to the key's words.
+
+    The generator is a hash under its key, so keys that differ anywhere give streams as independent as
+    any; folding the numbers in by the hash itself would be half of the program that BALD compiles.
+    """
+    words, added = jax.random.key_data(key), jnp.stack([draw, number])
+    words += jnp.pad(added, (0, len(words) - len(added)))  # other generators have longer keys
+    return jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
 
 
 def check_dropout(model: Model, variables: PyTree, inputs: PyTree) -> None:

@@ -1,7 +1,8 @@
 """What draws of a model agree and disagree on: BALD, variation ratio, mean std, EPIG.
 
-K draws of the model (dropout passes, ensemble members, samples of a posterior) give logits `[K, ..., C]`.
-Where that array is too large to keep, `running` reaches the same scores one draw at a time.
+K draws of the model (dropout passes, ensemble members, samples of a posterior) give logits
+`[K, ..., C]`. Where that array is too large to keep, `running` reaches the same scores one draw at
+a time.
 """
 
 import jax
@@ -16,8 +17,8 @@ _EPIG_BLOCK = 1 << 21  # joint probabilities held at a time
 def predictive(logits: jax.Array) -> jax.Array:
     """Log of the mean probability, `log mean_k softmax(logits_k)`.
 
-    The scores of a single prediction apply to it: `entropy(predictive(logits))` is the entropy of the
-    dropout ensemble.
+    The scores of a single prediction apply to it: `entropy(predictive(logits))` is the entropy of
+    the dropout ensemble.
 
     Args:
       logits: `[K, ..., C]`, logits or log-probabilities of each draw.
@@ -128,12 +129,12 @@ def mean_std(logits: jax.Array) -> jax.Array:
 def epig(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
     """Information that a row's label holds about the predictions on the targets.
 
-    `mean_t I(y; y_t)` with the joint `J(c, d) = mean_k p_k(c | x) p_k(d | x_t)`, clamped at 0. Draw k must
-    be the same model in both arrays (the same dropout masks, the same ensemble member); from
+    `mean_t I(y; y_t)` with the joint `J(c, d) = mean_k p_k(c | x) p_k(d | x_t)`, clamped at 0. Draw
+    k must be the same model in both arrays (the same dropout masks, the same ensemble member); from
     separate draws the information is 0 but for noise.
 
-    Costs 2 K N T C^2 multiplications in matrix products and N T C^2 logarithms. The joint is never held
-    whole: no temporary exceeds 2^21 numbers (8 MiB in float32), or T C if that is more.
+    Costs 2 K N T C^2 multiplications in matrix products and N T C^2 logarithms. The joint is never
+    held whole: no temporary exceeds 2^21 numbers (8 MiB in float32), or T C if that is more.
 
     Args:
       logits: `[K, N, C]`, logits or log-probabilities of each draw for the pool.

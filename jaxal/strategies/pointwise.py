@@ -11,7 +11,7 @@ from jaxal.base import Strategy
 from jaxal.checks import check_at_least, check_integer, check_positive
 from jaxal.scores import Perturbation
 from jaxal.strategies.registry import register
-from jaxal.strategies.scoring import TopScores
+from jaxal.strategies.scoring import TopScores, undivided
 
 
 def by_score(score: Callable[[jax.Array], jax.Array], *, nonnegative: bool = True) -> Strategy:
@@ -20,7 +20,7 @@ def by_score(score: Callable[[jax.Array], jax.Array], *, nonnegative: bool = Tru
     def observe(key, model, variables, inputs, labels):
         return score(model.apply(variables, inputs).logits)
 
-    return Strategy(observe, TopScores(nonnegative=nonnegative))
+    return Strategy(observe, TopScores(nonnegative=nonnegative, split=undivided))
 
 
 @register
@@ -77,7 +77,7 @@ def _least_moved(attack: Callable[..., Perturbation], **options: Any) -> Strateg
 
         return scores.perturbation_score(attack(logits, inputs, **options))
 
-    return Strategy(observe, TopScores(nonnegative=False))
+    return Strategy(observe, TopScores(nonnegative=False, split=undivided))
 
 
 @register
@@ -101,8 +101,8 @@ def adversarial_deepfool(
     Steps go towards the `num_classes` likeliest classes; None for all.
 
     References:
-      Ducoffe and Precioso, "Adversarial active learning for deep networks: a margin based approach",
-      2018; Moosavi-Dezfooli et al., "DeepFool", CVPR 2016.
+      Ducoffe and Precioso, "Adversarial active learning for deep networks: a margin based
+      approach", 2018; Moosavi-Dezfooli et al., "DeepFool", CVPR 2016.
     """
     check_integer(1, max_steps=max_steps)
     check_at_least(0, overshoot=overshoot)

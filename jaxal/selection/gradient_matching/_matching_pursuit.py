@@ -215,7 +215,7 @@ def pursue(
         picks = now.rows.at[slot].set(row)
         some = jnp.maximum(picks, 0)
         used = jnp.arange(budget) <= slot
-        column = points.take(row[None]).inner(points.take(some))[0] * used
+        column = jnp.where(used, points.take(row[None]).inner(points.take(some))[0], 0.0)
         gram = now.problem.gram.at[slot].set(column).at[:, slot].set(column)
         problem = Problem(
             gram.at[slot, slot].add(ridge),
