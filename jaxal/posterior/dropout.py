@@ -6,22 +6,24 @@ import jax.numpy as jnp
 from jaxal.base import Model, PyTree
 from jaxal.checks import check_integer
 from jaxal.factories import cached_factory
-from jaxal.numerics import first, num_rows
+from jaxal.numerics import first
 from jaxal.posterior.draws import Draws, Posterior
+from jaxal.posterior.masks import mask_keys, mix
 
 
 @cached_factory
 def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
-    """Draws by dropout at inference, with running statistics fixed.
+    """Monte Carlo dropout: forward passes with dropout on and running statistics fixed.
 
-    The masks of an example depend on the key and on nothing else in its batch: neither batch size, nor
-    devices, nor the order of the pool change a score.
+    The masks of an example depend on the key and on nothing else in its batch: neither batch size,
+    nor devices, nor the order of the pool change a score. They are drawn by a light generator
+    (`posterior.masks`): the key that the model gets is one of `jax.random` as any other.
 
     Args:
       num_draws: K forward passes.
-      consistent: one mask a draw for all examples, so that draw k is one network: what a joint score
-        (BatchBALD, EPIG) needs. Otherwise each example has masks of its own, told apart by a hash of
-        its contents: exact copies share them, and so do about N^2 / 2^33 other pairs.
+      consistent: one set of masks a draw for all examples, so that draw k is one network: what a
+        joint score (BatchBALD, EPIG) needs. Otherwise each example has masks of its own, told apart
+        by a hash of its contents: exact copies share them, and so do about N^2 / 2^33 other pairs.
 
     Returns:
       A `Posterior`. Equal calls return the identical one.
@@ -30,27 +32,33 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
       ValueError: K below 1; or, from `observe`, a model without dropout.
 
     References:
-      Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016; consistent masks: Kirsch et
-      al., "BatchBALD", NeurIPS 2019, section 3.
+      Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016; consistent masks: Kirsch
+      et al., "BatchBALD", NeurIPS 2019, section 3.
 
-    >>> mc_dropout(40, consistent=True)
-    mc_dropout(40, consistent=True)
+    Example:
+      >>> mc_dropout(40, consistent=True)
+      mc_dropout(40, consistent=True)
     """
     check_integer(1, num_draws=num_draws)
 
     def observe(key, model, variables, inputs, reduce):
         check_dropout(model, variables, inputs)
-        rows = num_rows(inputs)
-        own = jnp.zeros(rows, jnp.uint32) if consistent else fingerprint(inputs)
+        # `observe` is told no row numbers, so that the order of the pool changes nothing: what an
+        # example holds tells its masks from the others'.
+        own = None if consistent else fingerprint(inputs)
 
-        def logits(draw):
-            def one(example, number):
+        def logits(key):
+            def one(example, mask_key):
                 batch = jax.tree.map(lambda leaf: leaf[None], example)
-                return model.apply(variables, batch, key=_mask_key(key, draw, number)).logits[0]
+                return model.apply(variables, batch, key=mask_key).logits[0]
 
-            return jax.vmap(one)(inputs, own)
+            if own is None:
+                return jax.vmap(one, (0, None))(inputs, key)
+            return jax.vmap(one)(inputs, mask_keys(key, own))
 
-        return reduce(Draws(logits, jnp.arange(num_draws, dtype=jnp.uint32)))
+        # Masks are drawn row by row even where all share them: a layer may draw one for its batch.
+        draws = jnp.arange(num_draws, dtype=jnp.uint32)
+        return reduce(Draws(logits, mask_keys(key, draws)))
 
     return Posterior(
         observe,
@@ -59,19 +67,14 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
     )
 
 
-def _mask_key(key: jax.Array, draw: jax.Array, number: jax.Array) -> jax.Array:
-    """The key of a draw's masks for an example: the two numbers [] uint32 added to the key's words.
-
-    The generator is a hash under its key, so keys that differ anywhere give streams as independent as
-    any; folding the numbers in by the hash itself would be half of the program that BALD compiles.
-    """
-    words, added = jax.random.key_data(key), jnp.stack([draw, number])
-    words += jnp.pad(added, (0, len(words) - len(added)))  # other generators have longer keys
-    return jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
-
-
 def check_dropout(model: Model, variables: PyTree, inputs: PyTree) -> None:
-    """Raises ValueError, while tracing, if the model's logits do not depend on the key."""
+    """Raises ValueError, while tracing, if the model's logits do not depend on the key.
+
+    Args:
+      model: whose `apply` takes a key.
+      variables: the model's.
+      inputs: leaves [n, ...]; the first example is looked at.
+    """
     one, depends = first(inputs), []
 
     @jax.custom_batching.custom_vmap
@@ -98,19 +101,19 @@ def check_dropout(model: Model, variables: PyTree, inputs: PyTree) -> None:
 
 
 def fingerprint(inputs: PyTree) -> jax.Array:
-    """A hash of each example's contents, [n] uint32, from leaves [n, ...]."""
+    """A hash of each example's contents.
+
+    Args:
+      inputs: leaves [n, ...]; floats are hashed in float32.
+
+    Returns:
+      [n] uint32.
+    """
     total = jnp.uint32(0)
     for leaf in jax.tree.leaves(inputs):
         if jnp.issubdtype(leaf.dtype, jnp.floating):
             leaf = jax.lax.bitcast_convert_type(leaf.astype(jnp.float32), jnp.uint32)
         words = leaf.astype(jnp.uint32).reshape(len(leaf), -1)
-        place = _mix(jnp.arange(words.shape[1], dtype=jnp.uint32))
-        total = _mix(total + jnp.sum(_mix(words + place[None]), axis=1, dtype=jnp.uint32))
+        place = mix(jnp.arange(words.shape[1], dtype=jnp.uint32))
+        total = mix(total + jnp.sum(mix(words + place[None]), axis=1, dtype=jnp.uint32))
     return total
-
-
-def _mix(word: jax.Array) -> jax.Array:
-    """The finalizer of MurmurHash3: each bit of a word changes about half of the result's."""
-    word = (word ^ (word >> 16)) * jnp.uint32(0x85EBCA6B)
-    word = (word ^ (word >> 13)) * jnp.uint32(0xC2B2AE35)
-    return word ^ (word >> 16)
