@@ -1,3 +1,5 @@
+"""Posteriors: what their draws depend on, their laws, and what they refuse."""
+
 import functools
 
 import jax
@@ -175,17 +177,17 @@ def test_mask_generator_is_fair_and_its_streams_are_unrelated():
 def test_mask_generator_serves_jax_random():
     keys = mask_keys(jax.random.key(0, impl="rbg"), jnp.arange(3, dtype=jnp.uint32))
     words = jax.random.key_data(keys)
-    parts = jax.random.split(keys[0], 4)
+    parts = jax.random.split(keys[0], 6)
     words = np.concatenate([words, jax.random.key_data(parts)])
-    assert words.shape == (7, 2) and len(np.unique(words)) == 14
+    assert words.shape == (9, 2) and len(np.unique(words)) == 18
     normal = jax.random.normal(parts[1], (10_000,))
     assert abs(normal.mean()) < 0.05 and abs(normal.std() - 1) < 0.05
-    for width in ("uint8", "uint16", "uint32"):
-        bits = np.asarray(jax.random.bits(parts[2], (4096,), width))
+    for part, width in zip(parts[2:5], ("uint8", "uint16", "uint32"), strict=True):
+        bits = np.asarray(jax.random.bits(part, (4096,), width))
         share = (bits > np.iinfo(width).max // 2).mean()
         assert bits.dtype == width and abs(share - 0.5) < 4 * 0.5 / 64
     with jax.enable_x64(True):
-        assert len(np.unique(jax.random.bits(parts[3], (4096,), "uint64"))) == 4096
+        assert len(np.unique(jax.random.bits(parts[5], (4096,), "uint64"))) == 4096
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int32", "bool"])

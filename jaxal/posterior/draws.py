@@ -16,7 +16,7 @@ class Draws(NamedTuple):
     """
 
     logits: Callable[[PyTree], jax.Array]  # one of `each` -> [n, C]
-    each: PyTree  # leaves [K, ...]
+    each: PyTree  # leaves [K, ...], what tells the draws apart: keys, weights, members
 
     def stack(self) -> jax.Array:
         """All draws of each row, [n, K, C]."""
@@ -52,13 +52,13 @@ def resolved(key: jax.Array, view: View, reduce: Reduce) -> View:
 
 
 class Posterior(NamedTuple):
-    """Where draws of a model come from. A strategy says only what to keep of them (`Reduce`).
+    """Where draws of a model come from; a strategy passes `reduce`, what to keep of them per row.
 
     Draws that need nothing but the trained model are made and reduced in `observe`, so the pool's
-    logits under all draws are never held at once. Draws that depend on the labelled rows are made in
-    `resolve`, which sees all rows; `observe` then returns what they are made from. Both are called as the
-    two functions of a `Strategy` are, and with the same keys: what `observe` returns for a row depends
-    on that row and the key alone.
+    logits under all draws are never held at once. Draws that depend on the labelled rows are made
+    in `resolve`, which sees all rows; `observe` then returns what they are made from. Both are
+    called as the two functions of a `Strategy` are, and with the same keys: what `observe` returns
+    for a row depends on that row and the key alone.
     """
 
     observe: ObserveDraws  # (key, model, variables, inputs [n, ...], reduce)
@@ -69,9 +69,14 @@ class Posterior(NamedTuple):
     def __repr__(self) -> str:
         return self.name
 
+    @property
+    def waits(self) -> bool:
+        """Whether draws are made in `resolve`, from the labelled rows and a key of its own."""
+        return self.resolve is not resolved
+
     def split(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """A key for `resolve`, and one for the rule, which has it all if nothing is resolved."""
-        if self.resolve is resolved:
+        """A key for `resolve` and one for the rule, which are one where `resolve` reads none."""
+        if not self.waits:
             return key, key
         key_draws, key_rule = jax.random.split(key)
         return key_draws, key_rule

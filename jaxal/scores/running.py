@@ -90,8 +90,8 @@ def update_running_scores(state: RunningScores, logits: jax.Array) -> RunningSco
             f"logits: expected shape {state.mean.shape}, as the state has, got {logits.shape}"
         )
     count = (state.count + 1).astype(logits.dtype)
-    # Running means: a sum of p^2 would lose the deviations' digits. Squared, the deviation cannot go
-    # below 0 where the mean is rounded; Welford's own product can.
+    # Running means: a sum of p^2 would lose the deviations' digits. Squared, the deviation cannot
+    # go below 0 where the mean is rounded; Welford's own product can.
     deviation = jax.nn.softmax(logits) - state.mean
     return RunningScores(
         count=state.count + 1,

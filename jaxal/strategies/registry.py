@@ -117,9 +117,8 @@ def _made(option: str, given: Any, kind: type, maker: Callable[..., Any]) -> Any
     if isinstance(table, Mapping) and "name" in table:
         return maker(**table)
     if not isinstance(given, kind):
-        raise TypeError(
-            f"{option}: expected a {kind.__name__}, its name, or a table with its name, got {given!r}"
-        )
+        expected = f"a {kind.__name__}, its name, or a table with its name"
+        raise TypeError(f"{option}: expected {expected}, got {given!r}")
     return given
 
 
