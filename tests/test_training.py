@@ -1,6 +1,7 @@
 """How a learner fits: the steps it takes, when it ends, and what it refuses."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -313,7 +314,8 @@ def test_bad_input(change, message):
 def test_numbers_of_rows_and_epochs_are_integers(change):
     with pytest.raises(TypeError, match=f"{next(iter(change))}: expected an integer"):
         jaxal.Learner(MODEL, optax.sgd(0.1), **change)
-    jaxal.Learner(MODEL, optax.sgd(0.1), batch_size=np.int64(3))  # pyright: ignore[reportArgumentType]
+    size: Any = np.int64(3)
+    jaxal.Learner(MODEL, optax.sgd(0.1), batch_size=size)
 
 
 @pytest.mark.parametrize(("subset_fraction", "patience"), [(1.0, 9), (0.5, 0)])
