@@ -35,7 +35,7 @@ def test_its_python_runs():
 
 def test_its_table_holds_every_strategy():
     table = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
-    assert sorted(table) == jaxal.strategies.names()
+    assert sorted(table) == sorted(jaxal.strategies.names())
 
 
 @pytest.mark.parametrize("page", PAGES)
