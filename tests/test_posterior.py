@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from helpers import clouds, keys, softmax
+from helpers import bad_inputs, clouds, keys, softmax
 
 import jaxal
 from jaxal import models, posterior
@@ -318,27 +318,34 @@ def test_posteriors_print_as_they_are_made():
         assert eval(repr(given)) is given
 
 
-BAD = {
-    "K of 0": (lambda: mc_dropout(0), "num_draws.*at least 1, got 0"),
-    "K below 0": (lambda: last_layer_laplace(-2), "num_draws.*got -2"),
-    "K no integer": (lambda: mc_dropout(2.5), "num_draws.*got 2.5"),  # pyright: ignore[reportArgumentType]
-    "K a bool": (lambda: mc_dropout(True), "num_draws.*got True"),
-    "precision": (lambda: last_layer_laplace(prior_precision=0), "prior_precision"),
-    "likelihood": (
-        lambda: last_layer_laplace(likelihood="gausian"),
-        "'gausian' is unknown; did you mean 'gaussian'",
-    ),
-    "name": (lambda: posterior.make("mc_dropuot"), "did you mean 'mc_dropout'"),
-    "option": (lambda: posterior.make("mc_dropout", draws=3), "'draws' is unknown"),
-    "no options": (lambda: posterior.make("deep_ensemble", k=3), "it has none"),
-    "no members": (lambda: ensemble(LEARNER, 0), "members.*above 0"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_input(name):
-    call, message = BAD[name]
-    with pytest.raises((TypeError, ValueError), match=message):
+@bad_inputs(
+    {
+        "K of 0": (lambda: mc_dropout(0), ValueError, "num_draws.*at least 1, got 0"),
+        "K below 0": (lambda: last_layer_laplace(-2), ValueError, "num_draws.*got -2"),
+        "K no integer": (
+            lambda: mc_dropout(2.5),  # pyright: ignore[reportArgumentType]
+            TypeError,
+            "num_draws.*got 2.5",
+        ),
+        "K a bool": (lambda: mc_dropout(True), TypeError, "num_draws.*got True"),
+        "precision": (lambda: last_layer_laplace(prior_precision=0), ValueError, "prior_precision"),
+        "likelihood": (
+            lambda: last_layer_laplace(likelihood="gausian"),
+            ValueError,
+            "'gausian' is unknown; did you mean 'gaussian'",
+        ),
+        "name": (lambda: posterior.make("mc_dropuot"), ValueError, "did you mean 'mc_dropout'"),
+        "option": (
+            lambda: posterior.make("mc_dropout", draws=3),
+            ValueError,
+            "'draws' is unknown",
+        ),
+        "no options": (lambda: posterior.make("deep_ensemble", k=3), ValueError, "it has none"),
+        "no members": (lambda: ensemble(LEARNER, 0), ValueError, "members.*above 0"),
+    }
+)
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
         call()
 
 
