@@ -1,7 +1,8 @@
 """Small classifiers, and their registry for configs.
 
-Inputs are used as they come (integers are cast to float32): scaling is the caller's, see `jaxal.data`.
-Equal calls return the identical `Model`, so a compiled function that holds one is found again in jit's cache.
+Inputs are used as they come (integers are cast to float32): scaling is the caller's, see
+`jaxal.data`. Equal calls return the identical `Model`, so a compiled function that holds one is
+found again in jit's cache.
 """
 
 import functools
@@ -83,8 +84,8 @@ class BayesianCNN(nn.Module):
 def mlp(num_classes: int, *, hidden: Sequence[int] = (128,), dropout: float = 0.0) -> Model:
     """A multilayer perceptron with ReLU, and dropout after each hidden layer.
 
-    Inputs [n, ...] are flattened to [n, D]. The features are the input of the last dense layer after
-    dropout, that is what the layer saw: with a key they are random too.
+    Inputs [n, ...] are flattened to [n, D]. The features are the input of the last dense layer
+    after dropout, that is what the layer saw: with a key they are random too.
 
     Args:
       num_classes: C, at least 2.
@@ -140,8 +141,9 @@ def cnn(
 ) -> Model:
     """A convolutional network: (convolution, ReLU, 2x2 max-pooling) per entry of `channels`, then two dense layers.
 
-    Inputs are images [n, H, W, channels], or [n, H, W] for one channel. The features are the input of the
-    last dense layer after dropout, the only dropout there is: with a key they are random too.
+    Inputs are images [n, H, W, channels], or [n, H, W] for one channel. The features are the input
+    of the last dense layer after dropout, the only dropout there is: with a key they are random
+    too.
 
     Args:
       num_classes: C, at least 2.
@@ -156,8 +158,8 @@ def cnn(
 
     Raises:
       TypeError: a width or count that is no integer.
-      ValueError: an argument outside its range; or, from the model, inputs of another rank or too small
-        to be pooled that often.
+      ValueError: an argument outside its range; or, from the model, inputs of another rank or too
+        small to be pooled that often.
     """
     check_integer(2, num_classes=num_classes)
     _check_widths("channels", channels)
@@ -173,9 +175,9 @@ def cnn(
 def bayesian_cnn(num_classes: int, *, dropout: float = 0.5) -> Model:
     """The convolutional network of the papers on BALD: dropout after every layer but the last.
 
-    Twice (5x5 convolution without padding, dropout of whole channels, 2x2 max-pooling, ReLU) with 32 and
-    64 channels, a dense layer of 128 with dropout and ReLU, and the last dense layer, whose input are the
-    features. Inputs are images as for `cnn`, with H and W of at least 16.
+    Twice (5x5 convolution without padding, dropout of whole channels, 2x2 max-pooling, ReLU) with
+    32 and 64 channels, a dense layer of 128 with dropout and ReLU, and the last dense layer, whose
+    input are the features. Inputs are images as for `cnn`, with H and W of at least 16.
 
     Args:
       num_classes: C, at least 2.

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxal.base import Model, PyTree
 from jaxal.checks import check_integer
 from jaxal.factories import cached_factory
-from jaxal.numerics import first, num_rows
+from jaxal.numerics import derive_keys, first
 from jaxal.posterior.draws import Draws, Posterior
 
 
@@ -14,14 +14,14 @@ from jaxal.posterior.draws import Draws, Posterior
 def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
     """Draws by dropout at inference, with running statistics fixed.
 
-    The masks of an example depend on the key and on nothing else in its batch: neither batch size, nor
-    devices, nor the order of the pool change a score.
+    The masks of an example depend on the key and on nothing else in its batch: neither batch size,
+    nor devices, nor the order of the pool change a score.
 
     Args:
       num_draws: K forward passes.
-      consistent: one mask a draw for all examples, so that draw k is one network: what a joint score
-        (BatchBALD, EPIG) needs. Otherwise each example has masks of its own, told apart by a hash of
-        its contents: exact copies share them, and so do about N^2 / 2^33 other pairs.
+      consistent: one mask a draw for all examples, so that draw k is one network: what a joint
+        score (BatchBALD, EPIG) needs. Otherwise each example has masks of its own, told apart by a
+        hash of its contents: exact copies share them, and so do about N^2 / 2^33 other pairs.
 
     Returns:
       A `Posterior`. Equal calls return the identical one.
@@ -30,8 +30,8 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
       ValueError: K below 1; or, from `observe`, a model without dropout.
 
     References:
-      Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016; consistent masks: Kirsch et
-      al., "BatchBALD", NeurIPS 2019, section 3.
+      Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016; consistent masks: Kirsch
+      et al., "BatchBALD", NeurIPS 2019, section 3.
 
     >>> mc_dropout(40, consistent=True)
     mc_dropout(40, consistent=True)
@@ -40,34 +40,27 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
 
     def observe(key, model, variables, inputs, reduce):
         check_dropout(model, variables, inputs)
-        rows = num_rows(inputs)
-        own = jnp.zeros(rows, jnp.uint32) if consistent else fingerprint(inputs)
+        own = None if consistent else fingerprint(inputs)
 
-        def logits(draw):
-            def one(example, number):
+        def logits(key):
+            def one(example, mask_key):
                 batch = jax.tree.map(lambda leaf: leaf[None], example)
-                return model.apply(variables, batch, key=_mask_key(key, draw, number)).logits[0]
+                return model.apply(variables, batch, key=mask_key).logits[0]
 
-            return jax.vmap(one)(inputs, own)
+            if own is None:
+                # Example by example here too: a layer may draw a mask for its whole batch.
+                return jax.vmap(one, (0, None))(inputs, key)
+            return jax.vmap(one)(inputs, derive_keys(key, own))
 
-        return reduce(Draws(logits, jnp.arange(num_draws, dtype=jnp.uint32)))
+        # Hashed, so that no draw of one example has the key of another draw of another.
+        draws = _mix(jnp.arange(1, num_draws + 1, dtype=jnp.uint32))
+        return reduce(Draws(logits, derive_keys(key, draws)))
 
     return Posterior(
         observe,
         consistent=consistent,
         name=f"mc_dropout({num_draws}, consistent={consistent})",
     )
-
-
-def _mask_key(key: jax.Array, draw: jax.Array, number: jax.Array) -> jax.Array:
-    """The key of a draw's masks for an example: the two numbers [] uint32 added to the key's words.
-
-    The generator is a hash under its key, so keys that differ anywhere give streams as independent as
-    any; folding the numbers in by the hash itself would be half of the program that BALD compiles.
-    """
-    words, added = jax.random.key_data(key), jnp.stack([draw, number])
-    words += jnp.pad(added, (0, len(words) - len(added)))  # other generators have longer keys
-    return jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
 
 
 def check_dropout(model: Model, variables: PyTree, inputs: PyTree) -> None:

@@ -20,8 +20,8 @@ def last_layer_laplace(
 ) -> Posterior:
     """Draws `logits + [features, 1] E_k`, where each column of E_k is N(0, S) and E_k serves all rows.
 
-    S = (prior_precision I + sum over labelled rows of w h h^T)^-1 with h = [features, 1], shared by all
-    classes. It needs no dropout and a single forward pass, and knows of new labels at once.
+    S = (prior_precision I + sum over labelled rows of w h h^T)^-1 with h = [features, 1], shared by
+    all classes. It needs no dropout and a single forward pass, and knows of new labels at once.
 
     One product over the pool, 2 N D^2, a Cholesky of [D+1, D+1], and 2 N D C a draw.
 
@@ -37,8 +37,9 @@ def last_layer_laplace(
       ValueError: K below 1, a precision not above 0, an unknown likelihood.
 
     References:
-      Daxberger et al., "Laplace redux: effortless Bayesian deep learning", NeurIPS 2021; the weights
-      w: Liu et al., "Simple and principled uncertainty estimation", NeurIPS 2020, section 3.
+      Daxberger et al., "Laplace redux: effortless Bayesian deep learning", NeurIPS 2021; the
+      weights w: Liu et al., "Simple and principled uncertainty estimation", NeurIPS 2020, section
+      3.
 
     >>> last_layer_laplace(10)
     last_layer_laplace(10, prior_precision=1.0, likelihood='gaussian')
@@ -83,7 +84,8 @@ def _root_precision(view: View, prior_precision: float, likelihood: str) -> jax.
         top = jnp.max(jax.nn.softmax(logits), axis=-1, keepdims=True)
         inputs = jnp.where(view.labeled[:, None], jnp.sqrt(top * (1 - top)), 0) * inputs
     gram = matmul(inputs.T, inputs)
-    # The sum is rounded to about a millionth of its trace; less than that and it may not be definite.
+    # The sum is rounded to about a millionth of its trace; less than that and it may not be
+    # definite.
     ridge = prior_precision + jnp.finfo(gram.dtype).eps * jnp.trace(gram)
     return jnp.linalg.cholesky(gram + ridge * jnp.eye(len(gram)))
 

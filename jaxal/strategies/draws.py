@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxal import scores, selection
 from jaxal.base import ObserveFn, Strategy
 from jaxal.checks import check_integer
+from jaxal.numerics import derive_keys
 from jaxal.posterior import Draws, Posterior, mc_dropout
 from jaxal.scores import DrawScores
 from jaxal.strategies.registry import register
@@ -33,7 +34,7 @@ def top_summary(
     def rank(key, view):
         return posterior.resolve(key, view, reduce).observation
 
-    return Strategy(observe, TopScores(rank, nonnegative, posterior.split))
+    return Strategy(observe, TopScores(rank, nonnegative))
 
 
 @register
@@ -121,7 +122,7 @@ def batch_bald(*, posterior: Posterior = _BATCH_BALD_DRAWS, num_samples: int = 1
     check_integer(1, num_samples=num_samples)
 
     def select(key, view, budget):
-        key_draws, key_outcomes = posterior.split(key)
+        key_draws, key_outcomes = key, derive_keys(key, jnp.uint32(1))
         logits = posterior.resolve(key_draws, view, Draws.stack).observation
         return selection.batch_bald(
             key_outcomes,
@@ -148,7 +149,7 @@ def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strat
     check_integer(1, num_targets=num_targets)
 
     def rank(key, view):
-        key_draws, key_targets = posterior.split(key)
+        key_draws, key_targets = key, derive_keys(key, jnp.uint32(1))
         view = posterior.resolve(key_draws, view, Draws.stack)
         pool = jnp.moveaxis(view.observation, 1, 0)
         if view.query is not None:

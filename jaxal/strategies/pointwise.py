@@ -11,7 +11,7 @@ from jaxal.base import Strategy
 from jaxal.checks import check_at_least, check_integer, check_positive
 from jaxal.scores import Perturbation
 from jaxal.strategies.registry import register
-from jaxal.strategies.scoring import TopScores, undivided
+from jaxal.strategies.scoring import TopScores
 
 
 def by_score(score: Callable[[jax.Array], jax.Array], *, nonnegative: bool = True) -> Strategy:
@@ -20,7 +20,7 @@ def by_score(score: Callable[[jax.Array], jax.Array], *, nonnegative: bool = Tru
     def observe(key, model, variables, inputs, labels):
         return score(model.apply(variables, inputs).logits)
 
-    return Strategy(observe, TopScores(nonnegative=nonnegative, split=undivided))
+    return Strategy(observe, TopScores(nonnegative=nonnegative))
 
 
 @register
@@ -77,7 +77,7 @@ def _least_moved(attack: Callable[..., Perturbation], **options: Any) -> Strateg
 
         return scores.perturbation_score(attack(logits, inputs, **options))
 
-    return Strategy(observe, TopScores(nonnegative=False, split=undivided))
+    return Strategy(observe, TopScores(nonnegative=False))
 
 
 @register

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 
@@ -15,18 +14,12 @@ def observed(key: jax.Array, view: View) -> jax.Array:
     return view.observation
 
 
-def undivided(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The key itself, twice, where scores need none."""
-    return key, key
-
-
 @dataclass(frozen=True)
 class TopScores:
     """Selects the top scores; exposes `scores`, so that `stochastic` can sample from them."""
 
     scores: Callable[[jax.Array, View], jax.Array] = observed  # (key, view) -> [N]
     nonnegative: bool = True  # whether scores are at least 0, as chances must be
-    split: Callable[[jax.Array], Any] = jax.random.split  # key -> one for `scores`, one to sample
 
     def __call__(self, key: jax.Array, view: View, budget: int) -> Selection:
         return selection.take_top(self.scores(key, view), view.available, budget)

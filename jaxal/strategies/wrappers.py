@@ -11,6 +11,7 @@ from jaxal import selection
 from jaxal.base import Selection, Strategy, View
 from jaxal.checks import check_at_least, check_budget, check_integer, check_name
 from jaxal.greedy.take import STOCHASTIC_KINDS
+from jaxal.numerics import derive_keys
 from jaxal.strategies.registry import register
 from jaxal.strategies.scoring import TopScores
 
@@ -40,7 +41,7 @@ def stochastic(
         )
 
     def select(key, view, budget):
-        key_scores, key_rows = rule.split(key)
+        key_scores, key_rows = key, derive_keys(key, jnp.uint32(2))  # epig derives 1
         return selection.take_stochastic(
             key_rows,
             rule.scores(key_scores, view),
