@@ -74,6 +74,11 @@ def injected(rate):
     return optax.inject_hyperparams(optax.adam)(learning_rate=rate)
 
 
+def numpy_rate(rate):
+    given: Any = np.float32(rate)
+    return optax.sgd(given)
+
+
 def scheduled(steps):
     schedule = optax.cosine_decay_schedule(0.1, steps)
     return optax.chain(optax.clip(1.0), optax.sgd(schedule))
@@ -95,7 +100,7 @@ FACTORIES = {
     "adamw": (optax.adamw, 1e-3, 2e-3),
     "sgd": (optax.sgd, 0.0, -0.0),
     "integer and float": (optax.sgd, 1, 1.0),
-    "numpy number": (lambda rate: optax.sgd(np.float32(rate)), 0.1, 0.2),
+    "numpy number": (numpy_rate, 0.1, 0.2),
     "chain and schedule": (scheduled, 200, 201),
     "inject_hyperparams": (injected, 1e-3, 2e-3),
     "injected schedule": (lambda n: injected(optax.linear_schedule(0.1, 0, n)), 9, 8),

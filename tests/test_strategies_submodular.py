@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import clouds, keys, table_model
+from helpers import clouds, greedy, keys, table_model
 
 import jaxal
 from jaxal import scores, selection, strategies, submodular
@@ -32,21 +32,13 @@ def gradients(rows, labels=None, kind="bias_linear"):
     )
 
 
-def greedy(value, rows, budget):
-    """Plain greedy: `value(picks)` for every row in turn."""
-    picks = []
-    for _ in range(budget):
-        rest = [row for row in rows if row not in picks]
-        picks.append(max(rest, key=lambda row: value([*picks, row])))
-    return picks
-
-
 def cosine(left, right):
     left, right = (np.asarray(points, np.float64) for points in (left, right))
     norms = [np.linalg.norm(points, axis=1) for points in (left, right)]
     return left @ right.T / np.outer(*norms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -72,6 +64,7 @@ def test_rows_that_are_not_finite_are_not_in_the_ground_set(name, options):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_submodular_represents_the_available_rows():
     free = np.flatnonzero(AVAILABLE)
     dense = np.asarray(gradients(np.arange(ROWS)).dense())
@@ -82,10 +75,11 @@ def test_submodular_represents_the_available_rows():
 
     strategy = strategies.submodular(representation="bias_linear")
     picked = acquire(strategy, available=AVAILABLE)
-    assert picked.rows.tolist() == greedy(value, free, BUDGET)
+    assert picked.rows.tolist() == greedy(value, free, BUDGET).rows
     np.testing.assert_allclose(jnp.sum(picked.scores), value(np.asarray(picked.rows)), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_fass_looks_at_the_most_uncertain_rows_alone():
     free = np.flatnonzero(AVAILABLE)
     margin = np.asarray(scores.margin(jnp.asarray(LOGITS[:ROWS])))
@@ -106,7 +100,7 @@ def test_fass_looks_at_the_most_uncertain_rows_alone():
         trade_off=0.4,
     )
     picked = acquire(strategy, available=AVAILABLE)
-    assert picked.rows.tolist() == greedy(value, kept, BUDGET)
+    assert picked.rows.tolist() == greedy(value, kept, BUDGET).rows
     # Fewer rows than are kept, and fewer than asked for.
     few = np.isin(np.arange(ROWS), free[:3])
     choose = jax.jit(lambda few: acquire(strategy, available=few).rows)
@@ -114,6 +108,7 @@ def test_fass_looks_at_the_most_uncertain_rows_alone():
     assert sorted(rows[:3]) == free[:3].tolist() and rows[3:] == [-1, -1]
 
 
+@pytest.mark.slow
 def test_targets_have_their_labels_and_the_pool_its_predictions():
     free = np.flatnonzero(AVAILABLE)
     pool = gradients(np.arange(ROWS)).dense()
@@ -134,7 +129,7 @@ def test_targets_have_their_labels_and_the_pool_its_predictions():
         query=QUERY,
         private=PRIVATE,
     )
-    assert picked.rows.tolist() == greedy(value, free, BUDGET)
+    assert picked.rows.tolist() == greedy(value, free, BUDGET).rows
     np.testing.assert_allclose(jnp.sum(picked.scores), value(np.asarray(picked.rows)), rtol=1e-5)
 
 
@@ -160,6 +155,7 @@ def test_a_config_may_give_weights_as_a_list():
         acquire(strategies.submodular(function="set_cover", weights=(1.0, 2.0)))
 
 
+@pytest.mark.slow
 def test_in_the_loop():
     pool, test = clouds(60, spread=2.0), clouds(20, seed=1)
     pool = pool._replace(inputs=np.repeat(pool.inputs[:6], 10, axis=0))

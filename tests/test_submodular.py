@@ -1,5 +1,3 @@
-import doctest
-import importlib
 import itertools
 from dataclasses import dataclass
 
@@ -138,6 +136,7 @@ def build(name, hyper, x=None):
     return submodular.make(name, jnp.asarray(x), **examples, **hyper)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, hyper", CASES)
 def test_greedy_follows_the_definition(name, hyper):
     x, function = data_of(name), build(name, hyper)
@@ -241,6 +240,7 @@ def test_a_function_of_ones_own(optimizer):
     np.testing.assert_allclose(total, picked.scores.sum(), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", submodular.METRICS)
 @pytest.mark.parametrize("kind", selection.GRADIENT_KINDS)
 def test_factorised_gradients_are_as_dense_ones(kind, metric):
@@ -272,6 +272,7 @@ def test_factorised_gradients_are_as_dense_ones(kind, metric):
     )
 
 
+@pytest.mark.slow
 def test_similarities_at_the_edges():
     x = np.array([[0, 0], [1, 1], [-2, -2], [3, 3], [1e30, 1e30], [1e-30, 0]])
     pool = submodular.graph_cut(jnp.asarray(x, jnp.float32), trade_off=0.0).similarity
@@ -283,6 +284,7 @@ def test_similarities_at_the_edges():
     np.testing.assert_allclose(pool.rows(jnp.arange(3)), kernel(far, far, "euclidean"), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["facility_location", "log_determinant", "graph_cut"])
 def test_a_row_with_nan_comes_last(name):
     x = POOL.copy()
@@ -337,10 +339,3 @@ def test_bad_input_is_named(case):
     call, message = BAD[case]
     with pytest.raises(ValueError, match=message):
         call()
-
-
-@pytest.mark.parametrize("name", ["function", "greedy", "registry"])
-def test_docstrings(name):
-    module = importlib.import_module(f"jaxal.submodular.{name}")
-    found = doctest.testmod(module)
-    assert found.failed == 0 and found.attempted > 0

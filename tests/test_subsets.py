@@ -52,6 +52,7 @@ def pursuit(logits, features, labels, weights, count):
     return picks, fitted * len(picks) / count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 15, 24])
 def test_rows_and_weights_are_those_of_the_pursuit(count):
     given = table()
@@ -95,6 +96,7 @@ def learner(**options):
     return jaxal.Learner(MODEL, **options)
 
 
+@pytest.mark.slow
 def test_a_fit_on_subsets_learns_all_rows_with_one_trace():
     fit = CountTraces(learner(subset_every=4, batch_size=4).fit)
     jitted = jax.jit(fit)
@@ -126,6 +128,7 @@ def observed(**options):
     return [set(map(bytes, np.asarray(rows))) for rows in trained], len(asked), info
 
 
+@pytest.mark.slow
 def test_a_subset_lasts_until_the_next_match():
     trained, asked, info = observed(subset_every=3, window=3, min_gain=2.0)
     assert all(len(rows) == 6 for rows in trained)  # a batch, 30 % of 20
@@ -135,12 +138,14 @@ def test_a_subset_lasts_until_the_next_match():
     assert info.epochs == len(trained) == 6
 
 
+@pytest.mark.slow
 def test_patience_on_subsets():
     still = learner(optimizer=optax.sgd(0.0), patience=4, max_accuracy=1.1, window=0)
     _, info = jax.jit(still.fit)(jax.random.key(0), None, *buffers(), clouds(9, seed=3))
     assert info.epochs == 5
 
 
+@pytest.mark.slow
 def test_members_of_an_ensemble_are_each_alone():
     one = learner(subset_every=3, max_epochs=30, window=0)
     keys = jax.random.split(jax.random.key(5), 3)

@@ -52,6 +52,7 @@ def test_saturation_rule(size):
         assert not is_saturated(jnp.asarray(window), jnp.int32(size - 1), 0.3)
 
 
+@pytest.mark.slow
 def test_one_full_batch_step_is_the_gradient_of_the_weighted_mean():
     inputs, labels, _, count = buffers(count=10, capacity=16)
     weights = jnp.linspace(0.0, 2.0, 16)
@@ -75,6 +76,7 @@ def test_one_full_batch_step_is_the_gradient_of_the_weighted_mean():
     assert info.epochs == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [4, 7, 64])
 def test_unused_rows_and_capacity_change_nothing(batch_size):
     learner = jaxal.Learner(MODEL, optax.adam(1e-2), batch_size=batch_size, max_epochs=5)
@@ -93,6 +95,7 @@ class Normed(nn.Module):
         return nn.Dense(3)(normed), normed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [5, 16])
 def test_running_statistics_see_labelled_rows_only(batch_size):
     # Of 10 labelled rows, a batch of 5 is full and one of 16 is filled up with some of them.
@@ -109,6 +112,7 @@ def test_running_statistics_see_labelled_rows_only(batch_size):
     assert (inputs.min(0) <= mean).all() and (mean <= inputs.max(0)).all()
 
 
+@pytest.mark.slow
 def test_stops_at_the_training_accuracy():
     given = buffers()
     free = jaxal.Learner(MODEL, optax.adam(3e-2), max_epochs=200, max_accuracy=1.1, window=0)
@@ -118,11 +122,13 @@ def test_stops_at_the_training_accuracy():
     assert info.accuracy >= 0.9 and info.epochs < 200
 
 
+@pytest.mark.slow
 def test_stops_on_saturation():
     learner = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=200, window=6)
     assert fitted(learner, *buffers())[1].epochs == 6  # the accuracy cannot rise
 
 
+@pytest.mark.slow
 def test_stops_when_the_loss_is_not_finite():
     learner = jaxal.Learner(MODEL, optax.sgd(1e30), max_epochs=50, window=0)
     info = fitted(learner, *buffers())[1]
@@ -158,6 +164,7 @@ def test_noise_and_keys_of_an_epoch(implementation):
     assert (seen[0] != seen[1]).mean() > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch_rows", [0, 7, 20, 50])
 def test_an_epoch_draws_at_least_so_many_rows(epoch_rows):
     drawn = []
@@ -177,6 +184,7 @@ def test_an_epoch_draws_at_least_so_many_rows(epoch_rows):
     assert set(times) <= {len(rows) // 20, -(-len(rows) // 20)}
 
 
+@pytest.mark.slow
 def test_means_are_of_the_rows_drawn():
     once = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1)
     thrice = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1, epoch_rows=60)
@@ -203,6 +211,7 @@ def watched(model):
     return model._replace(apply=apply), seen
 
 
+@pytest.mark.slow
 def test_patience_returns_the_epoch_of_the_lowest_validation_loss():
     # Labels that overlap: the loss on other examples falls at first, then rises.
     validation = clouds(1500, seed=3, spread=4.0)  # more than one batch
@@ -234,6 +243,7 @@ def test_patience_returns_the_epoch_of_the_lowest_validation_loss():
     assert len(losses) == ends[20][1]
 
 
+@pytest.mark.slow
 def test_patience_keeps_the_best_at_the_last_epoch_and_where_the_loss_is_nan():
     given = (*buffers(), clouds(30, seed=3))
     options: dict = dict(window=0, max_accuracy=1.1, max_epochs=6, patience=2)
@@ -248,6 +258,7 @@ def test_patience_keeps_the_best_at_the_last_epoch_and_where_the_loss_is_nan():
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
 
 
+@pytest.mark.slow
 def test_without_patience_validation_examples_are_not_looked_at():
     learner = jaxal.Learner(MODEL, optax.adam(1e-2), max_epochs=5)
     given, validation = buffers(), clouds(77, seed=3)
@@ -267,6 +278,7 @@ def test_patience_needs_validation_examples():
         fitted(learner, *buffers())
 
 
+@pytest.mark.slow
 def test_patience_under_vmap_is_each_seed_alone():
     learner = jaxal.Learner(MODEL, optax.adam(3e-2), window=0, max_accuracy=1.1, patience=3)
     given = (*buffers(), clouds(50, seed=3, spread=4.0))
@@ -278,6 +290,7 @@ def test_patience_under_vmap_is_each_seed_alone():
     assert together.epochs.tolist() == alone and len(set(alone)) > 1
 
 
+@pytest.mark.slow
 def test_warm_start_goes_on_from_the_variables():
     given = buffers()
     cold = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1)
@@ -296,6 +309,7 @@ def test_a_loss_of_ones_own():
     assert fitted(learner, *buffers())[1].accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_vmap_over_seeds_is_each_seed_alone():
     learner = jaxal.Learner(MODEL, optax.adam(1e-2), max_epochs=20)
     given = buffers()

@@ -17,8 +17,9 @@ _FOREIGN_FLAGS = ("deterministic", "training", "is_training", "use_running_avera
 def from_linen(module: nn.Module) -> Model:
     """Makes a model of a flax.linen module.
 
-    The module is called as `module(inputs, train=..., dropout=...)`, with those of the two flags that
-    its signature names. `dropout` turns dropout on; `train` means that running statistics are updated.
+    The module is called as `module(inputs, train=..., dropout=...)`, with those of the two flags
+    that its signature names. `dropout` turns dropout on; `train` means that running statistics are
+    updated.
 
     | flags | `apply(..., key=...)` |
     |---|---|
@@ -26,10 +27,10 @@ def from_linen(module: nn.Module) -> Model:
     | `train` alone | `train=True`, refused if there are collections other than "params" |
     | none | the same as without a key |
 
-    It returns `Outputs`, a pair (logits, features), or logits alone. In the last case the features are
-    the input of the last `nn.Dense` that ran, seen through `flax.linen.intercept_methods`. If that layer is
-    inside `nn.remat`, `nn.scan` or another lifted transform, its input cannot leave it (jax raises
-    `UnexpectedTracerError`): return the pair.
+    It returns `Outputs`, a pair (logits, features), or logits alone. In the last case the features
+    are the input of the last `nn.Dense` that ran, seen through `flax.linen.intercept_methods`. If
+    that layer is inside `nn.remat`, `nn.scan` or another lifted transform, its input cannot leave
+    it (jax raises `UnexpectedTracerError`): return the pair.
     Every random stream of the module is fed from the one key.
 
     Args:

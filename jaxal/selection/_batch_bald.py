@@ -96,7 +96,7 @@ def batch_bald(
     num_samples: int = 10_000,
     block_size: int = 64,
 ) -> Selection:
-    """BatchBALD: greedily selects the batch whose labels have most mutual information with the model.
+    """BatchBALD: greedily maximises the mutual information of a batch's labels and the model.
 
     Each pick is the row whose label adds most information about the model, given the labels of the
     rows already selected: greedy maximisation, within 1 - 1/e of the best batch, of the mutual

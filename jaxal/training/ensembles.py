@@ -1,25 +1,14 @@
 """Deep ensembles: members that differ in their random numbers alone, trained as one program."""
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import ApplyFn, Model, Outputs, PyTree, TrainFn
+from jaxal.base import Model, Outputs
 from jaxal.checks import check_positive
 from jaxal.scores import predictive
 from jaxal.training.base import AnyLearner, CustomLearner, FitInfo
-
-
-class EnsembleModel(NamedTuple):
-    """A `Model` of all members, variables stacked to leaves [K, ...], and that of one member."""
-
-    init: Callable[[jax.Array, PyTree], dict[str, PyTree]]
-    apply: ApplyFn
-    train: TrainFn
-    member: Model
 
 
 def ensemble(learner: AnyLearner, members: int) -> CustomLearner:
@@ -83,7 +72,7 @@ def _stacked(member: Model, members: int) -> Model:
         outputs, variables = jax.vmap(train_member)(variables, jax.random.split(key, members))
         return _combined(outputs), variables
 
-    return cast(Model, EnsembleModel(init, apply, train, member))
+    return Model(init, apply, train, member)
 
 
 def _combined(outputs: Outputs) -> Outputs:
