@@ -7,6 +7,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from jaxal.sameness import Structure
+
 Options = ParamSpec("Options")
 Made = TypeVar("Made")
 
@@ -34,7 +36,7 @@ def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
       >>> halves([2]) is halves((2,), scale=1) is halves()
       True
     """
-    cached = functools.lru_cache(maxsize=None, typed=True)(factory)
+    made: dict[Structure, Made] = {}
     signature = inspect.signature(factory)
 
     @functools.wraps(factory)
@@ -47,7 +49,11 @@ def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
             hash(call.args + tuple(call.kwargs.values()))
         except TypeError:
             return factory(*args, **kwargs)  # which says what it expected
-        return cached(*call.args, **call.kwargs)
+        # By structure, which tells 8 from 8.0 in a list too, as the factory's checks do.
+        choice = Structure((call.args, call.kwargs))
+        if choice not in made:
+            made[choice] = factory(*call.args, **call.kwargs)
+        return made[choice]
 
     return build
 
