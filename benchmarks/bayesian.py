@@ -14,7 +14,9 @@ import numpy as np
 
 import jaxal
 from jaxal import scores, selection
+from jaxal.loop import ExampleSets
 from jaxal.loop._acquire import observe
+from jaxal.pools import place
 
 
 def bald_of_a_cnn(rows, draws):
@@ -35,16 +37,9 @@ def bald_of_a_cnn(rows, draws):
         )
 
     def run(observing, variables, inputs):
-        labels = jnp.full(len(inputs), -1)
-        return observe(
-            jax.random.key(2),
-            observing,
-            model,
-            variables,
-            inputs,
-            labels,
-            batch_size=500,
-        )
+        pool = place(inputs, None, batch_size=500)
+        key = jax.random.key(2)
+        return observe(key, observing, model, variables, pool, pool.labels, ExampleSets()).pool
 
     def select(variables, inputs):
         found = run(strategy, variables, inputs)

@@ -2,43 +2,58 @@
 
 Which unlabelled examples to label next, as pure functions that jit, vmap and shard.
 
-    run = jaxal.simulate(learner, jaxal.strategies.badge(), pool, test, initial=20, budget=20, rounds=15)
+    run = jaxal.simulate(
+        learner, jaxal.strategies.badge(), pool, test, initial=20, budget=20, rounds=15
+    )
     state, history = jax.vmap(run)(jax.random.split(key, 20))  # 20 seeds, one program
 
-`acquire` is one decision for a codebase of your own; `scores` and `selection` are functions of arrays.
+`acquire` is one decision for a codebase of your own; `scores`, `selection` and `submodular` are
+functions of arrays. Names are imported when they are first used: `jaxal.scores` alone costs
+little more than `import jax`.
 """
 
-from jaxal import (
-    data,
-    models,
-    posterior,
-    scores,
-    selection,
-    strategies,
-    submodular,
-)
-from jaxal.base import (
-    Examples,
-    Model,
-    Outputs,
-    Selection,
-    Strategy,
-    View,
-)
-from jaxal.loop import (
-    ExampleSets,
-    RoundInfo,
-    State,
-    acquire,
-    ask,
-    init,
-    iterate,
-    simulate,
-    step,
-    tell,
-)
-from jaxal.pools import Pool, devices, place
-from jaxal.training import CustomLearner, FitInfo, Learner, ensemble
+from typing import TYPE_CHECKING
+
+from jaxal._lazy import lazy
+
+if TYPE_CHECKING:
+    from jaxal import data, models, posterior, scores, selection, strategies, submodular
+    from jaxal.base import Examples, Model, Outputs, Selection, Strategy, View
+    from jaxal.loop import (
+        ExampleSets,
+        RoundInfo,
+        State,
+        acquire,
+        ask,
+        init,
+        iterate,
+        simulate,
+        step,
+        tell,
+    )
+    from jaxal.pools import Pool, devices, place
+    from jaxal.training import CustomLearner, FitInfo, Learner, ensemble
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "jaxal.base": ["Examples", "Model", "Outputs", "Selection", "Strategy", "View"],
+            "jaxal.loop": ["ExampleSets", "RoundInfo", "State", "acquire", "ask", "init"]
+            + ["iterate", "simulate", "step", "tell"],
+            "jaxal.pools": ["Pool", "place"],
+            "jaxal.training": ["CustomLearner", "FitInfo", "Learner", "ensemble"],
+        },
+        modules=[
+            "jaxal.data",
+            "jaxal.models",
+            "jaxal.pools.devices",
+            "jaxal.posterior",
+            "jaxal.scores",
+            "jaxal.selection",
+            "jaxal.strategies",
+            "jaxal.submodular",
+        ],
+    )
 
 __version__ = "0.1.0"
 

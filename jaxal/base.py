@@ -1,8 +1,8 @@
 """The few types that every part of jaxal shares.
 
 Shape letters, everywhere: N pool rows, n a batch of them, C classes, D feature width, K posterior
-draws, B budget, M centers, T targets. Masks are bool and True means usable. Scores: higher is queried
-first. Information is in nats.
+draws, B budget, M centers, T targets. Masks are bool and True means usable. Scores: higher is
+queried first. Information is in nats.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ PyTree = Any
 
 
 class Outputs(NamedTuple):
-    """What a model says of a batch."""
+    """Model outputs for a batch of n examples."""
 
     logits: jax.Array  # [n, C]
     features: jax.Array  # [n, D], the input of the last dense layer
@@ -38,7 +38,7 @@ class TrainFn(Protocol):
 
 
 class Model(NamedTuple):
-    """A classifier as three pure functions; `variables["params"]` is what an optimizer may change."""
+    """A classifier as three pure functions; an optimizer may change `variables["params"]`."""
 
     init: Callable[[jax.Array, PyTree], dict[str, PyTree]]  # (key, inputs) -> variables
     apply: ApplyFn
@@ -53,7 +53,7 @@ class Examples(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """Selected pool rows in order, without repeats; unused slots (budget above what is available) are -1."""
+    """Selected pool rows in order, without repeats; -1 where fewer are available than asked for."""
 
     rows: jax.Array  # [B] int32
     scores: jax.Array  # [B] float32, what each row was worth when it was picked
@@ -94,10 +94,10 @@ class SelectFn(Protocol):
 class Strategy(NamedTuple):
     """An acquisition rule: a map over the examples and one decision over what it returned.
 
-    `observe(key, model, variables, inputs [n, ...], labels [n]) -> pytree, leading axis n` is called on
-    batches of the pool, in any order and on any device, so what it returns for a row may depend on that
-    row alone; `labels` is -1 where unknown. The key is the round's, the same for every batch.
-    `select(key, view, budget) -> Selection` sees all rows at once. Both are pure
+    `observe(key, model, variables, inputs [n, ...], labels [n]) -> pytree, leading axis n` is
+    called on batches of the pool, in any order and on any device, so what it returns for a row may
+    depend on that row alone; `labels` is -1 where unknown. The key is the round's, the same for
+    every batch. `select(key, view, budget) -> Selection` sees all rows at once. Both are pure
     and are traced once.
     """
 

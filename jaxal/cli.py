@@ -27,10 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Args:
-        argv: arguments without the program's name; None: those of the process.
+      argv: arguments without the program's name; None: those of the process.
 
     Returns:
-        The exit status: 0, 2 for a mistake in the input, 130 for an interrupt.
+      The exit status: 0, 2 for a mistake in the input, 130 for an interrupt.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -42,10 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, FloatingPointError) as error:
         if arguments.traceback:
             raise
-        print(f"jaxal: error: {_message(error)}", file=sys.stderr)
+        _tell(f"error: {_message(error)}")
         return 2
     except KeyboardInterrupt:
-        print("jaxal: interrupted", file=sys.stderr)
+        _tell("interrupted")
         return 130
 
 
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jaxal",
         description="Active learning for JAX: which examples to label next.",
+        allow_abbrev=False,  # or `--seed` would mean `--seeds`
     )
     version = f"jaxal {metadata.version('jaxal')}"
     parser.add_argument("--version", action="version", version=version)
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "strategies",
         help="list the strategies",
         description="List the strategies: meaning, options with defaults, paper.",
+        allow_abbrev=False,
     )
     strategies.set_defaults(command=_strategies)
     return parser
@@ -75,6 +77,7 @@ def _add_run(commands: Any) -> None:
         help="run an experiment",
         description="Run an experiment: every strategy and seed of a config file.",
         epilog=_RUN_EXAMPLES,
+        allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.set_defaults(command=_run)
@@ -95,6 +98,12 @@ def _add_run(commands: Any) -> None:
         help="folder for the results (default: runs/NAME); "
         "where it holds a run already, DIR-2, DIR-3, ... is used",
     )
+    run.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="compile everything anew; otherwise compiled programs are kept in "
+        "JAX_COMPILATION_CACHE_DIR, or in the user's cache folder",
+    )
     _add_common(run)
 
 
@@ -105,6 +114,7 @@ def _add_compare(commands: Any) -> None:
         description="Show several runs on one picture and in one table.\n"
         "A strategy that several runs have is called RUN/STRATEGY; runs are never merged.",
         epilog=_COMPARE_EXAMPLES,
+        allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     compare.set_defaults(command=_compare)
@@ -134,8 +144,11 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from jaxal import experiment
+    from jaxal import experiment, report
+    from jaxal._cache import set_up_cache
+    from jaxal.report._text import printable
 
+    set_up_cache(not arguments.no_cache)
     seeds = [] if arguments.seeds is None else [f"seeds={arguments.seeds}"]
     config = experiment.load(arguments.config, arguments.overrides + seeds)
     wanted = arguments.out or Path("runs", config.name)
@@ -143,30 +156,27 @@ def _run(arguments: argparse.Namespace) -> int:
     # The display goes to stderr, so that stdout is the result alone.
     console = Console(stderr=True, quiet=arguments.quiet)
     if out != wanted:
-        console.print(f"{wanted} holds a run already: writing to {out}", markup=False)
+        message = f"{printable(wanted)} holds a run already: writing to {printable(out)}"
+        console.print(message, markup=False)
     try:
-        folder = experiment.run(config, out, console)
+        total = len(config.strategy.names) * config.seeds * (config.strategy.rounds + 1)
+        with report.progress(total, console) as progress:
+            folder = experiment.run(config, out, progress)
     except BaseException:
         history = out / "history.jsonl"
         if history.exists() and history.stat().st_size:
-            print(f"jaxal: the finished rounds are in {history}", file=sys.stderr)
+            _tell(f"the finished rounds are in {history}")
         raise
+    seeds = "1 seed" if config.seeds == 1 else f"mean ± std over {config.seeds} seeds"
+    records = experiment.read(folder / "history.jsonl")
+    summaries = report.write(records, folder, f"{config.name}: test accuracy, {seeds}")
     if arguments.quiet:
         print(folder)
-    else:
-        _show(folder)
-    return 0
-
-
-def _show(folder: Path) -> None:
-    from rich.console import Console
-
-    from jaxal import experiment, report
-
+        return 0
     console = Console()
-    summaries = report.summarize(experiment.read(folder / "history.jsonl"))
     console.print(report.results_table(summaries, console))
     _show_files(console, folder, experiment.RUN_FILES)
+    return 0
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -176,7 +186,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
     comparison = report.compare(arguments.runs)
     for note in comparison.notes:
-        print(f"jaxal: note: {note}", file=sys.stderr)
+        _tell(f"note: {note}")
     out = experiment.free_directory(arguments.out, report.COMPARISON_FILES)
     report.write_comparison(comparison, out)
     if arguments.quiet:
@@ -189,9 +199,12 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _show_files(console: Any, folder: Path, names: Sequence[str]) -> None:
+    from jaxal.report._text import printable
+
     console.print()
     for name in names:
-        console.print(str(folder / name), highlight=False, markup=False, soft_wrap=True)
+        path = printable(folder / name)
+        console.print(path, highlight=False, markup=False, soft_wrap=True)
 
 
 def _strategies(arguments: argparse.Namespace) -> int:
@@ -201,6 +214,13 @@ def _strategies(arguments: argparse.Namespace) -> int:
 
     Console().print(report.strategies_list(strategies.describe()))
     return 0
+
+
+def _tell(message: str) -> None:
+    """Prints a line to stderr, which is not the result."""
+    from jaxal.report._text import printable
+
+    print(f"jaxal: {printable(message)}", file=sys.stderr)
 
 
 def _message(error: Exception) -> str:

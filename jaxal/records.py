@@ -1,4 +1,4 @@
-"""`history.jsonl`: one JSON object per strategy, seed and round, written as soon as the round is over."""
+"""What an experiment reports of each round: records in `history.jsonl`, and to a listener."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 RUN_FILES = ("config.toml", "history.jsonl", "summary.csv", "curves.png")
 """What a finished run leaves in its folder."""
@@ -42,11 +42,23 @@ class Record:
     compile_seconds: Seconds = Seconds()  # zero but in the round that compiled
 
 
-class Writer:
-    """Appends records to a file, one flushed line each, so that an interrupt loses no finished round.
+class Listener(Protocol):
+    """Hears how an experiment goes while it runs."""
 
-    Use it as a context manager. NumPy and JAX scalars and arrays are accepted in the records; numbers that are
-    not finite, which JSON cannot hold, are written as null.
+    def begin(self, strategy: str) -> None:
+        """The first round of a strategy begins; it compiles."""
+        ...
+
+    def advance(self, strategy: str, round: int, accuracy: float, *, steps: int = 1) -> None:
+        """A round has ended, for `steps` seeds that ran together, at this mean test accuracy."""
+        ...
+
+
+class Writer:
+    """Appends records to a file, one flushed line each: an interrupt loses no finished round.
+
+    Use it as a context manager. NumPy and JAX scalars and arrays are accepted in the records;
+    numbers that are not finite, which JSON cannot hold, are written as null.
     """
 
     def __init__(self, path: str | Path):
@@ -75,14 +87,14 @@ def read(path: str | Path) -> list[Record]:
     """Reads the records of a run, finished or not.
 
     Args:
-        path: a file written by `Writer`. A last line without its end, which an interrupt can leave, is ignored;
-            keys of a later version are too.
+      path: a file written by `Writer`. A last line without its end, which an interrupt can leave,
+        is ignored; keys of a later version are too.
 
     Returns:
-        The records in the order written. Numbers that were not finite are NaN.
+      The records in the order written. Numbers that were not finite are NaN.
 
     Raises:
-        ValueError: another line is not a record; the message has its number.
+      ValueError: another line is not a record; the message has its number.
     """
     *lines, tail = Path(path).read_bytes().split(b"\n")
     if _is_json(tail):
@@ -113,11 +125,11 @@ def _mend(path: Path) -> None:
     if not path.exists():
         return
     text = path.read_bytes()
-    whole, _, tail = text.rpartition(b"\n")
+    ended, _, tail = text.rpartition(b"\n")
     if _is_json(tail):
         path.write_bytes(text + b"\n")
     elif tail:
-        path.write_bytes(whole + b"\n" if whole else b"")
+        path.write_bytes(ended + b"\n" if ended else b"")
 
 
 def _is_json(text: bytes) -> bool:
@@ -154,7 +166,7 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     if kind is float:
         return float("nan") if value is None else float(value)
     if kind is Seconds and isinstance(value, dict):
-        stages = {stage: _value(float, took, name) for stage, took in value.items()}
+        stages = {stage: _value(float, seconds, name) for stage, seconds in value.items()}
         return Seconds(**stages)
     if kind == Sequence[int]:
         return tuple(_value(int, row, name) for row in value)

@@ -9,6 +9,7 @@ import pytest
 from helpers import CountTraces, clouds, table_model
 
 import jaxal
+from jaxal.pools import devices, size_class
 
 MODEL = jaxal.models.mlp(3, hidden=(8,))
 INPUTS, LABELS = clouds(20)
@@ -48,6 +49,40 @@ def test_is_traced_once_for_equal_shapes():
     for seed in range(4):
         acquire(strategy=strategy, key=jax.random.key(seed), inputs=INPUTS + seed)
     assert observe.count == 1
+
+
+def test_a_pool_that_grows_or_shrinks_by_some_rows_compiles_nothing():
+    inputs, labels = clouds(1000)
+    expected = acquire(inputs=inputs[:990], budget=5)
+    observe = CountTraces(jaxal.strategies.entropy().observe)
+    strategy = jaxal.strategies.entropy()._replace(observe=observe)
+    for rows in (1000, 990, 993, 1003):
+        more, _ = clouds(rows)
+        picked = acquire(strategy=strategy, inputs=more, budget=5)
+        assert (picked.rows < rows).all()
+    assert observe.count == 1
+    same = acquire(strategy=strategy, inputs=inputs[:990], budget=5)
+    np.testing.assert_array_equal(same.rows, expected.rows)
+    known = np.where(np.arange(990) < 986, labels[:990], -1)
+    last = acquire(strategy=strategy, inputs=inputs[:990], labels=known, budget=4)
+    assert sorted(last.rows.tolist()) == [986, 987, 988, 989]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 15, 16, 17, 33, 1000, 12345, 10**6 + 1])
+def test_size_classes_are_few_and_close(rows):
+    size = size_class(rows)
+    assert rows <= size <= rows * 9 / 8 and size_class(size) == size
+    assert size == rows or rows > 16
+
+
+def test_a_placed_pool_is_taken_as_it_is():
+    known = np.where(np.arange(20) < 4, LABELS, -1)
+    expected = acquire(labels=known)
+    mesh = devices.make_mesh(3)
+    for pool in (jaxal.place(INPUTS, known), jaxal.place(INPUTS, known, mesh, batch_size=3)):
+        np.testing.assert_array_equal(acquire(inputs=pool).rows, expected.rows)
+        with pytest.raises(ValueError, match="placed pool has labels"):
+            acquire(inputs=pool, labels=known)
 
 
 def test_works_inside_jit():

@@ -1,13 +1,17 @@
 """The commands: what they print where, and how they end."""
 
+import io
+import os
+import pathlib
 import subprocess
 import sys
 from importlib import metadata
 from typing import Any, NamedTuple
 
 import pytest
+from rich.console import Console
 
-from jaxal import experiment, report
+from jaxal import _cache, experiment, report, strategies
 from jaxal.cli import main
 from jaxal.experiment import Record, Writer
 
@@ -49,16 +53,16 @@ def runs(monkeypatch):
     """Replaces the run itself, and keeps what it was asked for."""
     asked = []
 
-    def fake(config, out, console):
+    def fake(config, out, listener):
         asked.append(config)
         out.mkdir(parents=True)
         (out / "config.toml").write_text(experiment.to_toml(config))
-        console.print("working")
+        listener.begin("random")
+        listener.advance("random", 0, 0.5, steps=10)
         records = [record(name, 0, r) for name in config.strategy.names for r in (0, 1)]
         with Writer(out / "history.jsonl") as writer:
             for made in records:
                 writer.write(made)
-        report.write(records, out, config.name)
         return out
 
     monkeypatch.setattr(experiment, "run", fake)
@@ -68,14 +72,14 @@ def runs(monkeypatch):
 def test_run_prints_the_table_and_the_files(config, runs, capsys):
     assert main(["run", config]) == 0
     out, err = capsys.readouterr()
-    assert "random" in out and "60.0" in out and "working" not in out
+    assert "random" in out and "60.0" in out and "round 0" not in out
     assert out.splitlines()[-4:] == [
         "runs/tiny/config.toml",
         "runs/tiny/history.jsonl",
         "runs/tiny/summary.csv",
         "runs/tiny/curves.png",
     ]
-    assert "working" in err
+    assert "round 0: 50.0%" in err
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -168,7 +172,7 @@ def test_bad_input(config, runs, capsys, arguments, message):
 
 
 def fail(error):
-    def run(config, out, console):
+    def run(config, out, listener):
         out.mkdir(parents=True)
         with Writer(out / "history.jsonl") as writer:
             writer.write(record("random", 0, 0))
@@ -208,8 +212,7 @@ def test_strategies(monkeypatch, capsys):
         Description("random", "any row of [n], all alike", {}, ""),
         Description("badge", "uncertain and diverse", {"kind": "linear"}, "Ash 2020"),
     ]
-    strategies = pytest.importorskip("jaxal.strategies")
-    monkeypatch.setattr(strategies, "describe", lambda: known, raising=False)
+    monkeypatch.setattr(strategies, "describe", lambda: known)
     assert main(["strategies"]) == 0
     out = capsys.readouterr().out
     for words in (
@@ -247,16 +250,130 @@ def test_unknown_arguments(arguments, capsys):
     assert ending.value.code == 2 and "usage:" in capsys.readouterr().err
 
 
-def test_module_and_light_imports():
-    """The command line itself imports nothing heavy, whatever the package does."""
-    script = (
-        "import sys, jaxal; before = set(sys.modules); import jaxal.cli;"
-        "jaxal.cli._parser().format_help(); new = set(sys.modules) - before;"
-        "print(sorted(new & {'jax', 'matplotlib', 'rich', 'numpy', 'sklearn'}))"
+@pytest.mark.parametrize("option", ["--seed", "--o", "--trace"])
+@pytest.mark.parametrize("command", ["run", "compare"])
+def test_options_are_not_guessed_from_their_beginning(command, option, config, runs, capsys):
+    with pytest.raises(SystemExit) as ending:
+        main([command, config, option, "3"])
+    assert ending.value.code == 2 and not runs
+    assert f"unrecognized arguments: {option}" in capsys.readouterr().err
+
+
+TITLE = "\x1b]0;title\x07"  # sets the title of a terminal
+WILD = {
+    "control characters": (TITLE, "\\x1b]0;title\\x07"),
+    "markup": ("[red]x[/red]", "[red]x[/red]"),
+    "markup that nothing opens": ("[/b]", "[/b]"),
+    "formula": ("$\\foo$", "$\\foo$"),
+    "not shown in legends": ("_hidden", "_hidden"),
+    "line break": ("a\nb", "a\\nb"),
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), WILD.values(), ids=WILD)
+def test_names_only_ever_show_themselves(name, shown, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    folder = tmp_path / name.replace("/", "")  # a name of a run as well
+    folder.mkdir()
+    with Writer(folder / "history.jsonl") as writer:
+        for round in (0, 1):
+            writer.write(record(name, 0, round))
+    assert main(["compare", str(folder), "--out", str(folder / "out")]) == 0
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err and shown in out
+    figure = report.draw(report.compare([folder]).summaries, name)
+    figure.savefig(folder / "again.png")
+    [legend] = figure.legends
+    assert shown in legend.get_texts()[0].get_text()
+    assert main(["compare", str(folder / "absent")]) == 2
+    assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [True, False], ids=["bar", "lines"])
+@pytest.mark.parametrize("name", [TITLE, "[/b]", "[red]x"])
+def test_progress_shows_names_as_they_are(terminal, name):
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=100, color_system=None)
+    with report.progress(2, console) as progress:
+        progress.begin(name)
+        progress.advance(name, 0, 0.5, steps=2)
+    shown = name.replace("\x1b", "\\x1b").replace("\x07", "\\x07")
+    assert TITLE not in stream.getvalue() and f"{shown}, round 0: 50.0%" in stream.getvalue()
+
+
+def test_descriptions_only_ever_show_themselves(monkeypatch, capsys):
+    known = [Description(f"a{TITLE}[/b]", f"{TITLE}[/b]", {"x": TITLE}, "[/i]")]
+    monkeypatch.setattr(strategies, "describe", lambda: known)
+    assert main(["strategies"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "[/b]" in out and "[/i]" in out
+
+
+TINY = """
+name = "tiny"
+[data]
+source = "sklearn:iris"
+[model]
+name = "logistic"
+[strategy]
+names = ["random", "core_set"]
+initial = 6
+budget = 4
+rounds = 1
+"""
+COUNTED = """
+import collections, sys
+from jax import monitoring
+from jaxal.cli import main
+events = collections.Counter()
+monitoring.register_event_listener(lambda event, **_: events.update([event]))
+status = main(["run", "tiny.toml", "--quiet", *sys.argv[1:]])
+print(*(events[f"/jax/compilation_cache/cache_{what}"] for what in ("hits", "misses")))
+sys.exit(status)
+"""
+
+
+def counted_run(folder, *arguments, **variables):
+    """Hits and misses of the compilation cache in one run of the command."""
+    root = pathlib.Path(__file__).parent.parent
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    kept |= {"PYTHONPATH": str(root), "XDG_CACHE_HOME": str(folder / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", COUNTED, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=kept | variables,
     )
-    python = [sys.executable, "-W", "error"]
-    said = subprocess.run([*python, "-c", script], capture_output=True, text=True)
-    assert said.stdout == "[]\n", said.stderr
-    command = [*python, "-m", "jaxal", "--version"]
-    said = subprocess.run(command, capture_output=True, text=True)
-    assert said.stdout.startswith("jaxal ") and said.returncode == 0
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    hits, misses = done.stdout.splitlines()[-1].split()
+    return int(hits), int(misses)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the folder is that of Linux")
+def test_a_second_run_compiles_nothing(tmp_path):
+    (tmp_path / "tiny.toml").write_text(TINY)
+    hits, misses = counted_run(tmp_path)
+    assert hits == 0 and misses > 0
+    assert any((tmp_path / "cache" / "jaxal").iterdir())
+    assert counted_run(tmp_path) == (misses, 0)
+    assert counted_run(tmp_path, "--no-cache") == (0, 0)
+    elsewhere = tmp_path / "elsewhere"
+    assert counted_run(tmp_path, JAX_COMPILATION_CACHE_DIR=str(elsewhere)) == (0, misses)
+    assert any(elsewhere.iterdir())
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "jaxal").write_text("a file where the folder is needed: no cache, and no error")
+    assert counted_run(tmp_path, XDG_CACHE_HOME=str(blocked)) == (0, 0)
+
+
+def test_the_cache_stays_below_its_limit(tmp_path):
+    for age, name in enumerate(["new", "old", "older"]):
+        (tmp_path / name).write_bytes(bytes(10))
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    _cache._trim(tmp_path, 30)
+    assert len([*tmp_path.iterdir()]) == 3
+    _cache._trim(tmp_path, 25)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "old"]

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rich.console import Console
 
 import jaxal
 from jaxal import cli, experiment, report
 from jaxal.experiment import _run as runner
+from jaxal.experiment import stages
 
 CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
 DIGITS = CONFIGS / "digits.toml"
@@ -26,7 +26,6 @@ SMALL = [
     "learner.max_epochs=3",
 ]
 SMALL_PARTS = ["data.limit=150", "data.test_limit=100", "learner.epoch_rows=0"]
-QUIET = Console(quiet=True)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
@@ -41,19 +40,62 @@ def test_every_config_runs_in_a_small_form(path, tmp_path):
     source = config.data.source
     if source.startswith("npz:") and not pathlib.Path(source[4:]).expanduser().exists():
         pytest.skip(f"{source} is not on this machine")
-    out = experiment.run(config, tmp_path / "out", QUIET)
-    assert sorted(file.name for file in out.iterdir()) == sorted(experiment.RUN_FILES)
+    out = experiment.run(config, tmp_path / "out")
+    records = experiment.read(out / "history.jsonl")
+    assert {one.strategy for one in records} == set(config.strategy.names)
+    assert all(np.isfinite(one.train_loss) for one in records)
 
 
 @pytest.fixture(scope="module")
 def small_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "digits"
     config = experiment.load(DIGITS, [*SMALL, "strategy.names=random,badge"])
-    return config, experiment.run(config, out, QUIET)
+    heard = Heard()
+    experiment.run(config, out, heard)
+    report.write(experiment.read(out / "history.jsonl"), out, "a run")
+    return config, out, heard
+
+
+class Heard:
+    """A listener that writes down what it hears."""
+
+    def __init__(self):
+        self.begun, self.rounds = [], []
+
+    def begin(self, strategy):
+        self.begun.append(strategy)
+
+    def advance(self, strategy, round, accuracy, *, steps=1):
+        self.rounds.append((strategy, round, accuracy, steps))
+
+
+def test_a_listener_hears_every_round(small_run):
+    _, out, heard = small_run
+    assert heard.begun == ["random", "badge"]
+    records = experiment.read(out / "history.jsonl")
+    for strategy, number, accuracy, steps in heard.rounds:
+        of_round = [r for r in records if (r.strategy, r.round) == (strategy, number)]
+        assert steps == len(of_round) == 2
+        assert accuracy == pytest.approx(np.mean([one.test_accuracy for one in of_round]))
+    assert len(heard.rounds) == 6
+
+
+def test_batch_size_is_a_setting(small_run, tmp_path):
+    config, out, _ = small_run
+    assert config.run.batch_size == 1024
+    smaller = experiment.override(config, "run.batch_size=100")
+    experiment.run(smaller, tmp_path)
+    for one, other in zip(
+        experiment.read(out / "history.jsonl"),
+        experiment.read(tmp_path / "history.jsonl"),
+        strict=True,
+    ):
+        assert one.rows == other.rows
+        assert one.test_loss == pytest.approx(other.test_loss, rel=1e-4)
 
 
 def test_history_has_a_line_per_strategy_seed_and_round(small_run):
-    _, out = small_run
+    _, out, _ = small_run
     lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     found = [(line["strategy"], line["round"], line["seed"]) for line in lines]
     expected = [
@@ -73,7 +115,7 @@ def test_history_has_a_line_per_strategy_seed_and_round(small_run):
 
 
 def test_records_are_those_of_the_loop(small_run):
-    config, out = small_run
+    config, out, _ = small_run
     parts = runner.build(config)
     run = jaxal.simulate(
         parts.learner,
@@ -150,13 +192,13 @@ def test_one_strategy_may_come_twice_under_names_of_its_own(tmp_path):
         "data.validation=30",
     ]
     config = experiment.load(DIGITS, [*SMALL, *settings])
-    records = experiment.read(experiment.run(config, tmp_path, QUIET) / "history.jsonl")
+    records = experiment.read(experiment.run(config, tmp_path) / "history.jsonl")
     assert {one.strategy for one in records} == {"linear", "other"}
     assert all(one.epochs <= 3 for one in records)
 
 
 def test_files_can_be_read_again(small_run):
-    config, out = small_run
+    config, out, _ = small_run
     table = tomllib.loads((out / "config.toml").read_text())
     assert table["provenance"]["jaxal"] == jaxal.__version__
     assert {"device", "jax", "numpy"} <= set(table["provenance"])
@@ -168,7 +210,7 @@ def test_files_can_be_read_again(small_run):
 
 
 def test_an_interrupt_leaves_the_finished_rounds(tmp_path, monkeypatch, capsys):
-    class Interrupt(runner.Stage):
+    class Interrupt(stages.Stage):
         calls = 0
 
         def __call__(self, *args):
@@ -177,7 +219,7 @@ def test_an_interrupt_leaves_the_finished_rounds(tmp_path, monkeypatch, capsys):
                 raise KeyboardInterrupt
             return super().__call__(*args)
 
-    monkeypatch.setattr(runner, "Stage", Interrupt)
+    monkeypatch.setattr(stages, "Stage", Interrupt)
     out = tmp_path / "run"
     arguments = [word for setting in SMALL for word in ("--set", setting)]
     status = cli.main(["run", str(DIGITS), "--out", str(out), *arguments])

@@ -210,10 +210,9 @@ def test_the_learner_is_given_the_validation_examples():
     assert (history.epochs > 2).any() and (history.epochs < 100).all()
     *_, (last, _) = jaxal.iterate(jax.random.key(0), *arguments, **plan)
     np.testing.assert_array_equal(last.rows, state.rows)
-    extras = jaxal.ExampleSets(validation=plan["validation"])
     pool = jaxal.place(*POOL)
     start = jaxal.init(jax.random.key(0), learner, pool, initial=6, capacity=26)
-    _, asked = jaxal.ask(start, learner, strategy, pool, 4, extras)
+    _, asked = jaxal.ask(start, learner, strategy, pool, 4, validation=plan["validation"])
     np.testing.assert_array_equal(asked.rows, history.rows[0])
 
 

@@ -10,7 +10,7 @@ from helpers import clouds, keys
 
 import jaxal
 from jaxal import strategies
-from jaxal.loop._acquire import decide
+from jaxal.loop._acquire import acquire_unchecked
 from jaxal.pools import devices
 from jaxal.pools.memory import place
 
@@ -114,7 +114,7 @@ def test_jit_is_eager_and_vmap_is_a_loop(name):
     further = extras(name)
 
     def choose(key):
-        return decide(
+        return acquire_unchecked(
             key,
             strategy,
             MODEL,
@@ -123,7 +123,6 @@ def test_jit_is_eager_and_vmap_is_a_loop(name):
             available,
             BUDGET,
             jaxal.ExampleSets(**further),
-            batch_size=1024,
         ).rows
 
     loop = np.stack([choose(key) for key in keys(2)])

@@ -1,9 +1,7 @@
 """One experiment from a TOML file: the settings, the run, and the records it leaves."""
 
-from pathlib import Path
-from typing import Any
-
 from jaxal.experiment._provenance import provenance
+from jaxal.experiment._run import run
 from jaxal.experiment.config import (
     Config,
     DataConfig,
@@ -17,6 +15,7 @@ from jaxal.experiment.config import (
 )
 from jaxal.records import (
     RUN_FILES,
+    Listener,
     Record,
     Seconds,
     Writer,
@@ -29,6 +28,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "LearnerConfig",
+    "Listener",
     "ModelConfig",
     "Record",
     "Seconds",
@@ -43,21 +43,3 @@ __all__ = [
     "run",
     "to_toml",
 ]
-
-
-def run(config: Config, out: Path, console: Any) -> Path:
-    """Runs an experiment and writes its files.
-
-    Args:
-        config: what to run.
-        out: the folder to write into; it is created.
-        console: a `rich.console.Console` for the progress display.
-
-    Returns:
-        The folder with `config.toml`, `history.jsonl`, `summary.csv` and `curves.png`.
-    """
-    # The runner needs the report, and the report needs the records: at the top of the
-    # module this import would be a circle.
-    from jaxal.experiment import _run
-
-    return _run.run(config, out, console)

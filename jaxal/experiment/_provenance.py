@@ -15,8 +15,8 @@ def provenance() -> dict[str, Any]:
     """Returns what decides the numbers of a run beside its settings, as TOML can hold it.
 
     Returns:
-        `started` (UTC), `python`, the version of each package, `platform`, `device` (its kind), `devices`
-        (how many) and `git` (the revision of the working directory, if it has one).
+        `started` (UTC), `python`, the version of each package, `platform`, `device` (its kind),
+        `devices` (how many) and `git` (the revision of the working directory, if it has one).
     """
     devices = jax.devices()
     facts = {
@@ -32,13 +32,13 @@ def provenance() -> dict[str, Any]:
 
 
 def git_revision() -> str | None:
-    """Returns the commit of the working directory, with "-dirty" after it if tracked files differ."""
+    """The commit of the working directory, with "-dirty" after it if tracked files differ."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        git = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-    return said.stdout.strip() or None
+    return git.stdout.strip() or None
 
 
 def _versions() -> dict[str, str]:

@@ -109,6 +109,13 @@ class StrategyConfig:
 
 
 @dataclass(frozen=True)
+class RunConfig:
+    """How the experiment runs on the machine."""
+
+    batch_size: int = _count(1024)  # rows that go through the model at once on a device
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole experiment, as `load` and `parse` return it."""
 
@@ -116,6 +123,7 @@ class Config:
     model: ModelConfig
     learner: LearnerConfig
     strategy: StrategyConfig
+    run: RunConfig
     name: str = _checked(
         "letters, digits, '.', '_' or '-', and no '.' in front (it names a folder)",
         lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,

@@ -1,17 +1,22 @@
 """The active-learning loop: one decision, the state, one round, and whole experiments."""
 
-from jaxal.loop._acquire import ExampleSets, acquire
+from jaxal.loop._acquire import acquire
+from jaxal.loop.plan import ExampleSets, Plan
+from jaxal.loop.round import Round, RoundInfo, ask, make_round, step
 from jaxal.loop.simulation import iterate, simulate
-from jaxal.loop.state import RoundInfo, State, ask, init, step, tell
+from jaxal.loop.state import State, init, tell
 
 __all__ = [
     "ExampleSets",
+    "Plan",
+    "Round",
     "RoundInfo",
     "State",
     "acquire",
     "ask",
     "init",
     "iterate",
+    "make_round",
     "simulate",
     "step",
     "tell",

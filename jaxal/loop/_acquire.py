@@ -9,26 +9,18 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxal import data
-from jaxal.base import (
-    Model,
-    Outputs,
-    PyTree,
-    Selection,
-    Strategy,
-    View,
-)
-from jaxal.checks import check_budget, check_positive, check_rank, is_traced
-from jaxal.models import as_outputs
-from jaxal.pools import devices
-from jaxal.pools.memory import Pool, map_rows, place
+from jaxal.base import Model, PyTree, Selection, Strategy, View
+from jaxal.checks import check_budget, check_rank, is_traced
+from jaxal.loop.plan import NO_SETS, ExampleSets, check_model, check_same_shapes
+from jaxal.numerics import num_rows
+from jaxal.pools import ArrayPool, Pool, devices, map_rows, place, size_class
 
 
-class ExampleSets(NamedTuple):
-    """Further examples that a strategy may take: `(inputs, labels)` each, or None."""
+class Observed(NamedTuple):
+    """What a strategy observed of the pool, leaves [N, ...], and of each further set."""
 
-    query: Any = None
-    private: Any = None
-    validation: Any = None
+    pool: PyTree
+    sets: dict[str, PyTree]  # by the field names of `ExampleSets`
 
 
 def observe(
@@ -36,57 +28,74 @@ def observe(
     strategy: Strategy,
     model: Model,
     variables: PyTree,
-    inputs: PyTree,
+    pool: Pool,
     labels: jax.Array,
-    *,
-    batch_size: int,
-    mesh: Mesh | None = None,
-) -> PyTree:
-    """Maps the strategy's `observe` over all rows in batches; leaves [N, ...], sharded as the rows are."""
+    sets: ExampleSets,
+) -> Observed:
+    """Maps the strategy's `observe` over the pool, in batches, and over the further examples.
 
-    def function(shared, rows):
+    Args:
+      key: random key, consumed; one for all rows, so that a draw of the model is the same for all.
+      strategy: the rule.
+      model: whose variables follow.
+      variables: of the trained model.
+      pool: N rows.
+      labels: [N] int32, those that the strategy may know, -1 elsewhere.
+      sets: further examples.
+    """
+
+    def function(shared, inputs, labels):
         key, variables = shared
-        return strategy.observe(key, model, variables, *rows)
+        return strategy.observe(key, model, variables, inputs, labels)
 
-    return map_rows(function, (key, variables), (inputs, labels), batch_size=batch_size, mesh=mesh)
+    def of_set(examples):
+        return map_rows(
+            lambda shared, rows: function(shared, *rows),
+            (key, variables),
+            tuple(examples),
+            batch_size=pool.batch_size,
+        )
+
+    observed = pool.map(function, (key, variables), labels)
+    return Observed(observed, {name: of_set(some) for name, some in sets.given().items()})
 
 
 def select(
     key: jax.Array,
     strategy: Strategy,
-    observation: PyTree,
+    observed: Observed,
     labels: jax.Array,
     available: jax.Array,
     budget: int,
-    extras: PyTree = None,
 ) -> Selection:
     """Has the strategy decide; labels of rows that are available stay hidden.
 
     Args:
       key: random key, consumed.
       strategy: the rule.
-      observation: leaves [N, ...], from `observe`.
+      observed: from `observe`.
       labels: [N] int32, -1 where unknown.
       available: [N] bool.
       budget: how many rows.
-      extras: observations by the field names of `ExampleSets`.
+
+    Raises:
+      TypeError: the strategy returns something else than a `Selection` of `budget` rows.
     """
     labels = jnp.where(available, -1, labels)
-    view = View(observation, labels, labels >= 0, available, **(extras or {}))
+    view = View(observed.pool, labels, labels >= 0, available, **observed.sets)
     selection = strategy.select(key, view, budget)
     if not isinstance(selection, Selection) or selection.rows.shape != (budget,):
         raise TypeError(
             f"strategy.select: expected a Selection of {budget} rows, got {selection!r}"
         )
-    if selection.weights is not None and selection.weights.shape != (budget,):
-        raise TypeError(
-            f"strategy.select: expected weights [{budget}], got {selection.weights.shape}"
-        )
+    weights = selection.weights
+    if weights is not None and weights.shape != (budget,):
+        raise TypeError(f"strategy.select: expected weights [{budget}], got {weights.shape}")
     return selection
 
 
-@partial(jax.jit, static_argnames=("strategy", "model", "budget", "batch_size", "mesh"))
-def decide(
+@partial(jax.jit, static_argnames=("strategy", "model", "budget"))
+def acquire_unchecked(
     key: jax.Array,
     strategy: Strategy,
     model: Model,
@@ -94,32 +103,25 @@ def decide(
     pool: Pool,
     available: jax.Array,
     budget: int,
-    extras: ExampleSets = ExampleSets(),
-    *,
-    batch_size: int,
-    mesh: Mesh | None = None,
+    sets: ExampleSets = NO_SETS,
 ) -> Selection:
-    """`acquire` without its checks, on a placed pool; pure and compiled."""
+    """`acquire` without its checks, on a placed pool; pure and compiled.
+
+    Args:
+      key: random key, consumed.
+      strategy: the rule.
+      model: whose variables follow.
+      variables: of the trained model.
+      pool: N rows, padding included.
+      available: [N] bool; padding is never available.
+      budget: how many rows.
+      sets: further examples.
+    """
     available = available & pool.valid
     labels = jnp.where(available, -1, pool.labels)
-    # One key for all observations: a draw of the model is the same for the pool and the query.
     key_observe, key_select = jax.random.split(key)
-    observation = observe(
-        key_observe,
-        strategy,
-        model,
-        variables,
-        pool.inputs,
-        labels,
-        batch_size=batch_size,
-        mesh=mesh,
-    )
-    observed = {
-        name: observe(key_observe, strategy, model, variables, *examples, batch_size=batch_size)
-        for name, examples in extras._asdict().items()
-        if examples is not None
-    }
-    return select(key_select, strategy, observation, labels, available, budget, observed)
+    observed = observe(key_observe, strategy, model, variables, pool, labels, sets)
+    return select(key_select, strategy, observed, labels, available, budget)
 
 
 def acquire(
@@ -127,7 +129,7 @@ def acquire(
     strategy: Strategy,
     model: Model,
     variables: PyTree,
-    inputs: PyTree,
+    inputs: PyTree | Pool,
     budget: int,
     *,
     labels: Any = None,
@@ -138,15 +140,21 @@ def acquire(
     batch_size: int = 1024,
     mesh: Mesh | None = None,
 ) -> Selection:
-    """Picks the rows of a pool to label next.
+    """Selects the rows of a pool to label next.
+
+    The first call for a strategy, a model and shapes compiles, later ones do not, and a pool that
+    has grown or shrunk by some rows does not either: its rows are padded to one of few sizes, at
+    most an eighth larger (`pools.size_class`). That costs a copy of the inputs at each call; a pool
+    from `jaxal.place` is taken as it is.
 
     Args:
       key: random key, consumed.
       strategy: from `jaxal.strategies`, or any pair of functions like those.
       model: from `jaxal.models`, or any three functions like those.
       variables: the trained model's.
-      inputs: the pool, a pytree of arrays [N, ...] (or row numbers that the model looks up).
-      budget: how many rows, 1 to the number available.
+      inputs: the pool, a pytree of arrays [N, ...] (or row numbers that the model looks up), or a
+        pool from `jaxal.place`, which has its labels, batch size and mesh.
+      budget: B, how many rows, 1 to the number available.
       labels: [N] integers of the rows labelled already, -1 elsewhere; none, if not given.
       available: [N] bool, rows that may be picked; those without a label, if not given. Labels of
         available rows are hidden from the strategy.
@@ -157,80 +165,50 @@ def acquire(
       mesh: devices that share the rows (`devices.make_mesh`); the picks are the same.
 
     Returns:
-      `Selection`: rows [B] int32, each once, in the order picked, and their scores [B]; a
-      `WeightedSelection`, with weights [B] for training, of a strategy that weighs its picks.
+      `Selection`: rows [B] int32, each once, in the order picked, their scores [B], and weights [B]
+      for training if the strategy weighs its picks.
 
     Raises:
-      ValueError: NaN or infinite inputs, labels outside [0, C), leading axes that disagree, a budget
-        below 1 or above the rows available, a model whose outputs have the wrong shapes. Values are
-        not looked at inside jit; there, missing rows are -1.
+      ValueError: NaN or infinite inputs, labels outside [0, C), leading axes that disagree, a
+        budget below 1 or above the rows available, a model whose outputs have the wrong shapes,
+        labels or a mesh beside a placed pool. Values are not looked at inside jit; there, missing
+        rows are -1.
       TypeError: a model that does not return `Outputs`, or arrays of the wrong type.
     """
-    check_positive(batch_size=batch_size)
-    rows = len(jax.tree.leaves(inputs)[0])
-    classes = check_model(model, variables, inputs)
-    extras = ExampleSets(query, private, validation)
-    check_alike(inputs, extras)
-    if not is_traced(inputs, labels, available):
-        data.check((inputs, labels), classes, allow_unknown=True)
-        for name, examples in extras._asdict().items():
-            if examples is not None:
-                data.check(examples, classes, name)
-    pool = place(inputs, labels, mesh)
-    available = pool.labels < 0 if available is None else jnp.asarray(available)
-    check_rank("available", available, 1, "[N]")
-    if available.shape[0] != len(pool.valid):
-        available = _padded_mask(available, rows, len(pool.valid))
+    sets = ExampleSets(query, private, validation)
+    if isinstance(inputs, ArrayPool):
+        if labels is not None or mesh is not None:
+            raise ValueError("inputs: a placed pool has labels and a mesh of its own, got more")
+        pool, rows, some = inputs, len(inputs), inputs.first()
+    else:
+        rows, some = num_rows(inputs), inputs
+    classes = check_model(model, variables, some)
+    check_same_shapes(some, sets)
+    traced = is_traced(inputs, labels, available)
+    if not traced:
+        if not isinstance(inputs, ArrayPool):
+            data.check((inputs, labels), classes, allow_unknown=True)
+        for name, examples in sets.given().items():
+            data.check(examples, classes, name)
+    if not isinstance(inputs, ArrayPool):
+        size = None if traced else size_class(rows)
+        pool = place(inputs, labels, mesh, batch_size=batch_size, size=size)
+    available = _available(pool, rows, available)
     check_budget(budget, rows)
     if not is_traced(available):
-        left = int(np.sum(np.asarray(available)[:rows]))
+        left = int(np.sum(np.asarray(available) & np.asarray(pool.valid)))
         if budget > left:
             raise ValueError(f"budget: expected 1 to {left} (available rows), got {budget}")
-    return decide(
-        key,
-        strategy,
-        model,
-        devices.replicate(variables, mesh),
-        pool,
-        available,
-        budget,
-        extras,
-        batch_size=batch_size,
-        mesh=mesh,
-    )
+    variables, sets = devices.replicate((variables, sets), pool.mesh)
+    return acquire_unchecked(key, strategy, model, variables, pool, available, budget, sets)
 
 
-def _padded_mask(available: jax.Array, rows: int, padded: int) -> jax.Array:
-    if available.shape[0] != rows:
-        raise ValueError(f"available: expected {rows} rows, got {available.shape[0]}")
-    return jnp.zeros(padded, bool).at[:rows].set(available)
-
-
-def check_alike(inputs: PyTree, extras: ExampleSets) -> None:
-    """Raises ValueError unless the rows of all further examples have the shapes of the pool's."""
-
-    def shapes(inputs):
-        return jax.tree.map(lambda leaf: tuple(leaf.shape[1:]), inputs)
-
-    for name, examples in extras._asdict().items():
-        if examples is not None and shapes(examples[0]) != shapes(inputs):
-            raise ValueError(
-                f"{name} inputs: expected rows of shape {shapes(inputs)}, as in the pool, "
-                f"got {shapes(examples[0])}"
-            )
-
-
-def check_model(model: Model, variables: PyTree, inputs: PyTree) -> int:
-    """Checks, without running it, that the model returns `Outputs`; returns the number of classes."""
-
-    def outputs(variables, inputs):
-        outputs = model.apply(variables, inputs)
-        if not isinstance(outputs, Outputs):
-            raise TypeError(
-                f"model.apply: expected Outputs(logits, features), got {type(outputs).__name__};"
-                " the adapters in jaxal.models make it of a pair"
-            )
-        return as_outputs(outputs, "model.apply")
-
-    one = jax.tree.map(lambda leaf: leaf[:1], inputs)
-    return jax.eval_shape(outputs, variables, one).logits.shape[-1]
+def _available(pool: Pool, rows: int, given: Any) -> jax.Array:
+    """The rows that may be picked, [N] bool with padding, from a mask of the rows without it."""
+    if given is None:
+        return pool.labels < 0
+    given = jnp.asarray(given)
+    check_rank("available", given, 1, "[N]")
+    if given.shape[0] != rows:
+        raise ValueError(f"available: expected {rows} rows, got {given.shape[0]}")
+    return jnp.zeros(len(pool), bool).at[:rows].set(given)

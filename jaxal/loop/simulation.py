@@ -1,4 +1,4 @@
-"""Whole experiments: the loop's rounds as one compiled program, or one by one on the host."""
+"""Whole experiments: the rounds as one compiled program, or one by one on the host."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,70 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxal import data
-from jaxal.base import Examples, Strategy
-from jaxal.checks import check_positive, is_traced
-from jaxal.loop import _acquire as acquisition
-from jaxal.loop._acquire import ExampleSets
-from jaxal.loop.state import RoundInfo, State, init, step
-from jaxal.pools import devices
-from jaxal.pools.memory import Pool, place
-from jaxal.training.learner import AnyLearner
-
-
-class Setting(NamedTuple):
-    """A simulation's arguments, checked and placed."""
-
-    pool: Pool
-    test: Examples
-    extras: ExampleSets
-    capacity: int
-
-
-def _examples(given: Any) -> Examples:
-    inputs, labels = given
-    return Examples(inputs, labels)
-
-
-def prepare(
-    learner: AnyLearner,
-    pool: Any,
-    test: Any,
-    *,
-    initial: int,
-    budget: int,
-    rounds: int,
-    extras: ExampleSets = ExampleSets(),
-    mesh: Mesh | None = None,
-) -> Setting:
-    """Checks the examples and the plan of a simulation, and puts the arrays on the devices.
-
-    Raises:
-      ValueError: initial + rounds x budget above the pool's rows (says how many rounds there are room
-        for), a number below 1, labels outside [0, C) or unknown, NaN or infinite inputs, leading axes
-        that disagree, a model whose outputs have the wrong shapes.
-      TypeError: a model that does not return `Outputs`, or arrays of the wrong type.
-    """
-    check_positive(initial=initial, budget=budget, rounds=rounds)
-    pool, test = _examples(pool), _examples(test)
-    named = {"pool": pool, "test": test}
-    named |= {name: given for name, given in extras._asdict().items() if given is not None}
-    if not is_traced(named):
-        one = jax.tree.map(lambda leaf: leaf[:1], pool.inputs)
-        variables = jax.eval_shape(learner.model.init, jax.random.key(0), one)
-        classes = acquisition.check_model(learner.model, variables, pool.inputs)
-        acquisition.check_alike(pool.inputs, extras)
-        for name, examples in named.items():
-            data.check(examples, classes, name)
-    rows = len(pool.labels)
-    capacity = initial + rounds * budget
-    if capacity > rows:
-        raise ValueError(
-            f"initial + rounds x budget = {initial} + {rounds} x {budget} = {capacity}, but the pool "
-            f"has {rows} rows: at most {max(rows - initial, 0) // budget} rounds"
-        )
-    test, extras = devices.replicate((test, extras), mesh)
-    return Setting(place(pool.inputs, pool.labels, mesh), test, extras, capacity)
+from jaxal.base import Strategy
+from jaxal.loop.plan import ExampleSets, Plan, Prepared, prepare
+from jaxal.loop.round import Round, RoundInfo, compiled_round, make_round, run_round
+from jaxal.loop.state import State, init
+from jaxal.training import AnyLearner
 
 
 def simulate(
@@ -99,8 +40,8 @@ def simulate(
       pool: `Examples` or `(inputs, labels)`, inputs a pytree of arrays [N, ...], all labels known.
       test: the same, to measure on.
       initial: rows drawn at random and labelled before the first round.
-      budget: rows labelled a round.
-      rounds: how many times rows are picked; models are fitted `rounds + 1` times.
+      budget: B, rows labelled a round.
+      rounds: how often a batch is selected; models are fitted `rounds + 1` times.
       balanced: draw as many initial rows of each class, as nearly as can be.
       query: `(inputs, labels)` of examples like those wanted, for strategies that take them.
       private: the same, of examples like those to avoid.
@@ -110,80 +51,73 @@ def simulate(
 
     Returns:
       `run(key) -> (State, RoundInfo)`, the report's leaves [rounds + 1, ...]. `run` jits, vmaps and
-      shards: `jax.vmap(run)(keys)` is many seeds in one program. It is a pytree that holds the arrays, so
-      they are arguments of the program, never constants inside it. A loss that is not finite shows in
-      `RoundInfo.train.loss`.
+      shards: `jax.vmap(run)(keys)` is many seeds in one program. It is a pytree that holds the
+      arrays, so they are arguments of the program, never constants inside it. A loss that is not
+      finite shows in `RoundInfo.train.loss`.
 
     Raises:
-      ValueError, TypeError: as `prepare`.
+      ValueError, TypeError: as `loop.plan.prepare`: a plan that needs more rows than the pool has,
+        labels outside [0, C), inputs that are not finite, shapes that disagree.
     """
-    extras = ExampleSets(query, private, validation)
-    setting = prepare(
-        learner,
-        pool,
-        test,
-        initial=initial,
-        budget=budget,
-        rounds=rounds,
-        extras=extras,
-        mesh=mesh,
-    )
-    program = _Program(
-        learner,
-        strategy,
-        initial,
-        budget,
-        rounds,
-        setting.capacity,
-        balanced,
-        batch_size,
-        mesh,
-    )
-    return jax.tree_util.Partial(program, setting.pool, setting.test, setting.extras)
+    plan = Plan(initial, budget, rounds, balanced, batch_size)
+    sets = ExampleSets(query, private, validation)
+    prepared = prepare(learner, pool, test, plan, sets, mesh)
+    return jax.tree_util.Partial(_Simulation(learner, strategy, plan), prepared)
 
 
-class _Program(NamedTuple):
+class _Simulation(NamedTuple):
     """The static half of a simulation; equal ones share a compiled program."""
 
     learner: AnyLearner
     strategy: Strategy
-    initial: int
-    budget: int
-    rounds: int
-    capacity: int
-    balanced: bool
-    batch_size: int
-    mesh: Mesh | None
+    plan: Plan
 
-    def __call__(self, pool, test, extras, key):
-        return _run(self, pool, test, extras, key)
+    def __call__(self, prepared: Prepared, key: jax.Array) -> tuple[State, RoundInfo]:
+        return _run(self, prepared, key)
 
 
-@partial(jax.jit, static_argnames="program")
-def _run(program: _Program, pool, test, extras, key) -> tuple[State, RoundInfo]:
-    def body(state, goes_on):
-        return step(
-            state,
-            program.learner,
-            program.strategy,
-            pool,
-            test,
-            program.budget,
-            extras,
-            goes_on,
-            batch_size=program.batch_size,
-            mesh=program.mesh,
-        )
+@partial(jax.jit, static_argnames="simulation")
+def _run(simulation: _Simulation, prepared: Prepared, key: jax.Array):
+    learner, strategy, plan = simulation
+    stages = make_round(learner, strategy, plan.budget)
 
-    start = init(
+    def body(state, select_batch):
+        return run_round(stages, plan.budget, state, *prepared, select_batch)
+
+    start = begin(key, learner, prepared, plan)
+    return jax.lax.scan(body, start, jnp.arange(plan.rounds + 1) < plan.rounds)
+
+
+def begin(key: jax.Array, learner: AnyLearner, prepared: Prepared, plan: Plan) -> State:
+    """The state of a planned experiment before the first round."""
+    return init(
         key,
-        program.learner,
-        pool,
-        initial=program.initial,
-        capacity=program.capacity,
-        balanced=program.balanced,
+        learner,
+        prepared.pool,
+        initial=plan.initial,
+        capacity=plan.capacity,
+        balanced=plan.balanced,
     )
-    return jax.lax.scan(body, start, jnp.arange(program.rounds + 1) < program.rounds)
+
+
+def run_rounds(
+    stages: Round, state: State, prepared: Prepared, plan: Plan
+) -> Iterator[tuple[State, RoundInfo]]:
+    """The rounds of a plan on the host, one by one.
+
+    Args:
+      stages: compiled, or compiled and vmapped over seeds.
+      state: from `begin`; of several seeds where the stages are vmapped.
+      prepared: the examples.
+      plan: how many rounds there are.
+
+    Yields:
+      The state after each round and its report, `rounds + 1` times.
+    """
+    for number in range(plan.rounds + 1):
+        select_batch = number < plan.rounds
+        state, info = run_round(stages, plan.budget, state, *prepared, select_batch)
+        yield state, info
 
 
 def iterate(
@@ -203,50 +137,41 @@ def iterate(
     batch_size: int = 1024,
     mesh: Mesh | None = None,
 ) -> Iterator[tuple[State, RoundInfo]]:
-    """The rounds of `simulate` one by one, on the host: the same steps, the same picks.
+    """The rounds of `simulate` one by one, on the host: the same stages, the same picks.
+
+    Args:
+      key: random key; it stays in the state.
+      learner: the model and how it is fitted each round.
+      strategy: the rule.
+      pool: `Examples` or `(inputs, labels)`, inputs a pytree of arrays [N, ...], all labels known.
+      test: the same, to measure on.
+      initial: rows drawn at random and labelled before the first round.
+      budget: B, rows labelled a round.
+      rounds: how often a batch is selected; models are fitted `rounds + 1` times.
+      balanced: draw as many initial rows of each class, as nearly as can be.
+      query: `(inputs, labels)` of examples like those wanted, for strategies that take them.
+      private: the same, of examples like those to avoid.
+      validation: the same, held-out examples; also for a learner with `patience`.
+      batch_size: rows that go through the model at once on a device.
+      mesh: devices that share the pool's rows.
 
     Yields:
       The state after each round and its report, `rounds + 1` times.
 
     Raises:
-      ValueError, TypeError: as `prepare`.
+      ValueError, TypeError: as `simulate`.
       FloatingPointError: the training loss is not finite; says in which round.
     """
-    extras = ExampleSets(query, private, validation)
-    setting = prepare(
-        learner,
-        pool,
-        test,
-        initial=initial,
-        budget=budget,
-        rounds=rounds,
-        extras=extras,
-        mesh=mesh,
-    )
-    start = jax.jit(init, static_argnames=("learner", "initial", "capacity", "balanced"))
-    state = start(
-        key,
-        learner,
-        setting.pool,
-        initial=initial,
-        capacity=setting.capacity,
-        balanced=balanced,
-    )
-    for number in range(rounds + 1):
-        state, info = step(
-            state,
-            learner,
-            strategy,
-            setting.pool,
-            setting.test,
-            budget,
-            setting.extras,
-            np.bool_(number < rounds),
-            batch_size=batch_size,
-            mesh=mesh,
-        )
+    plan = Plan(initial, budget, rounds, balanced, batch_size)
+    prepared = prepare(learner, pool, test, plan, ExampleSets(query, private, validation), mesh)
+    stages = compiled_round(learner, strategy, budget)
+    rounds_of_plan = run_rounds(stages, _begin(key, learner, prepared, plan), prepared, plan)
+    for number, (state, info) in enumerate(rounds_of_plan):
         check_loss(info.train.loss, number)
         yield state, info
+
+
+_begin = jax.jit(begin, static_argnames=("learner", "plan"))
 
 
 def check_loss(loss: Any, number: int, hint: str = "lower the learning rate") -> None:

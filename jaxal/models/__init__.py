@@ -1,9 +1,24 @@
-"""Models as three pure functions: adapters for flax.linen, flax.nnx and plain functions, and a small zoo."""
+"""Models as three pure functions: adapters for flax.linen, flax.nnx, functions; a small zoo."""
 
-from jaxal.models.functions import as_outputs, from_functions
-from jaxal.models.linen import from_linen
-from jaxal.models.nnx import from_nnx
-from jaxal.models.zoo import bayesian_cnn, cnn, logistic, make, mlp, names
+from typing import TYPE_CHECKING
+
+from jaxal._lazy import lazy
+
+if TYPE_CHECKING:
+    from jaxal.models.functions import as_outputs, from_functions
+    from jaxal.models.linen import from_linen
+    from jaxal.models.nnx import from_nnx
+    from jaxal.models.zoo import bayesian_cnn, cnn, logistic, make, mlp, names
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "jaxal.models.functions": ["as_outputs", "from_functions"],
+            "jaxal.models.linen": ["from_linen"],
+            "jaxal.models.nnx": ["from_nnx"],
+            "jaxal.models.zoo": ["bayesian_cnn", "cnn", "logistic", "make", "mlp", "names"],
+        },
+    )
 
 __all__ = [
     "as_outputs",

@@ -1,6 +1,7 @@
-"""Pools: examples on the devices, and functions mapped over them in batches."""
+"""Pools: rows to select from, on the devices, and functions mapped over them in batches."""
 
 from jaxal.pools import devices
-from jaxal.pools.memory import Pool, map_rows, place
+from jaxal.pools.base import Pool
+from jaxal.pools.memory import ArrayPool, map_rows, place, size_class
 
-__all__ = ["Pool", "devices", "map_rows", "place"]
+__all__ = ["ArrayPool", "Pool", "devices", "map_rows", "place", "size_class"]

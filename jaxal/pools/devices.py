@@ -28,8 +28,8 @@ def make_mesh(
       devices: the devices; all of this process's backend if not given.
 
     Returns:
-      A mesh [seeds, data] whose axes are `AxisType.Auto`: explicit axes refuse `top_k` and gathers of
-      sharded rows.
+      A mesh [seeds, data] whose axes are `AxisType.Auto`: explicit axes refuse `top_k` and gathers
+      of sharded rows.
 
     Raises:
       ValueError: if the sizes do not divide the devices.
@@ -56,11 +56,11 @@ def mesh_for(seeds: int) -> Mesh | None:
     return None if count == 1 else make_mesh(seeds=math.gcd(seeds, count))
 
 
-def pad_rows(tree: PyTree, multiple: int, fill: int | float | bool = 0) -> PyTree:
-    """Pads the leading axis of every leaf with `fill` up to a multiple of `multiple`."""
+def pad_rows(tree: PyTree, size: int, fill: int | float | bool = 0) -> PyTree:
+    """Pads the leading axis of every leaf with `fill` up to `size` rows."""
 
     def pad(leaf):
-        missing = -leaf.shape[0] % multiple
+        missing = size - leaf.shape[0]
         if missing == 0:
             return leaf
         widths = [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)

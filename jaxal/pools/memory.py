@@ -1,7 +1,8 @@
-"""The pool: rows on the devices, and functions mapped over them in batches."""
+"""Pools in the memory of the devices, and functions mapped over rows in batches."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,37 +10,94 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxal.base import PyTree
-from jaxal.numerics import num_rows
+from jaxal.checks import check_integer
+from jaxal.numerics import first, gather, num_rows
 from jaxal.pools import devices
 
+BATCH_SIZE = 1024
+"""Rows that go through a model at once on a device, where nothing else is asked for."""
 
-class Pool(NamedTuple):
-    """Examples on the devices, padded so that every device holds as many rows."""
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class ArrayPool:
+    """A `Pool` of arrays on the devices, padded so that every device holds as many rows."""
 
     inputs: PyTree  # leaves [N, ...]
     labels: jax.Array  # [N] int32, -1 where unknown and in padding
     valid: jax.Array  # [N] bool, False in padding
+    batch_size: int = field(default=BATCH_SIZE, metadata={"static": True})
+    mesh: Mesh | None = field(default=None, metadata={"static": True})
+
+    def __len__(self) -> int:
+        return self.valid.shape[0]
+
+    def first(self) -> PyTree:
+        """The inputs of the first row as a batch of one."""
+        return first(self.inputs)
+
+    def take(self, rows: jax.Array) -> PyTree:
+        """The inputs of rows [M]; without a host, so it can be traced."""
+        return gather(self.inputs, rows)
+
+    def map(self, function: Callable[..., PyTree], shared: PyTree, *arrays: jax.Array) -> PyTree:
+        """As `Pool.map`: each device maps its own rows, without communication."""
+        return map_rows(
+            lambda shared, rows: function(shared, *rows),
+            shared,
+            (self.inputs, *arrays),
+            batch_size=self.batch_size,
+            mesh=self.mesh,
+        )
 
 
-def place(inputs: PyTree, labels: Any, mesh: Mesh | None = None) -> Pool:
+def place(
+    inputs: PyTree,
+    labels: Any,
+    mesh: Mesh | None = None,
+    *,
+    batch_size: int = BATCH_SIZE,
+    size: int | None = None,
+) -> ArrayPool:
     """Puts examples on the devices of `mesh`, their rows over its data axis.
 
     Args:
       inputs: pytree of arrays [N, ...].
       labels: [N] integers, -1 where unknown; None if all are.
       mesh: from `devices.make_mesh`; one device if not given.
+      batch_size: rows that go through a model at once on a device.
+      size: least number of rows, padding included; none is added for it if not given.
 
     Returns:
-      `Pool`, padded at the end to a multiple of the data axis; padding is not valid.
+      `ArrayPool`, padded at the end to a multiple of the data axis; padding is not valid.
+
+    Raises:
+      TypeError, ValueError: a batch size that is not an integer of at least 1.
     """
+    check_integer(1, batch_size=batch_size)
     shards = 1 if mesh is None else mesh.shape[devices.DATA]
     rows = num_rows(inputs)
+    padded = rows if size is None else max(rows, size)
+    padded += -padded % shards
     xp = jnp if isinstance(labels, jax.Array) else np
     labels = np.full(rows, -1) if labels is None else xp.asarray(labels)
-    valid = devices.pad_rows(np.ones(rows, bool), shards, False)
-    inputs = devices.pad_rows(jax.tree.map(_as_array, inputs), shards)
-    labels = devices.pad_rows(labels.astype("int32"), shards, -1)
-    return Pool(*devices.place_rows((inputs, labels, valid), mesh))
+    valid = np.arange(padded) < rows
+    inputs = devices.pad_rows(jax.tree.map(_as_array, inputs), padded)
+    labels = devices.pad_rows(labels.astype("int32"), padded, -1)
+    inputs, labels, valid = devices.place_rows((inputs, labels, valid), mesh)
+    return ArrayPool(inputs, labels, valid, batch_size, mesh)
+
+
+def size_class(rows: int) -> int:
+    """The least of a few sizes that holds so many rows: at most an eighth larger, exact up to 16.
+
+    Pools of one class share their compiled programs.
+
+    >>> [size_class(rows) for rows in (1, 16, 100, 970, 1000, 1030)]
+    [1, 16, 104, 1024, 1024, 1152]
+    """
+    step = 1 << max(0, (rows - 1).bit_length() - 4)
+    return rows + -rows % step
 
 
 def _as_array(leaf: Any) -> Any:
@@ -49,8 +107,8 @@ def _as_array(leaf: Any) -> Any:
 def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: int) -> PyTree:
     """Applies a function of a batch to all rows, `batch_size` at most at a time.
 
-    The last batch overlaps the one before in place of padding, so nothing is copied and one trace of
-    `function` serves all batches.
+    The last batch overlaps the one before in place of padding, so nothing is copied and one trace
+    of `function` serves all batches.
 
     Args:
       function: leaves [n, ...] -> leaves [n, ...], each row by itself.

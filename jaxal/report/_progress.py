@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -16,29 +15,12 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.table import Column
 
-
-class Progress(Protocol):
-    """What `progress` yields."""
-
-    def begin(self, strategy: str) -> None:
-        """Says what runs now; worth calling before a strategy compiles."""
-        ...
-
-    def advance(
-        self,
-        strategy: str,
-        round: int,
-        accuracy: float,
-        *,
-        seed: int | None = None,
-        steps: int = 1,
-    ) -> None:
-        """Counts a finished round, or `steps` of them where seeds run together."""
-        ...
+from jaxal.records import Listener
+from jaxal.report._text import printable
 
 
 @contextmanager
-def progress(total: int, console: Console) -> Iterator[Progress]:
+def progress(total: int, console: Console) -> Iterator[Listener]:
     """Shows the progress of a run of `total` steps while the context is open.
 
     On a terminal a bar, removed at the end; elsewhere (a log, a pipe) about ten lines in all.
@@ -48,7 +30,7 @@ def progress(total: int, console: Console) -> Iterator[Progress]:
         return
     with Bar(
         # A fixed width and no wrapping, or the bar would jump with every name.
-        TextColumn("{task.description}", table_column=Column(width=42, no_wrap=True)),
+        TextColumn("{task.description}", markup=False, table_column=Column(width=42, no_wrap=True)),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
@@ -64,49 +46,32 @@ class _Live:
         self._bar, self._task = bar, task
 
     def begin(self, strategy: str) -> None:
-        self._bar.update(self._task, description=strategy)
+        self._bar.update(self._task, description=printable(strategy))
 
-    def advance(
-        self,
-        strategy: str,
-        round: int,
-        accuracy: float,
-        *,
-        seed: int | None = None,
-        steps: int = 1,
-    ) -> None:
-        said = _say(strategy, round, accuracy, seed)
-        self._bar.update(self._task, description=said, advance=steps)
+    def advance(self, strategy: str, round: int, accuracy: float, *, steps: int = 1) -> None:
+        message = _message(strategy, round, accuracy)
+        self._bar.update(self._task, description=message, advance=steps)
 
 
 class _Lines:
     def __init__(self, total: int, console: Console):
         self._total, self._console = total, console
-        self._done, self._said, self._start = 0, 0, time.monotonic()
+        self._done, self._shown, self._start = 0, 0, time.monotonic()
 
     def begin(self, strategy: str) -> None:
         pass
 
-    def advance(
-        self,
-        strategy: str,
-        round: int,
-        accuracy: float,
-        *,
-        seed: int | None = None,
-        steps: int = 1,
-    ) -> None:
+    def advance(self, strategy: str, round: int, accuracy: float, *, steps: int = 1) -> None:
         self._done += steps
         tenth = 10 * self._done // max(self._total, 1)
-        if tenth == self._said:
+        if tenth == self._shown:
             return
-        self._said = tenth
-        took = time.monotonic() - self._start
-        said = _say(strategy, round, accuracy, seed)
-        line = f"{self._done}/{self._total} in {took:.0f} s: {said}"
+        self._shown = tenth
+        seconds = time.monotonic() - self._start
+        message = _message(strategy, round, accuracy)
+        line = f"{self._done}/{self._total} in {seconds:.0f} s: {message}"
         self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def _say(strategy: str, round: int, accuracy: float, seed: int | None) -> str:
-    which = "" if seed is None else f", seed {seed}"
-    return f"{strategy}{which}, round {round}: {accuracy:.1%}"
+def _message(strategy: str, round: int, accuracy: float) -> str:
+    return f"{printable(strategy)}, round {round}: {accuracy:.1%}"

@@ -39,15 +39,17 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
     The efficiency is against random sampling of the same run, or of the first that has it.
 
     Args:
-        paths: folders of runs, finished or not, or files like their `history.jsonl`. A run is named after its
-            folder, or as it is given if two names are alike; its `config.toml` is read if it is there.
+      paths: folders of runs, finished or not, or files like their `history.jsonl`. A run is named
+        after its folder, or as it is given if two names are alike; its `config.toml` is read if it
+        is there.
 
     Returns:
-        The summaries, and notes on what makes the runs hard to compare: other data, no random sampling.
+      The summaries, and notes on what makes the runs hard to compare: other data, no random
+      sampling.
 
     Raises:
-        OSError: a path that cannot be read.
-        ValueError: a path that is no run, has no finished round or is given twice.
+      OSError: a path that cannot be read.
+      ValueError: a path that is no run, has no finished round or is given twice.
     """
     runs = _runs([Path(path) for path in paths])
     donor = next((run for run in runs if run.random), None)

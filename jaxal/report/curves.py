@@ -1,4 +1,4 @@
-"""`curves.png`: accuracy and efficiency against labels, readable in print and by colour-blind people."""
+"""`curves.png`: accuracy and efficiency against labels, for print and colour-blind readers."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from jaxal.report._text import printable
 from jaxal.report.summary import Summary, names
 
 if TYPE_CHECKING:
@@ -35,38 +36,43 @@ class _Line(NamedTuple):
 def draw(summaries: Sequence[Summary], title: str) -> "Figure":
     """Draws the learning curves of a run, or of several.
 
-    Above, test accuracy: all rounds, and the last ones enlarged. Below, if there is random sampling to compare
-    with, the labelling efficiency. Lines are means over seeds, or the efficiency of the mean curves; bands are one
-    standard deviation. The legend is in the order of the final accuracy. Lines differ in colour, dashes and
-    marker; of several runs, dashes say which run it is. Random sampling is always dark grey.
+    Above, test accuracy: all rounds, and the last ones enlarged. Below, if there is random sampling
+    to compare with, the labelling efficiency. Lines are means over seeds, or the efficiency of the
+    mean curves; bands are one standard deviation. The legend is in the order of the final accuracy.
+    Lines differ in colour, dashes and marker; of several runs, dashes say which run it is. Random
+    sampling is always dark grey.
 
     Args:
-        summaries: of `summarize`.
-        title: above the picture.
+      summaries: of `summarize`.
+      title: above the picture.
 
     Returns:
-        A figure of 150 dpi; `figure.savefig(path)` writes it. It belongs to no window and to no pyplot state.
+      A figure of 150 dpi; `figure.savefig(path)` writes it. It belongs to no window and to no
+      pyplot state.
     """
     from matplotlib.figure import Figure
 
     efficient = any(math.isfinite(summary.efficiency) for summary in summaries)
     rows = 2 if efficient else 1
     figure = Figure(figsize=(10, 0.5 + 3.7 * rows), dpi=150, layout="constrained")
-    (whole, late), *below = figure.subplots(rows, 2, squeeze=False)
+    (full, late), *below = figure.subplots(rows, 2, squeeze=False)
     lines = _lines(summaries)
-    for axes in (whole, late):
+    for axes in (full, late):
         _accuracy(axes, lines)
-    whole.set_ylabel("test accuracy")
-    _zoom(whole, late, summaries)
-    legend = {"handles": whole.get_legend_handles_labels()[0], "frameon": False}
+    full.set_ylabel("test accuracy")
+    _zoom(full, late, summaries)
+    legend = {"handles": full.get_legend_handles_labels()[0], "frameon": False}
     if below:
         [(axes, corner)] = below
         _efficiency(axes, lines)
         corner.axis("off")
-        corner.legend(loc="center left", **legend)
+        shown = corner.legend(loc="center left", **legend)
     else:
-        figure.legend(loc="outside right center", **legend)
-    figure.suptitle(title, x=0.01, ha="left", fontsize="large", fontweight="bold")
+        shown = figure.legend(loc="outside right center", **legend)
+    for text in shown.get_texts():
+        text.set_parse_math(False)  # a "$" in a name is itself
+    heading = {"x": 0.01, "ha": "left", "fontsize": "large", "fontweight": "bold"}
+    figure.suptitle(printable(title), parse_math=False, **heading)
     return figure
 
 
@@ -81,6 +87,7 @@ def _label(name: str, summary: Summary) -> str:
     ratio = summary.efficiency
     unknown = math.isnan(ratio) or summary.strategy == "random"
     saved = "" if unknown else f", {ratio:.1f}x"
+    name = f" {name}" if name.startswith("_") else name  # legends leave out "_..."
     return f"{name}  {_final(summary):.1%}{saved}"
 
 
@@ -167,8 +174,8 @@ def _plot(
     axes.fill_between(labels, low, high, color=line.look.color, alpha=0.1, linewidth=0)
 
 
-def _zoom(whole: "Axes", late: "Axes", summaries: Sequence[Summary]) -> None:
-    """Limits `late` to the second half of the labels and the means there, and frames that in `whole`."""
+def _zoom(full: "Axes", late: "Axes", summaries: Sequence[Summary]) -> None:
+    """Limits `late` to the second half of the labels and the means there; frames that in `full`."""
     from matplotlib.patches import Rectangle
 
     points = [point for summary in summaries for point in summary.points]
@@ -182,10 +189,10 @@ def _zoom(whole: "Axes", late: "Axes", summaries: Sequence[Summary]) -> None:
     late.set_xlim(start - side, end + side)
     bottom, top = _fit(late, means)
     late.set_title("second half, enlarged", loc="left", fontsize="medium")
-    whole.set_title("all rounds", loc="left", fontsize="medium")
+    full.set_title("all rounds", loc="left", fontsize="medium")
     corner, size = (start - side, bottom), (end - start + 2 * side, top - bottom)
     frame = {"fill": False, "edgecolor": _LIGHT, "linewidth": 0.8, "zorder": 0.9}
-    whole.add_patch(Rectangle(corner, *size, **frame))
+    full.add_patch(Rectangle(corner, *size, **frame))
 
 
 def _fit(axes: "Axes", means: Sequence[float]) -> tuple[float, float]:

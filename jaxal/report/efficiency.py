@@ -12,16 +12,16 @@ def labels_to(points: ArrayLike, accuracies: ArrayLike, target: ArrayLike) -> An
     The curve is linear between its points and may fall; the first crossing counts.
 
     Args:
-        points: label counts [P], increasing.
-        accuracies: accuracy at each [P].
-        target: the accuracy wanted, of any shape.
+      points: label counts [P], increasing.
+      accuracies: accuracy at each [P].
+      target: the accuracy wanted, of any shape.
 
     Returns:
-        Label counts of the shape of `target`: the first point if the curve starts at or above the target, NaN if
-        it never reaches it.
+      Label counts of the shape of `target`: the first point if the curve starts at or above the
+      target, NaN if it never reaches it.
 
     Raises:
-        ValueError: unequal lengths, no point, label counts that do not increase, or NaN.
+      ValueError: unequal lengths, no point, label counts that do not increase, or NaN.
 
     Example:
         >>> labels_to([20, 40, 60], [0.5, 0.7, 0.9], [0.4, 0.8, 0.95])
@@ -49,23 +49,23 @@ def label_efficiency(
     """Returns the labels random sampling needs over the labels a strategy needs.
 
     Args:
-        strategy_points: label counts of the strategy [P], increasing.
-        strategy_accuracies: its accuracies [P].
-        random_points: label counts of random sampling [R], increasing.
-        random_accuracies: its accuracies [R].
-        targets: accuracies to compare at, of any shape. None: at each of the strategy's points, the labels random
-            sampling needs for the accuracy there over the labels of that point.
+      strategy_points: label counts of the strategy [P], increasing.
+      strategy_accuracies: its accuracies [P].
+      random_points: label counts of random sampling [R], increasing.
+      random_accuracies: its accuracies [R].
+      targets: accuracies to compare at, of any shape. None: at each of the strategy's points, the
+        labels random sampling needs for the accuracy there over the labels of that point.
 
     Returns:
-        Ratios of the shape of `targets` (or [P]); above 1 the strategy saves labels, NaN where either curve
-        never reaches the accuracy.
+      Ratios of the shape of `targets` (or [P]); above 1 the strategy saves labels, NaN where either
+      curve never reaches the accuracy.
 
     Raises:
-        ValueError: as `labels_to`.
+      ValueError: as `labels_to`.
 
     References:
-        Beck et al. 2021, "Effective Evaluation of Deep Active Learning on Image Classification Tasks",
-        arXiv 2106.15324.
+      Beck et al. 2021, "Effective Evaluation of Deep Active Learning on Image Classification
+      Tasks", arXiv 2106.15324.
     """
     points, accuracies = _curve(strategy_points, strategy_accuracies)
     if targets is None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxal.records import Record
+from jaxal.report._text import printable
 from jaxal.report.efficiency import label_efficiency, labels_to
 
 TARGETS = (0.90, 0.95)
@@ -51,7 +52,7 @@ class Summary(NamedTuple):
 
     @property
     def efficiency(self) -> float:
-        """Labels random needs / labels needed, for the best of random's accuracies that is reached."""
+        """Labels random needs / labels needed, for the best of its accuracies that is reached."""
         known = [point.efficiency for point in self.points]
         return next((ratio for ratio in reversed(known) if math.isfinite(ratio)), NAN)
 
@@ -61,19 +62,20 @@ def summarize(
 ) -> list[Summary]:
     """Reduces records to one summary per strategy, in the order in which strategies first appear.
 
-    An unfinished run is summarised as far as it got. Labels to a target are the lower median over seeds, where
-    a seed that never reaches it counts as infinite, so it is known if half of the seeds reach it.
+    An unfinished run is summarised as far as it got. Labels to a target are the lower median over
+    seeds, where a seed that never reaches it counts as infinite, so it is known if half of the
+    seeds reach it.
 
     Args:
-        records: of one run.
-        run: its name, where several runs are compared.
-        random: records of random sampling in another run, for the efficiency if this run has none.
+      records: of one run.
+      run: its name, where several runs are compared.
+      random: records of random sampling in another run, for the efficiency if this run has none.
 
     Returns:
-        The summaries.
+      The summaries.
 
     Raises:
-        ValueError: there is no record.
+      ValueError: there is no record.
     """
     by_strategy: dict[str, list[Record]] = {}
     for record in records:
@@ -85,10 +87,12 @@ def summarize(
 
 
 def names(summaries: Sequence[Summary]) -> list[str]:
-    """Returns what to call each summary: its strategy, or RUN/STRATEGY where several runs have that one."""
+    """Printable names: the strategy, or RUN/STRATEGY where several runs have that strategy."""
     times = Counter(summary.strategy for summary in summaries)
     return [
-        f"{summary.run}/{summary.strategy}" if times[summary.strategy] > 1 else summary.strategy
+        printable(
+            f"{summary.run}/{summary.strategy}" if times[summary.strategy] > 1 else summary.strategy
+        )
         for summary in summaries
     ]
 
@@ -103,17 +107,17 @@ def over_seeds(summaries: Sequence[Summary], plus_minus: str = "±") -> str:
 
 
 def write_csv(summaries: Sequence[Summary], path: str | Path) -> None:
-    """Writes one row per strategy and label count; what is known of a whole strategy is in each of its rows.
+    """Writes one row per strategy and label count, with what is known of the whole strategy.
 
-    Numbers that are not known are empty; times are seconds, accuracies fractions. Where summaries have a run, its
-    name comes first.
+    Numbers that are not known are empty; times are seconds, accuracies fractions. Where summaries
+    have a run, its name comes first.
     """
     targets = {target: f"labels_to_{target * 100:.0f}" for target in TARGETS}
-    whole = ("area_mean", "area_std", *targets.values())
+    shared_columns = ("area_mean", "area_std", *targets.values())
     first = ("run", "strategy") if any(s.run for s in summaries) else ("strategy",)
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*first, *Point._fields, *whole))
+        writer.writerow((*first, *Point._fields, *shared_columns))
         for summary in summaries:
             which = [getattr(summary, column) for column in first]
             prices = (summary.labels_to[target] for target in targets)

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from rich import box
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from jaxal.report._text import printable
 from jaxal.report.summary import TARGETS, Point, Summary, names, over_seeds
 
 _EFFICIENCY = "vs random: labels random needs over labels needed, for the best accuracy both reach."
@@ -34,19 +34,19 @@ def results_table(summaries: Sequence[Summary], console: Console) -> Table:
     """Builds the table of a run: one row per strategy.
 
     Args:
-        summaries: of `summarize`.
-        console: where it will be shown; its width decides how many label counts have a column and whether the
-            area has one, and what it can show how the best of a column is marked.
+      summaries: of `summarize`.
+      console: where it will be shown; its width decides how many label counts have a column and
+        whether the area has one, and what it can show how the best of a column is marked.
 
     Returns:
-        The table: test accuracy in %, mean and std over seeds; its mean over all label counts (the area under the
-        curve); labels to each target; the labelling efficiency, if there is random sampling to compare with; time
-        to select a round.
+      The table: test accuracy in %, mean and std over seeds; its mean over all label counts (the
+      area under the curve); labels to each target; the labelling efficiency, if there is random
+      sampling to compare with; time to select a round.
     """
-    roomy = console.options.update(max_width=10_000)
+    unbounded = console.options.update(max_width=10_000)
     for number, area in itertools.product((5, 4, 3, 2, 1), (True, False)):
         table = _results(summaries, _counts(summaries, number), area, console)
-        if console.measure(table, options=roomy).maximum <= console.width:
+        if console.measure(table, options=unbounded).maximum <= console.width:
             break
     return table
 
@@ -57,9 +57,9 @@ def strategies_list(descriptions: Iterable[Described]) -> Group:
     for known in descriptions:
         options = ", ".join(f"{key} = {value!r}" for key, value in known.options.items())
         lines = [known.summary, options and f"options: {options}", known.paper]
-        # Square brackets, as in shapes, are markup to rich.
-        body = "\n".join(escape(line) for line in lines if line)
-        parts += [Text(known.name, style="bold"), Padding(body, (0, 0, 1, 4))]
+        # As `Text`: the square brackets of shapes would be markup in a string.
+        body = Text("\n".join(printable(line) for line in lines if line))
+        parts += [Text(printable(known.name), style="bold"), Padding(body, (0, 0, 1, 4))]
     return Group(*parts)
 
 
@@ -69,27 +69,27 @@ def _results(
     pm = "±" if "utf" in console.encoding.lower() else "+-"
     mark = "[bold]{}[/]" if console.is_terminal else "{}*"
     table = _table(title=f"Test accuracy in % by number of labels, {over_seeds(summaries, pm)}")
-    said = [
+    notes = [
         f"{'Bold' if console.is_terminal else '*'}: best of the column.",
         "to 90%: labels needed for it (median seed).",
         "select: to pick a round (median).",
     ]
     columns = {str(n): _accuracies(summaries, n, mark, f" {pm} ") for n in counts}
     if area:
-        said.insert(1, "area: mean over all label counts.")
+        notes.insert(1, "area: mean over all label counts.")
         columns["area"] = _areas(summaries, mark)
     columns |= {f"to {t:.0%}": _prices(summaries, t, mark) for t in TARGETS}
     if any(math.isfinite(summary.efficiency) for summary in summaries):
-        said.insert(-1, _EFFICIENCY)
+        notes.insert(-1, _EFFICIENCY)
         columns["vs\nrandom"] = _efficiencies(summaries, mark)
     columns["select"] = [_duration(summary.select_seconds) for summary in summaries]
-    table.caption = " ".join(said)
+    table.caption = " ".join(notes)
     # Where even the fewest columns do not fit, it is names that go on in the next line.
     table.add_column("strategy", overflow="fold")
     for header in columns:
         table.add_column(header, justify="right", no_wrap=True)
     for name, *cells in zip(names(summaries), *columns.values(), strict=True):
-        table.add_row(name, *cells)
+        table.add_row(Text(name), *cells)
     return table
 
 
@@ -115,8 +115,8 @@ def _counts(summaries: Sequence[Summary], number: int) -> list[int]:
     """
     each = [{point.labels for point in summary.points} for summary in summaries]
     known = sorted(set.intersection(*each) or set.union(*each))
-    back = (len(known) - 1) / max(number - 1, 1)
-    steps = {round((len(known) - 1) - i * back) for i in range(number)}
+    stride = (len(known) - 1) / max(number - 1, 1)
+    steps = {round((len(known) - 1) - i * stride) for i in range(number)}
     return [known[step] for step in sorted(steps)]
 
 

@@ -1,0 +1,103 @@
+"""The stages of a round over all seeds: compiled side by side, and timed."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxal.base import Strategy
+from jaxal.loop import round
+from jaxal.loop.plan import Prepared
+from jaxal.training import AnyLearner
+
+
+class Stage:
+    """A compiled function that tells how long it ran, and how long its compilation took before."""
+
+    def __init__(self, function: Callable):
+        self._jitted = jax.jit(function)
+        self._compilation: Future | None = None
+        self._compiled: Any = None
+        self.seconds = 0.0
+        self.compile_seconds = 0.0
+
+    def expect(self, executor: Executor, *args: Any) -> Any:
+        """Traces for arguments like these and lets `executor` compile; returns the results' shapes."""
+        traced = self._jitted.trace(*args)
+        self._compilation = executor.submit(_compile, traced.lower)
+        return traced.out_info
+
+    def __call__(self, *args: Any) -> Any:
+        self.compile_seconds = 0.0
+        if self._compiled is None:
+            if self._compilation is not None:
+                compilation = self._compilation.result()
+            else:
+                compilation = _compile(partial(self._jitted.lower, *args))
+            self._compiled, self.compile_seconds = compilation
+        start = time.perf_counter()
+        result = jax.block_until_ready(self._compiled(*args))
+        self.seconds = time.perf_counter() - start
+        return result
+
+
+def _compile(lower: Callable[[], Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    compiled = lower().compile()
+    return compiled, time.perf_counter() - start
+
+
+class Stages(NamedTuple):
+    """The stages of one strategy's rounds; the first two serve every strategy."""
+
+    fit: Stage
+    measure: Stage
+    observe: Stage
+    select: Stage
+
+    def timed(self, *, selects: bool) -> list[Stage]:
+        """The stages whose times a record has; a last round selects nothing."""
+        return [self.fit, self.observe, self.select] if selects else [self.fit]
+
+
+def make_stages(
+    learner: AnyLearner, strategies: dict[str, Strategy], budget: int
+) -> dict[str, Stages]:
+    """The stages of each strategy's rounds, vmapped over seeds."""
+    fit = Stage(jax.vmap(partial(round.fit, learner=learner), (0, None, None)))
+    measure = Stage(jax.vmap(partial(round.measure, learner=learner), (0, None, None, 0)))
+
+    def of(strategy: Strategy) -> Stages:
+        observe = partial(round.observe, learner=learner, strategy=strategy)
+        select = partial(round.select, strategy=strategy, budget=budget)
+        return Stages(
+            fit,
+            measure,
+            Stage(jax.vmap(observe, (0, None, None))),
+            Stage(jax.vmap(select, (0, None, 0))),
+        )
+
+    return {name: of(strategy) for name, strategy in strategies.items()}
+
+
+def compile_ahead(
+    executor: Executor, stages: dict[str, Stages], state: Any, prepared: Prepared
+) -> None:
+    """Traces all stages, so that a strategy which cannot work says so now, and compiles them.
+
+    Args:
+      executor: what compiles; XLA does not hold Python's lock, so threads run side by side.
+      stages: from `make_stages`.
+      state: of all seeds, or its shapes.
+      prepared: the examples, on one device: of several, the shapes alone do not tell the layout.
+    """
+    pool, test, sets = prepared
+    some = next(iter(stages.values()))
+    state, fitted = some.fit.expect(executor, state, pool, sets)
+    some.measure.expect(executor, state, pool, test, fitted)
+    for own in stages.values():
+        observed = own.observe.expect(executor, state, pool, sets)
+        own.select.expect(executor, state, pool, observed)

@@ -1,0 +1,134 @@
+"""What an experiment is asked to do: its plan, its examples, and the checks of both."""
+
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+
+from jaxal import data
+from jaxal.base import Examples, Model, Outputs, PyTree
+from jaxal.checks import check_integer, is_traced
+from jaxal.models import as_outputs
+from jaxal.numerics import first
+from jaxal.pools import Pool, devices, place
+from jaxal.training import AnyLearner
+
+
+class ExampleSets(NamedTuple):
+    """Further examples that a strategy may look at: `(inputs, labels)` each, or None."""
+
+    query: Any = None  # like those wanted
+    private: Any = None  # like those to avoid
+    validation: Any = None  # held out
+
+    def given(self) -> dict[str, Any]:
+        """The sets that are not None, by name."""
+        return {name: value for name, value in self._asdict().items() if value is not None}
+
+
+NO_SETS = ExampleSets()
+
+
+class Plan(NamedTuple):
+    """How many rows are labelled, and when. Hashable, so it may be a static argument."""
+
+    initial: int  # rows labelled before the first round
+    budget: int  # rows labelled a round
+    rounds: int  # how often a batch is selected; models are fitted once more
+    balanced: bool = False  # as many initial rows of each class, as nearly as can be
+    batch_size: int = 1024  # rows that go through the model at once on a device
+
+    @property
+    def capacity(self) -> int:
+        """The most labels there will be."""
+        return self.initial + self.rounds * self.budget
+
+
+class Prepared(NamedTuple):
+    """The examples of an experiment, checked and on the devices."""
+
+    pool: Pool
+    test: Examples
+    sets: ExampleSets
+
+
+def prepare(
+    learner: AnyLearner,
+    pool: Any,
+    test: Any,
+    plan: Plan,
+    sets: ExampleSets,
+    mesh: Mesh | None = None,
+) -> Prepared:
+    """Checks the examples and the plan of an experiment, and puts the arrays on the devices.
+
+    Args:
+      learner: whose model is to take the inputs.
+      pool: `Examples` or `(inputs, labels)`, inputs a pytree of arrays [N, ...], all labels known.
+      test: the same, to measure on.
+      plan: of the rounds.
+      sets: further examples.
+      mesh: devices that share the rows of the pool.
+
+    Raises:
+      ValueError: initial + rounds x budget above the pool's rows (says how many rounds there are
+        room for), a number below 1, labels outside [0, C) or unknown, NaN or infinite inputs,
+        leading axes that disagree, a model whose outputs have the wrong shapes.
+      TypeError: a number that is not an integer, a model that does not return `Outputs`, or arrays
+        of the wrong type.
+    """
+    numbers = plan._asdict()
+    del numbers["balanced"]
+    check_integer(1, **numbers)
+    pool, test = _examples(pool), _examples(test)
+    named = {"pool": pool, "test": test, **sets.given()}
+    if not is_traced(named):
+        variables = jax.eval_shape(learner.model.init, jax.random.key(0), first(pool.inputs))
+        classes = check_model(learner.model, variables, pool.inputs)
+        check_same_shapes(pool.inputs, sets)
+        for name, examples in named.items():
+            data.check(examples, classes, name)
+    rows = len(pool.labels)
+    if plan.capacity > rows:
+        raise ValueError(
+            f"initial + rounds x budget = {plan.initial} + {plan.rounds} x {plan.budget} = "
+            f"{plan.capacity}, but the pool has {rows} rows: at most "
+            f"{max(rows - plan.initial, 0) // plan.budget} rounds"
+        )
+    test, sets = devices.replicate((test, sets), mesh)
+    placed = place(pool.inputs, pool.labels, mesh, batch_size=plan.batch_size)
+    return Prepared(placed, test, sets)
+
+
+def _examples(given: Any) -> Examples:
+    inputs, labels = given
+    return Examples(inputs, labels)
+
+
+def check_same_shapes(inputs: PyTree, sets: ExampleSets) -> None:
+    """Raises ValueError unless the rows of all further examples have the shapes of the pool's."""
+
+    def shapes(inputs):
+        return jax.tree.map(lambda leaf: tuple(leaf.shape[1:]), inputs)
+
+    for name, examples in sets.given().items():
+        if shapes(examples[0]) != shapes(inputs):
+            raise ValueError(
+                f"{name} inputs: expected rows of shape {shapes(inputs)}, as in the pool, "
+                f"got {shapes(examples[0])}"
+            )
+
+
+def check_model(model: Model, variables: PyTree, inputs: PyTree) -> int:
+    """Checks, without running it, that the model returns `Outputs`; returns C, its classes."""
+
+    def outputs(variables, inputs):
+        outputs = model.apply(variables, inputs)
+        if not isinstance(outputs, Outputs):
+            raise TypeError(
+                f"model.apply: expected Outputs(logits, features), got {type(outputs).__name__};"
+                " the adapters in jaxal.models make it of a pair"
+            )
+        return as_outputs(outputs, "model.apply")
+
+    return jax.eval_shape(outputs, variables, first(inputs)).logits.shape[-1]

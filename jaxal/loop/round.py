@@ -1,0 +1,248 @@
+"""One round of active learning, written once: fit, measure, observe, select, label.
+
+`simulate` scans it, `iterate` loops over it on the host, the experiments of the command line time
+its stages, and `ask` is its first part for labels that people give.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.base import Examples, Selection, Strategy
+from jaxal.checks import is_traced
+from jaxal.loop import _acquire
+from jaxal.loop._acquire import Observed
+from jaxal.loop.plan import ExampleSets
+from jaxal.loop.state import State, known_labels, reveal, round_keys
+from jaxal.pools import Pool
+from jaxal.training import AnyLearner, FitInfo, Metrics, evaluate
+
+
+class RoundInfo(NamedTuple):
+    """What a round reports and no later round needs."""
+
+    labels: jax.Array  # [] int32, how many the model was trained on
+    epochs: jax.Array  # [] int32
+    train: Metrics  # of the labelled rows, after training
+    test: Metrics
+    rows: jax.Array  # [B] int32, what was selected next; -1 in the last round of a run
+    scores: jax.Array  # [B]
+
+
+class Round(NamedTuple):
+    """The stages of a round as pure functions, to be traced into one program or run one by one."""
+
+    fit: Callable[..., tuple[State, FitInfo]]  # (state, pool, sets)
+    measure: Callable[..., tuple[Metrics, Metrics]]  # (state, pool, test, fitted) -> train, test
+    observe: Callable[..., Observed]  # (state, pool, sets)
+    select: Callable[..., tuple[State, Selection]]  # (state, pool, observed) -> next state, picks
+
+
+def fit(
+    state: State, pool: Pool, sets: ExampleSets, *, learner: AnyLearner
+) -> tuple[State, FitInfo]:
+    """Fits the learner's model to the labelled rows, given the validation examples as well."""
+    variables, info = learner.fit(
+        round_keys(state).fit,
+        state.variables,
+        pool.take(jnp.maximum(state.rows, 0)),
+        jnp.maximum(state.labels, 0),
+        state.weights,
+        state.count,
+        sets.validation,
+    )
+    return state._replace(variables=variables), info
+
+
+def measure(
+    state: State, pool: Pool, test: Examples, fitted: FitInfo, *, learner: AnyLearner
+) -> tuple[Metrics, Metrics]:
+    """The metrics of the labelled rows and of the test examples, after a fit.
+
+    A loss that was not finite in training is reported as it was, whatever the model says now.
+    """
+    measured = partial(evaluate, learner.model, state.variables, batch_size=pool.batch_size)
+    train = measured(pool.take(jnp.maximum(state.rows, 0)), state.labels)
+    loss = jnp.where(jnp.isfinite(fitted.loss), train.loss, fitted.loss)
+    return train._replace(loss=loss), measured(test.inputs, test.labels)
+
+
+def observe(
+    state: State, pool: Pool, sets: ExampleSets, *, learner: AnyLearner, strategy: Strategy
+) -> Observed:
+    """What the strategy needs of every pool row, and of the further examples."""
+    return _acquire.observe(
+        round_keys(state).observe,
+        strategy,
+        learner.model,
+        state.variables,
+        pool,
+        known_labels(state, pool),
+        sets,
+    )
+
+
+def choose(
+    state: State, pool: Pool, observed: Observed, *, strategy: Strategy, budget: int
+) -> Selection:
+    """The strategy's decision on what it observed, among the rows not labelled yet."""
+    labels = known_labels(state, pool)
+    available = (labels < 0) & pool.valid
+    return _acquire.select(round_keys(state).select, strategy, observed, labels, available, budget)
+
+
+def select(
+    state: State, pool: Pool, observed: Observed, *, strategy: Strategy, budget: int
+) -> tuple[State, Selection]:
+    """`choose`, and the next state, labelled from what the pool knows."""
+    selection = choose(state, pool, observed, strategy=strategy, budget=budget)
+    return reveal(state, pool, selection), selection
+
+
+def make_round(learner: AnyLearner, strategy: Strategy, budget: int) -> Round:
+    """The stages of a round, not compiled."""
+    return Round(
+        partial(fit, learner=learner),
+        partial(measure, learner=learner),
+        partial(observe, learner=learner, strategy=strategy),
+        partial(select, strategy=strategy, budget=budget),
+    )
+
+
+_fit = jax.jit(fit, static_argnames="learner")
+_measure = jax.jit(measure, static_argnames="learner")
+_observe = jax.jit(observe, static_argnames=("learner", "strategy"))
+_select = jax.jit(select, static_argnames=("strategy", "budget"))
+
+
+def compiled_round(learner: AnyLearner, strategy: Strategy, budget: int) -> Round:
+    """The stages of a round, each compiled; equal learners and strategies share programs."""
+    return Round(
+        partial(_fit, learner=learner),
+        partial(_measure, learner=learner),
+        partial(_observe, learner=learner, strategy=strategy),
+        partial(_select, strategy=strategy, budget=budget),
+    )
+
+
+def run_round(
+    stages: Round,
+    budget: int,
+    state: State,
+    pool: Pool,
+    test: Examples,
+    sets: ExampleSets,
+    select_batch: jax.Array | bool,
+) -> tuple[State, RoundInfo]:
+    """One simulated round.
+
+    Args:
+      stages: from `make_round`, or the same functions compiled, vmapped or timed.
+      budget: B, as in the stages.
+      state: before.
+      pool: whose labels are all known.
+      test: held-out examples.
+      sets: further examples.
+      select_batch: whether to select a batch after fitting; if not, the state keeps its round.
+
+    Returns:
+      The next state and the report of this round.
+    """
+    state, fitted = stages.fit(state, pool, sets)
+    train, tested = stages.measure(state, pool, test, fitted)
+
+    def go_on(state):
+        after, selection = stages.select(state, pool, stages.observe(state, pool, sets))
+        return after, selection.rows, selection.scores
+
+    def stay(state):
+        shape = (*state.count.shape, budget)  # several seeds may run together
+        return state, jnp.full(shape, -1, jnp.int32), jnp.full(shape, -jnp.inf, jnp.float32)
+
+    if is_traced(select_batch):
+        after, rows, scores = jax.lax.cond(select_batch, go_on, stay, state)
+    else:
+        after, rows, scores = (go_on if select_batch else stay)(state)
+    return after, RoundInfo(state.count, fitted.epochs, train, tested, rows, scores)
+
+
+@partial(jax.jit, static_argnames=("learner", "strategy", "budget"))
+def _ask(state, learner, strategy, pool, budget, sets) -> tuple[State, Selection]:
+    state, _ = fit(state, pool, sets, learner=learner)
+    observed = observe(state, pool, sets, learner=learner, strategy=strategy)
+    return state, choose(state, pool, observed, strategy=strategy, budget=budget)
+
+
+def ask(
+    state: State,
+    learner: AnyLearner,
+    strategy: Strategy,
+    pool: Pool,
+    budget: int,
+    *,
+    query: Any = None,
+    private: Any = None,
+    validation: Any = None,
+) -> tuple[State, Selection]:
+    """Fits the model to the labels told so far and selects the rows to label next.
+
+    Args:
+      state: from `init` or `tell`.
+      learner: the model and how it is fitted.
+      strategy: the rule.
+      pool: from `jaxal.place`.
+      budget: B, how many rows; -1 past the last available one.
+      query: `(inputs, labels)` of examples like those wanted.
+      private: `(inputs, labels)` of examples like those to avoid.
+      validation: `(inputs, labels)` of held-out examples.
+
+    Returns:
+      The state with the fitted model, and the `Selection` to be labelled and told, with weights if
+      the strategy weighs its picks; `tell` takes these as well.
+    """
+    return _ask(state, learner, strategy, pool, budget, ExampleSets(query, private, validation))
+
+
+@partial(jax.jit, static_argnames=("learner", "strategy", "budget"))
+def _step(state, learner, strategy, pool, test, budget, sets, select_batch):
+    stages = make_round(learner, strategy, budget)
+    return run_round(stages, budget, state, pool, test, sets, select_batch)
+
+
+def step(
+    state: State,
+    learner: AnyLearner,
+    strategy: Strategy,
+    pool: Pool,
+    test: Any,
+    budget: int,
+    *,
+    query: Any = None,
+    private: Any = None,
+    validation: Any = None,
+    select_batch: jax.Array | bool = True,
+) -> tuple[State, RoundInfo]:
+    """One simulated round as one program: fit, measure, observe, select, and label from the pool.
+
+    Args:
+      state: from `init` or an earlier `step`.
+      learner: the model and how it is fitted.
+      strategy: the rule.
+      pool: from `jaxal.place`, all labels known.
+      test: held-out `(inputs, labels)` to measure on.
+      budget: B, how many rows; -1 past the last available one.
+      query: `(inputs, labels)` of examples like those wanted.
+      private: `(inputs, labels)` of examples like those to avoid.
+      validation: `(inputs, labels)` of held-out examples.
+      select_batch: [] bool, whether to select a batch after fitting; if not, the state keeps its
+        round.
+
+    Returns:
+      The next state and the report of this round.
+    """
+    sets = ExampleSets(query, private, validation)
+    test = Examples(*test)
+    return _step(state, learner, strategy, pool, test, budget, sets, jnp.asarray(select_batch))

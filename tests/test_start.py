@@ -1,0 +1,114 @@
+"""What importing costs, and that lazy names are like any others."""
+
+import ast
+import inspect
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import jaxal
+from jaxal import models
+
+ROOT = pathlib.Path(__file__).parent.parent
+HEAVY = {"flax", "optax", "sklearn", "matplotlib", "rich", "tomli_w"}
+
+
+def python(code, *options):
+    """What a fresh interpreter prints."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *options, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def loaded(code):
+    """Top-level modules that are loaded when `code` has run."""
+    printed = python(f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})")
+    return set(printed.splitlines()[-1].split())
+
+
+def processor_seconds(code, times=3):
+    """The least processor time of `code` in a fresh interpreter, start included."""
+    clock = "\nimport time\nprint(time.process_time())"
+    return min(float(python(code + clock).splitlines()[-1]) for _ in range(times))
+
+
+ROOMS = ["scores", "selection", "submodular", "greedy.lazy", "points.similarity", "strategies"]
+
+
+@pytest.mark.parametrize("package", [*ROOMS, "posterior", "pools", "data"])
+def test_a_package_loads_no_more_than_it_needs(package):
+    assert not loaded(f"import jaxal.{package}") & HEAVY
+
+
+def test_jaxal_alone_loads_nothing():
+    assert not loaded("import jaxal; dir(jaxal); jaxal.__version__") & (HEAVY | {"jax", "numpy"})
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_loads_nothing(arguments):
+    code = f"import jaxal.cli\ntry:\n  jaxal.cli.main({arguments})\nexcept SystemExit:\n  pass"
+    assert not loaded(code) & (HEAVY | {"jax", "numpy"})
+
+
+def test_module():
+    assert python(
+        "import runpy, sys; sys.argv[1:] = ['--version']\n"
+        "try: runpy.run_module('jaxal', run_name='__main__')\n"
+        "except SystemExit as end: print(end.code)"
+    ).endswith("\n0\n")
+
+
+@pytest.mark.slow
+def test_times():
+    """Measured at 1.0 times `import jax` and 0.05 s; the margins are for busy machines."""
+    jax_alone = processor_seconds("import jax")
+    for package in ("scores", "selection", "submodular"):
+        assert processor_seconds(f"import jaxal.{package}") < 1.5 * jax_alone
+    help_text = "import jaxal.cli; jaxal.cli.main([])"
+    assert processor_seconds(help_text) < 0.4
+
+
+@pytest.mark.parametrize("package", [jaxal, models], ids=lambda package: package.__name__)
+def test_lazy_names_are_those_that_type_checkers_see(package):
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+        assert name in dir(package)
+    assert len(set(package.__all__)) == len(package.__all__)
+    tree = ast.parse(inspect.getsource(package))
+    [block] = [node for node in tree.body if isinstance(node, ast.If)]
+    typed = {
+        alias.name: f"{node.module}"
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed.keys() == set(package.__all__)
+    for name, module in typed.items():
+        assert getattr(package, name) is getattr(sys.modules[module], name)
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="module 'jaxal' has no attribute 'acquires'"):
+        jaxal.acquires  # pyright: ignore[reportAttributeAccessIssue]  # noqa: B018
+    with pytest.raises(ImportError, match="acquires"):
+        exec("from jaxal import acquires")
+
+
+def test_from_imports_and_modules_with_another_home():
+    printed = python(
+        "from jaxal import acquire, devices, scores\n"
+        "import jaxal, jaxal.loop, jaxal.pools.devices\n"
+        "print(acquire is jaxal.loop.acquire, devices is jaxal.pools.devices is jaxal.devices)"
+    )
+    assert printed == "True True\n"
+    printed = python("from jaxal import *; print(step.__name__, scores.__name__)")
+    assert printed == "step jaxal.scores\n"
