@@ -29,6 +29,8 @@ def check_name(option: str, name: str, known: Iterable[str]) -> None:
 def check_options(kind: str, name: str, factory: Callable[..., Any], hyper: Mapping) -> None:
     """Raises ValueError, with the nearest option, unless the factory of that name takes all of `hyper`."""
     options = inspect.signature(factory).parameters
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in options.values()):
+        return  # the factory hands them on to what knows them
     for option in hyper:
         if option not in options:
             known = nearest(option, options) if options else "it has none"

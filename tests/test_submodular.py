@@ -1,5 +1,3 @@
-import doctest
-import importlib
 import itertools
 from dataclasses import dataclass
 
@@ -337,10 +335,3 @@ def test_bad_input_is_named(case):
     call, message = BAD[case]
     with pytest.raises(ValueError, match=message):
         call()
-
-
-@pytest.mark.parametrize("name", ["function", "greedy", "registry"])
-def test_docstrings(name):
-    module = importlib.import_module(f"jaxal.submodular.{name}")
-    found = doctest.testmod(module)
-    assert found.failed == 0 and found.attempted > 0

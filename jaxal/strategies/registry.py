@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from jaxal import posterior
+from jaxal import posterior, submodular
 from jaxal.base import Strategy
-from jaxal.checks import nearest
+from jaxal.checks import check_options, nearest
 
 Factory = TypeVar("Factory", bound=Callable[..., Strategy])
 _REGISTRY: dict[str, Callable[..., Strategy]] = {}
@@ -44,18 +44,22 @@ def register(factory: Factory) -> Factory:
     """Makes a strategy known by its function's name.
 
     Equal calls return the identical strategy, so that what was compiled for one serves the other. An
-    option `posterior` or `strategy` may be given as a config would: by name, or as a table of the name and
+    option `function`, `posterior` or `strategy` may be given as a config would: by name, or as a table of the name and
     its options.
     """
     cached = functools.lru_cache(maxsize=None, typed=True)(factory)
     signature = inspect.signature(factory)
+    parameters = signature.parameters
 
     @functools.wraps(factory)
     def build(*args: Any, **hyper: Any) -> Strategy:
         call = signature.bind(*args, **hyper)
         call.apply_defaults()
         for option, given in call.arguments.items():
-            call.arguments[option] = _value(option, given)
+            if parameters[option].kind is inspect.Parameter.VAR_KEYWORD:
+                call.arguments[option] = {name: _value(name, given[name]) for name in sorted(given)}
+            else:
+                call.arguments[option] = _value(option, given)
         return cached(*call.args, **call.kwargs)
 
     _REGISTRY[factory.__name__] = build
@@ -95,15 +99,12 @@ def make(name: str, **hyper: Any) -> Strategy:
     if name not in _REGISTRY:
         known = nearest(name, [*_REGISTRY, *_ALIASES])
         raise ValueError(f"strategy: {name!r} is unknown; {known}")
-    options = inspect.signature(_REGISTRY[name]).parameters
-    for option in hyper:
-        if option not in options:
-            known = nearest(option, options) if options else "it has none"
-            raise ValueError(f"strategy {name}: option {option!r} is unknown; {known}")
+    check_options("strategy", name, _REGISTRY[name], hyper)
     return _REGISTRY[name](**hyper)
 
 
 _MAKERS = {
+    "function": (submodular.FunctionSpec, submodular.specify),
     "posterior": (posterior.Posterior, posterior.make),
     "strategy": (Strategy, make),
 }
@@ -119,6 +120,7 @@ def _describe(name: str, factory: Callable[..., Strategy]) -> Description:
     options = {
         parameter.name: parameter.default
         for parameter in inspect.signature(factory).parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     }
     found = re.search(r"^References:\n((?:[ ]+.*\n?)+)", text, re.MULTILINE)
     paper = " ".join(found.group(1).split()) if found else ""
