@@ -44,7 +44,10 @@ def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
         call = signature.bind(*args, **kwargs)
         call.apply_defaults()
         for name, given in call.arguments.items():
-            call.arguments[name] = _canonical(given, signature.parameters[name].default)
+            parameter = signature.parameters[name]
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                given = {option: _canonical(given[option], None) for option in sorted(given)}
+            call.arguments[name] = _canonical(given, parameter.default)
         try:
             hash(call.args + tuple(call.kwargs.values()))
         except TypeError:

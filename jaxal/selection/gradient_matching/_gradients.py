@@ -1,4 +1,8 @@
-"""Last-layer gradients of examples that a rule adds up: checked, and 0 where an example does not count."""
+"""Last-layer gradients of examples that a rule adds up: checked, and 0 where one does not count.
+
+Shared by GradMatch, matching pursuit and GLISTER, which all take examples as tuples: `Rows` of a
+pool, `LabeledRows` with labels and a mask.
+"""
 
 from typing import NamedTuple
 
@@ -23,6 +27,10 @@ class Gradients(NamedTuple):
     finite: jax.Array  # [N] bool
     counts: jax.Array  # [N] bool: in the mask and finite
 
+    def number(self) -> jax.Array:
+        """How many examples count, at least 1: a float []."""
+        return jnp.maximum(jnp.sum(self.counts, dtype=self.logits.dtype), 1.0)
+
     def total(self) -> jax.Array:
         """The sum of the gradients, as a matrix [C, D] of the features that `points` has."""
         return matmul(self.points.residuals.T, self.points.features)
@@ -44,7 +52,7 @@ def check_pool(pool: Rows, available: jax.Array) -> None:
 
 
 def check_labeled(name: str, given: LabeledRows, pool: Rows, *, at_least: int = 0) -> None:
-    """Raises ValueError unless the examples have rows that agree, enough of them, as wide as the pool's."""
+    """Raises ValueError unless the examples agree in rows, are enough, and as wide as the pool."""
     parts = ("logits", "features", "labels", "mask")
     if len(given) != len(parts):
         raise ValueError(
@@ -67,7 +75,7 @@ def check_labeled(name: str, given: LabeledRows, pool: Rows, *, at_least: int = 
 
 def of_pool(pool: Rows, available: jax.Array) -> LabeledRows:
     """The available rows of a pool, each with the class that is predicted for it."""
-    return *pool, jnp.full(available.shape, -1), available
+    return *pool, jnp.full(available.shape, -1, jnp.int32), available
 
 
 def gradients(examples: LabeledRows, kind: str) -> Gradients:
