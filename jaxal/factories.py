@@ -21,7 +21,8 @@ def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
 
     Calls are equal if all arguments are, however given: by position, by keyword or by default,
     lists for tuples, NumPy's numbers for Python's, an integer for a float where the default is one.
-    Otherwise types count: the factory, which checks its arguments, sees `True` although it equals 1.
+    Otherwise types count: the factory, which checks its arguments, sees `True` although it equals
+    1.
 
     Args:
       factory: whose arguments are hashable, once lists are tuples.

@@ -1,4 +1,4 @@
-"""Strategies on parts of the pool: how it is cut, what a part sees, and what GreeDi makes of them."""
+"""Strategies on parts of the pool: how it is cut, what a part sees, what GreeDi selects."""
 
 import jax
 import jax.numpy as jnp

@@ -6,7 +6,7 @@ from jaxal.posterior.draws import Draws, Posterior
 
 @cached_factory
 def deep_ensemble() -> Posterior:
-    """Draws that are the members of an ensemble, trained by the learner `jaxal.ensemble(learner, K)`.
+    """Deep ensemble: the draws are the members that `jaxal.ensemble(learner, K)` trains.
 
     Returns:
       A `Posterior`. Equal calls return the identical one.

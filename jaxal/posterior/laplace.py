@@ -18,7 +18,7 @@ LIKELIHOODS = ("gaussian", "categorical")
 def last_layer_laplace(
     num_draws: int = 20, *, prior_precision: float = 1.0, likelihood: str = "gaussian"
 ) -> Posterior:
-    """Draws `logits + [features, 1] E_k`, where each column of E_k is N(0, S) and E_k serves all rows.
+    """Last-layer Laplace: draws `logits + [features, 1] E_k`, the columns of E_k N(0, S).
 
     S = (prior_precision I + sum over labelled rows of w h h^T)^-1 with h = [features, 1], shared by
     all classes. It needs no dropout and a single forward pass, and knows of new labels at once.

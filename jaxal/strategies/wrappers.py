@@ -1,4 +1,4 @@
-"""Strategies made of another strategy: sampling by its scores, and selection in parts of the pool."""
+"""Strategies made of another: sampling by its scores, and selection in parts of the pool."""
 
 import math
 from typing import Any
@@ -20,7 +20,7 @@ from jaxal.strategies.scoring import TopScores
 def stochastic(
     strategy: Strategy | str = "bald", *, kind: str = "power", coldness: float = 1.0
 ) -> Strategy:
-    """Samples rows by another strategy's scores: power, softmax or softrank, the colder the greedier.
+    """Stochastic batches: samples by another strategy's scores (power, softmax, softrank).
 
     References:
       Kirsch et al., "Stochastic batch acquisition: a simple baseline for deep active learning",
@@ -66,7 +66,7 @@ def partition(
     merge: str = "none",
     oversampling: float | None = None,
 ) -> Strategy:
-    """Queries by another strategy within each part of the pool, or again among what the parts propose.
+    """Another strategy's choice within parts of the pool, or among their proposals (GreeDi).
 
     For rules whose cost grows faster than the pool. A rule that looks at the labelled rows sees
     them in every part, or as many as a part has rows. Weights that a rule gives its picks are kept.
@@ -172,7 +172,7 @@ def split(
 def ends_in_order(
     num_rows: jax.Array | int, num_partitions: int, budget: jax.Array | int
 ) -> tuple[Any, Any]:
-    """Where parts of N rows end when cut in order, and how many of B rows to pick up to there, [P] each.
+    """Where parts of N rows, cut in order, end, and how many of B to pick up to there, [P] each.
 
     end_p = ceil(N (p + 1) / P) and ceil(B end_p / N), exactly, in integers no larger than B P.
     """
@@ -211,7 +211,7 @@ def _select_among(
     labeled: jax.Array,
     budget: int,
 ) -> Selection:
-    """The strategy's decision where the pool is these available and these labelled rows; -1 is no row."""
+    """The strategy's decision among these available and these labelled rows; -1 is no row."""
     rows = jnp.concatenate([rows, labeled])
     known = jnp.arange(len(rows)) >= len(rows) - len(labeled)
     real = rows >= 0
