@@ -1,7 +1,7 @@
 """Greedy maximisation of set functions: time, objective and memory as the pool grows.
 
-Beside submodlib and apricot where they are installed, in the same run, the time for their kernel included.
-`--mnist FILE.npz` takes `train_images` in place of clusters, as 128 random ReLU features.
+Beside submodlib and apricot where they are installed, in the same run, the time for their kernel
+included. `--mnist FILE.npz` takes `train_images` in place of clusters, as 128 random ReLU features.
 """
 
 import multiprocessing
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal import submodular
-from jaxal.submodular.costs import knapsack
+from jaxal.submodular.costs import make_knapsack
 from jaxal.submodular.optimizers import block_lazy
 
 WIDTH, QUERIES, BLOCK_SIZE = 128, 50, 256
@@ -44,7 +44,7 @@ def of_one_process(rows, picks, mnist):
 
     def run(x):
         function = submodular.facility_location(x)
-        free = knapsack(rows, None, None, True)
+        free = make_knapsack(rows, None, None, True)
         return block_lazy(function, jnp.ones(rows, bool), picks, free, BLOCK_SIZE)
 
     start = time.perf_counter()

@@ -36,6 +36,8 @@ def check_options(kind: str, name: str, factory: Callable[..., Any], hyper: Mapp
       hyper: option -> value.
     """
     options = inspect.signature(factory).parameters
+    if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in options.values()):
+        return  # the factory hands them on to what knows them
     for option in hyper:
         if option not in options:
             known = nearest(option, options) if options else "it has none"

@@ -7,6 +7,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from jaxal.sameness import Structure
+
 Options = ParamSpec("Options")
 Made = TypeVar("Made")
 
@@ -19,8 +21,8 @@ def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
 
     Calls are equal if all arguments are, however given: by position, by keyword or by default,
     lists for tuples, NumPy's numbers for Python's, an integer for a float where the default is one.
-    Otherwise types count, so that the factory, which checks its arguments, sees `True` although it
-    equals 1.
+    Otherwise types count: the factory, which checks its arguments, sees `True` although it equals
+    1.
 
     Args:
       factory: whose arguments are hashable, once lists are tuples.
@@ -35,7 +37,7 @@ def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
       >>> halves([2]) is halves((2,), scale=1) is halves()
       True
     """
-    cached = functools.lru_cache(maxsize=None, typed=True)(factory)
+    made: dict[Structure, Made] = {}
     signature = inspect.signature(factory)
 
     @functools.wraps(factory)
@@ -43,12 +45,19 @@ def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
         call = signature.bind(*args, **kwargs)
         call.apply_defaults()
         for name, given in call.arguments.items():
-            call.arguments[name] = _canonical(given, signature.parameters[name].default)
+            parameter = signature.parameters[name]
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                given = {option: _canonical(given[option], None) for option in sorted(given)}
+            call.arguments[name] = _canonical(given, parameter.default)
         try:
             hash(call.args + tuple(call.kwargs.values()))
         except TypeError:
             return factory(*args, **kwargs)  # which says what it expected
-        return cached(*call.args, **call.kwargs)
+        # By structure, which tells 8 from 8.0 in a list too, as the factory's checks do.
+        choice = Structure((call.args, call.kwargs))
+        if choice not in made:
+            made[choice] = factory(*call.args, **call.kwargs)
+        return made[choice]
 
     return build
 

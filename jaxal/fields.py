@@ -1,4 +1,4 @@
-"""Fields of frozen dataclasses that carry their bounds, for the objects and for the configs alike."""
+"""Dataclass fields that carry their bounds: for objects, and for the configs that make them."""
 
 import dataclasses
 import math

@@ -90,7 +90,7 @@ def softmax(logits):
 
 
 def last_layer_gradients(logits, features, labels, kind="bias_linear"):
-    """Gradients of the cross-entropy by the last layer's weights, written out: float64 [n, C * D]."""
+    """Gradients of the cross-entropy by the last layer's weights, float64 [n, C * D]."""
     features, ones = np.asarray(features, np.float64), np.ones((len(features), 1))
     inputs = {"bias": ones, "linear": features, "bias_linear": np.hstack([ones, features])}[kind]
     residuals = softmax(logits) - np.eye(np.shape(logits)[1])[labels]

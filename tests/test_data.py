@@ -32,6 +32,13 @@ def images(rows=20, seed=0):
     return inputs, (np.arange(rows) % 2).astype(np.uint8)
 
 
+@pytest.fixture(autouse=True)
+def registry(monkeypatch):
+    """Each test finds the sources of the package alone, and what it registers is gone after it."""
+    known = {kind: registry_module._REGISTRY[kind] for kind in ("npz", "sklearn")}
+    monkeypatch.setattr(registry_module, "_REGISTRY", known)
+
+
 @pytest.fixture
 def write(tmp_path):
     """Writes an .npz file, and returns its source string."""
@@ -84,13 +91,7 @@ def test_digits_as_images():
 # Sources of one's own
 
 
-@pytest.fixture
-def registry(monkeypatch):
-    """Sources registered in a test are gone after it."""
-    monkeypatch.setattr(registry_module, "_REGISTRY", dict(registry_module._REGISTRY))
-
-
-def test_a_source_of_ones_own(registry):
+def test_a_source_of_ones_own():
     @data.source("rows")
     def read(count):
         inputs, labels = tabular(int(count))
@@ -107,7 +108,7 @@ def test_a_source_of_ones_own(registry):
         data.load("row:60")
 
 
-def test_a_source_in_a_config(registry):
+def test_a_source_in_a_config():
     data.source("pictures")(lambda: data.Table(images(20), images(6, seed=1)))
     assert data.sources()[-1] == "pictures"
     table = {"model": {"name": "logistic"}, "strategy": {"names": ["random"]}, "name": "x"}
@@ -117,7 +118,7 @@ def test_a_source_in_a_config(registry):
         data.load("pictures:a")
 
 
-def test_a_reader_is_told_whether_inputs_are_to_be_flat(registry):
+def test_a_reader_is_told_whether_inputs_are_to_be_flat():
     told = []
 
     @data.source("closed", names=["a", "b"])
@@ -133,7 +134,7 @@ def test_a_reader_is_told_whether_inputs_are_to_be_flat(registry):
         data.load("closed:c")
 
 
-def test_a_reader_keeps_types_and_returns_a_table(registry, write):
+def test_a_reader_keeps_types_and_returns_a_table(write):
     inputs, labels = images()
     train = read(write(inputs=inputs, labels=labels)).train
     assert train[0].dtype == np.uint8

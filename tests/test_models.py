@@ -14,6 +14,7 @@ from helpers import bad_inputs
 
 from jaxal import data, models
 from jaxal.base import Model, Outputs
+from jaxal.models.zoo import _lecun_normal
 
 ROWS, WIDTH, HIDDEN, CLASSES = 12, 4, 16, 3
 
@@ -667,3 +668,11 @@ def test_linen_statistics_need_a_dropout_flag(inputs):
     model.train(variables, inputs, key=jax.random.key(5))
     with pytest.raises(ValueError, match=r"add a flag `dropout=False`.*\(batch_stats\)"):
         model.apply(variables, inputs, key=jax.random.key(5))
+
+
+@pytest.mark.parametrize("shape", [(64, 10), (3, 3, 2, 8)])
+def test_weights_of_the_zoo_are_those_of_flax(shape):
+    for seed in range(3):
+        expected = nn.initializers.lecun_normal()(jax.random.key(seed), shape)
+        found = _lecun_normal(jax.random.key(seed), shape)
+        np.testing.assert_array_equal(found, expected)

@@ -206,7 +206,7 @@ def test_learners_are_equal_by_all_their_fields():
 
 
 def test_equal_learners_are_traced_once():
-    """All that `simulate` traces calls the loss; its body counts, though each learner has its own."""
+    """The loss is traced with the fit, and its body counts, though each learner has its own."""
     traces = []
 
     def count():

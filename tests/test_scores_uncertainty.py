@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import softmax
+from helpers import bad_inputs, softmax
 
 from jaxal import scores
 
@@ -163,21 +163,19 @@ def test_gradients_are_finite(function, name):
     assert np.isfinite(jax.jit(jax.grad(function))(logits)).all()
 
 
-BAD = {
-    "integers": (jnp.zeros((2, 3), jnp.int32), TypeError, "floating point, got int32"),
-    "booleans": (jnp.zeros((2, 3), bool), TypeError, "floating point, got bool"),
-    "scalar": (jnp.array(1.0), ValueError, r"shape \[..., C\], got \(\)"),
-    "one class": (jnp.zeros((5, 1)), ValueError, r"2 classes .* got shape \(5, 1\)"),
-    "no class": (jnp.zeros((5, 0)), ValueError, r"2 classes .* got shape \(5, 0\)"),
-}
-
-
 @pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("name", BAD)
-def test_bad_input(function, name):
-    logits, error, message = BAD[name]
+@bad_inputs(
+    {
+        "integers": (jnp.zeros((2, 3), jnp.int32), TypeError, "floating point, got int32"),
+        "booleans": (jnp.zeros((2, 3), bool), TypeError, "floating point, got bool"),
+        "scalar": (jnp.array(1.0), ValueError, r"shape \[..., C\], got \(\)"),
+        "one class": (jnp.zeros((5, 1)), ValueError, r"2 classes .* got shape \(5, 1\)"),
+        "no class": (jnp.zeros((5, 0)), ValueError, r"2 classes .* got shape \(5, 0\)"),
+    }
+)
+def test_bad_input(function, given, error, message):
     with pytest.raises(error, match=f"logits: expected .*{message}"):
-        function(logits)
+        function(given)
 
 
 @few

@@ -206,7 +206,7 @@ def test_in_the_loop():
             lambda: strategies.fass(function="set_cover", representation="bias"),
             "representation: expected 'features' for set_cover, got 'bias'",
         ),
-        (lambda: strategies.make("smi", nu=1.0), "option 'nu' is unknown"),
+        (lambda: strategies.make("smi", nu=1.0), "nu: fl2mi does not take it; .*eta"),
         (lambda: acquire(strategies.smi()), "query: fl2mi needs it"),
         (lambda: acquire(strategies.scmi(), query=QUERY), "private: flcmi needs it"),
         (

@@ -1,6 +1,7 @@
 """How a learner fits: the steps it takes, when it ends, and what it refuses."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -12,6 +13,7 @@ from helpers import clouds
 
 import jaxal
 from jaxal.training import evaluate
+from jaxal.training.epoch import noise_and_keys
 from jaxal.training.stopping import is_saturated
 
 MODEL = jaxal.models.mlp(3, hidden=(8,))
@@ -137,6 +139,29 @@ def test_learns_with_a_schedule_and_any_batch_size():
     schedule = optax.cosine_decay_schedule(0.1, 200)
     learner = jaxal.Learner(MODEL, optax.chain(optax.clip(1.0), optax.sgd(schedule)), batch_size=3)
     assert fitted(learner, *buffers())[1].accuracy > 0.9
+
+
+@pytest.mark.parametrize("implementation", ["threefry2x32", "rbg", "unsafe_rbg"])
+def test_noise_and_keys_of_an_epoch(implementation):
+    key = jax.random.key(3, impl=implementation)
+    seen = []
+    for epoch in (0, 1):
+        noise, batch_keys = noise_and_keys(key, jnp.int32(epoch), 500, 7)
+        folded = jax.random.fold_in(key, epoch)
+        for batch in (0, 6):
+            expected = jax.random.fold_in(jax.random.fold_in(folded, 1), batch)
+            # vmap changes what "unsafe_rbg" draws, as its documentation says.
+            assert batch_keys[batch] == expected or implementation == "unsafe_rbg"
+        assert len({*map(bytes, np.asarray(jax.random.key_data(batch_keys)))}) == 7
+        assert len(set(noise.tolist())) > 490
+        assert noise.min() >= 0 and noise.max() < 2**23
+        # Uniform: the mean of 500 is within four deviations.
+        assert abs(float(noise.mean()) / 2**23 - 0.5) < 4 / (12 * 500) ** 0.5
+        if implementation == "threefry2x32":
+            uniform = jax.random.uniform(jax.random.split(folded)[0], (500,))
+            assert jnp.argsort(noise).tolist() == jnp.argsort(uniform).tolist()
+        seen.append(noise)
+    assert (seen[0] != seen[1]).mean() > 0.99
 
 
 @pytest.mark.slow
@@ -327,7 +352,8 @@ def test_bad_input(change, message):
 def test_numbers_of_rows_and_epochs_are_integers(change):
     with pytest.raises(TypeError, match=f"{next(iter(change))}: expected an integer"):
         jaxal.Learner(MODEL, optax.sgd(0.1), **change)
-    jaxal.Learner(MODEL, optax.sgd(0.1), batch_size=np.int64(3))  # pyright: ignore[reportArgumentType]
+    size: Any = np.int64(3)
+    jaxal.Learner(MODEL, optax.sgd(0.1), batch_size=size)
 
 
 @pytest.mark.parametrize(("subset_fraction", "patience"), [(1.0, 9), (0.5, 0)])

@@ -26,6 +26,12 @@ class Parts(NamedTuple):
 def build(config: Config) -> Parts:
     """Loads the data and makes the learner and the strategies.
 
+    Args:
+      config: the settings.
+
+    Returns:
+      The parts; no model is initialised yet.
+
     Raises:
       ValueError: an unknown data source, model, optimizer, strategy or option of one; suggests the
         nearest.

@@ -126,6 +126,13 @@ class Embedding:
         total = jnp.zeros_like(self.squared_norm())
         return jax.lax.fori_loop(0, -(-self.size // columns), add, total)
 
+    def total_squared_inner(self, mask: jax.Array) -> jax.Array | None:
+        """Sum over the rows in `mask` [N] bool of squared inner products with each row, [N].
+
+        None, as here, where that takes all N^2 inner products.
+        """
+        return None
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -238,6 +245,14 @@ class Dense(Embedding):
         """As `Embedding.total_inner`, in O(N D)."""
         total = jnp.sum(jnp.where(mask[:, None], self.features, 0.0), axis=0)
         return matmul(self.features, total)
+
+    def total_squared_inner(self, mask: jax.Array) -> jax.Array | None:
+        """As `Embedding.total_squared_inner`, in O(N D^2), for D up to N."""
+        if self.features.shape[1] > self.size:
+            return None
+        chosen = self.masked(mask).features
+        gram = matmul(chosen.T, chosen)
+        return jnp.sum(matmul(self.features, gram) * self.features, axis=1)
 
 
 @jax.tree_util.register_dataclass

@@ -18,13 +18,24 @@ def glister(
     regularizer: str = "none",
     strength: float | None = None,
 ) -> Strategy:
-    """Queries gradients that agree with that of the loss on the validation examples.
+    """Queries rows whose last-layer gradient step most lowers the loss on the validation examples.
 
-    Without any, these are the whole pool under the predicted classes, and the labelled rows.
+    Without validation examples these are the whole pool under the predicted classes, and the
+    labelled rows. Gradients of rows to be queried are those of the pseudo-label.
+
+    Args:
+      learning_rate: of the steps of the last layer that labelled rows and picks make, above 0.
+      regularizer: "none", "random", "facility_location" or "diversity"; what is added to a row's
+        gain, see `selection.glister`.
+      strength: of the regularizer, at least 0; for "random" the share of random picks, between 0
+        and 1. None for "none".
+
+    Raises:
+      ValueError: an unknown regularizer, a strength that is missing, or a number out of range.
 
     References:
-      Killamsetty et al., "GLISTER: generalization based data subset selection for efficient and robust
-      learning", AAAI 2021.
+      Killamsetty et al., "GLISTER: generalization based data subset selection for efficient and
+      robust learning", AAAI 2021.
     """
     check_positive(learning_rate=learning_rate)
     check_regularizer(regularizer, strength)
@@ -62,15 +73,24 @@ def grad_match(
     weighted: bool = False,
     ridge: float = 0.0,
 ) -> Strategy:
-    """Queries a batch whose summed gradient matches that of the pool, or of the validation examples.
+    """Queries a batch whose summed last-layer gradient matches that of the pool.
 
-    If `weighted`, by orthogonal matching pursuit, to which `ridge` belongs and `target` does not: the picks
-    are then trained on with the weights found, scaled to a mean of 1 over the batch, as a learning rate
-    is chosen for examples of weight 1.
+    The gradients are those of the pseudo-label. With validation examples, theirs are matched.
+
+    Args:
+      kind: gradient in the "bias", the "linear" weights, or both, "bias_linear".
+      target: "budget", a batch of the same mean gradient, or "pool", a batch that stands for the
+        pool alone; without effect if `weighted`.
+      weighted: by orthogonal matching pursuit: the picks are trained on with the weights found,
+        scaled to a mean of 1 over the batch, as a learning rate is chosen for examples of weight 1.
+      ridge: the price of large weights, at least 0; without effect unless `weighted`.
+
+    Raises:
+      ValueError: an unknown kind or target, or a ridge below 0.
 
     References:
-      Killamsetty et al., "GRAD-MATCH: gradient matching based data subset selection for efficient deep
-      model training", ICML 2021.
+      Killamsetty et al., "GRAD-MATCH: gradient matching based data subset selection for efficient
+      deep model training", ICML 2021.
     """
     check_name("kind", kind, selection.GRADIENT_KINDS)
     check_name("target", target, TARGETS)
@@ -103,7 +123,8 @@ def grad_match(
             ridge=ridge,
         )
         total = jnp.sum(weights)
-        scale = jnp.sum(picked.rows >= 0) / jnp.where(total > 0, total, 1.0)
+        count = jnp.sum(picked.rows >= 0, dtype=total.dtype)
+        scale = count / jnp.where(total > 0, total, 1.0)
         return picked._replace(weights=weights * scale)
 
     return Strategy(observe, select)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, get_args
 
-from jaxal import posterior
+from jaxal import posterior, submodular
 from jaxal.base import Strategy
 from jaxal.checks import check_name, check_options
 from jaxal.factories import cached_factory
@@ -46,8 +46,8 @@ def register(factory: Factory) -> Factory:
     """Registers a strategy factory under its function's name.
 
     Equal calls return the identical strategy, so that what was compiled for one serves the other.
-    Options annotated as a `Posterior` or a `Strategy` may be given as a config gives them: by name,
-    or as a table of the name and its options.
+    Options annotated as a `Posterior`, a `Strategy` or a `FunctionSpec` may be given as a config
+    gives them: by name, or as a table of the name and its options.
 
     Args:
       factory: hyper-parameters -> `Strategy`. The first line of its docstring, its defaults and its
@@ -101,7 +101,11 @@ def make(name: str, **hyper: Any) -> Strategy:
     return _REGISTRY[name](**hyper)
 
 
-_MAKERS: dict[type, Callable[..., Any]] = {Posterior: posterior.make, Strategy: make}
+_MAKERS: dict[type, Callable[..., Any]] = {
+    Posterior: posterior.make,
+    Strategy: make,
+    submodular.FunctionSpec: submodular.specify,
+}
 """What makes an option of that type, where it is given by name."""
 
 
@@ -117,8 +121,10 @@ def _made(option: str, given: Any, kind: type, maker: Callable[..., Any]) -> Any
     if isinstance(table, Mapping) and "name" in table:
         return maker(**table)
     if not isinstance(given, kind):
-        expected = f"a {kind.__name__}, its name, or a table with its name"
-        raise TypeError(f"{option}: expected {expected}, got {given!r}")
+        raise TypeError(
+            f"{option}: expected a {kind.__name__}, its name, or a table with its name, "
+            f"got {given!r}"
+        )
     return given
 
 
@@ -132,6 +138,7 @@ def _describe(name: str, factory: Callable[..., Strategy]) -> Description:
     options = {
         parameter.name: parameter.default
         for parameter in inspect.signature(factory).parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     }
     found = re.search(r"^References:\n((?:[ ]+.*\n?)+)", text, re.MULTILINE)
     paper = " ".join(found.group(1).split()) if found else ""

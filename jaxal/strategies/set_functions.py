@@ -1,42 +1,66 @@
-"""Batches that maximise a set function: over the pool, over its most uncertain rows, or aimed at a query set."""
+"""Set functions as strategies: over the pool, its most uncertain rows, or aimed at examples."""
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from jaxal import scores, selection
 from jaxal.base import ObserveFn, Selection, Strategy
 from jaxal.checks import check_name, check_positive
-from jaxal.points.similarity import Features
+from jaxal.numerics import gather
+from jaxal.points.embedding import Points
+from jaxal.points.similarity import METRICS
 from jaxal.strategies.registry import register
-from jaxal.submodular import make, maximize
-from jaxal.submodular.registry import FUNCTIONS
+from jaxal.submodular import OPTIMIZERS, FunctionSpec, maximize, specify
+from jaxal.submodular.declare import DECLARED
+
+Function = FunctionSpec | Mapping[str, Any] | str
+"""A set function: its name, a table of its name and its options, or what `specify` returns."""
 
 Choose = Callable[..., Selection]
-"""(key, points, available [N], budget, **targets) -> Selection; targets are "query" and "private"."""
+"""(key, points, available [N], budget, **examples) -> Selection; "query" and "private" examples."""
 
-_KNOWN = FUNCTIONS | {factory.__name__: factory for factory in FUNCTIONS.values()}
+OPTIONS = ("function", "representation", "metric", "shifted", "optimizer")
+OPTIONS += ("stop_if_zero_gain", "stop_if_negative_gain")
+
 _KINDS = {kind: kind for kind in selection.GRADIENT_KINDS}
 _KINDS |= {f"grad_{kind}": kind for kind in selection.GRADIENT_KINDS}  # DISTIL's names
 
 
-def functions_of(*targets: str) -> list[str]:
-    """The names of the set functions that take these of "query" and "private", and no other."""
-    return [
-        name
-        for name, factory in _KNOWN.items()
-        if {"query", "private"} & set(inspect.signature(factory).parameters) == set(targets)
-    ]
+def specified(function: Function, examples: tuple[str, ...], **hyper: Any) -> FunctionSpec:
+    """The set function that a strategy was given, with hyper-parameters given beside it.
+
+    Args:
+      function: name, table or `FunctionSpec`.
+      examples: which of "query" and "private" the strategy has.
+      **hyper: of the function, its own default where None.
+
+    Returns:
+      `FunctionSpec`.
+
+    Raises:
+      ValueError: a function that does not take just these examples, options that it does not take,
+        takes twice, or that are out of range.
+    """
+    if isinstance(function, str):
+        function = FunctionSpec(function)
+    elif isinstance(function, Mapping):
+        function = specify(**function)
+    known = [name for name, one in DECLARED.items() if one.examples == set(examples)]
+    check_name("function", function.name, known)
+    options = dict(function.hyper)
+    for option, value in hyper.items():
+        if option in options and value is not None:
+            raise ValueError(f"{option}: given twice, in the function's table and beside it")
+    return specify(function.name, known=OPTIONS, **{**hyper, **options})
 
 
 def represent(representation: str) -> ObserveFn:
-    """Observes the features, or the gradient for the label where it is known, else for the prediction."""
+    """Observes features, or gradients for the label where it is known, else for the prediction."""
     check_name("representation", representation, ["features", *_KINDS])
 
-    def observe(key, model, variables, inputs, labels) -> Features:
+    def observe(key, model, variables, inputs, labels) -> Points:
         outputs = model.apply(variables, inputs)
         if representation == "features":
             return outputs.features
@@ -47,41 +71,42 @@ def represent(representation: str) -> ObserveFn:
 
 
 def greedy(
-    function: str,
+    function: FunctionSpec,
     representation: str,
     *,
-    targets: tuple[str, ...] = (),
     metric: str,
     shifted: bool,
     optimizer: str,
     stop_if_zero_gain: bool,
     stop_if_negative_gain: bool,
-    **hyper: Any,
 ) -> Choose:
     """The greedy choice by a set function whose ground set is the available rows.
 
-    All options are checked here, by a trace of the choice among one row.
-
     Args:
-      function: a name of `submodular.make`.
+      function: the set function.
       representation: as `represent`, for the check.
-      targets: which of "query" and "private" the strategy has.
-      metric, shifted: as `submodular.make`.
-      optimizer, stop_if_zero_gain, stop_if_negative_gain: as `submodular.maximize`.
-      **hyper: of the function, its own default where None.
+      metric: as `submodular.make`.
+      shifted: as `submodular.make`.
+      optimizer: as `submodular.maximize`.
+      stop_if_zero_gain: as `submodular.maximize`.
+      stop_if_negative_gain: as `submodular.maximize`.
+
+    Returns:
+      (key, points, available [N], budget, **examples) -> `Selection`.
 
     Raises:
-      ValueError: unknown names, hyper-parameters that the function does not take or that are out of range, or
-        gradients for a function of columns.
+      ValueError: unknown names, or gradients for a function of columns.
     """
-    check_name("function", function, functions_of(*targets))
-    given = {name: value for name, value in hyper.items() if value is not None}
+    check_name("metric", metric, METRICS)
+    check_name("optimizer", optimizer, OPTIMIZERS)
+    if representation != "features" and not function.declaration.similar:
+        raise ValueError(
+            f"representation: expected 'features' for {function.name}, got {representation!r}"
+        )
 
     def choose(key, points, available, budget, **examples):
-        # Rows that are not finite are not there, for set functions: constant shapes, and the labelled
-        # rows are in no sum.
-        points = jax.tree.map(lambda leaf: jnp.where(available[:, None], leaf, jnp.nan), points)
-        ground = make(function, points, metric=metric, shifted=shifted, **examples, **given)
+        # Shapes stay constant: rows that are not available are masked, and are in no sum.
+        ground = function.make(points, usable=available, metric=metric, shifted=shifted, **examples)
         return maximize(
             ground,
             available,
@@ -92,59 +117,50 @@ def greedy(
             stop_if_negative_gain=stop_if_negative_gain,
         )
 
-    point = jnp.zeros((1, len(given.get("weights", "1"))))
-    if representation != "features":
-        if "metric" not in inspect.signature(_KNOWN[function]).parameters:
-            raise ValueError(
-                f"representation: expected 'features' for {function}, got {representation!r}"
-            )
-        point = selection.gradient_embedding(point, point)
-    examples = dict.fromkeys(targets, point)
-    jax.eval_shape(lambda: choose(jax.random.key(0), point, jnp.ones(1, bool), 1, **examples))
     return choose
 
 
 @register
 def submodular(
     *,
-    function: str = "facility_location",
+    function: Function = "facility_location",
     representation: str = "features",
     metric: str = "cosine",
     shifted: bool = False,
-    trade_off: float | None = None,
-    ridge: float | None = None,
-    concave: str | None = None,
-    weights: tuple[float, ...] | None = None,
     optimizer: str = "lazy",
     stop_if_zero_gain: bool = False,
     stop_if_negative_gain: bool = False,
+    **hyper: Any,
 ) -> Strategy:
     """Queries the batch with the highest value of a set function over the available rows.
 
+    Greedy maximisation of facility location, graph cut, a log-determinant or another function.
+
     Args:
-      function: a name of `jaxal.submodular` that takes neither query nor private examples.
-      representation: "features", or last-layer gradients for the predicted class in the "bias", the "linear"
-        weights, or both, "bias_linear" (as in the targeted strategies, and in DISTIL with grad_ before
-        it; DISTIL's own "linear" are the "features" here).
+      function: a set function that takes neither query nor private examples, by its name in
+        `jaxal.submodular`, or as a table: {"name": "graph_cut", "trade_off": 0.4}.
+      representation: "features", or last-layer gradients for the predicted class in the "bias", the
+        "linear" weights, or both, "bias_linear" (as in the targeted strategies, and in DISTIL with
+        grad_ before it; DISTIL's own "linear" are the "features" here).
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
-      trade_off, ridge, concave, weights: of the function; its default if None.
-      optimizer: of `submodular.maximize`.
-      stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels fewer.
+      optimizer: of `submodular.maximize`: "naive", "lazy", "stochastic" or "lazier_than_lazy".
+      stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels
+        fewer.
       stop_if_negative_gain: end it before the first row that takes away.
+      **hyper: options of the function, in place of a table.
+
+    Raises:
+      ValueError: unknown names or options, or values out of range.
 
     References:
       Wei et al., "Submodularity in data subset selection and active learning", ICML 2015.
     """
     choose = greedy(
-        function,
+        specified(function, (), **hyper),
         representation,
         metric=metric,
         shifted=shifted,
-        trade_off=trade_off,
-        ridge=ridge,
-        concave=concave,
-        weights=weights,
         optimizer=optimizer,
         stop_if_zero_gain=stop_if_zero_gain,
         stop_if_negative_gain=stop_if_negative_gain,
@@ -153,7 +169,7 @@ def submodular(
     def select(key, view, budget):
         return choose(key, view.observation, view.available, budget)
 
-    return Strategy(represent(representation), select)
+    return Strategy(represent(representation), select, reads_labels=False)
 
 
 _UNCERTAINTIES = {
@@ -167,18 +183,15 @@ _UNCERTAINTIES = {
 def fass(
     *,
     uncertainty: str = "entropy",
-    function: str = "facility_location",
     top_n: int = 5,
+    function: Function = "facility_location",
     representation: str = "features",
     metric: str = "cosine",
     shifted: bool = False,
-    trade_off: float | None = None,
-    ridge: float | None = None,
-    concave: str | None = None,
-    weights: tuple[float, ...] | None = None,
     optimizer: str = "lazy",
     stop_if_zero_gain: bool = False,
     stop_if_negative_gain: bool = False,
+    **hyper: Any,
 ) -> Strategy:
     """Queries the batch with the highest value of a set function over the most uncertain rows.
 
@@ -187,8 +200,20 @@ def fass(
     Args:
       uncertainty: "entropy", "least_confidence" or "margin".
       top_n: rows kept for each that is queried.
+      function: a set function that takes neither query nor private examples, by its name in
+        `jaxal.submodular`, or as a table: {"name": "graph_cut", "trade_off": 0.4}.
+      representation: "features", or last-layer gradients for the predicted class in the "bias", the
+        "linear" weights, or both, "bias_linear".
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+      optimizer: of `submodular.maximize`: "naive", "lazy", "stochastic" or "lazier_than_lazy".
+      stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels
+        fewer.
+      stop_if_negative_gain: end it before the first row that takes away.
+      **hyper: options of the function, in place of a table.
 
-    The other arguments are those of `submodular`.
+    Raises:
+      ValueError: unknown names or options, or values out of range.
 
     References:
       Wei et al., "Submodularity in data subset selection and active learning", ICML 2015.
@@ -197,14 +222,10 @@ def fass(
     check_positive(top_n=top_n)
     observe_points = represent(representation)
     choose = greedy(
-        function,
+        specified(function, (), **hyper),
         representation,
         metric=metric,
         shifted=shifted,
-        trade_off=trade_off,
-        ridge=ridge,
-        concave=concave,
-        weights=weights,
         optimizer=optimizer,
         stop_if_zero_gain=stop_if_zero_gain,
         stop_if_negative_gain=stop_if_negative_gain,
@@ -217,17 +238,15 @@ def fass(
     def select(key, view, budget):
         score, points = view.observation
         kept = selection.take_top(score, view.available, min(top_n * budget, len(score))).rows
-        points = jax.tree.map(lambda leaf: leaf[kept], points)
-        picked = choose(key, points, kept >= 0, budget)
+        picked = choose(key, gather(points, kept), kept >= 0, budget)
         rows = jnp.where(picked.rows >= 0, kept[picked.rows], -1)
         return picked._replace(rows=rows)
 
-    return Strategy(observe, select)
+    return Strategy(observe, select, reads_labels=False)
 
 
-def _targeted(representation: str, *targets: str, **options: Any) -> Strategy:
-    function = options.pop("function")
-    choose = greedy(function, representation, targets=targets, **options)
+def _targeted(function: FunctionSpec, representation: str, **options: Any) -> Strategy:
+    choose = greedy(function, representation, **options)
 
     def select(key, view, budget):
         return choose(
@@ -239,53 +258,51 @@ def _targeted(representation: str, *targets: str, **options: Any) -> Strategy:
             private=view.private,
         )
 
-    return Strategy(represent(representation), select)
+    return Strategy(represent(representation), select, reads_labels=False)
 
 
 @register
 def smi(
     *,
-    function: str = "fl2mi",
+    function: Function = "fl2mi",
     representation: str = "bias_linear",
     metric: str = "cosine",
     shifted: bool = True,
-    eta: float | None = None,
-    ridge: float | None = None,
-    concave: str | None = None,
     optimizer: str = "lazy",
     stop_if_zero_gain: bool = False,
     stop_if_negative_gain: bool = False,
+    **hyper: Any,
 ) -> Strategy:
     """Queries the batch with the most mutual information with the query examples.
 
     Args:
-      function: "fl1mi", "fl2mi", "gcmi", "logdetmi" or "com". "fl2mi", "gcmi" and "com" compare the pool with
-        the query examples alone, never with itself.
-      representation: last-layer gradients in the "bias", the "linear" weights, or both, "bias_linear", for the
-        predicted class of pool rows and the label of the examples; or "features".
+      function: "fl1mi", "fl2mi", "gcmi", "logdetmi" or "com", or a table of the name and its
+        options: {"name": "fl1mi", "eta": 0.5}. "fl2mi", "gcmi" and "com" compare the pool with the
+        query examples alone, never with itself.
+      representation: last-layer gradients in the "bias", the "linear" weights, or both,
+        "bias_linear", for the predicted class of pool rows and the label of the examples; or
+        "features".
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
-      eta, ridge, concave: of the function; its default if None.
-      optimizer: of `submodular.maximize`.
-      stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels fewer.
+      optimizer: of `submodular.maximize`: "naive", "lazy", "stochastic" or "lazier_than_lazy".
+      stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels
+        fewer.
       stop_if_negative_gain: end it before the first row that takes away.
+      **hyper: options of the function, in place of a table.
 
     Raises:
-      ValueError: when it selects, without query examples or with private ones.
+      ValueError: unknown names or options, or values out of range; when it selects, without
+        query examples or with private ones.
 
     References:
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
       scenarios", NeurIPS 2021.
     """
     return _targeted(
+        specified(function, ("query",), **hyper),
         representation,
-        "query",
-        function=function,
         metric=metric,
         shifted=shifted,
-        eta=eta,
-        ridge=ridge,
-        concave=concave,
         optimizer=optimizer,
         stop_if_zero_gain=stop_if_zero_gain,
         stop_if_negative_gain=stop_if_negative_gain,
@@ -295,38 +312,44 @@ def smi(
 @register
 def scg(
     *,
-    function: str = "flcg",
+    function: Function = "flcg",
     representation: str = "bias_linear",
     metric: str = "cosine",
     shifted: bool = True,
-    nu: float | None = None,
-    ridge: float | None = None,
-    trade_off: float | None = None,
     optimizer: str = "lazy",
     stop_if_zero_gain: bool = False,
     stop_if_negative_gain: bool = False,
+    **hyper: Any,
 ) -> Strategy:
-    """Queries the batch that adds most to the private examples (conditional gain).
+    """Queries the batch with the largest conditional gain over the private examples.
 
     Args:
-      function: "flcg", "gccg" or "logdetcg".
-      nu, ridge, trade_off: of the function; its default if None.
+      function: "flcg", "gccg" or "logdetcg", or a table of the name and its options:
+        {"name": "flcg", "nu": 0.5}.
+      representation: last-layer gradients in the "bias", the "linear" weights, or both,
+        "bias_linear", for the predicted class of pool rows and the label of the examples; or
+        "features".
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+      optimizer: of `submodular.maximize`: "naive", "lazy", "stochastic" or "lazier_than_lazy".
+      stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels
+        fewer.
+      stop_if_negative_gain: end it before the first row that takes away.
+      **hyper: options of the function, in place of a table.
 
-    The other arguments, errors and references are those of `smi`, with private examples in place of query ones.
+    Raises:
+      ValueError: unknown names or options, or values out of range; when it selects, without
+        private examples or with query ones.
 
     References:
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
       scenarios", NeurIPS 2021.
     """
     return _targeted(
+        specified(function, ("private",), **hyper),
         representation,
-        "private",
-        function=function,
         metric=metric,
         shifted=shifted,
-        nu=nu,
-        ridge=ridge,
-        trade_off=trade_off,
         optimizer=optimizer,
         stop_if_zero_gain=stop_if_zero_gain,
         stop_if_negative_gain=stop_if_negative_gain,
@@ -336,39 +359,45 @@ def scg(
 @register
 def scmi(
     *,
-    function: str = "flcmi",
+    function: Function = "flcmi",
     representation: str = "bias_linear",
     metric: str = "cosine",
     shifted: bool = True,
-    eta: float | None = None,
-    nu: float | None = None,
-    ridge: float | None = None,
     optimizer: str = "lazy",
     stop_if_zero_gain: bool = False,
     stop_if_negative_gain: bool = False,
+    **hyper: Any,
 ) -> Strategy:
-    """Queries the batch with the most information on the query examples, beyond the private ones.
+    """Queries the batch with the most conditional mutual information with the query examples.
 
     Args:
-      function: "flcmi" or "logdetcmi".
-      eta, nu, ridge: of the function; its default if None.
+      function: "flcmi" or "logdetcmi", or a table of the name and its options:
+        {"name": "flcmi", "nu": 0.5}. Information on the query counts beyond what the private
+        examples have.
+      representation: last-layer gradients in the "bias", the "linear" weights, or both,
+        "bias_linear", for the predicted class of pool rows and the label of the examples; or
+        "features".
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+      optimizer: of `submodular.maximize`: "naive", "lazy", "stochastic" or "lazier_than_lazy".
+      stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels
+        fewer.
+      stop_if_negative_gain: end it before the first row that takes away.
+      **hyper: options of the function, in place of a table.
 
-    The other arguments and errors are those of `smi`; both query and private examples are needed.
+    Raises:
+      ValueError: unknown names or options, or values out of range; when it selects, without
+        query or private examples.
 
     References:
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
       scenarios", NeurIPS 2021.
     """
     return _targeted(
+        specified(function, ("query", "private"), **hyper),
         representation,
-        "query",
-        "private",
-        function=function,
         metric=metric,
         shifted=shifted,
-        eta=eta,
-        nu=nu,
-        ridge=ridge,
         optimizer=optimizer,
         stop_if_zero_gain=stop_if_zero_gain,
         stop_if_negative_gain=stop_if_negative_gain,

@@ -3,9 +3,10 @@
     function = submodular.make("facility_location", features, metric="cosine")
     picked = submodular.maximize(function, available, budget)
 
-Diversity, representation, coverage, and the information measures that aim a selection at a query set or
-away from a private one. Similarities are made by products when asked for, never as an N x N array. A row
-that is not finite is not there: its gain is NaN, and the sums over the pool pass it over.
+Diversity, representation, coverage, and the information measures that aim a selection at a query
+set or away from a private one. Similarities are made by products when asked for, never as an N x N
+array. Rows with NaN or infinities, and those outside the mask `usable`, are ignored: they enter no
+sum, and their gain is -inf, so that they come last.
 """
 
 from jaxal.points.similarity import METRICS
@@ -37,11 +38,12 @@ from jaxal.submodular.pairwise import (
     graph_cut,
     graph_cut_conditional_gain,
 )
-from jaxal.submodular.registry import make, names
+from jaxal.submodular.registry import FunctionSpec, make, names, specify
 
 __all__ = [
     "METRICS",
     "OPTIMIZERS",
+    "FunctionSpec",
     "SetFunction",
     "concave_over_modular",
     "disparity_min",
@@ -65,4 +67,5 @@ __all__ = [
     "names",
     "probabilistic_set_cover",
     "set_cover",
+    "specify",
 ]

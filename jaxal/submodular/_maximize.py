@@ -10,11 +10,11 @@ import jax.numpy as jnp
 
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_name, check_positive, check_rank
-from jaxal.submodular.costs import knapsack
+from jaxal.submodular.costs import make_knapsack
 from jaxal.submodular.function import SetFunction
 from jaxal.submodular.optimizers import (
     Best,
-    Progress,
+    GreedyState,
     best_of_all,
     best_of_sample,
     best_of_sample_lazily,
@@ -53,29 +53,31 @@ def maximize(
     stop_if_zero_gain: bool = False,
     stop_if_negative_gain: bool = False,
 ) -> Selection:
-    """Picks, again and again, the available row that adds most to the function; ties to the lowest row.
+    """Greedily selects the available row that adds most to the function; ties to the lowest row.
 
         naive             all gains anew for every pick
-        lazy              the same picks, rounding of equal gains aside; only gains whose stale value, an
-                          upper bound, could still win
+        lazy              the same picks, rounding of equal gains aside; only gains whose stale
+                          value, an upper bound, could still win
         stochastic        the best of N / B ln(1 / epsilon) random rows for every pick
         lazier_than_lazy  the same picks as stochastic, with stale gains as in lazy
 
-    Naive takes N B gains, lazy a small multiple of N, stochastic N ln(1 / epsilon). The stale gains of a
-    function that is not submodular (`function.submodular` tells) bound nothing: naive greedy maximises it
-    whatever was asked, with a warning, when traced, in place of an optimizer that samples.
+    Naive takes N B gains, lazy a small multiple of N, stochastic N ln(1 / epsilon). The stale gains
+    of a function that is not submodular (`function.submodular` tells) bound nothing: naive greedy
+    maximises it whatever was asked, with a warning, when traced, in place of an optimizer that
+    samples.
 
-    With costs, rows that what is left of `cost_budget` does not pay for are passed over, and the best row
-    is that with the highest gain per cost. On its own this can be as bad as any, as one cheap row may keep
-    out all that is good; the better of it and of `cost_sensitive=False` reaches (1 - 1/e) / 2 of the best
-    value, if f is monotone and submodular and the budget of rows does not bind.
+    With costs, rows that what is left of `cost_budget` does not pay for are passed over, and the
+    best row is that with the highest gain per cost. On its own this can be as bad as any, as one
+    cheap row may keep out all that is good; the better of it and of `cost_sensitive=False` reaches
+    (1 - 1/e) / 2 of the best value, if f is monotone and submodular and the budget of rows does not
+    bind.
 
     Args:
       function: over N rows.
       available: [N] bool, may be picked; the function's own sums run over all rows.
       budget: how many rows at most, 1 to N.
       optimizer: "naive", "lazy", "stochastic" or "lazier_than_lazy".
-      key: random key, consumed, for the two that sample.
+      key: PRNG key, consumed, for the two that sample.
       epsilon: they reach (1 - 1/e - epsilon) of the best value in expectation, if f is monotone and
         there are no costs.
       block_size: rows whose gains are brought up to date at a time, in lazy.
@@ -86,11 +88,12 @@ def maximize(
       stop_if_negative_gain: end before the first pick that takes away.
 
     Returns:
-      `Selection`; a score is the gain when the row was picked; rows are -1 past the last one.
+      `Selection`; a score is the gain when the row was picked, -inf for rows that are not usable,
+      which come last; rows are -1 past the last one.
 
     Raises:
-      ValueError: unknown optimizer, no key for one that samples, `available` or `costs` not [N], costs or
-        their budget without the other, or budget, epsilon or block_size out of range.
+      ValueError: unknown optimizer, no key for one that samples, `available` or `costs` not [N],
+        costs or their budget without the other, or budget, epsilon or block_size out of range.
 
     References:
       Minoux, "Accelerated greedy algorithms for maximizing submodular set functions", 1978.
@@ -113,7 +116,7 @@ def maximize(
     check_positive(block_size=block_size)
     if not 0 < epsilon < 1:
         raise ValueError(f"epsilon: expected a number in (0, 1), got {epsilon!r}")
-    purse = knapsack(function.size, costs, cost_budget, cost_sensitive)
+    knapsack = make_knapsack(function.size, costs, cost_budget, cost_sensitive)
     samples = optimizer in ("stochastic", "lazier_than_lazy")
     if samples and not function.submodular:
         name = type(function).__name__
@@ -121,19 +124,21 @@ def maximize(
     if not function.submodular:
         optimizer, samples = "naive", False
     if optimizer == "lazy":
-        selection, _ = block_lazy(function, available, budget, purse, block_size)
+        selection, _ = block_lazy(function, available, budget, knapsack, block_size)
     else:
         best = best_of_all
         if samples:
             best = _sampling(optimizer, key, epsilon, function.size, budget)
-        selection = one_by_one(function, available, budget, purse, best)
-    scores = selection.scores.at[0].add(function.offset)
-    return _stop(Selection(selection.rows, scores), stop_if_zero_gain, stop_if_negative_gain)
+        selection = one_by_one(function, available, budget, knapsack, best)
+    if not isinstance(function.offset, float) or function.offset:
+        scores = selection.scores.at[0].add(jnp.asarray(function.offset, jnp.float32))
+        selection = selection._replace(scores=scores)
+    return _stop(selection, stop_if_zero_gain, stop_if_negative_gain)
 
 
 def _sampling(
     optimizer: str, key: jax.Array | None, epsilon: float, rows: int, budget: int
-) -> Callable[[SetFunction, Progress], Best]:
+) -> Callable[[SetFunction, GreedyState], Best]:
     """How an optimizer that samples finds its next row."""
     if key is None:
         raise ValueError(f"key: {optimizer} samples and needs one")
@@ -144,12 +149,10 @@ def _sampling(
 
 def _stop(selection: Selection, zero: bool, negative: bool) -> Selection:
     """The picks before the first that gains nothing, or less."""
+    if not (zero or negative):
+        return selection
     rows, scores = selection.rows, selection.scores
-    tolerance = ROUNDING * jnp.max(jnp.abs(jnp.where(rows >= 0, scores, 0.0)))
-    ends = jnp.zeros(len(rows), bool)
-    if zero:
-        ends |= scores <= tolerance
-    if negative:
-        ends |= scores < -tolerance
+    tolerance = ROUNDING * jnp.max(jnp.abs(jnp.where(jnp.isfinite(scores), scores, 0.0)))
+    ends = scores <= tolerance if zero else scores < -tolerance
     kept = jnp.cumsum(ends) == 0
     return Selection(jnp.where(kept, rows, -1), jnp.where(kept, scores, -jnp.inf))

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
-from jaxal.checks import check_name
-from jaxal.points.similarity import Features, similarities
-from jaxal.submodular.coverage import column_weights
+from jaxal.points.embedding import Points
+from jaxal.points.similarity import similarities
+from jaxal.submodular.coverage import columns_of
+from jaxal.submodular.declare import finite, one_of, set_function, weights_of_columns
 from jaxal.submodular.function import SetFunction
 
 CONCAVE = {
@@ -27,13 +28,14 @@ class ConcaveOverModular(SetFunction):
     bonus: jax.Array  # [N]
     concave: str = field(metadata={"static": True})
     submodular: bool = field(default=True, metadata={"static": True})
+    usable: jax.Array | None = None  # [N] bool
 
     @property
     def size(self) -> int:
         return len(self.matrix)
 
     def init(self, capacity: int) -> jax.Array:
-        return jnp.zeros(self.weights.shape)
+        return jnp.zeros_like(self.weights)
 
     def columns(self, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         return self.matrix[rows], self.bonus[rows]
@@ -48,8 +50,13 @@ class ConcaveOverModular(SetFunction):
         return state + column[0]
 
 
+@set_function("feature_based", concave=one_of(CONCAVE), weights=weights_of_columns)
 def feature_based(
-    features: jax.Array, *, concave: str = "log", weights: jax.Array | None = None
+    features: jax.Array,
+    *,
+    concave: str = "log",
+    weights: jax.Array | None = None,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
     """sum_u w_u psi(sum_{j in S} m_ju), m the features scaled to [0, 1] by column. Submodular.
 
@@ -60,51 +67,53 @@ def feature_based(
       features: [N, D].
       concave: "log", "sqrt" or "inverse".
       weights: [D], >= 0; ones if not given.
+      usable: [N] bool, the rows that exist; all finite ones if None.
 
     Returns:
       `SetFunction`.
 
     Raises:
-      ValueError: unknown `concave`, or shapes that are not [N, D] and [D].
+      ValueError: unknown `concave`, a weight below 0, or shapes that are not [N, D] and [D].
 
     References:
       Wei et al., "Submodular subset selection for large-scale speech training data", ICASSP 2014.
     """
-    check_name("concave", concave, CONCAVE)
-    features = jnp.asarray(features).astype(float)
-    weights = column_weights(features, weights)
-    # NaN must not spread from its row to the whole column.
-    finite = jnp.isfinite(features)
-    low = jnp.min(jnp.where(finite, features, jnp.inf), axis=0, keepdims=True)
-    high = jnp.max(jnp.where(finite, features, -jnp.inf), axis=0, keepdims=True)
+    features, weights, usable = columns_of(features, weights, usable)
+    # What does not exist must not widen the range of a column.
+    low = jnp.min(features, axis=0, keepdims=True, where=usable[:, None], initial=jnp.inf)
+    high = jnp.max(features, axis=0, keepdims=True, where=usable[:, None], initial=-jnp.inf)
     # Halves, so that the span of the widest columns does not overflow.
     span = high / 2.0 - low / 2.0
     scaled = (features / 2.0 - low / 2.0) / jnp.where(span > 0, span, 1.0)
-    scaled = jnp.where(finite, scaled, jnp.nan)
-    return ConcaveOverModular(scaled, weights, jnp.zeros(len(features)), concave)
+    scaled = jnp.where(usable[:, None], scaled, 0.0)
+    bonus = jnp.zeros_like(scaled[:, 0])
+    return ConcaveOverModular(scaled, weights, bonus, concave, usable=usable)
 
 
+@set_function("com", eta=finite, concave=one_of(CONCAVE))
 def concave_over_modular(
-    features: Features,
+    features: Points,
     *,
-    query: Features,
+    query: Points,
     eta: float = 1.0,
     concave: str = "log",
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
     """eta sum_{j in S} psi(sum_q s_jq) + sum_q psi(sum_{j in S} s_jq) (COM).
 
-    Submodular where no similarity can be negative, so not for cosine unless shifted. A block of Q gains
-    costs O(Q M) for M queries; the similarities to the queries are held, O(N M) memory.
+    Submodular where no similarity can be negative, so not for cosine unless shifted. A block of Q
+    gains costs O(Q M) for M queries; the similarities to the queries are held, O(N M) memory.
 
     Args:
-      features: V, [N, D] or a `GradientEmbedding`.
-      query: as `features`.
+      features: V, [N, D] or an `Embedding`.
+      query: Q, [M, D] or as `features`.
       eta: the weight of the first term.
       concave: psi, as in `feature_based`.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
 
     Returns:
       `SetFunction`.
@@ -113,15 +122,20 @@ def concave_over_modular(
       ValueError: unknown `concave`, or as `similarities`.
 
     References:
-      Kothawade et al., "PRISM: a rich class of parameterized submodular information measures for guided
-      subset selection", AAAI 2022.
+      Kothawade et al., "PRISM: a rich class of parameterized submodular information measures for
+      guided subset selection", AAAI 2022.
     """
-    check_name("concave", concave, CONCAVE)
-    near = similarities(features, query=query, metric=metric, shifted=shifted)
+    near = similarities(features, query=query, usable=usable, metric=metric, shifted=shifted)
     similar = near.toward("query").all_rows()
     bonus = eta * CONCAVE[concave](jnp.sum(similar, axis=1))
-    ones = jnp.ones(similar.shape[1])
-    return ConcaveOverModular(similar, ones, bonus, concave, submodular=near.pool.lowest >= 0)
+    return ConcaveOverModular(
+        similar,
+        jnp.ones_like(similar[0]),
+        bonus,
+        concave,
+        submodular=near.pool.lowest >= 0,
+        usable=near.pool.usable,
+    )
 
 
 @jax.tree_util.register_dataclass
@@ -130,6 +144,7 @@ class Modular(SetFunction):
     """f(S) = sum_{j in S} value_j; there is no state."""
 
     values: jax.Array  # [N]
+    usable: jax.Array | None = None  # [N] bool
 
     @property
     def size(self) -> int:
@@ -145,17 +160,35 @@ class Modular(SetFunction):
         return state
 
 
+@set_function("gcmi")
 def graph_cut_mutual_information(
-    features: Features,
+    features: Points,
     *,
-    query: Features,
+    query: Points,
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
-    """sum_{j in S, q in Q} s_jq (GCMI): modular, so the greedy picks are the top rows. O(N M D) once.
+    """sum_{j in S, q in Q} s_jq (GCMI): modular, so the greedy picks are the top rows.
 
-    Arguments, result, errors and references as `concave_over_modular`. The paper has a further constant
-    factor.
+    O(N M D) once for M queries. The paper has a further constant factor.
+
+    Args:
+      features: V, [N, D] or an `Embedding`.
+      query: Q, [M, D] or as `features`.
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
+
+    Returns:
+      `SetFunction`.
+
+    Raises:
+      ValueError: as `similarities`.
+
+    References:
+      Kothawade et al., "PRISM: a rich class of parameterized submodular information measures for
+      guided subset selection", AAAI 2022.
     """
-    near = similarities(features, query=query, metric=metric, shifted=shifted)
-    return Modular(jnp.sum(near.toward("query").all_rows(), axis=1))
+    near = similarities(features, query=query, usable=usable, metric=metric, shifted=shifted)
+    return Modular(jnp.sum(near.toward("query").all_rows(), axis=1), near.pool.usable)

@@ -25,34 +25,44 @@ class Knapsack(NamedTuple):
         """The same for rows [Q] alone."""
         return Knapsack(self.costs[rows], self.prices[rows], self.left)
 
+    def per_price(self, gains: jax.Array) -> jax.Array:
+        """What rows are compared by, gains [N] over prices."""
+        return gains / self.prices
+
     def spend(self, row: jax.Array) -> "Knapsack":
         """What is left once a row [] is paid for."""
         return self._replace(left=self.left - self.costs[row])
 
 
-def knapsack(
+def make_knapsack(
     size: int,
     costs: jax.Array | None,
     cost_budget: jax.Array | float | None,
     cost_sensitive: bool,
-) -> Knapsack:
-    """`Knapsack` of `size` rows; all of them fit, at equal prices, if no costs are given.
+) -> Knapsack | None:
+    """The knapsack of a call, None if no costs are given.
+
+    Args:
+      size: the number of rows, N.
+      costs: [N].
+      cost_budget: [], what the picks may cost together.
+      cost_sensitive: compare gains per cost; if not, gains.
 
     Raises:
       ValueError: one of costs and budget without the other, or costs that are not [N].
     """
-    ones = jnp.ones(size)
     if (costs is None) != (cost_budget is None):
         given, missing = "costs", "cost_budget"
         if costs is None:
             given, missing = missing, given
         raise ValueError(f"{missing}: needed with {given}")
     if costs is None or cost_budget is None:
-        return Knapsack(ones, ones, jnp.asarray(jnp.inf))
+        return None
     costs = jnp.asarray(costs).astype(float)
     check_rank("costs", costs, 1, "[N]")
     if len(costs) != size:
         raise ValueError(f"costs: expected {size} rows, got {len(costs)}")
     left = jnp.asarray(cost_budget, float)
     check_rank("cost_budget", left, 0, "[]")
-    return Knapsack(costs, costs if cost_sensitive else ones, left * (1 + ROUNDING))
+    prices = costs if cost_sensitive else jnp.ones_like(costs)
+    return Knapsack(costs, prices, left * (1 + ROUNDING))

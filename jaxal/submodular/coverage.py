@@ -6,18 +6,22 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.checks import check_rank
-from jaxal.numerics import inner_products
-from jaxal.points.similarity import Features, Similarity, rows_of, similarities
+from jaxal.numerics import matmul
+from jaxal.points.embedding import Dense, Points
+from jaxal.points.similarity import Similarity, similarities, usable_rows
+from jaxal.submodular.declare import finite, set_function, weights_of_columns
 from jaxal.submodular.function import SetFunction
+
+ROUNDING = 2.0**-20  # a similarity that much higher is the same but for rounding
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Representation(SetFunction):
-    """f(S) = sum_i max(min(max_{j in S} s_ij, cap_i), start_i) - start_i + sum_{j in S} bonus_j + offset.
+    """f(S) = sum_i max(min(max_{j in S} s_ij, cap_i), start_i) - start_i + sum_j bonus_j + offset.
 
-    i runs over the targets of the similarity; nothing is gained where start_i is infinite. A block of Q
-    gains costs O(Q G D); the state is [G].
+    i runs over the targets of the similarity, j over S; nothing is gained where start_i is
+    infinite. A block of Q gains costs O(Q G D); the state is [G].
     """
 
     similarity: Similarity
@@ -31,39 +35,52 @@ class Representation(SetFunction):
     def size(self) -> int:
         return self.similarity.size
 
+    @property
+    def usable(self) -> jax.Array:
+        return self.similarity.usable
+
     def init(self, capacity: int) -> jax.Array:
         return self.start
 
     def bounds(self) -> jax.Array | None:
         return self.at_most
 
-    def columns(self, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def columns(self, rows: jax.Array) -> tuple[jax.Array, jax.Array | None]:
         similar = self.similarity.rows(rows)
         if self.cap is not None:
             similar = jnp.minimum(similar, self.cap[None, :])
-        bonus = jnp.zeros(len(rows)) if self.bonus is None else self.bonus[rows]
-        return similar, bonus
+        return similar, None if self.bonus is None else self.bonus[rows]
 
-    def gains(self, state: jax.Array, columns: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def gains(self, state: jax.Array, columns: tuple[jax.Array, jax.Array | None]) -> jax.Array:
         similar, bonus = columns
-        return jnp.sum(jnp.maximum(similar - state[None, :], 0.0), axis=1) + bonus
+        # Where all is represented, rounding would pick, and differently on each number of devices.
+        higher = similar > (state + ROUNDING)[None, :]
+        gains = jnp.sum(jnp.where(higher, similar - state[None, :], 0.0), axis=1)
+        return gains if bonus is None else gains + bonus
 
-    def add(self, state: jax.Array, column: tuple[jax.Array, jax.Array]) -> jax.Array:
+    def add(self, state: jax.Array, column: tuple[jax.Array, jax.Array | None]) -> jax.Array:
         return jnp.maximum(state, column[0])
 
 
+@set_function("facility_location")
 def facility_location(
-    features: Features, *, metric: str = "cosine", shifted: bool = False
+    features: Points,
+    *,
+    metric: str = "cosine",
+    shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
     """sum_{i in V} max(0, max_{j in S} s_ij): every pool row is near some pick. Submodular.
 
-    A block of Q gains costs O(Q N D) time and O(Q N) memory. For cosine, lazy greedy starts from upper
-    bounds of the gains in O(N D^2), not from all of them in O(N^2 D): see `Similarity.positive_totals_bound`.
+    A block of Q gains costs O(Q N D) time and O(Q N) memory. For cosine, lazy greedy starts from
+    upper bounds of the gains in O(N D^2), not from all of them in O(N^2 D): see
+    `Similarity.positive_totals_bound`.
 
     Args:
-      features: V, [N, D] or a `GradientEmbedding`.
+      features: V, [N, D] or an `Embedding`.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
 
     Returns:
       `SetFunction`.
@@ -71,27 +88,32 @@ def facility_location(
     Raises:
       ValueError: as `similarities`.
     """
-    pool = similarities(features, metric=metric, shifted=shifted).pool
+    pool = similarities(features, usable=usable, metric=metric, shifted=shifted).pool
     start = jnp.where(pool.usable, 0.0, jnp.inf)
     return Representation(pool, start, at_most=pool.positive_totals_bound())
 
 
+@set_function("fl1mi", eta=finite)
 def facility_location_mutual_information(
-    features: Features,
+    features: Points,
     *,
-    query: Features,
+    query: Points,
     eta: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
-    """sum_{i in V} min(max_{j in S} s_ij, eta max_{q in Q} s_iq) (FL1MI); submodular, O(Q N D) a block.
+    """sum_{i in V} min(max_{j in S} s_ij, eta max_{q in Q} s_iq) (FL1MI). Submodular.
+
+    A block of B gains costs O(B N D) time and O(B N) memory.
 
     Args:
-      features: V, [N, D] or a `GradientEmbedding`.
-      query: Q, as `features`.
+      features: V, [N, D] or an `Embedding`.
+      query: Q, [M, D] or as `features`.
       eta: the weight of the query.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
 
     Returns:
       `SetFunction`.
@@ -103,7 +125,7 @@ def facility_location_mutual_information(
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
       scenarios", NeurIPS 2021, table 1. Kothawade et al., "PRISM", AAAI 2022.
     """
-    near = similarities(features, query=query, metric=metric, shifted=shifted)
+    near = similarities(features, query=query, usable=usable, metric=metric, shifted=shifted)
     cap = eta * near.nearest("query")
     start = jnp.minimum(near.pool.lowest, cap)
     offset = jnp.sum(jnp.where(near.pool.usable, start, 0.0))
@@ -111,59 +133,120 @@ def facility_location_mutual_information(
     return Representation(near.pool, start, cap=cap, offset=offset)
 
 
+@set_function("fl2mi", eta=finite)
 def facility_location_variant_mutual_information(
-    features: Features,
+    features: Points,
     *,
-    query: Features,
+    query: Points,
     eta: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
     """sum_{q in Q} max_{j in S} s_jq + eta sum_{j in S} max_{q in Q} s_jq (FL2MI, FLQMI).
 
-    Submodular. A block of Q gains costs O(Q M D) for M queries: nothing of size N x N is looked at.
-    Arguments, result, errors and references as `facility_location_mutual_information`.
+    Submodular. A block of B gains costs O(B M D) for M queries: nothing of size N x N is looked at.
+
+    Args:
+      features: V, [N, D] or an `Embedding`.
+      query: Q, [M, D] or as `features`.
+      eta: the weight of the second sum.
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
+
+    Returns:
+      `SetFunction`.
+
+    Raises:
+      ValueError: as `similarities`.
+
+    References:
+      Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
+      scenarios", NeurIPS 2021, table 1. Kothawade et al., "PRISM", AAAI 2022.
     """
-    near = similarities(features, query=query, metric=metric, shifted=shifted)
-    start = jnp.full(rows_of(near.others["query"]), near.pool.lowest)
+    near = similarities(features, query=query, usable=usable, metric=metric, shifted=shifted)
     bonus = eta * near.nearest("query")
+    start = jnp.full(near.others["query"].size, near.pool.lowest, bonus.dtype)
     return Representation(near.toward("query"), start, bonus=bonus, offset=jnp.sum(start))
 
 
+@set_function("flcg", nu=finite)
 def facility_location_conditional_gain(
-    features: Features,
+    features: Points,
     *,
-    private: Features,
+    private: Points,
     nu: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
-    """sum_{i in V} max(max_{j in S} s_ij - nu max_{p in P} s_ip, 0) (FLCG); submodular.
+    """sum_{i in V} max(max_{j in S} s_ij - nu max_{p in P} s_ip, 0) (FLCG). Submodular.
 
-    Cost, arguments, errors and references as `facility_location_mutual_information`, with examples to
-    keep away from, weighted by `nu`, in place of the query.
+    A block of B gains costs O(B N D) time and O(B N) memory.
+
+    Args:
+      features: V, [N, D] or an `Embedding`.
+      private: P, [M, D] or as `features`, examples to keep away from.
+      nu: the weight of the private examples.
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
+
+    Returns:
+      `SetFunction`.
+
+    Raises:
+      ValueError: as `similarities`.
+
+    References:
+      Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
+      scenarios", NeurIPS 2021, table 1. Kothawade et al., "PRISM", AAAI 2022.
     """
-    near = similarities(features, private=private, metric=metric, shifted=shifted)
+    near = similarities(features, private=private, usable=usable, metric=metric, shifted=shifted)
     start = jnp.where(near.pool.usable, nu * near.nearest("private"), jnp.inf)
     return Representation(near.pool, start)
 
 
+@set_function("flcmi", eta=finite, nu=finite)
 def facility_location_conditional_mutual_information(
-    features: Features,
+    features: Points,
     *,
-    query: Features,
-    private: Features,
+    query: Points,
+    private: Points,
     eta: float = 1.0,
     nu: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
-    """sum_i max(min(max_{j in S} s_ij, eta max_q s_iq) - nu max_p s_ip, 0) (FLCMI); submodular.
+    """sum_i max(min(max_{j in S} s_ij, eta max_q s_iq) - nu max_p s_ip, 0) (FLCMI). Submodular.
 
-    Cost, arguments, errors and references as `facility_location_mutual_information`, with examples to
-    keep away from, weighted by `nu`, beside the query.
+    A block of B gains costs O(B N D) time and O(B N) memory.
+
+    Args:
+      features: V, [N, D] or an `Embedding`.
+      query: Q, [M, D] or as `features`.
+      private: P, [L, D] or as `features`, examples to keep away from.
+      eta: the weight of the query.
+      nu: the weight of the private examples.
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
+
+    Returns:
+      `SetFunction`.
+
+    Raises:
+      ValueError: as `similarities`.
+
+    References:
+      Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
+      scenarios", NeurIPS 2021, table 1. Kothawade et al., "PRISM", AAAI 2022.
     """
-    near = similarities(features, query=query, private=private, metric=metric, shifted=shifted)
+    near = similarities(
+        features, query=query, private=private, usable=usable, metric=metric, shifted=shifted
+    )
     cap = eta * near.nearest("query")
     start = jnp.where(near.pool.usable, nu * near.nearest("private"), jnp.inf)
     return Representation(near.pool, start, cap=cap)
@@ -176,26 +259,51 @@ class Cover(SetFunction):
 
     probabilities: jax.Array  # [N, U]
     weights: jax.Array  # [U]
+    usable: jax.Array | None = None  # [N] bool
 
     @property
     def size(self) -> int:
         return len(self.probabilities)
 
     def init(self, capacity: int) -> jax.Array:
-        return jnp.ones(self.weights.shape)
+        return jnp.ones_like(self.weights)
 
     def columns(self, rows: jax.Array) -> jax.Array:
         return self.probabilities[rows]
 
     def gains(self, state: jax.Array, columns: jax.Array) -> jax.Array:
-        return inner_products(columns, (self.weights * state)[None, :])[:, 0]
+        return matmul(columns, self.weights * state)
 
     def add(self, state: jax.Array, column: jax.Array) -> jax.Array:
         return state * (1.0 - column)
 
 
+@set_function("set_cover", weights=weights_of_columns)
+def set_cover(
+    features: jax.Array, *, weights: jax.Array | None = None, usable: jax.Array | None = None
+) -> SetFunction:
+    """sum of w_u over the concepts u that some row of S covers. Submodular.
+
+    A block of Q gains costs O(Q U).
+
+    Args:
+      features: [N, U]; row j covers concept u where this is not 0.
+      weights: [U], >= 0; ones if not given.
+      usable: [N] bool, the rows that exist; all finite ones if None.
+
+    Returns:
+      `SetFunction`.
+
+    Raises:
+      ValueError: a weight below 0, or shapes that are not [N, U] and [U].
+    """
+    features, weights, usable = columns_of(features, weights, usable)
+    return Cover((features != 0).astype(features.dtype), weights, usable)
+
+
+@set_function("probabilistic_set_cover", weights=weights_of_columns)
 def probabilistic_set_cover(
-    features: jax.Array, *, weights: jax.Array | None = None
+    features: jax.Array, *, weights: jax.Array | None = None, usable: jax.Array | None = None
 ) -> SetFunction:
     """sum_u w_u (1 - prod_{j in S} (1 - p_ju)): concepts covered with some probability. Submodular.
 
@@ -204,40 +312,36 @@ def probabilistic_set_cover(
     Args:
       features: [N, U], the probability that row j covers concept u.
       weights: [U], >= 0; ones if not given.
+      usable: [N] bool, the rows that exist; all finite ones if None.
 
     Returns:
       `SetFunction`.
 
     Raises:
-      ValueError: if the shapes are not [N, U] and [U].
+      ValueError: a weight below 0, or shapes that are not [N, U] and [U].
 
     References:
       El-Arini et al., "Turning down the noise in the blogosphere", KDD 2009.
     """
-    features = jnp.asarray(features).astype(float)
-    return Cover(features, column_weights(features, weights))
+    return Cover(*columns_of(features, weights, usable))
 
 
-def set_cover(features: jax.Array, *, weights: jax.Array | None = None) -> SetFunction:
-    """sum of w_u over the concepts u that some row of S covers. Submodular.
+def columns_of(
+    features: jax.Array, weights: jax.Array | None, usable: jax.Array | None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Features by column [N, F] as floats, 0 where not usable; weights [F]; usable rows [N] bool.
 
-    Cost, errors and result as `probabilistic_set_cover`.
-
-    Args:
-      features: [N, U]; row j covers concept u where this is not 0.
-      weights: [U], >= 0; ones if not given.
+    Raises:
+      ValueError: shapes that disagree, or no rows.
     """
-    return probabilistic_set_cover(jnp.asarray(features) != 0, weights=weights)
-
-
-def column_weights(features: jax.Array, weights: jax.Array | None) -> jax.Array:
-    """One weight a column of [N, F]; ones if not given."""
+    features = jnp.asarray(features).astype(float)
     check_rank("features", features, 2, "[N, F]")
     if 0 in features.shape:
         raise ValueError(f"features: expected at least one row, got {features.shape}")
+    usable = usable_rows(Dense(features), usable)
     if weights is None:
-        return jnp.ones(features.shape[1])
+        weights = jnp.ones_like(features[0])
     weights = jnp.asarray(weights).astype(float)
     if weights.shape != features.shape[1:]:
         raise ValueError(f"weights: expected shape {features.shape[1:]}, got {weights.shape}")
-    return weights
+    return jnp.where(usable[:, None], features, 0.0), weights, usable

@@ -1,14 +1,18 @@
 """Log-determinants of similarity matrices and the information measures made of them."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxal.checks import check_positive
-from jaxal.points.similarity import Features, Similarities, Similarity, similarities
+from jaxal.numerics import matmul
+from jaxal.points.embedding import Points
+from jaxal.points.similarity import Similarities, Similarity, similarities
+from jaxal.submodular.declare import finite, set_function
 from jaxal.submodular.function import SetFunction
+
+ROUNDING = float(jnp.finfo(jnp.float32).eps)  # of a similarity; a smaller variance has no digits
 
 
 class Cholesky(NamedTuple):
@@ -32,8 +36,12 @@ class LogDeterminant(SetFunction):
     def size(self) -> int:
         return self.similarity.size
 
+    @property
+    def usable(self) -> jax.Array:
+        return self.similarity.usable
+
     def init(self, capacity: int) -> Cholesky:
-        room = jnp.zeros((capacity, self.size))
+        room = jnp.zeros((capacity, self.size), self.given.dtype)
         variance = self.similarity.itself() + self.ridge - jnp.sum(self.given**2, 0)
         return Cholesky(jnp.concatenate([self.given, room]), variance, jnp.int32(len(self.given)))
 
@@ -41,7 +49,7 @@ class LogDeterminant(SetFunction):
         return jnp.log(positive(state.variance[rows]))
 
     def add(self, state: Cholesky, row: jax.Array) -> Cholesky:
-        known = jnp.matmul(state.factor[:, row], state.factor, precision=jax.lax.Precision.HIGHEST)
+        known = matmul(state.factor[:, row], state.factor)
         fresh = self.similarity.row(row) - known
         fresh = fresh / jnp.sqrt(positive(state.variance[row]))
         return Cholesky(
@@ -52,8 +60,8 @@ class LogDeterminant(SetFunction):
 
 
 def positive(variance: jax.Array) -> jax.Array:
-    """A variance below rounding, of a row that others determine, is rounding."""
-    return jnp.maximum(variance, jnp.finfo(variance.dtype).eps)
+    """Clamps variances below machine epsilon: rounding noise of rows spanned by the picks."""
+    return jnp.maximum(variance, ROUNDING)
 
 
 @jax.tree_util.register_dataclass
@@ -69,29 +77,39 @@ class Difference(SetFunction):
     def size(self) -> int:
         return self.first.size
 
-    def init(self, capacity: int):
+    @property
+    def usable(self) -> jax.Array | None:
+        return self.first.usable
+
+    def init(self, capacity: int) -> tuple[Any, Any]:
         return self.first.init(capacity), self.second.init(capacity)
 
-    def columns(self, rows: jax.Array):
+    def columns(self, rows: jax.Array) -> tuple[Any, Any]:
         return self.first.columns(rows), self.second.columns(rows)
 
-    def gains(self, state, columns) -> jax.Array:
+    def gains(self, state: tuple[Any, Any], columns: tuple[Any, Any]) -> jax.Array:
         first = self.first.gains(state[0], columns[0])
         return first - self.second.gains(state[1], columns[1])
 
-    def add(self, state, column):
+    def add(self, state: tuple[Any, Any], column: tuple[Any, Any]) -> tuple[Any, Any]:
         first = self.first.add(state[0], column[0])
         return first, self.second.add(state[1], column[1])
 
 
+def ridge_in_range(option: str, value: float) -> None:
+    """A finite number that the variances of float32 similarities can hold."""
+    if not ROUNDING <= value < float("inf"):
+        raise ValueError(f"{option}: expected a finite number >= {ROUNDING:.2g}, got {value!r}")
+
+
 def _log_determinant(near: Similarities, ridge: float, **weights: float) -> LogDeterminant:
-    """Log-determinant given the examples named, each with the weight of its similarity to the pool."""
-    check_positive(ridge=ridge)
-    given = _factor(near, ridge, weights) if weights else jnp.zeros((0, near.pool.size))
+    """Log-determinant given the examples named, each weighing its similarity to the pool."""
+    given = jnp.zeros((0, near.pool.size))
+    if weights:
+        given = _factor(near, ridge, weights)
     return LogDeterminant(near.pool, jnp.asarray(ridge, float), given)
 
 
-@jax.jit
 def _factor(near: Similarities, ridge: float, weights: dict[str, float]) -> jax.Array:
     """The pool's columns of the Cholesky factor of the points given, [T, N]."""
     between = near.pool.between
@@ -105,109 +123,164 @@ def _factor(near: Similarities, ridge: float, weights: dict[str, float]) -> jax.
     )
 
 
+@set_function("log_determinant", ridge=ridge_in_range)
 def log_determinant(
-    features: Features,
+    features: Points,
     *,
     ridge: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
     """log det(K_S + ridge I), by one row of the Cholesky factor a pick. Submodular.
 
-    All gains are kept up to date: O(N (D + B)) a pick, O(N B) memory.
+    All gains are kept up to date: O(N (D + B)) a pick, O(N B) memory. A variance that is not far
+    above rounding has few digits, so gains err by about 1e-6 / ridge among rows that are alike.
 
     Args:
-      features: V, [N, D] or a `GradientEmbedding`.
-      ridge: > 0, added to the diagonal.
+      features: V, [N, D] or an `Embedding`.
+      ridge: at least 1.2e-7, what float32 resolves; added to the diagonal.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
 
     Returns:
       `SetFunction`.
 
     Raises:
-      ValueError: as `similarities`, or if the ridge is not above 0.
+      ValueError: as `similarities`, or a hyper-parameter out of range.
 
     References:
-      Chen et al., "Fast greedy MAP inference for determinantal point process to improve recommendation
-      diversity", NeurIPS 2018, algorithm 1.
+      Chen et al., "Fast greedy MAP inference for determinantal point process to improve
+      recommendation diversity", NeurIPS 2018, algorithm 1.
     """
-    near = similarities(features, metric=metric, shifted=shifted)
+    near = similarities(features, usable=usable, metric=metric, shifted=shifted)
     return _log_determinant(near, ridge)
 
 
+@set_function("logdetmi", ridge=ridge_in_range, eta=finite)
 def log_determinant_mutual_information(
-    features: Features,
+    features: Points,
     *,
-    query: Features,
+    query: Points,
     eta: float = 1.0,
     ridge: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
     """F(S) + F(Q) - F(S + Q), F the log-determinant of L + ridge I (LogDetMI). Not submodular.
 
     L has the similarities, those between V and Q times eta. By the Schur complement this is the
-    log-determinant on S less the same given Q. O(N (D + B + M)) a pick for M queries, O(N (B + M)) memory.
-    An eta that makes L + ridge I indefinite has no answer: the gains are NaN or meaningless.
+    log-determinant on S less the same given Q. O(N (D + B + M)) a pick for M queries, O(N (B + M))
+    memory. An eta that makes L + ridge I indefinite has no answer: the gains are NaN or
+    meaningless.
 
     Args:
-      features: V, [N, D] or a `GradientEmbedding`.
-      query: Q, as `features`.
+      features: V, [N, D] or an `Embedding`.
+      query: Q, [M, D] or as `features`.
       eta: the weight of the query.
-      ridge: > 0, added to the diagonal.
+      ridge: at least 1.2e-7, what float32 resolves; added to the diagonal.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
 
     Returns:
       `SetFunction`.
 
     Raises:
-      ValueError: as `similarities`, or if the ridge is not above 0.
+      ValueError: as `similarities`, or a hyper-parameter out of range.
 
     References:
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
       scenarios", NeurIPS 2021, table 1.
     """
-    near = similarities(features, query=query, metric=metric, shifted=shifted)
+    near = similarities(features, query=query, usable=usable, metric=metric, shifted=shifted)
     return Difference(_log_determinant(near, ridge), _log_determinant(near, ridge, query=eta))
 
 
+@set_function("logdetcg", ridge=ridge_in_range, nu=finite)
 def log_determinant_conditional_gain(
-    features: Features,
+    features: Points,
     *,
-    private: Features,
+    private: Points,
     nu: float = 1.0,
     ridge: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
-    """F(S + P) - F(P), the log-determinant given P (LogDetCG). Submodular.
+    """F(S + P) - F(P), F the log-determinant of L + ridge I (LogDetCG). Submodular.
 
-    Cost, arguments, result, errors and references as `log_determinant_mutual_information`, with examples
-    to keep away from, weighted by `nu`, in place of the query.
+    L has the similarities, those between V and P times nu. O(N (D + B + M)) a pick for M private
+    examples, O(N (B + M)) memory.
+
+    Args:
+      features: V, [N, D] or an `Embedding`.
+      private: P, [M, D] or as `features`, examples to keep away from.
+      nu: the weight of the private examples.
+      ridge: at least 1.2e-7, what float32 resolves; added to the diagonal.
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
+
+    Returns:
+      `SetFunction`.
+
+    Raises:
+      ValueError: as `similarities`, or a hyper-parameter out of range.
+
+    References:
+      Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
+      scenarios", NeurIPS 2021, table 1.
     """
-    near = similarities(features, private=private, metric=metric, shifted=shifted)
+    near = similarities(features, private=private, usable=usable, metric=metric, shifted=shifted)
     return _log_determinant(near, ridge, private=nu)
 
 
+@set_function("logdetcmi", ridge=ridge_in_range, eta=finite, nu=finite)
 def log_determinant_conditional_mutual_information(
-    features: Features,
+    features: Points,
     *,
-    query: Features,
-    private: Features,
+    query: Points,
+    private: Points,
     eta: float = 1.0,
     nu: float = 1.0,
     ridge: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> SetFunction:
     """F(S + P) + F(Q + P) - F(S + Q + P) - F(P) (LogDetCMI). Not submodular.
 
-    Cost, arguments, result, errors and references as `log_determinant_mutual_information`, with examples
-    to keep away from, weighted by `nu`, beside the query; similarities between Q and P are not weighted.
+    F is the log-determinant of L + ridge I. L has the similarities, those between V and Q times
+    eta, those between V and P times nu. O(N (D + B + M)) a pick for M examples, O(N (B + M))
+    memory.
+
+    Args:
+      features: V, [N, D] or an `Embedding`.
+      query: Q, [M, D] or as `features`.
+      private: P, [L, D] or as `features`, examples to keep away from.
+      eta: the weight of the query.
+      nu: the weight of the private examples.
+      ridge: at least 1.2e-7, what float32 resolves; added to the diagonal.
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
+
+    Returns:
+      `SetFunction`.
+
+    Raises:
+      ValueError: as `similarities`, or a hyper-parameter out of range.
+
+    References:
+      Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
+      scenarios", NeurIPS 2021, table 1.
     """
-    near = similarities(features, query=query, private=private, metric=metric, shifted=shifted)
+    near = similarities(
+        features, query=query, private=private, usable=usable, metric=metric, shifted=shifted
+    )
     return Difference(
         _log_determinant(near, ridge, private=nu),
         _log_determinant(near, ridge, query=eta, private=nu),

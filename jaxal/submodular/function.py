@@ -1,4 +1,4 @@
-"""What a set function is here: a state, the gains of a block of rows, and the addition of one row."""
+"""Set functions in incremental form: a state, the gains of rows, and the addition of one row."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ COLUMN_ENTRIES = 1 << 24  # numbers that `columns` may hold at once, 64 MiB
 class SetFunction:
     """A set function f over N pool rows in incremental form; subclass it for one of your own.
 
-    A subclass is a pytree (arrays as leaves, so that one compiled `maximize` serves all data of a shape)
-    and has `size`, `init`, `gains` and `add`. `columns` is for functions that must compute something
-    costly of a row, such as its similarity to all others: it is called once for a block of rows, and
-    `gains` and `add` then receive its slices in place of the row numbers. States hold arrays only and
-    keep their shapes.
+    A subclass is a pytree (arrays as leaves, so that one compiled `maximize` serves all data of a
+    shape) and has `size`, `init`, `gains` and `add`. `columns` is for functions that must compute
+    something costly of a row, such as its similarity to all others: it is called once for a block
+    of rows, and `gains` and `add` then receive its slices in place of the row numbers. States hold
+    arrays only and keep their shapes and dtypes.
 
     >>> from dataclasses import dataclass, field
     >>> from jaxal.submodular import SetFunction, maximize
@@ -48,6 +48,9 @@ class SetFunction:
     submodular: bool = True
     """Whether gains only shrink as rows are added; if not, only naive greedy is right."""
 
+    usable: jax.Array | None = None
+    """The rows that exist, [N] bool; the gain of others counts as -inf. None: all do."""
+
     offset: jax.Array | float = 0.0
     """f(S) = offset + the sum of gains for every S but the empty one, where f is 0."""
 
@@ -61,7 +64,7 @@ class SetFunction:
         raise NotImplementedError
 
     def bounds(self) -> jax.Array | None:
-        """Upper bounds [N] of the gains at the empty set, where they are had for less than the gains."""
+        """Upper bounds [N] of the gains at the empty set, where they cost less than the gains."""
         return None
 
     def columns(self, rows: jax.Array) -> PyTree:
@@ -87,8 +90,11 @@ def rows_at_once(function: SetFunction) -> int:
 def gains_of(function: SetFunction, state: PyTree, rows: jax.Array) -> jax.Array:
     """The gains of any number of rows, [M], as many at a time as memory allows."""
 
+    usable = function.usable
+
     def some(rows):
-        return function.gains(state, function.columns(rows)).astype(float)
+        gains = function.gains(state, function.columns(rows)).astype(float)
+        return gains if usable is None else jnp.where(usable[rows], gains, -jnp.inf)
 
     at_once = rows_at_once(function)
     if len(rows) <= at_once:
@@ -112,7 +118,7 @@ def evaluate(function: SetFunction, rows: jax.Array) -> jax.Array:
       rows: [B] integers, each row at most once; -1 is passed over.
 
     Returns:
-      f(rows) [].
+      f(rows) []; -inf if a row is not usable.
 
     Raises:
       ValueError: if `rows` is not one axis of integers.
@@ -133,4 +139,4 @@ def evaluate(function: SetFunction, rows: jax.Array) -> jax.Array:
 
     start = function.init(len(rows)), jnp.zeros(())
     (_, total), _ = jax.lax.scan(one, start, rows)
-    return jnp.where(jnp.any(rows >= 0), total + function.offset, 0.0)
+    return jnp.where(jnp.any(rows >= 0), total + function.offset, 0.0).astype(jnp.float32)

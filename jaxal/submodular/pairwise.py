@@ -6,16 +6,19 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxal.points.similarity import Features, Similarity, similarities
+from jaxal.points.embedding import Points
+from jaxal.points.similarity import Similarity, similarities
+from jaxal.submodular.declare import at_least, finite, set_function
 from jaxal.submodular.function import SetFunction
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class GraphCut(SetFunction):
-    """f(S) = sum_{j in S} value_j - trade_off sum_{i, j in S} s_ij; the state is sum_{j in S} s_ij, [N].
+    """f(S) = sum_{j in S} value_j - trade_off sum_{i, j in S} s_ij.
 
-    All gains are kept up to date by one row of similarities a pick, O(N D).
+    The state is sum_{j in S} s_ij, [N]: all gains are kept up to date by one row of similarities a
+    pick, O(N D).
     """
 
     similarity: Similarity
@@ -27,11 +30,15 @@ class GraphCut(SetFunction):
         return self.similarity.size
 
     @property
+    def usable(self) -> jax.Array:
+        return self.similarity.usable
+
+    @property
     def submodular(self) -> bool:
         return self.similarity.lowest >= 0
 
     def init(self, capacity: int) -> jax.Array:
-        return jnp.zeros(self.size)
+        return jnp.zeros_like(self.values)
 
     def gains(self, state: jax.Array, rows: jax.Array) -> jax.Array:
         pairs = 2.0 * state[rows] + self.similarity.itself()[rows]
@@ -41,12 +48,14 @@ class GraphCut(SetFunction):
         return state + self.similarity.row(row)
 
 
+@set_function("graph_cut", trade_off=at_least(0.0))
 def graph_cut(
-    features: Features,
+    features: Points,
     *,
     trade_off: float = 0.5,
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> GraphCut:
     """sum_{i in V, j in S} s_ij - trade_off sum_{i, j in S} s_ij, the diagonal included.
 
@@ -54,39 +63,59 @@ def graph_cut(
     trade_off up to 0.5. O(N D) a pick, and to begin with O(N D) for cosine, O(N^2 D) for euclidean.
 
     Args:
-      features: V, [N, D] or a `GradientEmbedding`.
-      trade_off: >= 0, what similarity between the picks costs.
+      features: V, [N, D] or an `Embedding`.
+      trade_off: >= 0, what similarity between the picks costs. Below 0 the function would not be
+        submodular.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
 
     Returns:
       `SetFunction`.
 
     Raises:
-      ValueError: as `similarities`.
+      ValueError: as `similarities`, or a trade_off below 0.
     """
-    pool = similarities(features, metric=metric, shifted=shifted).pool
+    pool = similarities(features, usable=usable, metric=metric, shifted=shifted).pool
     return GraphCut(pool, pool.totals(), jnp.asarray(trade_off, float))
 
 
+@set_function("gccg", trade_off=at_least(0.0), nu=finite)
 def graph_cut_conditional_gain(
-    features: Features,
+    features: Points,
     *,
-    private: Features,
+    private: Points,
     nu: float = 1.0,
     trade_off: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> GraphCut:
     """graph_cut(S) - 2 trade_off nu sum_{j in S, p in P} s_jp (GCCG).
 
-    Cost, arguments, result and errors as `graph_cut`, with `private`, as `features`, to keep away from.
+    Submodular as `graph_cut`. O(N D) a pick, and to begin with O(N M D) for M private examples and
+    O(N D) for cosine, O(N^2 D) for euclidean.
+
+    Args:
+      features: V, [N, D] or an `Embedding`.
+      private: P, [M, D] or as `features`, examples to keep away from.
+      nu: the weight of the private examples.
+      trade_off: >= 0, what similarity between the picks costs.
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
+
+    Returns:
+      `SetFunction`.
+
+    Raises:
+      ValueError: as `similarities`, or a trade_off below 0.
 
     References:
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
       scenarios", NeurIPS 2021, table 1.
     """
-    near = similarities(features, private=private, metric=metric, shifted=shifted)
+    near = similarities(features, private=private, usable=usable, metric=metric, shifted=shifted)
     to_private = jnp.sum(near.toward("private").all_rows(), axis=1)
     values = near.pool.totals() - 2.0 * trade_off * nu * to_private
     return GraphCut(near.pool, values, jnp.asarray(trade_off, float))
@@ -113,9 +142,13 @@ class Disparity(SetFunction):
     def size(self) -> int:
         return self.similarity.size
 
+    @property
+    def usable(self) -> jax.Array:
+        return self.similarity.usable
+
     def init(self, capacity: int) -> Distances:
-        start = jnp.full(self.size, jnp.inf if self.smallest else 0.0)
-        return Distances(start, jnp.zeros(()), jnp.int32(0))
+        start = jnp.full(self.size, jnp.inf if self.smallest else 0.0, self.similarity.length.dtype)
+        return Distances(start, jnp.zeros_like(self.similarity.length), jnp.int32(0))
 
     def gains(self, state: Distances, rows: jax.Array) -> jax.Array:
         return self._value_with(state, state.of_rows[rows]) - state.value
@@ -134,17 +167,23 @@ class Disparity(SetFunction):
         return jnp.where(state.count > 0, value, 0.0)
 
 
+@set_function("disparity_min")
 def disparity_min(
-    features: Features, *, metric: str = "cosine", shifted: bool = False
+    features: Points,
+    *,
+    metric: str = "cosine",
+    shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> Disparity:
     """min_{i != j in S} (1 - s_ij), 0 for fewer than two rows. Not submodular. O(N D) a pick.
 
     All rows are worth nothing at first, so the first pick is the lowest row.
 
     Args:
-      features: V, [N, D] or a `GradientEmbedding`.
+      features: V, [N, D] or an `Embedding`.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
 
     Returns:
       `SetFunction`.
@@ -155,16 +194,34 @@ def disparity_min(
     References:
       Dasgupta et al., "Summarization through submodularity and dispersion", ACL 2013.
     """
-    pool = similarities(features, metric=metric, shifted=shifted).pool
+    pool = similarities(features, usable=usable, metric=metric, shifted=shifted).pool
     return Disparity(pool, smallest=True)
 
 
+@set_function("disparity_sum")
 def disparity_sum(
-    features: Features, *, metric: str = "cosine", shifted: bool = False
+    features: Points,
+    *,
+    metric: str = "cosine",
+    shifted: bool = False,
+    usable: jax.Array | None = None,
 ) -> Disparity:
     """sum over pairs {i, j} of S of 1 - s_ij. Supermodular. O(N D) a pick.
 
-    Arguments, result, errors and references as `disparity_min`.
+    Args:
+      features: V, [N, D] or an `Embedding`.
+      metric: "cosine" or "euclidean".
+      shifted: similarities (s + 1) / 2 in place of s.
+      usable: [N] bool, the rows that exist; all finite ones if None.
+
+    Returns:
+      `SetFunction`.
+
+    Raises:
+      ValueError: as `similarities`.
+
+    References:
+      Dasgupta et al., "Summarization through submodularity and dispersion", ACL 2013.
     """
-    pool = similarities(features, metric=metric, shifted=shifted).pool
+    pool = similarities(features, usable=usable, metric=metric, shifted=shifted).pool
     return Disparity(pool, smallest=False)

@@ -1,47 +1,97 @@
-"""Set functions by name."""
+"""Set functions by name: made at once, or specified now and made when there is data."""
 
-import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from jaxal.checks import check_name, nearest
-from jaxal.points.similarity import Features
+import jax
+
+from jaxal.checks import check_name
+from jaxal.points.embedding import Points
 from jaxal.submodular import concave, coverage, determinant, pairwise
+from jaxal.submodular.declare import DECLARED, SHORT_NAMES, Declaration
 from jaxal.submodular.function import SetFunction
 
+FAMILIES = (coverage, pairwise, determinant, concave)  # each declares its functions when imported
 FUNCTIONS: dict[str, Callable[..., SetFunction]] = {
-    "facility_location": coverage.facility_location,
-    "graph_cut": pairwise.graph_cut,
-    "log_determinant": determinant.log_determinant,
-    "feature_based": concave.feature_based,
-    "disparity_min": pairwise.disparity_min,
-    "disparity_sum": pairwise.disparity_sum,
-    "set_cover": coverage.set_cover,
-    "probabilistic_set_cover": coverage.probabilistic_set_cover,
-    "fl1mi": coverage.facility_location_mutual_information,
-    "fl2mi": coverage.facility_location_variant_mutual_information,
-    "gcmi": concave.graph_cut_mutual_information,
-    "logdetmi": determinant.log_determinant_mutual_information,
-    "com": concave.concave_over_modular,
-    "flcg": coverage.facility_location_conditional_gain,
-    "gccg": pairwise.graph_cut_conditional_gain,
-    "logdetcg": determinant.log_determinant_conditional_gain,
-    "flcmi": coverage.facility_location_conditional_mutual_information,
-    "logdetcmi": determinant.log_determinant_conditional_mutual_information,
+    name: DECLARED[name].factory for name in SHORT_NAMES
 }
+
+
+@dataclass(frozen=True)
+class FunctionSpec:
+    """A set function by name with checked hyper-parameters; hashable, as strategies must be."""
+
+    name: str
+    hyper: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def declaration(self) -> Declaration:
+        """What is known of the function."""
+        return DECLARED[self.name]
+
+    def make(
+        self,
+        features: Points,
+        *,
+        query: Points | None = None,
+        private: Points | None = None,
+        usable: jax.Array | None = None,
+        metric: str = "cosine",
+        shifted: bool = False,
+    ) -> SetFunction:
+        """The set function over the rows of `features`; arguments and errors as `make`."""
+        options: dict[str, Any] = dict(self.hyper) | {"usable": usable}
+        for argument, value in (("query", query), ("private", private)):
+            if (value is None) == (argument in self.declaration.examples):
+                does = "needs" if value is None else "does not take"
+                raise ValueError(f"{argument}: {self.name} {does} it")
+            if value is not None:
+                options[argument] = value
+        if self.declaration.similar:
+            options |= {"metric": metric, "shifted": shifted}
+        return self.declaration.factory(features, **options)
 
 
 def names() -> list[str]:
     """The names that `make` takes, the full names of the abbreviated ones aside."""
-    return list(FUNCTIONS)
+    return list(SHORT_NAMES)
+
+
+def specify(name: str, *, known: tuple[str, ...] = (), **hyper: Any) -> FunctionSpec:
+    """A set function to be made later, its name and hyper-parameters checked now.
+
+    Args:
+      name: as `make`.
+      known: further options to name where one is unknown.
+      **hyper: as `make`; None is the function's own default.
+
+    Returns:
+      `FunctionSpec`; equal arguments give equal ones.
+
+    Raises:
+      ValueError: unknown name or hyper-parameter, or a value out of range.
+
+    >>> specify("graph_cut", trade_off=0.4)
+    FunctionSpec(name='graph_cut', hyper=(('trade_off', 0.4),))
+    """
+    check_name("function", name, DECLARED)
+    given = {
+        option: tuple(value) if isinstance(value, list) else value
+        for option, value in sorted(hyper.items())
+        if value is not None
+    }
+    DECLARED[name].check(name, given, known=known)
+    return FunctionSpec(name, tuple(given.items()))
 
 
 def make(
     name: str,
-    features: Features,
+    features: Points,
     *,
-    query: Features | None = None,
-    private: Features | None = None,
+    query: Points | None = None,
+    private: Points | None = None,
+    usable: jax.Array | None = None,
     metric: str = "cosine",
     shifted: bool = False,
     **hyper: Any,
@@ -50,9 +100,12 @@ def make(
 
     Args:
       name: one of `names()`, or the full name of one abbreviated there.
-      features: [N, D], or a `GradientEmbedding` for functions of similarities.
-      query: examples like those wanted, for the functions that take them.
-      private: examples like those to avoid, for the functions that take them.
+      features: [N, D], or an `Embedding` of N rows for functions of similarities.
+      query: [M, D] or as `features`, examples like those wanted, for the functions that take them.
+      private: [M, D] or as `features`, examples like those to avoid, for the functions that take
+        them.
+      usable: [N] bool, the rows that exist: others enter no sum, and their gain is -inf, as is that
+        of rows that are not finite. All if None.
       metric: "cosine" or "euclidean"; without effect on functions that use no similarity.
       shifted: similarities (s + 1) / 2 in place of s; the same.
       **hyper: of the function: trade_off, ridge, concave, weights, eta, nu.
@@ -61,8 +114,8 @@ def make(
       `SetFunction`, for `evaluate` and `maximize`.
 
     Raises:
-      ValueError: unknown name or hyper-parameter, a query or private set missing or not taken, or as the
-        function itself.
+      ValueError: unknown name or hyper-parameter, a query or private set missing or not taken, or
+        as the function itself.
 
     >>> import jax.numpy as jnp
     >>> from jaxal.submodular import evaluate
@@ -70,20 +123,7 @@ def make(
     >>> evaluate(function, jnp.array([0, 2])).item()
     1.5
     """
-    known = {factory.__name__: factory for factory in FUNCTIONS.values()} | FUNCTIONS
-    check_name("name", name, known)
-    taken = inspect.signature(known[name]).parameters
-    common = {"query", "private", "metric", "shifted"}
-    for given in hyper:
-        own = set(taken) - common - {"features"}
-        if given not in own:
-            raise ValueError(f"{given}: {name} does not take it; {nearest(given, own)}")
-    for argument, value in (("query", query), ("private", private)):
-        if (value is None) == (argument in taken):
-            does = "needs" if value is None else "does not take"
-            raise ValueError(f"{argument}: {name} {does} it")
-        if value is not None:
-            hyper[argument] = value
-    if "metric" in taken:
-        hyper |= {"metric": metric, "shifted": shifted}
-    return known[name](features, **hyper)
+    function = specify(name, **hyper)
+    return function.make(
+        features, query=query, private=private, usable=usable, metric=metric, shifted=shifted
+    )

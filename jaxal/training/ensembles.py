@@ -1,4 +1,4 @@
-"""Ensembles: members that differ in their random numbers alone, trained side by side as one program."""
+"""Deep ensembles: members that differ in their random numbers alone, trained as one program."""
 
 import functools
 

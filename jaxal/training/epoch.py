@@ -9,6 +9,8 @@ import optax
 from jaxal.base import Model, PyTree
 from jaxal.numerics import gather
 
+ABOVE_NOISE = 1 << 23  # noise has 23 bits
+
 
 class TrainingRows(NamedTuple):
     """Rows of the buffers to train on; of the arrays, the first `count` entries are in use."""
@@ -58,6 +60,7 @@ class _Minibatch(NamedTuple):
 def train_epoch(
     setup: TrainingSetup,
     key: jax.Array,
+    epoch: jax.Array,
     trained: Trained,
     inputs: PyTree,
     labels: jax.Array,
@@ -67,7 +70,8 @@ def train_epoch(
 
     Args:
       setup: the model, the loss, the optimizer and the size of minibatches.
-      key: PRNG key of the epoch, consumed.
+      key: PRNG key of the fit.
+      epoch: [] int32, its number.
       trained: the variables and the optimizer's state before.
       inputs: leaves [M, ...].
       labels: [M].
@@ -78,11 +82,11 @@ def train_epoch(
       drawn, measured while they were trained on.
     """
     rows, weights, count = chosen
-    key_shuffle, key_batches = jax.random.split(key)
-    # Rows in use are sorted by noise, and so shuffled; the others go to the end.
-    noise = jax.random.uniform(key_shuffle, rows.shape, jnp.float32)
-    order = jnp.argsort(jnp.where(jnp.arange(len(rows)) < count, noise, jnp.inf))
     drawn = jnp.maximum(count, setup.epoch_rows)
+    most_batches = -(-max(len(rows), setup.epoch_rows) // setup.batch_size)
+    noise, keys = noise_and_keys(key, epoch, len(rows), most_batches)
+    # Rows in use are sorted by noise, and so shuffled; the others go to the end.
+    order = jnp.argsort(jnp.where(jnp.arange(len(rows)) < count, noise, ABOVE_NOISE))
 
     def body(batch, carry):
         trained, loss, right = carry
@@ -96,9 +100,7 @@ def train_epoch(
             jnp.where(valid, weights[slots], 0.0),
             valid,
         )
-        trained, batch_loss, batch_right = _step(
-            setup, jax.random.fold_in(key_batches, batch), trained, minibatch
-        )
+        trained, batch_loss, batch_right = _step(setup, keys[batch], trained, minibatch)
         return trained, loss + batch_loss, right + batch_right
 
     start = trained, jnp.float32(0), jnp.int32(0)
@@ -106,6 +108,33 @@ def train_epoch(
     trained, loss, right = jax.lax.fori_loop(0, batches, body, start)
     total = jnp.maximum(drawn, 1)
     return trained, loss / total.astype(loss.dtype), right / total
+
+
+def noise_and_keys(
+    key: jax.Array, epoch: jax.Array, slots: int, batches: int
+) -> tuple[jax.Array, jax.Array]:
+    """The randomness of an epoch: 23 bits for each slot [slots] int32, a key for each minibatch.
+
+    The key is folded with the epoch, with 0 for slots or 1 for minibatches, and with the number of
+    the slot or minibatch. All of it is one loop around one hash, as each hash in a program takes
+    XLA a fifth of a second to compile on a CPU. With JAX's own PRNG the noise orders the slots as
+    `uniform(split(fold_in(key, epoch))[0], [slots])` does.
+    """
+    index = jnp.arange(slots + batches, dtype=jnp.int32)
+    is_batch = index >= slots
+    folded = jnp.stack(
+        [
+            jnp.broadcast_to(epoch, index.shape),
+            is_batch.astype(jnp.int32),
+            jnp.where(is_batch, index - slots, index),
+        ]
+    )
+    keys = jnp.broadcast_to(key, (*index.shape, *key.shape))
+    fold_in = jax.vmap(jax.random.fold_in)
+    keys, _ = jax.lax.scan(lambda keys, numbers: (fold_in(keys, numbers), None), keys, folded)
+    words = jax.random.key_data(keys[:slots])
+    bits = words[:, 0] ^ words[:, 1]  # the words after them repeat these where the PRNG is "rbg"
+    return (bits >> 9).astype(jnp.int32), keys[slots:]
 
 
 def _step(

@@ -45,6 +45,6 @@ def evaluate(
 
     losses, right = map_rows(function, variables, (inputs, labels), batch_size=batch_size)
     known = labels >= 0
-    count = jnp.maximum(jnp.sum(known), 1).astype(losses.dtype)
-    loss = jnp.sum(jnp.where(known, losses, 0.0)) / count
-    return Metrics(loss, jnp.sum(right & known).astype(losses.dtype) / count)
+    count = jnp.maximum(jnp.sum(known), 1)
+    loss = jnp.sum(jnp.where(known, losses, 0.0))
+    return Metrics(loss / count.astype(loss.dtype), jnp.sum(right & known) / count)

@@ -145,8 +145,9 @@ class Learner(ByStructure, TrainingOptions):
         count = jnp.asarray(count, jnp.int32)
 
         def epoch(chosen: TrainingRows, state: _FitState) -> _FitState:
-            key = jax.random.fold_in(key_epochs, state.info.epochs)
-            trained, loss, accuracy = train_epoch(self, key, state.trained, inputs, labels, chosen)
+            trained, loss, accuracy = train_epoch(
+                self, key_epochs, state.info.epochs, state.trained, inputs, labels, chosen
+            )
             info = FitInfo(loss, accuracy, state.info.epochs + 1)
             best = self._best(state.best, trained.variables, info, validation)
             return state._replace(trained=trained, best=best, info=info)

@@ -1,4 +1,4 @@
-"""When a fit ends: the epochs are done, the accuracy has saturated, or the validation loss rises."""
+"""When a fit ends: epochs are done, the accuracy has saturated, or the validation loss rises."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""GLISTER: the batch that, by one gradient step a row, most lowers the loss on an evaluation set."""
+"""GLISTER: the batch that, by one gradient step a row, lowers the evaluation loss most."""
 
 from functools import partial
 from typing import NamedTuple
@@ -41,28 +41,33 @@ def glister(
     regularizer: str = "none",
     strength: float | None = None,
 ) -> Selection:
-    """Picks, again and again, the row whose gradient agrees most with that of the evaluation set's loss.
+    """Greedily selects rows whose gradient agrees most with that of the evaluation set's loss.
 
-    With g_i the last-layer gradient (bias and weights) of a pool row under its predicted class, Z the logits
-    of the evaluation set E, and v the mean gradient of E at Z,
+    With g_i the last-layer gradient (bias and weights) of a pool row under its pseudo-label, the
+    predicted class, Z the logits of the evaluation set E, and v the mean gradient of E at Z,
 
-        Z <- Z - learning_rate x (step of the last layer along the sum of the labelled rows' gradients)
-        again:  pick the row of largest g_i . v + r_i;   Z <- Z - learning_rate x (step along its gradient)
+        Z <- Z - learning_rate x (step of the last layer along the labelled rows' summed gradient)
+        B times:  pick the row of largest g_i . v + r_i
+                  Z <- Z - learning_rate x (step along its gradient)
 
-    E is `validation`; without it the available rows, under their predicted classes, and the labelled ones.
+    E is `validation`; without it the available rows, under their predicted classes, and the
+    labelled ones.
     The regularizer r_i is
 
         none               0
-        random             0, and round(strength x budget) of the picks are drawn at random, the last ones
-        facility_location  strength x sum_j max(m_j - |g_i - g_j|^2, 0) over the available rows j, m_j the
-                           squared distance to the nearest pick (at first the largest between any two)
+        random             0, and round(strength x budget) of the picks are drawn at random, the
+        last ones facility_location  strength x sum_j max(m_j - |g_i - g_j|^2, 0) over the available
+        rows j,
+                           m_j the squared distance to the nearest pick (at first the largest
+                           between any two)
         diversity          -strength x sum over the picks s of exp(-|g_i - g_s|^2 / 2)
 
-    Time O((N + |E|) C D) a pick, as matrix products of the factors of g; memory O((N + |E|) (C + D)).
+    Time O((N + |E|) C D) a pick, as matrix products of the factors of g; memory
+    O((N + |E|) (C + D)).
     facility_location adds the largest distance, O(N^2 (C + D)) at worst, once.
 
     Args:
-      key: random key, consumed; without effect unless the regularizer is random.
+      key: PRNG key, consumed; without effect unless the regularizer is random.
       pool: logits [N, C] and features [N, D], the input of the last layer.
       labeled: logits [M, C], features [M, D], labels [M] and a mask [M]; M may be 0.
       available: [N] bool.
@@ -73,16 +78,17 @@ def glister(
       strength: of the regularizer; at least 0, and strictly between 0 and 1 for random.
 
     Returns:
-      `Selection` in pick order; a score is the regularized gain when the row was picked, for random picks the
-      gain after the others. Rows with NaN or infinities score NaN, come last, and do not count in E.
+      `Selection` in pick order; a score is the regularized gain when the row was picked, for random
+      picks the gain after the others. Rows with NaN or infinities score NaN, come last, and do not
+      count in E.
 
     Raises:
-      ValueError: shapes that disagree, an empty `validation`, an unknown regularizer, a strength that is
-        missing, or a number out of range.
+      ValueError: shapes that disagree, an empty `validation`, an unknown regularizer, a strength
+        that is missing, or a number out of range.
 
     References:
-      Killamsetty et al., "GLISTER: generalization based data subset selection for efficient and robust
-      learning", AAAI 2021, section 3 and algorithm 2.
+      Killamsetty et al., "GLISTER: generalization based data subset selection for efficient and
+      robust learning", AAAI 2021, section 3 and algorithm 2.
 
     >>> logits, features = jnp.array([[0.1, 0.0], [0.0, 0.1], [3.0, 0.0]]), jnp.ones((3, 1))
     >>> validation = jnp.zeros((1, 2)), jnp.ones((1, 1)), jnp.array([1]), jnp.ones(1, bool)
@@ -116,7 +122,7 @@ def glister(
 
 
 def check_regularizer(regularizer: str, strength: float | None) -> None:
-    """Raises ValueError for an unknown regularizer, or a strength that is missing or out of range."""
+    """Raises ValueError for an unknown regularizer, or a strength missing or out of range."""
     check_name("regularizer", regularizer, REGULARIZERS)
     if regularizer == "none":
         return
@@ -158,18 +164,18 @@ class Evaluation(NamedTuple):
 
 def evaluation_of(examples: Gradients, step: jax.Array) -> Evaluation:
     """The evaluation set after the last layer has moved by minus [C, D + 1]."""
-    # Examples that do not count have logits and gradient 0, so they keep a residual of 0 for ever.
+    # Examples that do not count have logits and gradient 0, so their residual stays 0.
     targets = jax.nn.softmax(examples.logits) - examples.points.residuals
     features = examples.points.features.T
     return Evaluation(
         examples.logits.T - matmul(step, features),
         targets.T,
         features,
-        jnp.maximum(jnp.sum(examples.counts), 1),
+        examples.number(),
     )
 
 
-class Progress(NamedTuple):
+class GlisterState(NamedTuple):
     """What a pick hands the next."""
 
     evaluation: Evaluation
@@ -193,34 +199,35 @@ def _glister(
     budget: int,
     num_random: int,
 ) -> Selection:
-    kind, unlabeled = "bias_linear", of_pool(pool, available)
-    rows = gradients(unlabeled, kind)
+    kind = "bias_linear"
+    rows = gradients(of_pool(pool, available), kind)
+    known = gradients(labeled, kind)
     if validation is None:
-        both = jax.tree.map(lambda *parts: jnp.concatenate(parts), unlabeled, labeled)
-        examples = gradients(both, kind)
+        examples = jax.tree.map(lambda *parts: jnp.concatenate(parts), rows, known)
     else:
         examples = gradients(validation, kind)
-    step = learning_rate * gradients(labeled, kind).total()
+    step = learning_rate * known.total()
     evaluation = evaluation_of(examples, step)
     factors = Factors(rows.points.residuals.T, rows.points.features.T)
 
     def gains(evaluation: Evaluation) -> jax.Array:
         return jnp.where(rows.finite, factors.inner(evaluation.gradient()), jnp.nan)
 
-    def pick(turn: jax.Array, now: Progress) -> Progress:
-        spread, row, totals = now.regularizer.best(gains(now.evaluation), now.available)
-        overlap = matmul(factors.features[:, row], now.evaluation.features)
+    def pick(i: jax.Array, state: GlisterState) -> GlisterState:
+        spread, row, totals = state.regularizer.best(gains(state.evaluation), state.available)
+        # A step along one gradient, residual (x) features, moves every logit by their products.
+        overlap = matmul(factors.features[:, row], state.evaluation.features)
         change = learning_rate * factors.residuals[:, row][:, None] * overlap[None, :]
-        logits = now.evaluation.logits - change
-        return Progress(
-            now.evaluation._replace(logits=logits),
+        logits = state.evaluation.logits - change
+        return GlisterState(
+            state.evaluation._replace(logits=logits),
             spread.add(row),
-            now.available.at[row].set(False),
-            now.rows.at[turn].set(row.astype(jnp.int32)),
-            now.scores.at[turn].set(totals[row]),
+            state.available.at[row].set(False),
+            state.rows.at[i].set(row.astype(jnp.int32)),
+            state.scores.at[i].set(totals[row]),
         )
 
-    start = Progress(
+    start = GlisterState(
         evaluation,
         _regularizer(regularizer, rows, strength),
         available,
@@ -228,20 +235,22 @@ def _glister(
         jnp.full(budget, -jnp.inf),
     )
     greedy = budget - num_random
-    end = jax.lax.fori_loop(0, jnp.minimum(greedy, jnp.sum(available)), pick, start)
-    picked = Selection(end.rows, end.scores)
+    most = jnp.minimum(greedy, jnp.sum(available, dtype=jnp.int32))
+    end = jax.lax.fori_loop(0, most, pick, start)
+    picked = Selection(end.rows, end.scores.astype(jnp.float32))
     if not num_random:
         return picked
     order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
     filled = fill(picked, jnp.int32(greedy), order, available).rows
     drawn = (jnp.arange(budget) >= greedy) & (filled >= 0)
-    scores = jnp.where(drawn, gains(end.evaluation)[filled], picked.scores)
+    final = gains(end.evaluation)[filled].astype(jnp.float32)
+    scores = jnp.where(drawn, final, picked.scores)
     return Selection(filled, scores)
 
 
 def _regularizer(name: str, rows: Gradients, strength: jax.Array | None) -> Regularizer:
     if strength is not None and name == "diversity":
-        return Diversity(rows.points, strength, jnp.zeros(rows.counts.shape))
+        return Diversity(rows.points, strength, jnp.zeros_like(rows.points.residuals[:, 0]))
     if strength is not None and name == "facility_location":
         return coverage(rows, strength)
     return Nothing()

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_name
 from jaxal.greedy.take import priority
+from jaxal.numerics import matmul
 from jaxal.points.embedding import GRADIENT_KINDS
 from jaxal.selection.gradient_matching._gradients import (
     Gradients,
@@ -23,7 +24,7 @@ from jaxal.selection.gradient_matching._gradients import (
 TARGETS = ("budget", "pool")
 
 
-class Progress(NamedTuple):
+class GradMatchState(NamedTuple):
     """What a pick hands the next."""
 
     residual: jax.Array  # [C, D], the picks' gradients minus the target
@@ -43,38 +44,39 @@ def grad_match(
     kind: str = "bias_linear",
     target: str = "budget",
 ) -> Selection:
-    """Picks, again and again, the row that brings the sum of the picks' gradients closest to a target T.
+    """Greedily selects rows whose summed last-layer gradient comes closest to a target T.
 
-    Greedy minimisation of |sum over the picks of g_i - T|, with g_i the last-layer gradient of a pool row
-    under its predicted class, and T a multiple of the summed gradient of the matched examples, those of
-    `validation` or, without it, the available rows:
+    Each pick minimises |sum over the picks of g_i - T|, with g_i the last-layer gradient of a pool
+    row under its pseudo-label, the predicted class, and T a multiple of the summed gradient of the
+    matched examples, those of `validation` or, without it, the available rows:
 
         budget   T = (budget / number matched) x sum: the batch has the same mean gradient
-        pool     T = (available rows / number matched) x sum: the batch alone stands for the pool, as in
-                 DISTIL's code; picks are the rows most aligned with the sum
+        pool     T = (available rows / number matched) x sum: the batch alone stands for the pool,
+                 as in DISTIL's code; picks are the rows most aligned with the sum
 
-    Time O(N C D) once and O(N (C + D)) a pick: |r + g_i|^2 = |r|^2 + 2 g_i . r + |g_i|^2, and a pick s adds
-    g_i . g_s to g_i . r. Memory O(N (C + D)).
+    Time O(N C D) once and O(N (C + D)) a pick: |r + g_i|^2 = |r|^2 + 2 g_i . r + |g_i|^2, and a
+    pick s adds g_i . g_s to g_i . r. Memory O(N (C + D)).
 
     Args:
       pool: logits [N, C] and features [N, D], the input of the last layer.
       available: [N] bool.
       budget: how many rows, 1 to N.
-      validation: logits [M, C], features [M, D], labels [M] (negative: the predicted class), mask [M].
+      validation: logits [M, C], features [M, D], labels [M] (negative: the predicted class), mask
+        [M].
       kind: gradient in the "bias", the "linear" weights, or both, "bias_linear".
       target: "budget" or "pool".
 
     Returns:
-      `Selection` in pick order; a score is minus the distance |sum - T| after the pick. Rows with NaN or
-      infinities come last, score NaN, and are not matched.
+      `Selection` in pick order; a score is minus the distance |sum - T| after the pick. Rows with
+      NaN or infinities come last, score NaN, and are not matched.
 
     Raises:
-      ValueError: shapes that disagree, an empty `validation`, an unknown kind or target, a budget outside
-        1 to N.
+      ValueError: shapes that disagree, an empty `validation`, an unknown kind or target, a budget
+        outside 1 to N.
 
     References:
-      Killamsetty et al., "GRAD-MATCH: gradient matching based data subset selection for efficient deep
-      model training", ICML 2021, section 3.
+      Killamsetty et al., "GRAD-MATCH: gradient matching based data subset selection for efficient
+      deep model training", ICML 2021, section 3.
 
     >>> logits, features = jnp.array([[1.0, 0.0], [0.0, 2.0], [9.0, 0.0]]), jnp.ones((3, 1))
     >>> grad_match((logits, features), jnp.ones(3, bool), 2).rows.tolist()
@@ -82,40 +84,37 @@ def grad_match(
     """
     check_name("target", target, TARGETS)
     rows, matched = matching(pool, available, budget, validation, kind)
-    number = budget if target == "budget" else jnp.sum(rows.counts)
-    share = number / jnp.maximum(jnp.sum(matched.counts), 1)
-    residual = -share * matched.total()
+    number = float(budget) if target == "budget" else rows.number()
+    residual = -(number / matched.number()) * matched.total()
     # Along the examples, products with one row run fastest.
     residuals, features = rows.points.residuals.T, rows.points.features.T
     norms = jnp.where(rows.finite, rows.points.squared_norm(), jnp.nan)
 
-    def pick(turn, now: Progress) -> Progress:
-        key = priority(-(norms + 2.0 * now.inner), now.available)
-        row = jnp.argmax(key)
+    def pick(i, state: GradMatchState) -> GradMatchState:
+        # |r|^2 is the same for all rows: the smallest rest of |r + g_i|^2 is picked.
+        row = jnp.argmax(priority(-(norms + 2.0 * state.inner), state.available))
         one, other = residuals[:, row], features[:, row]
-        highest = jax.lax.Precision.HIGHEST
-        inner = jnp.matmul(one, residuals, precision=highest)
-        inner *= jnp.matmul(other, features, precision=highest)
-        residual = now.residual + one[:, None] * other[None, :]
+        inner = matmul(one, residuals) * matmul(other, features)
+        residual = state.residual + one[:, None] * other[None, :]
         score = -jnp.sqrt(jnp.sum(residual**2))
-        return Progress(
+        return GradMatchState(
             residual,
-            now.inner + inner,
-            now.available.at[row].set(False),
-            now.rows.at[turn].set(row.astype(jnp.int32)),
-            now.scores.at[turn].set(jnp.where(rows.finite[row], score, jnp.nan)),
+            state.inner + inner,
+            state.available.at[row].set(False),
+            state.rows.at[i].set(row.astype(jnp.int32)),
+            state.scores.at[i].set(jnp.where(rows.finite[row], score, jnp.nan)),
         )
 
-    start = Progress(
+    start = GradMatchState(
         residual,
         rows.inner(residual),
         available,
         jnp.full(budget, -1, jnp.int32),
         jnp.full(budget, -jnp.inf),
     )
-    most = jnp.minimum(budget, jnp.sum(available))
+    most = jnp.minimum(budget, jnp.sum(available, dtype=jnp.int32))
     end = jax.lax.fori_loop(0, most, pick, start)
-    return Selection(end.rows, end.scores)
+    return Selection(end.rows, end.scores.astype(jnp.float32))
 
 
 def matching(

@@ -1,4 +1,8 @@
-"""Last-layer gradients of examples that a rule adds up: checked, and 0 where an example does not count."""
+"""Last-layer gradients of examples that a rule adds up: checked, and 0 where one does not count.
+
+Shared by GradMatch, matching pursuit and GLISTER, which all take examples as tuples: `Rows` of a
+pool, `LabeledRows` with labels and a mask.
+"""
 
 from typing import NamedTuple
 
@@ -12,16 +16,20 @@ from jaxal.points.embedding import GradientEmbedding, gradient_embedding
 Rows = tuple[jax.Array, jax.Array]
 """Logits [N, C] and features [N, D]."""
 LabeledRows = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
-"""Logits [M, C], features [M, D], labels [M] (the predicted class where negative) and a mask [M]."""
+"""Logits [M, C], features [M, D], labels [M] (negative: the predicted class) and a mask [M]."""
 
 
 class Gradients(NamedTuple):
-    """Gradients of examples; those that do not count have gradient and logits 0, so no sum sees them."""
+    """Gradients of examples; of those that do not count, gradient and logits are 0."""
 
     points: GradientEmbedding  # [N]
     logits: jax.Array  # [N, C]
     finite: jax.Array  # [N] bool
     counts: jax.Array  # [N] bool: in the mask and finite
+
+    def number(self) -> jax.Array:
+        """How many examples count, at least 1: a float []."""
+        return jnp.maximum(jnp.sum(self.counts, dtype=self.logits.dtype), 1.0)
 
     def total(self) -> jax.Array:
         """The sum of the gradients, as a matrix [C, D] of the features that `points` has."""
@@ -44,7 +52,7 @@ def check_pool(pool: Rows, available: jax.Array) -> None:
 
 
 def check_labeled(name: str, given: LabeledRows, pool: Rows, *, at_least: int = 0) -> None:
-    """Raises ValueError unless the examples have rows that agree, enough of them, as wide as the pool's."""
+    """Raises ValueError unless the examples agree in rows, are enough, and as wide as the pool."""
     parts = ("logits", "features", "labels", "mask")
     if len(given) != len(parts):
         raise ValueError(
@@ -67,7 +75,7 @@ def check_labeled(name: str, given: LabeledRows, pool: Rows, *, at_least: int = 
 
 def of_pool(pool: Rows, available: jax.Array) -> LabeledRows:
     """The available rows of a pool, each with the class that is predicted for it."""
-    return *pool, jnp.full(available.shape, -1), available
+    return *pool, jnp.full(available.shape, -1, jnp.int32), available
 
 
 def gradients(examples: LabeledRows, kind: str) -> Gradients:

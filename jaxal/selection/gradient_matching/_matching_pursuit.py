@@ -18,7 +18,7 @@ NOISE = 16.0  # times the rounding unit: inner products that small, relative to 
 
 
 class Problem(NamedTuple):
-    """Least squares over w >= 0 by its normal equations: minimise w.G w / 2 - q.w over the slots in use."""
+    """Least squares over w >= 0 by its normal equations: w.G w / 2 - q.w over the slots in use."""
 
     gram: jax.Array  # [B, B], G: inner products of the picks, plus the ridge
     aim: jax.Array  # [B], q: their inner products with the target
@@ -38,10 +38,10 @@ class Fit(NamedTuple):
 def non_negative(problem: Problem, weights: jax.Array, passive: jax.Array) -> Fit:
     """Minimises by the active-set method of Lawson and Hanson, from a feasible start.
 
-    The weights that are not held at 0 move to the minimum without bounds, or until the first of them
-    meets 0 and is held there; at such a minimum the held weight of the largest slope is let go. In place
-    of a proof against rounding: at most 3 B + 10 steps, each O(B^3), and an end where G cannot be factored;
-    the weights are feasible at all times.
+    The weights that are not held at 0 move to the minimum without bounds, or until the first of
+    them meets 0 and is held there; at such a minimum the held weight of the largest slope is let
+    go. In place of a proof against rounding: at most 3 B + 10 steps, each O(B^3), and an end where
+    G cannot be factored; the weights are feasible at all times.
     """
     gram, aim, used, noise = problem
     size = len(aim)
@@ -75,7 +75,7 @@ def non_negative(problem: Problem, weights: jax.Array, passive: jax.Array) -> Fi
     return jax.lax.while_loop(lambda fit: ~fit.done & (fit.steps < 3 * size + 10), body, start)
 
 
-class Progress(NamedTuple):
+class PursuitState(NamedTuple):
     """What a pick hands the next."""
 
     residual: jax.Array  # [C, D], the target minus the weighted gradients of the picks
@@ -89,19 +89,19 @@ class Progress(NamedTuple):
     score: jax.Array  # [] its inner product with the residual
 
 
-def nothing_picked(residual: jax.Array, available: jax.Array, budget: int) -> Progress:
+def initial_state(residual: jax.Array, available: jax.Array, budget: int) -> PursuitState:
     """The state before any pick, but for the row picked next."""
-    zeros = jnp.zeros(budget)
-    return Progress(
+    zeros = jnp.zeros(budget, residual.dtype)
+    return PursuitState(
         residual,
-        Problem(jnp.zeros((budget, budget)), zeros, zeros > 0, zeros),
+        Problem(jnp.zeros((budget, budget), residual.dtype), zeros, zeros > 0, zeros),
         Fit(zeros, zeros > 0, jnp.bool_(True), jnp.int32(0)),
         available,
         jnp.full(budget, -1, jnp.int32),
         jnp.full(budget, -jnp.inf),
         jnp.int32(0),
         jnp.int32(0),
-        jnp.float32(0),
+        jnp.zeros((), residual.dtype),
     )
 
 
@@ -116,42 +116,47 @@ def orthogonal_matching_pursuit(
     ridge: float = 0.0,
     tolerance: float = 1e-4,
 ) -> tuple[Selection, jax.Array]:
-    """Picks, again and again, the row most aligned with what is missing, and weighs all picks anew.
+    """Greedily selects the row most aligned with the residual, and weighs all picks anew.
 
-    With g_i the last-layer gradient of a pool row under its predicted class, and T the summed gradient of
-    the matched examples (those of `validation` or, without it, the available rows), r = T at first, then
+    Orthogonal matching pursuit with weights of at least 0. With g_i the last-layer gradient of a
+    pool row under its pseudo-label, the predicted class, and T the summed gradient of the matched
+    examples (those of `validation` or, without it, the available rows), r = T at first, then
 
         pick the row of largest g_i . r, if that is above 0
-        w = argmin_{w >= 0} |T - sum over the picks of w_i g_i|^2 + ridge |w|^2,   r = T - sum of w_i g_i
+        w = argmin_{w >= 0} |T - sum over the picks of w_i g_i|^2 + ridge |w|^2,   r = T - sum of
+        w_i g_i
 
-    until |r| < tolerance |T| or the budget is used up. Rows to fill a batch up are drawn at random, with
-    weight 1. Products that are 0 but for rounding count as 0.
+    until |r| < tolerance |T| or the budget is used up. Rows to fill a batch up are drawn at random,
+    with weight 1. Products that are 0 but for rounding count as 0.
 
-    Time O((N + B) C D + B^3) a pick, B^3 a few times where weights meet 0; memory O(N (C + D) + B^2).
+    Time O((N + B) C D + B^3) a pick, B^3 a few times where weights meet 0; memory
+    O(N (C + D) + B^2).
 
     Args:
-      key: random key, consumed; for the rows that fill up.
+      key: PRNG key, consumed; for the rows that fill up.
       pool: logits [N, C] and features [N, D], the input of the last layer.
       available: [N] bool.
       budget: how many rows, 1 to N.
-      validation: logits [M, C], features [M, D], labels [M] (negative: the predicted class), mask [M].
+      validation: logits [M, C], features [M, D], labels [M] (negative: the predicted class), mask
+        [M].
       kind: gradient in the "bias", the "linear" weights, or both, "bias_linear".
       ridge: the price of large weights, at least 0.
       tolerance: the share of |T| that may be missing, at least 0.
 
     Returns:
-      `Selection` in pick order and weights [B]; a score is the row's g_i . r when it was picked, 0 for rows
-      that fill up. The weights are at least 0 and add up to about the number of matched examples; some may
-      be 0, as are those past the last available row. Rows with NaN or infinities come last and are not
-      matched.
+      `Selection` in pick order and weights [B]; a score is the row's g_i . r when it was picked, 0
+      for rows that fill up. The weights are at least 0 and add up to about the number of matched
+      examples; some may be 0, as are those past the last available row. Rows with NaN or infinities
+      come last and are not matched.
 
     Raises:
-      ValueError: shapes that disagree, an empty `validation`, an unknown kind, a number out of range.
+      ValueError: shapes that disagree, an empty `validation`, an unknown kind, a number out of
+        range.
 
     References:
-      Killamsetty et al., "GRAD-MATCH: gradient matching based data subset selection for efficient deep
-      model training", ICML 2021, algorithm 2. Lawson and Hanson, "Solving least squares problems", 1974,
-      chapter 23.
+      Killamsetty et al., "GRAD-MATCH: gradient matching based data subset selection for efficient
+      deep model training", ICML 2021, algorithm 2. Lawson and Hanson, "Solving least squares
+      problems", 1974, chapter 23.
 
     >>> logits, features = jnp.array([[1.0, 0.0], [0.0, 2.0], [9.0, 0.0]]), jnp.ones((3, 1))
     >>> picked, weights = orthogonal_matching_pursuit(
@@ -179,9 +184,10 @@ def _pursue(
     rows, matched = matching(pool, available, budget, validation, kind)
     end = pursue(rows, matched.total(), available, budget, budget, ridge, tolerance)
     order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
-    selection = fill(Selection(end.rows, end.scores), end.count, order, available)
+    picked = Selection(end.rows, end.scores.astype(jnp.float32))
+    selection = fill(picked, end.count, order, available)
     filled = (jnp.arange(budget) >= end.count) & (selection.rows >= 0)
-    return selection, jnp.where(filled, 1.0, end.fit.weights)
+    return selection, jnp.where(filled, 1.0, end.fit.weights).astype(jnp.float32)
 
 
 def pursue(
@@ -192,53 +198,69 @@ def pursue(
     limit: int | jax.Array,
     ridge: float | jax.Array,
     tolerance: float | jax.Array,
-) -> Progress:
-    """The picks that pursue any target [C, D]; `limit`, at most the budget, may vary from call to call."""
+) -> PursuitState:
+    """The picks that pursue any target.
+
+    Args:
+      rows: gradients of N pool rows.
+      target: [C, D].
+      available: [N] bool.
+      budget: the size of the state, B.
+      limit: how many rows at most, up to the budget; may vary from call to call.
+      ridge: the price of large weights.
+      tolerance: the share of |target| that may be missing.
+
+    Returns:
+      The state after the last pick.
+    """
     points = rows.points
     length = jnp.sqrt(jnp.sum(target**2))
     toward_target = rows.inner(target)
-    unit = NOISE * jnp.finfo(target.dtype).eps
-    noise = unit * length * jnp.sqrt(points.squared_norm())
+    # An inner product that rounding alone could make is 0, or it would be picked for nothing.
+    noise = NOISE * jnp.finfo(target.dtype).eps
+    noise = noise * length * jnp.sqrt(points.squared_norm())
 
-    def aim(now: Progress) -> Progress:
-        inner = jnp.where(rows.finite, rows.inner(now.residual), jnp.nan)
-        row = jnp.argmax(priority(inner, now.available)).astype(jnp.int32)
-        return now._replace(best=row, score=inner[row])
+    def aim(state: PursuitState) -> PursuitState:
+        inner = jnp.where(rows.finite, rows.inner(state.residual), jnp.nan)
+        row = jnp.argmax(priority(inner, state.available)).astype(jnp.int32)
+        return state._replace(best=row, score=inner[row])
 
-    def goes_on(now: Progress) -> jax.Array:
-        far = jnp.sqrt(jnp.sum(now.residual**2)) > tolerance * length
-        helps = now.available[now.best] & (now.score > noise[now.best])
-        return (now.count < limit) & far & helps
+    def goes_on(state: PursuitState) -> jax.Array:
+        far = jnp.sqrt(jnp.sum(state.residual**2)) > tolerance * length
+        helps = state.available[state.best] & (state.score > noise[state.best])
+        return (state.count < limit) & far & helps
 
-    def pick(now: Progress) -> Progress:
-        row, slot = now.best, now.count
-        picks = now.rows.at[slot].set(row)
+    def pick(state: PursuitState) -> PursuitState:
+        row, slot = state.best, state.count
+        picks = state.rows.at[slot].set(row)
         some = jnp.maximum(picks, 0)
         used = jnp.arange(budget) <= slot
-        column = jnp.where(used, points.take(row[None]).inner(points.take(some))[0], 0.0)
-        gram = now.problem.gram.at[slot].set(column).at[:, slot].set(column)
+        column = points.take(row[None]).inner(points.take(some))[0]
+        column = jnp.where(used, column, 0.0)
+        gram = state.problem.gram.at[slot].set(column).at[:, slot].set(column)
         problem = Problem(
             gram.at[slot, slot].add(ridge),
-            now.problem.aim.at[slot].set(toward_target[row]),
+            state.problem.aim.at[slot].set(toward_target[row]),
             used,
-            now.problem.noise.at[slot].set(noise[row]),
+            state.problem.noise.at[slot].set(noise[row]),
         )
-        passive = now.fit.passive.at[slot].set(True)
-        fit = non_negative(problem, now.fit.weights, passive)
+        passive = state.fit.passive.at[slot].set(True)
+        # From the weights so far, which are feasible, with the new one at 0.
+        fit = non_negative(problem, state.fit.weights, passive)
         weighted = points.residuals[some] * fit.weights[:, None]
         return aim(
-            now._replace(
+            state._replace(
                 residual=target - matmul(weighted.T, points.features[some]),
                 problem=problem,
                 fit=fit,
-                available=now.available.at[row].set(False),
+                available=state.available.at[row].set(False),
                 rows=picks,
-                scores=now.scores.at[slot].set(now.score),
-                count=now.count + 1,
+                scores=state.scores.at[slot].set(state.score),
+                count=state.count + 1,
             )
         )
 
-    start = aim(nothing_picked(target, available, budget))
+    start = aim(initial_state(target, available, budget))
     return jax.lax.while_loop(goes_on, pick, start)
 
 

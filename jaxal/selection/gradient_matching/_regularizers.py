@@ -28,7 +28,7 @@ class Nothing(NamedTuple):
 
 
 class Diversity(NamedTuple):
-    """Takes away strength x sum over the picks s of exp(-|g_i - g_s|^2 / 2); O(N (C + D)) a pick."""
+    """Takes away strength x sum over picks s of exp(-|g_i - g_s|^2 / 2); O(N (C + D)) a pick."""
 
     points: GradientEmbedding
     strength: jax.Array  # []
@@ -46,11 +46,12 @@ class Diversity(NamedTuple):
 
 
 class Coverage(NamedTuple):
-    """Adds strength x sum_j max(m_j - |g_i - g_j|^2, 0), m_j the squared distance to the nearest pick.
+    """Adds strength x sum_j max(m_j - |g_i - g_j|^2, 0), m_j the squared distance to a pick.
 
-    Facility location: such a sum only shrinks as rows are picked. So an earlier sum is an upper bound, and
-    a pick computes those sums again, O(N (C + D)) each, that could still decide. Before the first pick
-    every m_j is the largest squared distance in the pool, and all sums follow from the sum of the g_j.
+    Facility location: such a sum only shrinks as rows are picked. So an earlier sum is an upper
+    bound, and a pick computes those sums again, O(N (C + D)) each, that could still decide. Before
+    the first pick every m_j is the largest squared distance in the pool, and all sums follow from
+    the sum of the g_j.
     """
 
     points: GradientEmbedding
@@ -70,8 +71,8 @@ class Coverage(NamedTuple):
 
         def refresh(carry):
             bounds, fresh = carry
-            key = priority(totals(bounds), available & ~fresh)
-            _, rows = jax.lax.top_k(key, min(REFRESHED, len(bounds)))
+            ranked = priority(totals(bounds), available & ~fresh)
+            _, rows = jax.lax.top_k(ranked, min(REFRESHED, len(bounds)))
             gap = self.nearest[None, :] - _distances(self.points, rows)
             sums = jnp.sum(jnp.maximum(gap, 0.0), axis=1)
             sums = jnp.minimum(sums, bounds[rows])  # above it is rounding
@@ -93,7 +94,8 @@ Regularizer = Nothing | Diversity | Coverage
 def coverage(rows: Gradients, strength: jax.Array) -> Coverage:
     """Coverage of the rows that count, before any pick."""
     farthest = largest_distance(rows.points, rows.counts)
-    norms, number = rows.points.squared_norm(), jnp.sum(rows.counts)
+    norms = rows.points.squared_norm()
+    number = jnp.sum(rows.counts, dtype=norms.dtype)
     bounds = number * (farthest - norms) - jnp.sum(norms)
     bounds += 2.0 * rows.inner(rows.total())
     nearest = jnp.where(rows.counts, farthest, 0.0)
@@ -103,8 +105,8 @@ def coverage(rows: Gradients, strength: jax.Array) -> Coverage:
 def largest_distance(points: GradientEmbedding, counts: jax.Array) -> jax.Array:
     """The largest squared distance between two of the points that count, the others being 0, [].
 
-    The longest vectors first, until twice the length of the next is no more than the largest distance so
-    far: O(N^2 (C + D)) time at worst, O(N) memory.
+    The longest vectors first, until twice the length of the next is no more than the largest
+    distance so far: O(N^2 (C + D)) time at worst, O(N) memory.
     """
     norms = points.squared_norm()
     order = jnp.argsort(norms, descending=True)
@@ -117,12 +119,12 @@ def largest_distance(points: GradientEmbedding, counts: jax.Array) -> jax.Array:
 
     def body(carry):
         start, farthest = carry
-        rows = order.at[start + jnp.arange(block)].get(mode="clip")
+        rows = order.at[start + jnp.arange(block, dtype=jnp.int32)].get(mode="clip")
         counted = counts[rows][:, None] & counts[None, :]
         distances = jnp.where(counted, _distances(points, rows), 0.0)
         return start + block, jnp.maximum(farthest, jnp.max(distances))
 
-    start = jnp.int32(0), jnp.float32(0)
+    start = jnp.int32(0), jnp.zeros((), norms.dtype)
     return jax.lax.while_loop(could_be_farther, body, start)[1]
 
 
