@@ -1,5 +1,6 @@
 """Data and reference implementations that several test files share."""
 
+import contextlib
 import json
 import pathlib
 from typing import NamedTuple
@@ -27,6 +28,21 @@ def bad_inputs(table):
     first = next(iter(table.values()))[0]
     what = "call" if callable(first) else "given"
     return pytest.mark.parametrize((what, "error", "message"), table.values(), ids=table)
+
+
+@contextlib.contextmanager
+def strict():
+    """Everything that JAX can be asked to refuse, at once: each alone refuses less."""
+    with (
+        jax.numpy_dtype_promotion("strict"),
+        jax.numpy_rank_promotion("raise"),
+        jax.debug_nans(True),
+        jax.checking_leaks(),
+    ):
+        yield
+
+
+MODES = {"strict": strict, "x64": lambda: jax.enable_x64(True)}
 
 
 class CountTraces:

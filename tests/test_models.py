@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from helpers import bad_inputs
+from helpers import MODES, bad_inputs
 
 from jaxal import data, models
 from jaxal.base import Model, Outputs
@@ -480,6 +480,39 @@ def test_every_name_makes_a_model():
     assert models.names() == ("bayesian_cnn", "cnn", "logistic", "mlp")
     for name in models.names():
         assert isinstance(models.make(name, 3), Model)
+
+
+ZOO = {
+    "mlp": models.mlp(3, hidden=(8,), dropout=0.3),
+    "logistic": models.logistic(3),
+    "cnn": models.cnn(3, channels=(4,), hidden=8),
+    "cnn with batch_norm": models.cnn(3, channels=(4,), hidden=8, batch_norm=True),
+    "bayesian_cnn": models.bayesian_cnn(3),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ZOO)
+def test_zoo_under_other_settings_of_jax(name, mode):
+    model = ZOO[name]
+
+    @jax.jit
+    def run(images):
+        variables = model.init(jax.random.key(0), images)
+        outputs = model.apply(variables, images), model.apply(variables, images, key=keys[0])
+
+        def loss(params):
+            trained, changed = model.train({**variables, "params": params}, images, key=keys[1])
+            return jnp.sum(trained.logits), changed
+
+        gradients, changed = jax.grad(loss, has_aux=True)(variables["params"])
+        return outputs, gradients, changed
+
+    with MODES[mode]():
+        keys = jax.random.split(jax.random.key(1))
+        found = run(jnp.asarray(np.random.default_rng(0).normal(size=(5, 16, 16)), jnp.float32))
+        assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {jnp.dtype("float32")}
 
 
 # Bad input

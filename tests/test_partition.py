@@ -1,12 +1,10 @@
 """Strategies on parts of the pool: how it is cut, what a part sees, and what GreeDi makes of it."""
 
-import contextlib
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import keys, table_model
+from helpers import MODES, keys, table_model
 
 import jaxal
 from jaxal import Strategy, selection, strategies, submodular
@@ -141,23 +139,11 @@ def test_strategies_say_whether_they_read_labels():
     assert laplace.reads_labels and strategies.stochastic(laplace).reads_labels
 
 
-def strict():
-    stack = contextlib.ExitStack()
-    for mode in (
-        jax.numpy_dtype_promotion("strict"),
-        jax.numpy_rank_promotion("raise"),
-        jax.debug_nans(True),
-        jax.checking_leaks(),
-    ):
-        stack.enter_context(mode)
-    return stack
-
-
-@pytest.mark.parametrize("mode", [strict, lambda: jax.enable_x64(True)], ids=["strict", "x64"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("merge", ["none", "greedi"])
 def test_runs_under_other_settings_of_jax(mode, shuffle, merge):
-    with mode():
+    with MODES[mode]():
         rule = strategies.partition(by_number(True), shuffle=shuffle, merge=merge)
         picked = acquire(rule, labels=KNOWN)
     assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32

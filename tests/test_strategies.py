@@ -1,6 +1,5 @@
 """Every registered strategy through one table of properties."""
 
-import contextlib
 import functools
 from typing import Any
 
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import bad_inputs, clouds, keys
+from helpers import MODES, bad_inputs, clouds, keys
 
 import jaxal
 from jaxal import Strategy, selection, strategies
@@ -163,21 +162,6 @@ def large(name, shards):
 @pytest.mark.parametrize("shards", [2, 3, 8])
 def test_batches_and_devices_change_nothing(name, shards):
     np.testing.assert_array_equal(large(name, shards), large(name, 1))
-
-
-@contextlib.contextmanager
-def strict():
-    """Everything that JAX can be asked to refuse, at once: each alone refuses less."""
-    with (
-        jax.numpy_dtype_promotion("strict"),
-        jax.numpy_rank_promotion("raise"),
-        jax.debug_nans(True),
-        jax.checking_leaks(),
-    ):
-        yield
-
-
-MODES = {"strict": strict, "x64": lambda: jax.enable_x64(True)}
 
 
 @pytest.mark.slow
