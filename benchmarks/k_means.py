@@ -4,6 +4,7 @@ On a busy machine run it on one core (`taskset -c 0`): threads of BLAS that wait
 spinning take many times longer there. Times of the processor are given beside those of the clock.
 """
 
+import math
 import os
 import time
 import warnings
@@ -124,7 +125,8 @@ def seeds(points, budget, repeats):
     placed, everything = jnp.asarray(points), jnp.ones(len(points), bool)
 
     def draw(key, points):
-        return _seed(key, points, everything, budget)
+        uniform = jax.random.uniform(key, (budget, 2 + int(math.log(budget))))
+        return _seed(uniform, points, everything)
 
     jitted = jax.jit(draw)
     _, report = common.measure(draw, jax.random.key(0), placed, repeats=1)

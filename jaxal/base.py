@@ -43,6 +43,7 @@ class Model(NamedTuple):
     init: Callable[[jax.Array, PyTree], dict[str, PyTree]]  # (key, inputs) -> variables
     apply: ApplyFn
     train: TrainFn
+    member: "Model | None" = None  # of an ensemble, whose variables are stacked: leaves [K, ...]
 
 
 class Examples(NamedTuple):
@@ -97,8 +98,11 @@ class Strategy(NamedTuple):
     `observe(key, model, variables, inputs [n, ...], labels [n]) -> pytree, leading axis n` is
     called on batches of the pool, in any order and on any device, so what it returns for a row may
     depend on that row alone; `labels` is -1 where unknown. The key is the round's, the same for
-    every batch. `select(key, view, budget) -> Selection` sees all rows at once. Both are pure
-    and are traced once.
+    every batch. Row numbers are withheld on purpose: with them, a pool in another order would
+    give other scores. Noise of a row's own is told apart by the row's contents, as the dropout
+    masks are (`posterior.dropout.fingerprint`), or drawn in `select`.
+    `select(key, view, budget) -> Selection` sees all rows at once. Both are pure and are traced
+    once.
     """
 
     observe: ObserveFn

@@ -1,4 +1,4 @@
-"""Checks made where a public function is entered, in one wording: the argument, what was expected, what came."""
+"""Checks made where a public function is entered, in one wording: what was expected, what came."""
 
 import difflib
 import inspect
@@ -27,7 +27,14 @@ def check_name(option: str, name: str, known: Iterable[str]) -> None:
 
 
 def check_options(kind: str, name: str, factory: Callable[..., Any], hyper: Mapping) -> None:
-    """Raises ValueError, with the nearest option, unless the factory of that name takes all of `hyper`."""
+    """Raises ValueError, with the nearest option, unless a named factory takes all of `hyper`.
+
+    Args:
+      kind: what the factory makes, for the message, as in "strategy".
+      name: the factory's.
+      factory: whose parameters are the options.
+      hyper: option -> value.
+    """
     options = inspect.signature(factory).parameters
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in options.values()):
         return  # the factory hands them on to what knows them
@@ -47,14 +54,13 @@ def check_rows(**arrays: jax.Array) -> None:
     """Raises ValueError unless all arrays agree in their leading axis."""
     rows = {name: array.shape[0] for name, array in arrays.items()}
     if len(set(rows.values())) > 1:
-        said = ", ".join(f"{name} has {count}" for name, count in rows.items())
-        raise ValueError(f"leading axes must agree: {said}")
+        counts = ", ".join(f"{name} has {count}" for name, count in rows.items())
+        raise ValueError(f"leading axes must agree: {counts}")
 
 
 def check_budget(budget: int, rows: int) -> None:
     """Raises unless `budget` is an integer from 1 to the number of pool rows."""
-    if isinstance(budget, bool) or not hasattr(budget, "__index__"):
-        raise TypeError(f"budget: expected an integer, got {budget!r}")
+    _check_is_integer("budget", budget)
     if not 1 <= budget <= rows:
         raise ValueError(f"budget: expected 1 to {rows} (the rows of the pool), got {budget}")
 
@@ -74,12 +80,16 @@ def check_at_least(minimum: float, **numbers: float) -> None:
 
 
 def check_integer(minimum: int, **numbers: int) -> None:
-    """Raises unless each number is an integer (a NumPy one will do, a bool will not) of at least `minimum`."""
+    """Raises unless each number is an integer, NumPy's included, of at least `minimum`."""
     for name, number in numbers.items():
-        if isinstance(number, bool) or not hasattr(number, "__index__"):
-            raise TypeError(f"{name}: expected an integer, got {number!r}")
+        _check_is_integer(name, number)
         if not number >= minimum:
             raise ValueError(f"{name}: expected an integer >= {minimum}, got {number!r}")
+
+
+def _check_is_integer(name: str, number: Any) -> None:
+    if isinstance(number, bool) or not hasattr(number, "__index__"):
+        raise TypeError(f"{name}: expected an integer, got {number!r}")
 
 
 def is_traced(*trees: PyTree) -> bool:

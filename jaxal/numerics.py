@@ -53,6 +53,31 @@ def next_uniforms(key: jax.Array, num: int, dtype: DTypeLike) -> tuple[jax.Array
     return keys[0], (words >> 8).astype(dtype) * 2.0**-24
 
 
+def derive_keys(key: jax.Array, numbers: jax.Array) -> jax.Array:
+    """A PRNG key for each number, as `jax.random.fold_in` but without a run of the generator.
+
+    JAX's generators encrypt a counter under the key, and are made so that keys which differ in one
+    bit give independent streams: so the number is simply added to the key's bits. A run of the
+    generator would be ten loops of a compiled program.
+
+    Args:
+      key: PRNG key. Number 0 would give it back.
+      numbers: [...] integers, told apart modulo 2^32.
+
+    Returns:
+      [...] keys of the same kind.
+
+    References:
+      Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section 3.
+    """
+    data = jax.random.key_data(key)
+    odd = 2 * jnp.arange(len(data), dtype=jnp.uint32) + 1  # words that are not all changed alike
+    words = jax.lax.convert_element_type(numbers, jnp.uint32)[..., None]
+    words = words * odd.reshape((1,) * (words.ndim - 1) + (-1,))
+    mixed = jnp.broadcast_to(data, words.shape) ^ words
+    return jax.random.wrap_key_data(mixed, impl=jax.random.key_impl(key))
+
+
 def num_rows(tree: PyTree) -> int:
     """The length of the leading axis that all leaves share."""
     return jax.tree.leaves(tree)[0].shape[0]

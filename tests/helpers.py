@@ -1,10 +1,32 @@
 """Data and reference implementations that several test files share."""
 
+import json
+import pathlib
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import jaxal
+
+
+def bad_inputs(table):
+    """Parametrises a test by a table of inputs that are refused.
+
+        @bad_inputs({"no rows": (lambda: take(0), ValueError, "rows: expected")})
+        def test_bad_input(call, error, message):
+            with pytest.raises(error, match=message):
+                call()
+
+    Args:
+      table: name -> (what the test is given: a call, or the arguments of one, the error, the
+        beginning of its message or what else it has to say).
+    """
+    first = next(iter(table.values()))[0]
+    what = "call" if callable(first) else "given"
+    return pytest.mark.parametrize((what, "error", "message"), table.values(), ids=table)
 
 
 class CountTraces:
@@ -58,6 +80,57 @@ def greedy_k_center(points, available, budget, centers):
         squared = np.where(available, squared, -1.0)
         squared[rows] = -1.0
     return np.array(rows), np.array(gaps)
+
+
+def softmax(logits):
+    """Probabilities in float64, over the last axis."""
+    logits = np.asarray(logits, np.float64)
+    probs = np.exp(logits - logits.max(-1, keepdims=True))
+    return probs / probs.sum(-1, keepdims=True)
+
+
+def last_layer_gradients(logits, features, labels, kind="bias_linear"):
+    """Gradients of the cross-entropy by the last layer's weights, float64 [n, C * D]."""
+    features, ones = np.asarray(features, np.float64), np.ones((len(features), 1))
+    inputs = {"bias": ones, "linear": features, "bias_linear": np.hstack([ones, features])}[kind]
+    residuals = softmax(logits) - np.eye(np.shape(logits)[1])[labels]
+    width = residuals.shape[1] * inputs.shape[1]
+    return np.einsum("nc,nd->ncd", residuals, inputs).reshape(len(inputs), width)
+
+
+class Greedy(NamedTuple):
+    """What plain greedy picked."""
+
+    rows: list[int]  # in order
+    values: list[float]  # of the picks so far, after each
+    gap: float  # the least by which a pick was better than the next best
+
+
+def greedy(value, rows, budget):
+    """Plain greedy by the definition: each pick makes `value` of all picks largest."""
+    picks, values, gap = [], [], np.inf
+    for _ in range(budget):
+        rest = [int(row) for row in rows if row not in picks]
+        found = [float(value([*picks, row])) for row in rest]
+        best = int(np.argmax(found))
+        gap = min(gap, found[best] - max(np.delete(found, best), default=-np.inf))
+        picks.append(rest[best])
+        values.append(found[best])
+    return Greedy(picks, values, gap)
+
+
+def cases(group):
+    """Parametrises a test by the `path` of each conformance case of a group."""
+    folder = pathlib.Path(__file__).parent / "conformance"
+    paths = sorted(folder.glob(f"{group}__*.npz"))
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem.split("__")[1])
+
+
+def load_case(path):
+    """The arrays of a conformance case, and what is said about it."""
+    with np.load(path) as file:
+        case = {name: file[name] for name in file.files}
+    return case, json.loads(str(case.pop("meta")))
 
 
 def keys(count, seed=0):

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import CountTraces, keys
+from helpers import CountTraces, greedy, keys, softmax
 
 from jaxal import selection
 from jaxal.selection._batch_bald import _batch_bald
-from jaxal.selection._outcomes import candidate_rows, extend, gains, no_labels
+from jaxal.selection._outcomes import candidate_rows, empty_outcomes, extend, gains
 
 INF, NAN = np.inf, np.nan
 
@@ -34,12 +34,6 @@ def draws(kind="plain", num=6, rows=24, classes=3, seed=0):
     return logits.astype(np.float32)
 
 
-def softmax(logits):
-    logits = np.asarray(logits, np.float64)
-    probs = np.exp(logits - logits.max(-1, keepdims=True))
-    return probs / probs.sum(-1, keepdims=True)
-
-
 def entropy(probs, axis=None):
     return -np.sum(probs * np.log(np.where(probs > 0, probs, 1)), axis=axis)
 
@@ -53,16 +47,10 @@ def joint_score(probs, batch):
     return entropy(np.array(joint)) - conditional
 
 
-def greedy(logits, available, budget):
+def plain_greedy(logits, available, budget):
     """Plain greedy; also the gap that decided each pick."""
-    probs, batch, scores, gaps = softmax(logits), [], [], [INF]
-    for _ in range(budget):
-        free = [row for row in np.flatnonzero(available) if row not in batch]
-        values = np.array([joint_score(probs, batch + [row]) for row in free])
-        batch.append(int(free[values.argmax()]))
-        scores.append(values.max())
-        gaps.append(np.diff(np.sort(values)[-2:]).min(initial=INF))
-    return batch, np.array(scores), min(gaps)
+    probs = softmax(logits)
+    return greedy(lambda batch: joint_score(probs, batch), np.flatnonzero(available), budget)
 
 
 @pytest.mark.parametrize("block_size", [5, 64])
@@ -71,7 +59,7 @@ def test_is_plain_greedy_while_all_outcomes_fit(kind, block_size):
     logits = draws(kind)
     available = np.arange(logits.shape[1]) % 7 != 3
     picked = batch_bald(logits, available, 4, block_size=block_size)
-    rows, scores, gap = greedy(logits, available, 4)
+    rows, scores, gap = plain_greedy(logits, available, 4)
     if kind != "huge":  # there every gain after the second is 0
         assert picked.rows.tolist() == rows
         assert gap > 1e-12, "the case leaves the order to rounding"
@@ -79,11 +67,12 @@ def test_is_plain_greedy_while_all_outcomes_fit(kind, block_size):
     assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_gain_is_the_difference_of_joint_entropies():
     logits = draws("zeros", classes=4)
     probs, batch = softmax(logits), [3, 3, 8]  # a repeated row is a second label of it
     rows = candidate_rows(jnp.asarray(logits))
-    outcomes = no_labels(64, len(logits))
+    outcomes = empty_outcomes(64, len(logits))
     measure, add = jax.jit(gains), jax.jit(extend)
     for size in range(4):
         base = joint_score(probs, batch[:size])
@@ -91,21 +80,24 @@ def test_gain_is_the_difference_of_joint_entropies():
         found = measure(outcomes, rows)
         np.testing.assert_allclose(found[:9], expected, atol=1e-6)
         if size < 3:
-            outcomes = add(jax.random.key(size), outcomes, rows.probs[:, batch[size]])
+            uniform = jax.random.uniform(jax.random.key(size), (2, 64))
+            outcomes = add(uniform, outcomes, rows.probs[:, batch[size]])
             assert outcomes.count == 4 ** (size + 1) and not outcomes.sampled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capacity", [10, 200])
 def test_sampled_gains_are_unbiased(capacity):
     batch, repeats = np.array([5, 11, 2, 7, 5]), 2000
 
     def estimate(key, logits):
         rows = candidate_rows(logits)
-        outcomes = no_labels(capacity, len(logits))
+        outcomes = empty_outcomes(capacity, len(logits))
 
         def add(carry, probs):
             key, key_label = jax.random.split(carry[0])
-            return (key, extend(key_label, carry[1], probs)), None
+            uniform = jax.random.uniform(key_label, (2, capacity))
+            return (key, extend(uniform, carry[1], probs)), None
 
         labels = rows.probs[:, batch].swapaxes(0, 1)
         (_, outcomes), _ = jax.lax.scan(add, (key, outcomes), labels)
@@ -123,6 +115,7 @@ def test_sampled_gains_are_unbiased(capacity):
         assert (found >= 0).all()
 
 
+@pytest.mark.slow
 def test_sampled_gains_of_a_batch_add_up():
     logits, available = draws("strong", rows=8), jnp.ones(8, bool)
     exact = joint_score(softmax(logits), list(range(8)))
@@ -131,6 +124,7 @@ def test_sampled_gains_of_a_batch_add_up():
         assert abs(picked.scores.sum() - exact) < 0.03
 
 
+@pytest.mark.slow
 def test_a_long_batch_takes_every_row_once():
     logits = jnp.asarray(draws("strong", num=20, rows=60, classes=10))
     picked = batch_bald(logits, jnp.ones(60, bool), 60, num_samples=500)
@@ -139,6 +133,7 @@ def test_a_long_batch_takes_every_row_once():
     assert picked.scores.sum() < np.log(20) + 0.1, "the labels tell at most which draw"
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_picked_row_gains_less():
     logits = np.tile(draws("strong", rows=4, classes=5), (1, 5, 1))
     picked = batch_bald(logits, jnp.ones(20, bool), 20, num_samples=700, block_size=9)
@@ -155,6 +150,7 @@ def test_draws_that_agree_gain_nothing(num, num_samples):
     np.testing.assert_array_equal(picked.scores, 0.0)
 
 
+@pytest.mark.slow
 def test_nothing_is_left_to_learn_once_the_draw_is_known():
     sure = np.eye(12, dtype=np.float32)[np.arange(3)[:, None] + np.arange(9)]
     picked = batch_bald(jnp.log(sure), jnp.ones(9, bool), 9)
@@ -163,6 +159,7 @@ def test_nothing_is_left_to_learn_once_the_draw_is_known():
     np.testing.assert_array_equal(picked.scores[1:], 0.0)
 
 
+@pytest.mark.slow
 def test_nan_is_never_ahead_of_a_number():
     logits = draws(rows=12)
     logits[2, 3, 1], logits[0, 5, 0], logits[4, 8] = NAN, INF, -INF
@@ -171,10 +168,11 @@ def test_nan_is_never_ahead_of_a_number():
     assert picked.rows[9:].tolist() == [3, 5, 8]
     assert jnp.isnan(picked.scores[9:]).all()
     assert sorted(picked.rows[:9].tolist()) == good.tolist()
-    rows, _, _ = greedy(logits[:, good], np.ones(9, bool), 4)
+    rows, _, _ = plain_greedy(logits[:, good], np.ones(9, bool), 4)
     assert picked.rows[:4].tolist() == good[rows].tolist()
 
 
+@pytest.mark.slow
 def test_missing_rows_are_minus_one():
     picked = batch_bald(draws(), jnp.arange(24) < 2, 4)
     assert sorted(picked.rows[:2].tolist()) == [0, 1]
@@ -195,6 +193,7 @@ def test_permuting_and_padding():
     np.testing.assert_allclose(padded.scores, plain.scores, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_jit_and_vmap():
     stack = jnp.stack([jnp.asarray(draws(seed=seed)) for seed in range(3)])
     available = jnp.stack([jnp.arange(24) != seed for seed in range(3)])
@@ -214,6 +213,7 @@ def test_jit_and_vmap():
         np.testing.assert_allclose(scores, picked.scores, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_examines_few_rows_where_few_stand_out():
     spread = np.where(np.arange(2000) % 20 == 0, 3, 0.3)[:, None]
     logits = jnp.asarray(draws(num=10, rows=2000) * spread, jnp.float32)
@@ -221,6 +221,7 @@ def test_examines_few_rows_where_few_stand_out():
     assert progress.passes <= 40  # all rows after every pick would be 220
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_pool():
     logits = jax.ShapeDtypeStruct((8, 100_000, 4), jnp.float32)
     available = jax.ShapeDtypeStruct((100_000,), jnp.bool_)

@@ -8,6 +8,8 @@ import pytest
 
 from jaxal.experiment import Config, load, override, parse, provenance, to_toml
 from jaxal.experiment._provenance import git_revision
+from jaxal.experiment.build import build
+from jaxal.training import Learner, TrainingOptions
 
 MINIMAL = """
 [data]
@@ -100,6 +102,7 @@ def test_round_trip(path, tmp_path):
         ("learner.warm_start=true", "learner", "warm_start", True),
         ("learner.subset_fraction=0.3", "learner", "subset_fraction", 0.3),
         ("learner.subset_every=5", "learner", "subset_every", 5),
+        ("run.batch_size=64", "run", "batch_size", 64),
         ("model.width=3", "model", "hyper", {"width": 3}),
         (
             "learner.optimizer_options.b1=0.8",
@@ -120,6 +123,24 @@ def test_overrides_apply_in_order_and_copy(minimal):
     assert load(minimal, ["seeds=3", "seeds=4"]).seeds == 4
     assert override(config, "model.width=3") != config
     assert config == load(minimal)
+
+
+def test_options_of_the_learner_are_those_of_its_config(minimal):
+    """They stand once, in `TrainingOptions`: types, defaults and bounds are shared."""
+    changed = dict(batch_size=5, epoch_rows=6, max_epochs=7, max_accuracy=0.5, window=8)
+    changed |= dict(min_gain=0.25, patience=9, warm_start=True, subset_fraction=0.75)
+    changed |= dict(subset_every=11)
+    assert {option.name for option in dataclasses.fields(TrainingOptions)} == changed.keys()
+    settings = [f"learner.{name}={str(value).lower()}" for name, value in changed.items()]
+    config = load(minimal, [*settings, "data.validation=30", "run.batch_size=12"])
+    learner, default = build(config).learner, build(load(minimal)).learner
+    plain = Learner(default.model, default.optimizer)
+    for name, value in changed.items():
+        assert getattr(config.learner, name) == getattr(learner, name) == value
+        assert getattr(default, name) == getattr(plain, name) != value
+    assert (learner.eval_batch_size, default.eval_batch_size) == (12, 1024)
+    # Equal settings make equal learners, which share what is compiled.
+    assert learner == build(config).learner != default
 
 
 BAD_SETTINGS = {
@@ -257,6 +278,8 @@ BAD_SETTINGS = {
         ValueError,
         "finite number above 0",
     ),
+    "no rows at once": ("run.batch_size=0", ValueError, "run.batch_size: .*at least 1, got 0"),
+    "all rows twice": ("learner.subset_fraction=2", ValueError, "above 0, at most 1, got 2"),
     "no batch": ("learner.batch_size=0", ValueError, "learner.batch_size: .*got 0"),
     "no epochs": ("learner.max_epochs=0", ValueError, "learner.max_epochs: .*got 0"),
     "no accuracy": (

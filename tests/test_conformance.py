@@ -1,15 +1,13 @@
 """The numeric cases in tests/conformance, made by running the reference systems."""
 
 import inspect
-import json
-import pathlib
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import keys, table_model
+from helpers import cases, keys, load_case, table_model
 
 import jaxal
 from jaxal import report, scores, selection, strategies
@@ -17,21 +15,7 @@ from jaxal.strategies.wrappers import ends_in_order
 from jaxal.submodular.registry import FUNCTIONS
 from jaxal.training.learner import is_saturated
 
-CASES = pathlib.Path(__file__).parent / "conformance"
-
-
-def cases(group):
-    return pytest.mark.parametrize(
-        "path",
-        sorted(CASES.glob(f"{group}__*.npz")),
-        ids=lambda path: path.stem.split("__")[1],
-    )
-
-
-def load(path):
-    with np.load(path) as file:
-        case = {name: file[name] for name in file.files}
-    return case, json.loads(str(case.pop("meta")))
+pytestmark = pytest.mark.slow
 
 
 def everything(rows):
@@ -51,7 +35,7 @@ def check_scores(case, found):
 
 @cases("pointwise")
 def test_pointwise(path):
-    case, _ = load(path)
+    case, _ = load_case(path)
     if "in_pool_mc_log_probs" in case:
         pool, targets = case["in_pool_mc_log_probs"], case["in_target_mc_log_probs"]
         found = scores.epig(jnp.asarray(pool), jnp.asarray(targets))
@@ -80,7 +64,7 @@ def test_pointwise(path):
 
 @cases("core_set")
 def test_core_set(path):
-    case, meta = load(path)
+    case, meta = load_case(path)
     pool, labelled = case["in_unlabeled"], case["in_labeled"]
     centers = jnp.asarray(labelled) if len(labelled) else None
     budget = len(case["out_order"])
@@ -101,7 +85,7 @@ def test_core_set(path):
 
 @cases("grademb")
 def test_gradient_embedding(path):
-    case, _ = load(path)
+    case, _ = load_case(path)
     labels = jnp.asarray(case["in_labels"]) if "in_labels" in case else None
     for kind in selection.GRADIENT_KINDS:
         found = selection.gradient_embedding(
@@ -127,7 +111,7 @@ def test_gradient_embedding(path):
 
 @cases("badge")
 def test_badge(path):
-    case, meta = load(path)
+    case, meta = load_case(path)
     points = selection.gradient_embedding(
         jnp.asarray(case["in_logits"]), jnp.asarray(case["in_features"])
     )
@@ -158,7 +142,7 @@ FASS = {  # an uncertainty and a function of its own for every case
 
 @cases("fass")
 def test_fass(path):
-    case, meta = load(path)
+    case, meta = load_case(path)
     options = meta["params"]
     for uncertainty, function in FASS[meta["case"]]:
         hyper = {"graph_cut": "trade_off", "log_determinant": "ridge"}
@@ -190,7 +174,7 @@ TARGETED = {
 
 @cases("targeted")
 def test_targeted(path):
-    case, meta = load(path)
+    case, meta = load_case(path)
     options, groups = meta["params"], ("unlabeled", "query", "private")
     logits, features = (
         np.concatenate([case[f"in_{group}_{what}"] for group in groups])
@@ -229,7 +213,7 @@ def test_targeted(path):
 
 @cases("partition")
 def test_partition(path):
-    case, _ = load(path)
+    case, _ = load_case(path)
     for (rows, parts, budget), ends, budgets in zip(
         case["in_config"].tolist(),
         case["out_splits"],
@@ -243,7 +227,7 @@ def test_partition(path):
 
 @cases("training")
 def test_training(path):
-    case, _ = load(path)
+    case, _ = load_case(path)
     if "in_config" in case:
         check_stopping(case)
         return

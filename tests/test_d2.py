@@ -67,6 +67,7 @@ def test_sample_rows_inverts_the_cumulative_sum(count):
     assert np.abs(np.cumsum(found - expected)).max() < 2.0 / np.sqrt(draws)
 
 
+@pytest.mark.slow
 def test_sample_rows_keeps_small_weights_in_a_long_sum():
     # In one float32 running sum, terms of 1e-8 of the total would be rounded away.
     weights = jnp.concatenate([jnp.ones(10), jnp.full(1_000_000, 1e-7)])
@@ -95,6 +96,7 @@ def test_badge_begins_with_the_largest_gradient():
         np.testing.assert_allclose(picked.scores[turn], nearest, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_badge_potential_is_that_of_exact_sampling():
     points = gradients(rows=200)
     dense = np.asarray(points.dense(), np.float64)
@@ -123,6 +125,7 @@ def test_badge_potential_is_that_of_exact_sampling():
     assert abs(found.mean() - expected.mean()) < band
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [1, 5, 40])
 @pytest.mark.parametrize("kind", ["plain", "all equal", "all zero", "duplicates", "nan"])
 def test_rows_are_distinct_and_available(kind, budget):
@@ -151,6 +154,7 @@ def test_rows_are_distinct_and_available(kind, budget):
         assert not jnp.isnan(picked.scores).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e25, 1e35])
 def test_scale_changes_nothing(scale):
     points = gradients(rows=60)
@@ -171,6 +175,7 @@ def test_scale_changes_nothing(scale):
         np.testing.assert_allclose(scaled.scores, expected, rtol=1e-5, atol=1e-37)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wild", [np.inf, -np.inf, np.nan])
 def test_rows_that_are_not_finite_come_last(wild):
     points = gradients(rows=20)
@@ -189,6 +194,7 @@ def test_rows_that_are_not_finite_come_last(wild):
     assert len(set(none.rows.tolist())) == 5 and none.rows.min() >= 0
 
 
+@pytest.mark.slow
 def test_a_row_far_above_the_others_is_first():
     points = gradients(rows=30)
     features = points.features.at[7].multiply(1e30)
@@ -207,6 +213,7 @@ def test_padding_changes_nothing():
     np.testing.assert_array_equal(plain.rows, more.rows)
 
 
+@pytest.mark.slow
 def test_jit_and_vmap():
     points = gradients()
 
@@ -218,6 +225,7 @@ def test_jit_and_vmap():
     np.testing.assert_array_equal(jax.jit(jax.vmap(pick))(keys(3)), loop)
 
 
+@pytest.mark.slow
 def test_k_means_plus_plus_begins_anywhere():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 2)), jnp.float32)
     draw = jax.vmap(lambda key: selection.k_means_plus_plus(key, x, jnp.ones(5, bool), 1).rows[0])

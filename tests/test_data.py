@@ -7,6 +7,10 @@ import pytest
 
 from jaxal import data
 from jaxal.base import Examples
+from jaxal.data.readers import read
+from jaxal.data.readers import registry as registry_module
+from jaxal.experiment import parse
+from jaxal.experiment.build import build
 
 SHAPES = {
     "breast_cancer": (569, 30, 2),
@@ -26,6 +30,13 @@ def images(rows=20, seed=0):
     generator = np.random.default_rng(seed)
     inputs = generator.integers(0, 256, (rows, 4, 5), dtype=np.uint8)
     return inputs, (np.arange(rows) % 2).astype(np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def registry(monkeypatch):
+    """Each test finds the sources of the package alone, and what it registers is gone after it."""
+    known = {kind: registry_module._REGISTRY[kind] for kind in ("npz", "sklearn")}
+    monkeypatch.setattr(registry_module, "_REGISTRY", known)
 
 
 @pytest.fixture
@@ -75,6 +86,61 @@ def test_digits_as_images():
     assert_equal(pool.inputs.reshape(-1, 64), flat.inputs)
     scaled, _ = data.load("sklearn:digits", flat=False)
     assert abs(scaled.inputs.mean()) < 1e-5 and abs(scaled.inputs.std() - 1) < 1e-5
+
+
+# Sources of one's own
+
+
+def test_a_source_of_ones_own():
+    @data.source("rows")
+    def read(count):
+        inputs, labels = tabular(int(count))
+        return data.Table((inputs, labels))
+
+    assert data.sources()[-1] == "rows:COUNT"
+    pool, test = data.load("rows:60", standardize=False)
+    assert pool.inputs.shape == (48, 3) and test.labels.shape == (12,)
+    assert_equal(
+        sorted_rows(np.concatenate([pool.inputs, test.inputs])),
+        sorted_rows(tabular(60)[0].astype(np.float32)),
+    )
+    with pytest.raises(ValueError, match="'row:60' is unknown; .*rows:COUNT"):
+        data.load("row:60")
+
+
+def test_a_source_in_a_config():
+    data.source("pictures")(lambda: data.Table(images(20), images(6, seed=1)))
+    assert data.sources()[-1] == "pictures"
+    table = {"model": {"name": "logistic"}, "strategy": {"names": ["random"]}, "name": "x"}
+    parts = build(parse({"data": {"source": "pictures", "flat": True}} | table))
+    assert parts.pool.inputs.shape == (20, 20) and parts.test.inputs.shape == (6, 20)
+    with pytest.raises(ValueError, match="'pictures:a' is unknown"):
+        data.load("pictures:a")
+
+
+def test_a_reader_is_told_whether_inputs_are_to_be_flat():
+    told = []
+
+    @data.source("closed", names=["a", "b"])
+    def read(name, flat=None):
+        told.append((name, flat))
+        return data.Table(tabular())
+
+    assert data.sources()[-2:] == ("closed:a", "closed:b")
+    data.load("closed:b", flat=True)
+    data.load("closed:a")
+    assert told == [("b", True), ("a", None)]
+    with pytest.raises(ValueError, match="'closed:c' is unknown"):
+        data.load("closed:c")
+
+
+def test_a_reader_keeps_types_and_returns_a_table(write):
+    inputs, labels = images()
+    train = read(write(inputs=inputs, labels=labels)).train
+    assert train[0].dtype == np.uint8
+    data.source("pair")(lambda: tabular())  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="source pair: expected its reader to return a Table"):
+        data.load("pair")
 
 
 # Splits
@@ -282,11 +348,13 @@ def test_home_is_expanded(write, tmp_path, monkeypatch):
         pytest.param(
             "sklearn:digit",
             {},
-            "'sklearn:digit'; did you mean 'sklearn:digits'",
+            "source: 'sklearn:digit' is unknown; did you mean 'sklearn:digits'",
             id="typo",
         ),
         pytest.param("mnist", {}, "valid names: npz:PATH, sklearn:", id="unknown"),
-        pytest.param("npz:", {}, "unknown 'npz:'", id="no-path"),
+        pytest.param("npz:", {}, "'npz:' is unknown", id="no-path"),
+        pytest.param("npz", {}, "'npz' is unknown", id="kind alone"),
+        pytest.param("sklearn:", {}, "'sklearn:' is unknown", id="no data set"),
         pytest.param("sklearn:iris", {"test_fraction": 0.0}, r"test_fraction.*\(0, 1\)", id="0"),
         pytest.param("sklearn:iris", {"test_fraction": 1.0}, "got 1.0", id="1"),
         pytest.param("sklearn:iris", {"test_fraction": 1e-4}, "one row of 150", id="none"),

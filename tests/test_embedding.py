@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import greedy_k_center, keys
 
 from jaxal import selection
+from jaxal.greedy.d2 import d2_sampling
 from jaxal.points.embedding import Dense, Embedding
 
 
@@ -67,3 +69,41 @@ def test_total_inner(points, vectors):
     np.testing.assert_allclose(found[mask], expected[mask], atol=1e-3)
     np.testing.assert_array_equal(points.finite(), True)
     np.testing.assert_array_equal(holes.finite(), np.arange(len(vectors)) != 4)
+
+
+def test_a_users_embedding_works_in_every_rule_by_products():
+    x = np.random.default_rng(3).normal(size=(90, 4)).astype(np.float32)
+    points, everything = Plain(jnp.asarray(x)), jnp.ones(90, bool)
+    picked = selection.k_center(
+        points, everything, 30, centers=points.take(jnp.arange(4)), block_size=8
+    )
+    rows, gaps = greedy_k_center(x, np.ones(90, bool), 30, x[:4])
+    assert gaps.min() > 1e-6 and picked.rows.tolist() == rows.tolist()
+    drawn = selection.k_means_plus_plus(jax.random.key(0), points, everything, 90)
+    assert sorted(drawn.rows.tolist()) == list(range(90))
+    dense = selection.nearest_pick(picked, jnp.asarray(x))
+    np.testing.assert_array_equal(selection.nearest_pick(picked, points), dense)
+
+
+def test_a_users_embedding_follows_the_law_of_d2_sampling():
+    x = np.random.default_rng(4).normal(size=(5, 3)).astype(np.float32)
+    squared = ((x[:, None] - x[None]) ** 2).sum(-1)
+    num = 4000
+
+    @jax.jit
+    @jax.vmap
+    def draw(key):
+        points = Plain(jnp.asarray(x))
+        return d2_sampling(key, points, jnp.int32(1), jnp.ones(5, bool), 2, block_size=4)[0].rows
+
+    rows = np.asarray(draw(keys(num)))
+    assert (rows[:, 0] == 1).all()
+    expected = squared[1] / squared[1].sum()
+    found = np.bincount(rows[:, 1], minlength=5) / num
+    assert (np.abs(found - expected) <= 5 * np.sqrt(expected * (1 - expected) / num)).all()
+
+
+def test_points_of_another_kind_or_width_are_refused():
+    points, everything = Dense(jnp.ones((4, 2))), jnp.ones(4, bool)
+    with pytest.raises(ValueError, match="centers: expected the same kind"):
+        selection.k_center(points, everything, 2, centers=Plain(jnp.ones((4, 2))))

@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import table_model
-from test_conformance import cases, load
+from helpers import cases, last_layer_gradients, load_case, table_model
 
 import jaxal
 from jaxal import selection, strategies
@@ -16,11 +15,6 @@ from jaxal.points.embedding import gradient_embedding
 from jaxal.selection.gradient_matching._regularizers import largest_distance
 
 ROWS, LABELED, HELD_OUT, CLASSES, WIDTH, BUDGET, RATE = 60, 12, 9, 4, 5, 10, 0.03
-
-
-def softmax(logits):
-    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exp / exp.sum(axis=1, keepdims=True)
 
 
 def outputs(rows, seed, offset=0.0):
@@ -43,17 +37,10 @@ def setting():
     return outputs(ROWS, 0), labelled(LABELED, 1), labelled(HELD_OUT, 2), available
 
 
-def dense(logits, features, labels):
-    """[n, C, D + 1] gradients in float64, the bias first."""
-    residuals = softmax(logits.astype(np.float64)) - np.eye(CLASSES)[labels]
-    ones = np.ones((len(features), 1))
-    return residuals[:, :, None] * np.concatenate([ones, features], 1)[:, None]
-
-
 def reference(pool, labeled, validation, available, budget, regularizer, strength):
     """The rows, and their scores, by the definition."""
     names = pool[0].argmax(1)
-    gradients = dense(pool[0], pool[1], names).reshape(len(names), -1)
+    gradients = last_layer_gradients(pool[0], pool[1], names)
     taken = [part[labeled[3]] for part in labeled[:3]]
     if validation is None:
         mine = [part[available] for part in (*pool, names)]
@@ -68,12 +55,12 @@ def reference(pool, labeled, validation, available, budget, regularizer, strengt
     def descend(logits, gradient):
         return logits - RATE * extended @ gradient.reshape(CLASSES, WIDTH + 1).T
 
-    logits = descend(logits, dense(*taken).sum(0))
+    logits = descend(logits, last_layer_gradients(*taken).sum(0))
     squared = ((gradients[:, None] - gradients[None]) ** 2).sum(-1)
     nearest = np.full(len(names), squared[np.ix_(available, available)].max())
     rows, scores = [], []
     for _ in range(budget):
-        gains = gradients @ dense(logits, features, labels).mean(0).reshape(-1)
+        gains = gradients @ last_layer_gradients(logits, features, labels).mean(0)
         if regularizer == "diversity":
             gains = gains - strength * np.exp(-squared[:, rows] / 2).sum(1)
         if regularizer == "facility_location":
@@ -135,9 +122,10 @@ def test_is_the_recurrence(regularizer, strengths, held_out):
         np.testing.assert_allclose(picked.scores, scores, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @cases("glister")
 def test_conformance(path):
-    case, meta = load(path)
+    case, meta = load_case(path)
 
     def given(name):
         parts = [case[f"in_{name}_{part}"] for part in ("logits", "features", "labels")]
@@ -167,6 +155,7 @@ def test_conformance(path):
         np.testing.assert_allclose(picked.scores[:4], expected, rtol=1e-3, atol=atol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strength", "budget", "drawn"),
     [(0.25, BUDGET, 2), (0.04, BUDGET, 0), (0.99, BUDGET, BUDGET)],
@@ -182,6 +171,7 @@ def test_random_picks_are_as_many_as_asked(strength, budget, drawn):
     assert (one.rows.tolist() == other.rows.tolist()) == (drawn == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regularizer", ["none", "diversity", "facility_location"])
 def test_what_does_not_count_changes_nothing(regularizer):
     pool, labeled, validation, available = setting()
@@ -204,6 +194,7 @@ def test_what_does_not_count_changes_nothing(regularizer):
         np.testing.assert_array_equal(plain.scores, spoiled.scores)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regularizer", ["random", "diversity", "facility_location"])
 def test_extremes(regularizer):
     (logits, features), labeled, _, available = setting()
@@ -340,3 +331,17 @@ def test_bad_strategy_options():
         strategies.glister(regularizer="diversity")
     with pytest.raises(ValueError, match="learning_rate"):
         strategies.make("glister", learning_rate=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("regularizer", "strength"),
+    [("none", None), ("random", 0.4), ("facility_location", 0.1), ("diversity", 0.1)],
+)
+@pytest.mark.parametrize("x64", [True, False], ids=["x64", "strict"])
+def test_strict_settings(regularizer, strength, x64):
+    expected = pick(budget=4, regularizer=regularizer, strength=strength).rows
+    with jax.enable_x64(True) if x64 else jax.numpy_dtype_promotion("strict"):
+        picked = pick(budget=4, regularizer=regularizer, strength=strength)
+    assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
+    if regularizer != "random":
+        assert picked.rows.tolist() == expected.tolist()

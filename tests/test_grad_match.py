@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
-from helpers import table_model
-from test_conformance import cases, load
+from helpers import cases, greedy, last_layer_gradients, load_case, table_model
 
 import jaxal
 from jaxal import loop, selection, strategies
@@ -34,41 +33,24 @@ def setting():
     return outputs(ROWS, 0), validation, np.arange(ROWS) % 5 != 3
 
 
-def dense(logits, features, labels, kind):
-    """Gradients in float64, [n, C x features]."""
-    logits, features = logits.astype(np.float64), features.astype(np.float64)
-    exp = np.exp(logits - logits.max(1, keepdims=True))
-    residuals = exp / exp.sum(1, keepdims=True) - np.eye(logits.shape[1])[labels]
-    ones = np.ones((len(features), 1))
-    features = {
-        "bias": ones,
-        "linear": features,
-        "bias_linear": np.concatenate([ones, features], 1),
-    }[kind]
-    return (residuals[:, :, None] * features[:, None]).reshape(len(ones), -1)
-
-
 def problem(kind, held_out):
     """Gradients of the pool, those to be matched, and the rows that may be picked."""
     (logits, features), validation, available = setting()
-    gradients = dense(logits, features, logits.argmax(1), kind)
+    gradients = last_layer_gradients(logits, features, logits.argmax(1), kind)
     if not held_out:
         return gradients, gradients[available], available
     taken = [part[validation[3]] for part in validation[:3]]
-    return gradients, dense(taken[0], taken[1], taken[2], kind), available
+    return gradients, last_layer_gradients(taken[0], taken[1], taken[2], kind), available
 
 
-def greedy(gradients, target, available, budget):
+def plain_greedy(gradients, target, available, budget):
     """Rows, and distances to the target after each, by the definition."""
-    total, rows, distances = -target, [], []
-    for _ in range(budget):
-        after = np.linalg.norm(gradients + total, axis=1)
-        after[~available] = np.inf
-        after[rows] = np.inf
-        rows.append(int(after.argmin()))
-        distances.append(after.min())
-        total = total + gradients[rows[-1]]
-    return rows, distances
+    picked = greedy(
+        lambda rows: -np.linalg.norm(gradients[rows].sum(0) - target),
+        np.flatnonzero(available),
+        budget,
+    )
+    return picked.rows, np.negative(picked.values)
 
 
 def pursuit(gradients, target, available, budget, ridge, tolerance=1e-4):
@@ -117,6 +99,7 @@ def pursue(pool=None, available=None, budget=BUDGET, validation=None, *, key=0, 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "held_out"),
     [("bias", False), ("linear", True), ("bias_linear", False), ("bias_linear", True)],
@@ -126,7 +109,7 @@ def test_is_the_definition(kind, held_out):
     validation = setting()[1] if held_out else None
     for target, number in (("budget", BUDGET), ("pool", available.sum())):
         aim = number / len(matched) * matched.sum(0)
-        rows, distances = greedy(gradients, aim, available, BUDGET)
+        rows, distances = plain_greedy(gradients, aim, available, BUDGET)
         picked = match(validation=validation, kind=kind, target=target)
         assert picked.rows.tolist() == rows
         np.testing.assert_allclose(-picked.scores, distances, rtol=1e-4, atol=1e-6)
@@ -143,9 +126,10 @@ def test_is_the_definition(kind, held_out):
         assert (found[count:] == 1).all() and (picked.scores[count:] == 0).all()
 
 
+@pytest.mark.slow
 @cases("gradmatch")
 def test_conformance(path):
-    case, meta = load(path)
+    case, meta = load_case(path)
     pool = case["in_unlabeled_logits"], case["in_unlabeled_features"]
     everything, validation = np.ones(len(pool[0]), bool), None
     if meta["validation"]:
@@ -175,7 +159,7 @@ def test_many_picks_do_not_drift():
     for target in ("budget", "pool"):
         picked = match((logits, features), everything, 1_000, target=target)
         rows = np.asarray(picked.rows)
-        gradients = dense(logits, features, logits.argmax(1), "bias_linear")
+        gradients = last_layer_gradients(logits, features, logits.argmax(1), "bias_linear")
         aim = (1.0 if target == "pool" else 1 / 3) * gradients.sum(0)
         totals = np.cumsum(gradients[rows], axis=0) - aim
         np.testing.assert_allclose(
@@ -243,6 +227,7 @@ def test_pursuit_ends_early_and_fills_up_at_random():
     assert (weights == 1).all() and (scores == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [match, pursue])
 def test_what_does_not_count_changes_nothing_and_nan_comes_last(rule):
     pool, validation, available = setting()
@@ -339,6 +324,7 @@ def recording_learner(model):
     return jaxal.CustomLearner(model._replace(init=init), fit)
 
 
+@pytest.mark.slow
 def test_the_loop_stores_and_uses_the_weights():
     pool, _, _ = setting()
     labels = pool[0].argmax(1)

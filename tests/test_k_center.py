@@ -45,6 +45,7 @@ def test_is_plain_greedy(kind, block_size):
     np.testing.assert_allclose(picked.scores, nearest, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_size", [1, 7, 10_000])
 def test_equal_distances_go_to_the_lowest_row(block_size):
     x = np.round(2 * points("plain", rows=200, width=4)) + 7
@@ -60,6 +61,7 @@ def test_equal_distances_go_to_the_lowest_row(block_size):
     assert picked.rows.tolist() == rows.tolist()
 
 
+@pytest.mark.slow
 def test_first_pick_without_centers_is_the_lowest_available_row():
     x = jnp.asarray(points("plain"))
     picked = selection.k_center(x, jnp.arange(len(x)) >= 5, 3)
@@ -68,6 +70,7 @@ def test_first_pick_without_centers_is_the_lowest_available_row():
     np.testing.assert_array_equal(picked.rows[1:], again.rows)
 
 
+@pytest.mark.slow
 def test_center_mask_selects_the_centers():
     x = jnp.asarray(points("plain"))
     mask = jnp.arange(len(x)) % 11 == 0
@@ -78,6 +81,7 @@ def test_center_mask_selects_the_centers():
     np.testing.assert_array_equal(nothing.rows, selection.k_center(x, ~mask, 9).rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_size", [1, 4, 256])
 def test_duplicates_give_distinct_rows(block_size):
     x = jnp.asarray(np.repeat(points("plain", rows=6), 5, axis=0))
@@ -90,6 +94,7 @@ def test_duplicates_give_distinct_rows(block_size):
     assert picked.rows[6:].tolist() == sorted(picked.rows[6:].tolist())
 
 
+@pytest.mark.slow
 def test_missing_rows_are_minus_one():
     x = jnp.asarray(points("plain", rows=9))
     picked = selection.k_center(x, jnp.arange(9) < 4, 9)
@@ -97,6 +102,7 @@ def test_missing_rows_are_minus_one():
     assert picked.rows[4:].tolist() == [-1] * 5
 
 
+@pytest.mark.slow
 def test_nan_is_never_ahead_of_a_number():
     x = points("plain", rows=20)
     x[3] = np.nan
@@ -110,6 +116,7 @@ def test_nan_is_never_ahead_of_a_number():
     assert picked.rows[:18].tolist() == good[np.asarray(alone.rows)].tolist()
 
 
+@pytest.mark.slow
 def test_few_passes_over_the_pool():
     x = jnp.asarray(points("plain", rows=4000, width=32))
     _, lazy = _k_center(x, jnp.ones(4000, bool), 400, x[:50] + 0.01, None, 256)
@@ -117,12 +124,14 @@ def test_few_passes_over_the_pool():
     assert not lazy.state.precise
 
 
+@pytest.mark.slow
 def test_measures_again_where_products_round_away_the_differences():
     x = jnp.asarray(points("clusters"))
     _, lazy = _k_center(x, jnp.ones(len(x), bool), 60, x[:4], None, 64)
     assert lazy.state.precise
 
 
+@pytest.mark.slow
 def test_permuting_and_padding():
     x = points("plain")
     order = np.random.default_rng(1).permutation(len(x))
@@ -139,6 +148,7 @@ def test_permuting_and_padding():
     np.testing.assert_array_equal(more.rows, plain.rows)
 
 
+@pytest.mark.slow
 def test_jit_and_vmap():
     stack = jnp.stack([jnp.asarray(points("plain", seed=seed)) for seed in range(3)])
     everything = jnp.ones(stack.shape[1], bool)
@@ -154,7 +164,7 @@ def test_jit_and_vmap():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        pytest.param(dict(points=jnp.ones(4)), r"points.*\[N, D\]", id="rank"),
+        pytest.param(dict(features=jnp.ones(4)), r"features.*\[N, D\]", id="rank"),
         pytest.param(dict(available=jnp.ones(3, bool)), "must agree", id="rows"),
         pytest.param(dict(budget=5), "expected 1 to 4.*got 5", id="budget"),
         pytest.param(dict(centers=jnp.ones((1, 3))), "expected 2 features, got 3", id="width"),
@@ -167,6 +177,6 @@ def test_jit_and_vmap():
     ],
 )
 def test_bad_input(change, message):
-    given = dict(points=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2) | change
+    given = dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2) | change
     with pytest.raises(ValueError, match=message):
         selection.k_center(**given)

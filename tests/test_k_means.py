@@ -1,15 +1,14 @@
 """k-means selection, the iteration under it, and which pick stands for which row."""
 
-import doctest
 import functools
-import importlib
 import pathlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import clouds, table_model
+from helpers import CountTraces, clouds, keys, table_model
 
 import jaxal
 from jaxal import selection, strategies
@@ -52,7 +51,7 @@ def pairwise(points, others):
 
 @functools.partial(jax.jit, static_argnames=("max_steps", "tolerance"))
 def iterate(points, usable, centers, live, **stop):
-    """The clusters of given centers and of those that Lloyd's iteration makes of them, and their picks."""
+    """The clusters of given centers, those that Lloyd's iteration makes of them, and the picks."""
     squared, assigned = assign(points, usable, centers, live)
     inertia = jnp.sum(jnp.where(usable, squared, 0.0))
     fixed = Clusters(centers, assigned, squared, inertia, jnp.int32(0))
@@ -60,6 +59,7 @@ def iterate(points, usable, centers, live, **stop):
     return (fixed, closest(fixed)), (moved, closest(moved))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem.split("__")[1])
 def test_conformance(path):
     with np.load(path) as file:
@@ -93,6 +93,7 @@ def test_conformance(path):
     np.testing.assert_allclose(picked.scores, -squared.min(0), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_offset_and_scale_change_nothing():
     x = grid()
     plain = pick(x)
@@ -102,6 +103,36 @@ def test_offset_and_scale_change_nothing():
         np.testing.assert_allclose(
             again.scores, plain.scores * scale**2, rtol=1e-4, atol=1e-4 * scale**2
         )
+
+
+def test_numbers_change_without_a_new_compilation():
+    x, everything = jnp.asarray(grid()), jnp.ones(ROWS, bool)
+    counted = CountTraces(_k_means)
+    run = jax.jit(counted, static_argnums=(3, 6))
+    for key, steps, tolerance in zip(keys(2), (300, 7), (1e-4, 0.5), strict=True):
+        found, _ = run(key, x, everything, BUDGET, steps, tolerance, 2)
+        expected = selection.k_means(
+            jax.random.clone(key),
+            x,
+            everything,
+            BUDGET,
+            max_steps=steps,
+            tolerance=tolerance,
+            restarts=2,
+        )
+        np.testing.assert_array_equal(found.rows, expected.rows)
+    assert counted.count == 1
+
+
+def test_points_without_coordinates_are_refused():
+    points = selection.GradientEmbedding(jnp.ones((4, 2)), jnp.ones((4, 3)))
+    with pytest.raises(TypeError, match="means of points, got GradientEmbedding"):
+        selection.k_means(jax.random.key(0), points, jnp.ones(4, bool), 2)
+    dense = selection.k_means(
+        jax.random.key(0), Dense(jnp.asarray(grid())), jnp.ones(ROWS, bool), 5
+    )
+    array = selection.k_means(jax.random.key(0), jnp.asarray(grid()), jnp.ones(ROWS, bool), 5)
+    np.testing.assert_array_equal(dense.rows, array.rows)
 
 
 def test_rows_that_may_not_be_picked_change_nothing():
@@ -205,6 +236,7 @@ def test_represents_in_gradients():
     np.testing.assert_array_equal(selection.nearest_pick(picked, points), expected)
 
 
+@pytest.mark.slow
 def test_strategy():
     features, _ = clouds(ROWS, width=4)
     model = table_model(np.zeros((ROWS, 3), np.float32), features)
@@ -224,15 +256,8 @@ def test_strategy():
         np.testing.assert_array_equal(picked.rows, pick(found).rows)
 
 
-@pytest.mark.parametrize("name", ["k_means", "represents"])
-def test_doctests(name):
-    module = importlib.import_module(f"jaxal.selection.{name}")
-    result = doctest.testmod(module)
-    assert result.attempted and not result.failed
-
-
 def ask(**change):
-    given = dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2)
+    given: dict[str, Any] = dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2)
     return selection.k_means(jax.random.key(0), **(given | change))
 
 

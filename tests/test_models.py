@@ -10,9 +10,11 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from helpers import bad_inputs
 
 from jaxal import data, models
 from jaxal.base import Model, Outputs
+from jaxal.models.zoo import _lecun_normal
 
 ROWS, WIDTH, HIDDEN, CLASSES = 12, 4, 16, 3
 
@@ -86,7 +88,7 @@ def plain_apply(params, inputs, *, key=None):
 
 def compiled(model):
     """The same model, traced once for all tests."""
-    return Model(*map(jax.jit, model))
+    return Model(jax.jit(model.init), jax.jit(model.apply), jax.jit(model.train))
 
 
 EAGER = {
@@ -483,38 +485,46 @@ def test_every_name_makes_a_model():
 # Bad input
 
 
-@pytest.mark.parametrize(
-    "call, message",
-    [
-        pytest.param(lambda: models.make("mlp", 1), "num_classes: expected a whole", id="C"),
-        pytest.param(lambda: models.make("mlp", True), "num_classes.*got True", id="bool"),
-        pytest.param(lambda: models.logistic(0), "at least 2, got 0", id="logistic"),
-        pytest.param(lambda: models.make("mlp", 3, hidden=(8, 0)), r"hidden\[1\].*got 0", id="0"),
-        pytest.param(lambda: models.make("mlp", 3, hidden=[8.0]), r"hidden\[0\]", id="float"),
-        pytest.param(lambda: models.make("mlp", 3, hidden=8), "hidden: expected a list", id="int"),
-        pytest.param(lambda: models.make("mlp", 3, hidden="8"), "expected a list", id="string"),
-        pytest.param(
-            lambda: models.make("mlp", 3, dropout=1.0),
-            r"in \[0, 1\), got 1",
-            id="rate1",
+@bad_inputs(
+    {
+        "C": (
+            lambda: models.make("mlp", 1),
+            ValueError,
+            "^num_classes: expected an integer >= 2, got 1",
         ),
-        pytest.param(lambda: models.make("mlp", 3, dropout=-0.1), "dropout", id="rate-"),
-        pytest.param(lambda: models.make("mlp", 3, dropout="x"), "got 'x'", id="rate-string"),
-        pytest.param(lambda: models.make("mlp", 3, dropout=np.nan), "got nan", id="rate-nan"),
-        pytest.param(lambda: models.make("cnn", 3, channels=()), "at least one", id="channels"),
-        pytest.param(lambda: models.make("cnn", 3, kernel_size=0), "kernel_size", id="kernel"),
-        pytest.param(lambda: models.make("cnn", 3, hidden=0), "hidden: expected", id="width"),
-        pytest.param(lambda: models.make("cn", 3), "'cn'; did you mean 'cnn'. valid", id="name"),
-        pytest.param(
+        "bool": (lambda: models.make("mlp", True), TypeError, "num_classes.*got True"),
+        "logistic": (lambda: models.logistic(0), ValueError, ">= 2, got 0"),
+        "0": (lambda: models.make("mlp", 3, hidden=(8, 0)), ValueError, r"hidden\[1\].*got 0"),
+        "float": (lambda: models.make("mlp", 3, hidden=[8.0]), TypeError, r"hidden\[0\]"),
+        "int": (lambda: models.make("mlp", 3, hidden=8), TypeError, "hidden: expected a list"),
+        "string": (lambda: models.make("mlp", 3, hidden="8"), TypeError, "expected a list"),
+        "lists": (lambda: models.make("mlp", 3, hidden=[[8]]), TypeError, r"got \[8\]"),
+        "rate1": (lambda: models.make("mlp", 3, dropout=1.0), ValueError, r"in \[0, 1\), got 1"),
+        "rate-": (lambda: models.make("mlp", 3, dropout=-0.1), ValueError, "dropout"),
+        "rate-string": (lambda: models.make("mlp", 3, dropout="x"), ValueError, "got 'x'"),
+        "rate-nan": (lambda: models.make("mlp", 3, dropout=np.nan), ValueError, "got nan"),
+        "channels": (lambda: models.make("cnn", 3, channels=()), ValueError, "at least one"),
+        "kernel": (lambda: models.make("cnn", 3, kernel_size=0), ValueError, "kernel_size"),
+        "width": (lambda: models.make("cnn", 3, hidden=0), ValueError, "hidden: expected"),
+        "name": (
+            lambda: models.make("cn", 3),
+            ValueError,
+            "^model: 'cn' is unknown; did you mean 'cnn'. valid",
+        ),
+        "option": (
             lambda: models.make("mlp", 3, hiden=[8]),
-            "model mlp: unknown option 'hiden'; did you mean 'hidden'",
-            id="option",
+            ValueError,
+            "^model mlp: option 'hiden' is unknown; did you mean 'hidden'",
         ),
-        pytest.param(lambda: models.make("logistic", 3, hidden=[8]), "takes none", id="no-option"),
-    ],
+        "no-option": (
+            lambda: models.make("logistic", 3, hidden=[8]),
+            ValueError,
+            "^model logistic: option 'hidden' is unknown; it has none",
+        ),
+    }
 )
-def test_zoo_refuses(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_zoo_refuses(call, error, message):
+    with pytest.raises(error, match=message):
         call()
 
 
@@ -658,3 +668,11 @@ def test_linen_statistics_need_a_dropout_flag(inputs):
     model.train(variables, inputs, key=jax.random.key(5))
     with pytest.raises(ValueError, match=r"add a flag `dropout=False`.*\(batch_stats\)"):
         model.apply(variables, inputs, key=jax.random.key(5))
+
+
+@pytest.mark.parametrize("shape", [(64, 10), (3, 3, 2, 8)])
+def test_weights_of_the_zoo_are_those_of_flax(shape):
+    for seed in range(3):
+        expected = nn.initializers.lecun_normal()(jax.random.key(seed), shape)
+        found = _lecun_normal(jax.random.key(seed), shape)
+        np.testing.assert_array_equal(found, expected)

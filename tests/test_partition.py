@@ -39,6 +39,7 @@ def test_every_available_row_is_in_one_part(shuffle, parts, budget):
         assert np.ptp(budgets) <= 1
 
 
+@pytest.mark.slow
 def test_every_part_sees_all_labelled_rows():
     strategy = strategies.partition("core_set", num_partitions=3, shuffle=False)
     picked = acquire(strategy, labels=KNOWN)
@@ -56,6 +57,7 @@ def test_every_part_sees_all_labelled_rows():
     assert picked.rows.tolist() == expected
 
 
+@pytest.mark.slow
 def test_greedi_selects_among_what_the_parts_propose():
     rule = strategies.submodular(metric="euclidean")
     strategy = strategies.partition(rule, num_partitions=3, merge="greedi", oversampling=2)
@@ -73,12 +75,14 @@ def test_greedi_selects_among_what_the_parts_propose():
     assert sorted(picked.rows.tolist()) == sorted(greedy(rows, BUDGET).tolist())
 
 
+@pytest.mark.slow
 def test_one_part_is_the_whole_pool():
     strategy = strategies.partition("core_set", num_partitions=1, merge="greedi")
     expected = acquire(strategies.core_set(), labels=KNOWN)
     np.testing.assert_array_equal(acquire(strategy, labels=KNOWN).rows, expected.rows)
 
 
+@pytest.mark.slow
 def test_fewer_rows_than_the_budget():
     strategy = strategies.partition("core_set", num_partitions=3)
     choose = jax.jit(lambda available: acquire(strategy, available=available))

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from helpers import clouds, keys
+from helpers import bad_inputs, clouds, keys
 
 import jaxal
 from jaxal import models, posterior
@@ -299,11 +299,9 @@ def test_equal_calls_return_the_identical_posterior():
     assert posterior.make("last_layer_laplace") is last_layer_laplace(20)
     assert posterior.make("deep_ensemble") is deep_ensemble()
     assert ensemble(LEARNER, 2) is ensemble(LEARNER, members=2)
-    assert set(posterior.names()) == {
-        "deep_ensemble",
-        "last_layer_laplace",
-        "mc_dropout",
-    }
+    assert last_layer_laplace(prior_precision=1) is last_layer_laplace()
+    assert mc_dropout(np.int64(20)) is mc_dropout()  # pyright: ignore[reportArgumentType]
+    assert posterior.names() == ("deep_ensemble", "last_layer_laplace", "mc_dropout")
 
 
 def test_posteriors_print_as_they_are_made():
@@ -311,27 +309,35 @@ def test_posteriors_print_as_they_are_made():
         assert eval(repr(given)) is given
 
 
-BAD = {
-    "K of 0": (lambda: mc_dropout(0), "num_draws.*at least 1, got 0"),
-    "K below 0": (lambda: last_layer_laplace(-2), "num_draws.*got -2"),
-    "K no integer": (lambda: mc_dropout(2.5), "num_draws.*got 2.5"),  # pyright: ignore[reportArgumentType]
-    "K a bool": (lambda: mc_dropout(True), "num_draws.*got True"),
-    "precision": (lambda: last_layer_laplace(prior_precision=0), "prior_precision"),
-    "likelihood": (
-        lambda: last_layer_laplace(likelihood="gausian"),
-        "'gausian' is unknown; did you mean 'gaussian'",
-    ),
-    "name": (lambda: posterior.make("mc_dropuot"), "did you mean 'mc_dropout'"),
-    "option": (lambda: posterior.make("mc_dropout", draws=3), "'draws' is unknown"),
-    "no options": (lambda: posterior.make("deep_ensemble", k=3), "it has none"),
-    "no members": (lambda: ensemble(LEARNER, 0), "members.*above 0"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_input(name):
-    call, message = BAD[name]
-    with pytest.raises(ValueError, match=message):
+@bad_inputs(
+    {
+        "K of 0": (lambda: mc_dropout(0), ValueError, "num_draws: expected an integer >= 1, got 0"),
+        "K below 0": (lambda: last_layer_laplace(-2), ValueError, "num_draws.*got -2"),
+        "K no integer": (lambda: mc_dropout(2.5), TypeError, "num_draws.*integer, got 2.5"),  # pyright: ignore[reportArgumentType]
+        "K a bool": (lambda: mc_dropout(True), TypeError, "num_draws.*integer, got True"),
+        "K a bool, 1 known": (lambda: (mc_dropout(1), mc_dropout(True)), TypeError, "got True"),
+        "precision": (lambda: last_layer_laplace(prior_precision=0), ValueError, "prior_precision"),
+        "likelihood": (
+            lambda: last_layer_laplace(likelihood="gausian"),
+            ValueError,
+            "likelihood: 'gausian' is unknown; did you mean 'gaussian'",
+        ),
+        "name": (
+            lambda: posterior.make("mc_dropuot"),
+            ValueError,
+            "^posterior: 'mc_dropuot' is unknown; did you mean 'mc_dropout'",
+        ),
+        "option": (
+            lambda: posterior.make("mc_dropout", draws=3),
+            ValueError,
+            "^posterior mc_dropout: option 'draws' is unknown; did you mean 'num_draws'",
+        ),
+        "no options": (lambda: posterior.make("deep_ensemble", k=3), ValueError, "it has none"),
+        "no members": (lambda: ensemble(LEARNER, 0), ValueError, "^members: expected"),
+    }
+)
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
         call()
 
 

@@ -1,4 +1,4 @@
-"""What the README says is what the package does."""
+"""What the pages say is what the package does."""
 
 import pathlib
 import re
@@ -7,12 +7,14 @@ import tomllib
 import pytest
 
 import jaxal
-from jaxal.loop._acquire import check_model
+from jaxal.loop.plan import check_model
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+PAGES = {name: (ROOT / name).read_text() for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")}
 
 
+@pytest.mark.slow
 def test_its_python_runs():
     code = "\n".join(re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
     names: dict = {}
@@ -33,7 +35,14 @@ def test_its_python_runs():
 
 def test_its_table_holds_every_strategy():
     table = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
-    assert sorted(table) == jaxal.strategies.names()
+    assert tuple(sorted(table)) == jaxal.strategies.names()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_of_the_pages_are_there(page):
+    for name in re.findall(r"`([\w./]+(?:\.py|\.md|/))`", PAGES[page]):
+        there = (ROOT / name).exists() or (ROOT / "jaxal" / name).exists()
+        assert there or name.endswith(("_my_rule.py", "_name.py")), name
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]+)\)|(configs/\S+\.toml)", README))

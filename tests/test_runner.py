@@ -28,6 +28,7 @@ SMALL = [
 SMALL_PARTS = ["data.limit=150", "data.test_limit=100", "learner.epoch_rows=0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_config_runs_in_a_small_form(path, tmp_path):
     config = experiment.load(path, [*SMALL, *SMALL_PARTS])
@@ -69,6 +70,7 @@ class Heard:
         self.rounds.append((strategy, round, accuracy, steps))
 
 
+@pytest.mark.slow
 def test_a_listener_hears_every_round(small_run):
     _, out, heard = small_run
     assert heard.begun == ["random", "badge"]
@@ -80,6 +82,7 @@ def test_a_listener_hears_every_round(small_run):
     assert len(heard.rounds) == 6
 
 
+@pytest.mark.slow
 def test_batch_size_is_a_setting(small_run, tmp_path):
     config, out, _ = small_run
     assert config.run.batch_size == 1024
@@ -114,6 +117,7 @@ def test_history_has_a_line_per_strategy_seed_and_round(small_run):
     assert len(compiled) == 1, "one compilation serves every strategy, seed and round"
 
 
+@pytest.mark.slow
 def test_records_are_those_of_the_loop(small_run):
     config, out, _ = small_run
     parts = runner.build(config)
@@ -181,6 +185,7 @@ def test_l2_is_a_term_of_the_gradient():
     np.testing.assert_allclose(np.asarray(update), [-0.2, 0.1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_strategy_may_come_twice_under_names_of_its_own(tmp_path):
     settings = [
         "strategy.names=linear,other",
@@ -209,6 +214,7 @@ def test_files_can_be_read_again(small_run):
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_the_finished_rounds(tmp_path, monkeypatch, capsys):
     class Interrupt(stages.Stage):
         calls = 0
@@ -230,6 +236,7 @@ def test_an_interrupt_leaves_the_finished_rounds(tmp_path, monkeypatch, capsys):
     assert report.summarize(records)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_names_the_round_and_the_rate(tmp_path, capsys):
     arguments = [
         "--set",

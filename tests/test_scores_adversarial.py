@@ -1,14 +1,11 @@
 """Both attacks against their definitions in float64, and where nothing can move."""
 
-import doctest
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxal import scores
-from jaxal.scores import adversarial
 
 ATTACKS = [scores.basic_iterative, scores.deep_fool]
 
@@ -241,6 +238,7 @@ def test_bad_rows_end_and_come_last(attack, bad):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_jit_rows_and_order_change_nothing(attack):
     inputs = random_inputs((9, 6))
@@ -266,6 +264,7 @@ def test_jit_rows_and_order_change_nothing(attack):
             np.testing.assert_allclose(a, b, rtol=1e-5, err_msg=f"{name} {field}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_vmap_over_models(attack):
     stack = jnp.stack([jnp.eye(3), 2 * jnp.eye(3)[::-1]])
@@ -278,6 +277,7 @@ def test_vmap_over_models(attack):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("shape", [(0, 6), (1, 3, 2), (7, 1, 2, 3)])
 def test_inputs_of_any_shape_and_in_a_pytree(attack, shape):
@@ -340,7 +340,3 @@ def test_bad_input(attack, case):
 def test_bad_numbers(attack, options, message):
     with pytest.raises(ValueError, match=message):
         attack(lambda x: x, X, **options)
-
-
-def test_docstrings():
-    assert doctest.testmod(adversarial).failed == 0

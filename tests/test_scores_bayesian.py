@@ -1,7 +1,5 @@
 """Scores of K draws, stacked or accumulated, against float64 and at the limits."""
 
-import doctest
-
 import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
@@ -9,21 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import softmax
 
 from jaxal import scores
-from jaxal.scores import bayesian, running
+from jaxal.scores import bayesian
 
 NAMES = ["predictive", "bald", "variation_ratio", "mean_std"]
 SCORES = NAMES[1:]
 INF = np.inf
 few = hypothesis.settings(derandomize=True, deadline=None, max_examples=30)
 three_draws = hnp.arrays(np.float32, (3, 4, 5), elements=st.floats(-40, 40, width=32))
-
-
-def softmax(logits):
-    logits = np.asarray(logits, np.float64)
-    probs = np.exp(logits - logits.max(-1, keepdims=True))
-    return probs / probs.sum(-1, keepdims=True)
 
 
 def entropy(probs):
@@ -157,6 +150,7 @@ def test_undefined_rows_are_nan_alone(compute, bad):
         np.testing.assert_array_equal(np.isnan(got[name]), expected, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_jit_and_vmap_change_nothing(name):
     function = getattr(scores, name)
@@ -210,6 +204,7 @@ def test_accumulating_resumes_where_it_stopped():
     assert state.count == 7 and np.all(state.votes.sum(-1) == 7)
 
 
+@pytest.mark.slow
 def test_draws_may_be_keys_or_stacked_parameters():
     inputs = random_draws((4, 3))
     keys = jax.random.split(jax.random.key(0), 5)
@@ -361,8 +356,3 @@ def test_classes_are_exchangeable_and_shifts_cancel(logits, order, shift):
         function = JITTED[name]
         moved = function(logits[..., np.array(order)] + np.float32(shift))
         np.testing.assert_allclose(moved, function(logits), rtol=1e-5, atol=2e-6)
-
-
-@pytest.mark.parametrize("module", [bayesian, running])
-def test_docstrings(module):
-    assert doctest.testmod(module).failed == 0

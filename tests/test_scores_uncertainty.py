@@ -1,7 +1,5 @@
 """Entropy, least confidence and margin against float64 and at the limits."""
 
-import doctest
-
 import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
@@ -9,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import bad_inputs, softmax
 
 from jaxal import scores
-from jaxal.scores import uncertainty
 
 FUNCTIONS = [scores.entropy, scores.least_confidence, scores.margin]
 JITTED = {function: jax.jit(function) for function in FUNCTIONS}
@@ -22,9 +20,7 @@ rows_of_five = hnp.arrays(np.float32, (4, 5), elements=st.floats(-60, 60, width=
 
 def reference(logits):
     """Entropy, least confidence, margin by the definitions, in float64."""
-    logits = np.asarray(logits, np.float64)
-    probs = np.exp(logits - logits.max(-1, keepdims=True))
-    probs /= probs.sum(-1, keepdims=True)
+    probs = softmax(logits)
     log_probs = np.log(np.where(probs > 0, probs, 1))
     ordered = np.sort(probs, -1)
     return (
@@ -119,6 +115,7 @@ def test_leading_axes(function, rows):
     np.testing.assert_allclose(got.reshape(-1), np.array(flat).reshape(-1), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_jit_and_vmap_change_nothing(function):
     logits = random_logits((9, 5), 4.0)
@@ -166,21 +163,19 @@ def test_gradients_are_finite(function, name):
     assert np.isfinite(jax.jit(jax.grad(function))(logits)).all()
 
 
-BAD = {
-    "integers": (jnp.zeros((2, 3), jnp.int32), TypeError, "floating point, got int32"),
-    "booleans": (jnp.zeros((2, 3), bool), TypeError, "floating point, got bool"),
-    "scalar": (jnp.array(1.0), ValueError, r"shape \[..., C\], got \(\)"),
-    "one class": (jnp.zeros((5, 1)), ValueError, r"2 classes .* got shape \(5, 1\)"),
-    "no class": (jnp.zeros((5, 0)), ValueError, r"2 classes .* got shape \(5, 0\)"),
-}
-
-
 @pytest.mark.parametrize("function", FUNCTIONS)
-@pytest.mark.parametrize("name", BAD)
-def test_bad_input(function, name):
-    logits, error, message = BAD[name]
+@bad_inputs(
+    {
+        "integers": (jnp.zeros((2, 3), jnp.int32), TypeError, "floating point, got int32"),
+        "booleans": (jnp.zeros((2, 3), bool), TypeError, "floating point, got bool"),
+        "scalar": (jnp.array(1.0), ValueError, r"shape \[..., C\], got \(\)"),
+        "one class": (jnp.zeros((5, 1)), ValueError, r"2 classes .* got shape \(5, 1\)"),
+        "no class": (jnp.zeros((5, 0)), ValueError, r"2 classes .* got shape \(5, 0\)"),
+    }
+)
+def test_bad_input(function, given, error, message):
     with pytest.raises(error, match=f"logits: expected .*{message}"):
-        function(logits)
+        function(given)
 
 
 @few
@@ -200,7 +195,3 @@ def test_classes_are_exchangeable_and_shifts_cancel(logits, order, shift):
         expected = function(logits)
         moved = function(logits[:, np.array(order)] + np.float32(shift))
         np.testing.assert_allclose(moved, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_docstrings():
-    assert doctest.testmod(uncertainty).failed == 0

@@ -24,6 +24,7 @@ def simulate(name, **changed):
     return jaxal.simulate(LEARNER, strategy, POOL, TEST, **(PLAN | changed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_no_row_is_picked_twice_and_all_is_told(name):
     state, history = simulate(name)(jax.random.key(0))
@@ -38,6 +39,7 @@ def test_no_row_is_picked_twice_and_all_is_told(name):
     assert history.test.accuracy[-1] > 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["margin", "core_set", "badge"])
 def test_the_loop_on_the_host_makes_the_same_picks(name):
     strategy = jaxal.strategies.make(name)
@@ -50,6 +52,7 @@ def test_the_loop_on_the_host_makes_the_same_picks(name):
     np.testing.assert_allclose(together.test.accuracy, history.test.accuracy, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["entropy", "badge"])
 def test_vmap_over_seeds_is_each_seed_alone(name):
     # Batched matrix products may round otherwise, so picks are compared up to the first
@@ -68,6 +71,7 @@ def test_vmap_over_seeds_is_each_seed_alone(name):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["core_set", "badge"])
 def test_eight_devices_make_the_same_picks(name):
     mesh = devices.make_mesh(4, seeds=2)
@@ -83,6 +87,7 @@ def counted(name="badge"):
     return observe, strategy._replace(observe=observe)
 
 
+@pytest.mark.slow
 def test_one_trace_serves_all_rounds_and_seeds():
     counts = []
     for rounds in (2, 5):
@@ -127,6 +132,7 @@ def test_strategies_see_no_label_before_it_is_told():
             np.testing.assert_array_equal(told, np.where(labeled, POOL.labels, -1))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_unbroken_one():
     strategy = jaxal.strategies.badge()
     rounds = jaxal.iterate(jax.random.key(4), LEARNER, strategy, POOL, TEST, **PLAN)
@@ -140,6 +146,7 @@ def test_a_resumed_run_equals_an_unbroken_one():
         np.testing.assert_array_equal(resumed.rows, expected.rows)
 
 
+@pytest.mark.slow
 def test_people_label_by_ask_and_tell():
     strategy = jaxal.strategies.margin()
     expected, _ = jaxal.simulate(LEARNER, strategy, POOL, TEST, **PLAN)(jax.random.key(0))
@@ -190,6 +197,7 @@ def test_a_fit_of_ones_own():
     assert history.test.accuracy[-1] > 0.7
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_told():
     learner = jaxal.Learner(MODEL, optax.sgd(1e30), max_epochs=5)
     strategy = jaxal.strategies.entropy()
@@ -199,6 +207,7 @@ def test_a_loss_that_is_not_finite_is_told():
         list(jaxal.iterate(jax.random.key(0), learner, strategy, POOL, TEST, **PLAN))
 
 
+@pytest.mark.slow
 def test_the_learner_is_given_the_validation_examples():
     learner = jaxal.Learner(MODEL, optax.adam(1e-2), window=0, patience=2)
     strategy = jaxal.strategies.margin()
@@ -230,6 +239,7 @@ def first_labels(seed, initial, pool=POOL):
     return rows, np.bincount(pool.labels[rows], minlength=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("initial", [1, 2, 6, 7, 20])
 def test_balanced_initial_rows(initial):
     rows, counts = first_labels(0, initial)
@@ -245,6 +255,7 @@ def test_balanced_initial_rows_where_a_class_runs_out():
     assert counts.tolist() == [2, 20, 8]
 
 
+@pytest.mark.slow
 def test_balanced_simulations_begin_balanced():
     run = simulate("random", balanced=True)
     states, _ = jax.vmap(run)(keys(3))

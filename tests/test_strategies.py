@@ -1,26 +1,31 @@
 """Every registered strategy through one table of properties."""
 
+import contextlib
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
-from helpers import clouds, keys
+from helpers import bad_inputs, clouds, keys
 
 import jaxal
-from jaxal import strategies
+from jaxal import Strategy, selection, strategies
 from jaxal.loop._acquire import acquire_unchecked
-from jaxal.pools import devices
-from jaxal.pools.memory import place
+from jaxal.pools import devices, place, size_class
 
 ROWS, LABELED, BUDGET = 43, 5, 6
 MODEL = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
+LEARNER = jaxal.Learner(MODEL, optax.sgd(0.1), max_epochs=2, batch_size=4)
 # What a row is worth to these depends on a draw for its place in the pool.
 RANDOM = {"random", "badge", "k_means", "partition", "stochastic"}
 # Scores of few values, or rows that are parallel: among rows that tie, the first in the pool wins.
 TIED = {"adversarial_bim", "variation_ratio", "scg", "scmi", "submodular"}
 EVERY = strategies.names()
+# One for each kind of observation: a score, features, gradients, draws of logits, labels; and sets.
+KINDS = ["entropy", "core_set", "badge", "batch_bald", "glister", "smi"]
 NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
 
 
@@ -63,6 +68,7 @@ def test_picks_distinct_available_rows(name):
     assert not jnp.isnan(picked.scores).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_a_budget_of_all_that_is_left(name):
     picked = pick(name, budget=ROWS - LABELED)
@@ -82,7 +88,7 @@ def test_rows_that_may_not_be_picked_are_not_and_change_nothing(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_labels_of_available_rows_stay_hidden(name):
+def test_labels_of_available_rows_change_nothing(name):
     _, labels, _ = setting()
     told = np.where(labels < 0, 1, labels)
     np.testing.assert_array_equal(
@@ -99,34 +105,140 @@ def test_permuting_the_pool_permutes_the_picks(name):
     np.testing.assert_array_equal(order[np.asarray(moved.rows)], pick(name).rows)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_batches_and_devices_change_nothing(name):
-    shared = pick(name, batch_size=4, mesh=devices.make_mesh(8))
-    np.testing.assert_array_equal(shared.rows, pick(name).rows)
+def by_label():
+    """A strategy that takes rows of high labels, as far as its `observe` is told them."""
+
+    def observe(key, model, variables, inputs, labels):
+        return labels
+
+    def select(key, view, budget):
+        picked = selection.take_top(view.observation.astype(jnp.float32), view.available, budget)
+        known = (view.observation >= 0).sum() + (view.labels >= 0).sum()
+        return picked._replace(weights=jnp.full(budget, known, jnp.float32))
+
+    return Strategy(observe, select)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_jit_is_eager_and_vmap_is_a_loop(name):
+def test_observe_sees_no_label_of_an_available_row():
     inputs, labels, variables = setting()
+    told = np.where(labels < 0, np.arange(ROWS), labels)
+    picked = jaxal.acquire(
+        jax.random.key(1),
+        by_label(),
+        MODEL,
+        variables,
+        inputs,
+        BUDGET,
+        labels=told % 3,
+        available=labels < 0,
+    )
+    assert picked.rows.tolist() == list(range(LABELED, LABELED + BUDGET))
+    assert (picked.scores == -1).all()
+    assert picked.weights is not None and (picked.weights == 2 * LABELED).all()
+
+
+def test_observe_sees_no_label_that_a_simulation_has_not_bought():
+    pool, test = clouds(ROWS, width=4), clouds(9, width=4)
+    run = jaxal.simulate(LEARNER, by_label(), pool, test, initial=4, budget=3, rounds=2)
+    state, info = run(jax.random.key(0))
+    assert (info.scores[:2] == -1).all()
+    rows = np.asarray(state.rows)
+    for before, picked in ((4, info.rows[0]), (7, info.rows[1])):
+        free = np.setdiff1d(np.arange(ROWS), rows[:before])
+        np.testing.assert_array_equal(picked, free[:3])
+
+
+@functools.cache
+def large(name, shards):
+    """Picks from 1,003 rows, which no number of devices divides."""
+    inputs, labels = clouds(1003, width=4, spread=2.0)
+    options = {"mesh": devices.make_mesh(shards), "batch_size": 100} if shards > 1 else {}
+    labels = np.where(np.arange(1003) < LABELED, labels, -1)
+    return np.asarray(pick(name, inputs=inputs, labels=labels, budget=20, **options).rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("shards", [2, 3, 8])
+def test_batches_and_devices_change_nothing(name, shards):
+    np.testing.assert_array_equal(large(name, shards), large(name, 1))
+
+
+@contextlib.contextmanager
+def strict():
+    """Everything that JAX can be asked to refuse, at once: each alone refuses less."""
+    with (
+        jax.numpy_dtype_promotion("strict"),
+        jax.numpy_rank_promotion("raise"),
+        jax.debug_nans(True),
+        jax.checking_leaks(),
+    ):
+        yield
+
+
+MODES = {"strict": strict, "x64": lambda: jax.enable_x64(True)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("mode", MODES)
+def test_acquires_under_other_settings_of_jax(name, mode):
+    expected = pick(name)
+    with MODES[mode]():
+        picked = pick(name)
+    assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
+    if name in RANDOM and mode == "x64":  # draws have other bits
+        assert len(set(picked.rows.tolist())) == BUDGET
+    else:
+        np.testing.assert_array_equal(picked.rows, expected.rows)
+
+
+def simulation(name, rounds=2):
+    pool, test = clouds(ROWS, width=4), clouds(9, width=4)
+    sets: dict[str, Any] = extras(name)
     strategy = strategies.make(name)
-    pool = place(inputs, labels)
-    available = pool.labels < 0
-    further = extras(name)
+    return jaxal.simulate(LEARNER, strategy, pool, test, initial=4, budget=3, rounds=rounds, **sets)
 
-    def choose(key):
-        return acquire_unchecked(
-            key,
-            strategy,
-            MODEL,
-            variables,
-            pool,
-            available,
-            BUDGET,
-            jaxal.ExampleSets(**further),
-        ).rows
 
-    loop = np.stack([choose(key) for key in keys(2)])
-    np.testing.assert_array_equal(jax.vmap(choose)(keys(2)), loop)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("mode", MODES)
+def test_simulates_under_other_settings_of_jax(name, mode):
+    """What these refuse but NaNs shows in tracing; one strategy is run."""
+    with MODES[mode]():
+        run, key = simulation(name), jax.random.key(0)
+        state, info = jax.eval_shape(run, key) if name != "badge" else run(key)
+        assert info.rows.dtype == jnp.int32 and info.scores.dtype == jnp.float32
+        assert info.rows.shape == (3, 3) and state.rows.dtype == jnp.int32
+
+
+@functools.cache
+def placed():
+    """The pool as `acquire` places it, so that tests share compiled programs."""
+    inputs, labels, _ = setting()
+    return place(inputs, labels, size=size_class(ROWS))
+
+
+def choose(name, key):
+    _, _, variables = setting()
+    pool, sets = placed(), jaxal.ExampleSets(**extras(name))
+    free = pool.labels < 0
+    strategy = strategies.make(name)
+    return acquire_unchecked(key, strategy, MODEL, variables, pool, free, BUDGET, sets).rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+def test_vmap_is_a_loop(name):
+    loop = np.stack([choose(name, key) for key in keys(2)])
+    np.testing.assert_array_equal(jax.vmap(functools.partial(choose, name))(keys(2)), loop)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
+def test_jit_is_eager(name):
+    _, _, variables = setting()
+    strategy, pool = strategies.make(name), placed()
     with jax.debug_key_reuse(False):  # the same key again, on purpose
         key_observe, key_select = jax.random.split(keys(2)[0])
 
@@ -135,16 +247,16 @@ def test_jit_is_eager_and_vmap_is_a_loop(name):
         with jax.debug_key_reuse(False):
             return strategy.observe(key_observe, MODEL, variables, inputs, labels)
 
-    observed = {need: observe(*examples) for need, examples in further.items()}
+    observed = {need: observe(*examples) for need, examples in extras(name).items()}
     view = jaxal.View(
         observe(pool.inputs, pool.labels),
         pool.labels,
         pool.labels >= 0,
-        available,
+        (pool.labels < 0) & pool.valid,
         **observed,
     )
     eager = strategy.select(key_select, view, BUDGET)
-    np.testing.assert_array_equal(eager.rows, loop[0])
+    np.testing.assert_array_equal(eager.rows, choose(name, keys(2)[0]))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -173,20 +285,15 @@ def test_uncertainty_strategies_take_the_top_scores(name):
     np.testing.assert_array_equal(pick(name).rows, order[:BUDGET])
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        pytest.param(lambda: strategies.make("badg"), "did you mean 'badge'", id="name"),
-        pytest.param(
-            lambda: strategies.make("badge", block=3),
-            "did you mean 'block_size'",
-            id="option",
-        ),
-        pytest.param(lambda: strategies.make("random", x=3), "it has none", id="no options"),
-        pytest.param(lambda: strategies.badge(block_size=0), "block_size", id="badge"),
-        pytest.param(lambda: strategies.core_set(block_size=-1), "block_size", id="core_set"),
-    ],
+@bad_inputs(
+    {
+        "name": (lambda: strategies.make("badg"), ValueError, "did you mean 'badge'"),
+        "option": (lambda: strategies.make("badge", block=3), ValueError, "'block_size'"),
+        "no options": (lambda: strategies.make("random", x=3), ValueError, "it has none"),
+        "badge": (lambda: strategies.badge(block_size=0), ValueError, "block_size"),
+        "core_set": (lambda: strategies.core_set(block_size=-1), ValueError, "block_size"),
+    }
 )
-def test_bad_input(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
         call()

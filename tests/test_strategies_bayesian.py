@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import clouds, keys, table_model
+from helpers import bad_inputs, clouds, keys, table_model
 
 import jaxal
 from jaxal import models, posterior, scores, selection, strategies
@@ -75,6 +75,7 @@ def draws(given, model, variables, inputs=INPUTS):
     return jnp.moveaxis(kept, 1, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MULTIPLE_SCORES)
 def test_scores_are_those_of_the_draws(name):
     given = mc_dropout(4)
@@ -84,6 +85,7 @@ def test_scores_are_those_of_the_draws(name):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PREDICTIVE_SCORES)
 def test_dropout_scores_are_those_of_the_mean_prediction(name):
     found = observe(strategies.make(name, num_draws=4), MLP, variables(MLP))
@@ -91,6 +93,7 @@ def test_dropout_scores_are_those_of_the_mean_prediction(name):
     np.testing.assert_allclose(found, PREDICTIVE_SCORES[name](mean), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MULTIPLE_SCORES)
 def test_acquire_takes_the_top_scores(name):
     picked = acquire(strategies.make(name, posterior=deep_ensemble()), ENSEMBLE)
@@ -100,6 +103,7 @@ def test_acquire_takes_the_top_scores(name):
     np.testing.assert_allclose(picked.scores, expected.scores, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", MODELS, ids=repr)
 def test_picks_are_the_same_in_any_order_batch_and_mesh(given):
     pick = functools.partial(acquire, strategies.bald(posterior=given), model=MODELS[given])
@@ -129,6 +133,7 @@ def test_laplace_asks_for_what_lies_away_from_the_labels():
     assert picked.rows[0] == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [*MODELS][1:], ids=repr)
 def test_epig_takes_the_query_for_its_targets(given):
     model, strategy = MODELS[given], strategies.epig(posterior=given)
@@ -145,6 +150,7 @@ def test_epig_takes_the_query_for_its_targets(given):
     np.testing.assert_allclose(picked.scores, expected.scores, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("targets", [1, 8, 1000])
 def test_epig_draws_its_targets_from_the_available_rows(targets):
     strategy = strategies.epig(num_targets=targets)
@@ -168,6 +174,7 @@ def test_epig_of_the_pool_is_the_same_in_any_order():
     np.testing.assert_array_equal(order[np.asarray(moved.rows)], acquire(strategies.epig()).rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [deep_ensemble(), last_layer_laplace(5)], ids=repr)
 def test_batch_bald_takes_all_draws(given):
     model, strategy = MODELS[given], strategies.batch_bald(posterior=given)
@@ -182,6 +189,7 @@ def test_batch_bald_takes_all_draws(given):
     np.testing.assert_array_equal(found.rows, expected.rows)
 
 
+@pytest.mark.slow
 def test_epig_runs_in_whole_experiments():
     strategy = strategies.epig()
     learner = jaxal.Learner(MLP, optax.adam(1e-2), max_epochs=2)
@@ -207,6 +215,7 @@ WEIGHTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WEIGHTS)
 def test_stochastic_draws_rows_by_their_scores(kind):
     values = np.array([0.0, 0.5, 1.0, 1.5, 3.0])
@@ -227,6 +236,7 @@ SCORING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCORING)
 def test_stochastic_takes_every_scoring_strategy(name):
     plain = strategies.make(name)
@@ -313,41 +323,46 @@ def message(error, call, *args, **options):
     return str(raised.value)
 
 
-BAD = {
-    "K of 0": ("entropy_dropout", {"num_draws": 0}, "at least 1, got 0"),
-    "K in a table": (
-        "bald",
-        {"posterior": {"name": "mc_dropout", "num_draws": 0}},
-        "at least 1, got 0",
-    ),
-    "posterior": ("bald", {"posterior": "dropout"}, "did you mean 'mc_dropout'"),
-    "posterior's option": (
-        "bald",
-        {"posterior": {"name": "mc_dropout", "num_drops": 3}},
-        "did you mean 'num_draws'",
-    ),
-    "not joint": ("epig", {"posterior": "mc_dropout"}, "mc_dropout(consistent=True)"),
-    "not joint either": (
-        "batch_bald",
-        {"posterior": mc_dropout(3)},
-        "got mc_dropout(3, consistent=False)",
-    ),
-    "targets": ("epig", {"num_targets": 0}, "num_targets: expected a number above 0"),
-    "samples": ("batch_bald", {"num_samples": 0}, "num_samples"),
-    "coldness": ("stochastic", {"coldness": -1.0}, "coldness: expected a finite"),
-    "kind": ("stochastic", {"kind": "powers"}, "did you mean 'power'"),
-    "wrapped": ("stochastic", {"strategy": "blad"}, "did you mean 'bald'"),
-    "below 0": ("stochastic", {"strategy": "margin_dropout"}, "scores of at least 0"),
-    "epsilon": ("adversarial_bim", {"epsilon": 0.0}, "epsilon"),
-    "steps": ("adversarial_deepfool", {"max_steps": 0}, "max_steps"),
-    "overshoot": ("adversarial_deepfool", {"overshoot": -0.1}, "overshoot"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_bad_options(case):
-    name, options, expected = BAD[case]
-    assert expected in message(ValueError, strategies.make, name, **options)
+@bad_inputs(
+    {
+        "K of 0": (("entropy_dropout", {"num_draws": 0}), ValueError, "integer >= 1, got 0"),
+        "K in a table": (
+            ("bald", {"posterior": {"name": "mc_dropout", "num_draws": 0}}),
+            ValueError,
+            "integer >= 1, got 0",
+        ),
+        "posterior": (("bald", {"posterior": "dropout"}), ValueError, "did you mean 'mc_dropout'"),
+        "posterior's option": (
+            ("bald", {"posterior": {"name": "mc_dropout", "num_drops": 3}}),
+            ValueError,
+            "^posterior mc_dropout: option 'num_drops' is unknown; did you mean 'num_draws'",
+        ),
+        "not joint": (
+            ("epig", {"posterior": "mc_dropout"}),
+            ValueError,
+            r"mc_dropout\(consistent=True\)",
+        ),
+        "not joint either": (
+            ("batch_bald", {"posterior": mc_dropout(3)}),
+            ValueError,
+            r"got mc_dropout\(3, consistent=False\)",
+        ),
+        "targets": (("epig", {"num_targets": 0}), ValueError, "num_targets: expected an integer"),
+        "samples": (("batch_bald", {"num_samples": 0}), ValueError, "num_samples"),
+        "coldness": (("stochastic", {"coldness": -1.0}), ValueError, "coldness: expected a finite"),
+        "kind": (("stochastic", {"kind": "powers"}), ValueError, "did you mean 'power'"),
+        "wrapped": (("stochastic", {"strategy": "blad"}), ValueError, "did you mean 'bald'"),
+        "below 0": (("stochastic", {"strategy": "margin_dropout"}), ValueError, "of at least 0"),
+        "epsilon": (("adversarial_bim", {"epsilon": 0.0}), ValueError, "epsilon"),
+        "steps": (("adversarial_deepfool", {"max_steps": 0}), ValueError, "max_steps"),
+        "half a step": (("adversarial_bim", {"max_steps": 2.5}), TypeError, "max_steps"),
+        "overshoot": (("adversarial_deepfool", {"overshoot": -0.1}), ValueError, "overshoot"),
+    }
+)
+def test_bad_options(given, error, message):
+    name, options = given
+    with pytest.raises(error, match=message):
+        strategies.make(name, **options)
 
 
 def test_bad_types():

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import clouds, keys, table_model
+from helpers import clouds, greedy, keys, table_model
 
 import jaxal
 from jaxal import scores, selection, strategies, submodular
+from jaxal.pools import devices
 
 ROWS, CLASSES, WIDTH, BUDGET = 34, 3, 4, 5
 RNG = np.random.default_rng(0)
@@ -32,21 +33,13 @@ def gradients(rows, labels=None, kind="bias_linear"):
     )
 
 
-def greedy(value, rows, budget):
-    """Plain greedy: `value(picks)` for every row in turn."""
-    picks = []
-    for _ in range(budget):
-        rest = [row for row in rows if row not in picks]
-        picks.append(max(rest, key=lambda row: value([*picks, row])))
-    return picks
-
-
 def cosine(left, right):
     left, right = (np.asarray(points, np.float64) for points in (left, right))
     norms = [np.linalg.norm(points, axis=1) for points in (left, right)]
     return left @ right.T / np.outer(*norms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -72,6 +65,7 @@ def test_rows_that_are_not_finite_are_not_in_the_ground_set(name, options):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_submodular_represents_the_available_rows():
     free = np.flatnonzero(AVAILABLE)
     dense = np.asarray(gradients(np.arange(ROWS)).dense())
@@ -82,10 +76,11 @@ def test_submodular_represents_the_available_rows():
 
     strategy = strategies.submodular(representation="bias_linear")
     picked = acquire(strategy, available=AVAILABLE)
-    assert picked.rows.tolist() == greedy(value, free, BUDGET)
+    assert picked.rows.tolist() == greedy(value, free, BUDGET).rows
     np.testing.assert_allclose(jnp.sum(picked.scores), value(np.asarray(picked.rows)), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_fass_looks_at_the_most_uncertain_rows_alone():
     free = np.flatnonzero(AVAILABLE)
     margin = np.asarray(scores.margin(jnp.asarray(LOGITS[:ROWS])))
@@ -106,7 +101,7 @@ def test_fass_looks_at_the_most_uncertain_rows_alone():
         trade_off=0.4,
     )
     picked = acquire(strategy, available=AVAILABLE)
-    assert picked.rows.tolist() == greedy(value, kept, BUDGET)
+    assert picked.rows.tolist() == greedy(value, kept, BUDGET).rows
     # Fewer rows than are kept, and fewer than asked for.
     few = np.isin(np.arange(ROWS), free[:3])
     choose = jax.jit(lambda few: acquire(strategy, available=few).rows)
@@ -114,6 +109,7 @@ def test_fass_looks_at_the_most_uncertain_rows_alone():
     assert sorted(rows[:3]) == free[:3].tolist() and rows[3:] == [-1, -1]
 
 
+@pytest.mark.slow
 def test_targets_have_their_labels_and_the_pool_its_predictions():
     free = np.flatnonzero(AVAILABLE)
     pool = gradients(np.arange(ROWS)).dense()
@@ -134,7 +130,7 @@ def test_targets_have_their_labels_and_the_pool_its_predictions():
         query=QUERY,
         private=PRIVATE,
     )
-    assert picked.rows.tolist() == greedy(value, free, BUDGET)
+    assert picked.rows.tolist() == greedy(value, free, BUDGET).rows
     np.testing.assert_allclose(jnp.sum(picked.scores), value(np.asarray(picked.rows)), rtol=1e-5)
 
 
@@ -152,6 +148,50 @@ def test_representations(given, kind):
         np.testing.assert_array_equal(leaf, other)
 
 
+def test_a_set_function_may_be_given_as_a_table():
+    table = {"name": "graph_cut", "trade_off": 0.4}
+    nested, flat = (
+        acquire(strategies.make("submodular", shifted=True, **options), available=AVAILABLE)
+        for options in ({"function": table}, {"function": "graph_cut", "trade_off": 0.4})
+    )
+    assert nested.rows.tolist() == flat.rows.tolist()
+    assert strategies.submodular(function=table) is strategies.submodular(function=dict(table))
+    weighted = {"name": "feature_based", "concave": "sqrt", "weights": [1, 0.5, 2, 1]}
+    assert acquire(strategies.submodular(function=weighted)).rows.min() >= 0
+    with pytest.raises(ValueError, match="trade_off: given twice"):
+        strategies.submodular(function=table, trade_off=0.5)
+    with pytest.raises(ValueError, match="metrc: .* did you mean 'metric'"):
+        strategies.submodular(metrc="cosine")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_gains_that_are_rounding_pick_no_rows(seed):
+    # Query and private examples are the same: nothing is to be gained, on any number of devices.
+    rng = np.random.default_rng(seed)
+    rows, classes = 1003, 10
+    inputs = rng.normal(size=(rows, 32)).astype(np.float32)
+    labels = rng.integers(0, classes, rows)
+    model = jaxal.models.mlp(classes, hidden=(64,))
+    variables = model.init(jax.random.key(seed), jnp.asarray(inputs[:1]))
+    examples = (inputs[:8], labels[:8])
+    for count in (1, 2, 3, 8):
+        picked = jaxal.acquire(
+            jax.random.key(1),
+            strategies.scmi(),
+            model,
+            variables,
+            inputs,
+            9,
+            labels=np.where(np.arange(rows) < 100, labels, -1),
+            query=examples,
+            private=examples,
+            mesh=devices.make_mesh(count),
+        )
+        assert picked.rows.tolist() == list(range(100, 109))
+        np.testing.assert_array_equal(picked.scores, 0.0)
+
+
 def test_a_config_may_give_weights_as_a_list():
     options: dict[str, Any] = {"function": "feature_based", "concave": "sqrt"}
     made = strategies.make("submodular", weights=[1, 0.5, 2, 1], **options)
@@ -160,6 +200,7 @@ def test_a_config_may_give_weights_as_a_list():
         acquire(strategies.submodular(function="set_cover", weights=(1.0, 2.0)))
 
 
+@pytest.mark.slow
 def test_in_the_loop():
     pool, test = clouds(60, spread=2.0), clouds(20, seed=1)
     pool = pool._replace(inputs=np.repeat(pool.inputs[:6], 10, axis=0))

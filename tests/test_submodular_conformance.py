@@ -33,6 +33,7 @@ def functions(case, meta):
         yield submodular.make(name, jnp.asarray(case["in_data"]), **common, **hyper)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem.split("__")[1])
 def test_as_submodlib(path):
     with np.load(path) as file:

@@ -21,6 +21,7 @@ def gaussian(rows, width, seed=0):
     return np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_size", [1, 16, 10_000])
 def test_lazy_is_naive(block_size):
     x = np.random.default_rng(1).normal(size=(200, 7))
@@ -34,6 +35,7 @@ def test_lazy_is_naive(block_size):
     np.testing.assert_allclose(lazy.scores, naive.scores, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", submodular.OPTIMIZERS)
 @pytest.mark.parametrize("name", ["facility_location", "disparity_min"])
 def test_all_available_rows_and_no_more(name, optimizer):
@@ -54,6 +56,7 @@ def test_all_available_rows_and_no_more(name, optimizer):
     assert (picked.scores[count:] == -np.inf).all()
 
 
+@pytest.mark.slow
 def test_sampling_optimizers_agree_and_come_close():
     x = np.random.default_rng(3).normal(size=(150, 4)).astype(np.float32)
     function = submodular.facility_location(jnp.asarray(x), metric="euclidean")
@@ -76,6 +79,7 @@ def test_sampling_optimizers_agree_and_come_close():
         assert sampled.scores.sum() > 0.95 * greedy.scores.sum()
 
 
+@pytest.mark.slow
 def test_stops_where_nothing_is_gained():
     cover = submodular.set_cover(jnp.asarray(np.eye(3)[[0, 0, 1, 2, 1]]))
     every = jnp.ones(5, bool)
@@ -131,6 +135,7 @@ def pick(x, costs, cost_budget, *, budget=12, available=None, **options):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cost_sensitive", [True, False])
 @pytest.mark.parametrize("optimizer", ["naive", "lazy"])
 def test_costs(optimizer, cost_sensitive):
@@ -159,6 +164,7 @@ def test_costs(optimizer, cost_sensitive):
     assert compared > 30
 
 
+@pytest.mark.slow
 def test_costs_at_the_edges():
     x, ones = gaussian(COSTLY, 5), np.ones(COSTLY)
     plain = submodular.maximize(
@@ -185,6 +191,7 @@ def test_the_better_of_two_greedys_is_needed():
         assert rows.tolist() == [first, -1]
 
 
+@pytest.mark.slow
 def test_sampling_keeps_to_the_costs():
     x = gaussian(COSTLY, 5)
     costs = np.random.default_rng(1).uniform(0.5, 3, COSTLY).astype(np.float32)
@@ -200,6 +207,7 @@ def test_sampling_keeps_to_the_costs():
     assert (costs[spare] > 5.0 - costs[rows].sum()).all()
 
 
+@pytest.mark.slow
 def test_one_program_for_many_budgets():
     x = jnp.asarray(gaussian(COSTLY, 5))
     costs = np.random.default_rng(1).uniform(0.5, 3, COSTLY)
@@ -209,6 +217,7 @@ def test_one_program_for_many_budgets():
         assert rows.tolist() == pick(x, costs, cost_budget).rows.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shifted", [False, True])
 def test_bounds_of_the_first_gains(shifted):
     x = gaussian(40, 6)
@@ -224,6 +233,7 @@ def test_bounds_of_the_first_gains(shifted):
         assert function.bounds() is None
 
 
+@pytest.mark.slow
 def test_same_picks_on_eight_devices():
     mesh = devices.make_mesh()
     x, query = gaussian(64, 6), jnp.asarray(gaussian(5, 6, seed=1))

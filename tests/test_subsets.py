@@ -1,5 +1,7 @@
 """Matched subsets: the pursuit written out in numpy, and fits that train on them."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from scipy.optimize import nnls
 
 import jaxal
 from jaxal.training.evaluation import evaluate
-from jaxal.training.subsets import matched_subset, whole
+from jaxal.training.subsets import all_rows, matched_subset
 
 MODEL = jaxal.models.mlp(3, hidden=(8,))
 CAPACITY, WIDTH, CLASSES = 24, 5, 3
@@ -50,6 +52,7 @@ def pursuit(logits, features, labels, weights, count):
     return picks, fitted * len(picks) / count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 15, 24])
 def test_rows_and_weights_are_those_of_the_pursuit(count):
     given = table()
@@ -75,7 +78,7 @@ def test_where_no_row_helps_the_subset_is_the_whole():
     logits, features, labels, weights = table()
     none = jnp.zeros_like(weights)
     subset = matched(logits, features, labels, none, jnp.int32(15))
-    jax.tree.map(np.testing.assert_array_equal, subset, whole(none, jnp.int32(15)))
+    jax.tree.map(np.testing.assert_array_equal, subset, all_rows(none, jnp.int32(15)))
 
 
 def buffers(count=20, capacity=32):
@@ -93,6 +96,7 @@ def learner(**options):
     return jaxal.Learner(MODEL, **options)
 
 
+@pytest.mark.slow
 def test_a_fit_on_subsets_learns_all_rows_with_one_trace():
     fit = CountTraces(learner(subset_every=4, batch_size=4).fit)
     jitted = jax.jit(fit)
@@ -118,12 +122,13 @@ def observed(**options):
         return MODEL.train(variables, inputs, key=key)
 
     model = MODEL._replace(apply=apply, train=train)
-    fit = jaxal.Learner(model, optax.sgd(0.1), 6, subset_fraction=0.3, **options).fit
+    fit = jaxal.Learner(model, optax.sgd(0.1), batch_size=6, subset_fraction=0.3, **options).fit
     _, info = jax.jit(fit)(jax.random.key(0), None, *buffers())
     jax.effects_barrier()
     return [set(map(bytes, np.asarray(rows))) for rows in trained], len(asked), info
 
 
+@pytest.mark.slow
 def test_a_subset_lasts_until_the_next_match():
     trained, asked, info = observed(subset_every=3, window=3, min_gain=2.0)
     assert all(len(rows) == 6 for rows in trained)  # a batch, 30 % of 20
@@ -133,12 +138,14 @@ def test_a_subset_lasts_until_the_next_match():
     assert info.epochs == len(trained) == 6
 
 
+@pytest.mark.slow
 def test_patience_on_subsets():
     still = learner(optimizer=optax.sgd(0.0), patience=4, max_accuracy=1.1, window=0)
     _, info = jax.jit(still.fit)(jax.random.key(0), None, *buffers(), clouds(9, seed=3))
     assert info.epochs == 5
 
 
+@pytest.mark.slow
 def test_members_of_an_ensemble_are_each_alone():
     one = learner(subset_every=3, max_epochs=30, window=0)
     keys = jax.random.split(jax.random.key(5), 3)
@@ -149,8 +156,6 @@ def test_members_of_an_ensemble_are_each_alone():
     alone = [jax.jit(one.fit)(key, None, inputs, *rest) for key in keys]
     assert info.epochs == max(int(other.epochs) for _, other in alone)
     for member, (expected, _) in enumerate(alone):
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a[member], b, rtol=1e-3, atol=1e-4),  # noqa: B023
-            variables,
-            expected,
-        )
+        found = jax.tree.map(lambda leaf: leaf[member], variables)  # noqa: B023
+        close = partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4)
+        jax.tree.map(close, found, expected)

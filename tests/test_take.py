@@ -65,7 +65,8 @@ def test_numpy_float64_scores_lose_no_row(kind):
         picked = take_top(scores, everything, 4)  # pyright: ignore[reportArgumentType]
         assert picked.rows.tolist() == [2, 1, 3, 0]
     else:
-        picked = take_stochastic(jax.random.key(0), scores, everything, 4, kind=kind)  # pyright: ignore[reportArgumentType]
+        key, numpy = jax.random.key(0), (scores, everything)
+        picked = take_stochastic(key, *numpy, 4, kind=kind)  # pyright: ignore[reportArgumentType]
         assert sorted(picked.rows.tolist()) == [0, 1, 2, 3] and picked.rows[3] == 0
     assert picked.scores.dtype == jnp.float32
 

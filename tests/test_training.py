@@ -1,3 +1,8 @@
+"""How a learner fits: the steps it takes, when it ends, and what it refuses."""
+
+from functools import partial
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,7 +12,9 @@ import pytest
 from helpers import clouds
 
 import jaxal
-from jaxal.training.learner import is_saturated
+from jaxal.training import evaluate
+from jaxal.training.epoch import noise_and_keys
+from jaxal.training.stopping import is_saturated
 
 MODEL = jaxal.models.mlp(3, hidden=(8,))
 
@@ -45,6 +52,7 @@ def test_saturation_rule(size):
         assert not is_saturated(jnp.asarray(window), jnp.int32(size - 1), 0.3)
 
 
+@pytest.mark.slow
 def test_one_full_batch_step_is_the_gradient_of_the_weighted_mean():
     inputs, labels, _, count = buffers(count=10, capacity=16)
     weights = jnp.linspace(0.0, 2.0, 16)
@@ -68,6 +76,7 @@ def test_one_full_batch_step_is_the_gradient_of_the_weighted_mean():
     assert info.epochs == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [4, 7, 64])
 def test_unused_rows_and_capacity_change_nothing(batch_size):
     learner = jaxal.Learner(MODEL, optax.adam(1e-2), batch_size=batch_size, max_epochs=5)
@@ -86,6 +95,7 @@ class Normed(nn.Module):
         return nn.Dense(3)(normed), normed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [5, 16])
 def test_running_statistics_see_labelled_rows_only(batch_size):
     # Of 10 labelled rows, a batch of 5 is full and one of 16 is filled up with some of them.
@@ -102,6 +112,7 @@ def test_running_statistics_see_labelled_rows_only(batch_size):
     assert (inputs.min(0) <= mean).all() and (mean <= inputs.max(0)).all()
 
 
+@pytest.mark.slow
 def test_stops_at_the_training_accuracy():
     given = buffers()
     free = jaxal.Learner(MODEL, optax.adam(3e-2), max_epochs=200, max_accuracy=1.1, window=0)
@@ -111,11 +122,13 @@ def test_stops_at_the_training_accuracy():
     assert info.accuracy >= 0.9 and info.epochs < 200
 
 
+@pytest.mark.slow
 def test_stops_on_saturation():
     learner = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=200, window=6)
     assert fitted(learner, *buffers())[1].epochs == 6  # the accuracy cannot rise
 
 
+@pytest.mark.slow
 def test_stops_when_the_loss_is_not_finite():
     learner = jaxal.Learner(MODEL, optax.sgd(1e30), max_epochs=50, window=0)
     info = fitted(learner, *buffers())[1]
@@ -128,6 +141,30 @@ def test_learns_with_a_schedule_and_any_batch_size():
     assert fitted(learner, *buffers())[1].accuracy > 0.9
 
 
+@pytest.mark.parametrize("implementation", ["threefry2x32", "rbg", "unsafe_rbg"])
+def test_noise_and_keys_of_an_epoch(implementation):
+    key = jax.random.key(3, impl=implementation)
+    seen = []
+    for epoch in (0, 1):
+        noise, batch_keys = noise_and_keys(key, jnp.int32(epoch), 500, 7)
+        folded = jax.random.fold_in(key, epoch)
+        for batch in (0, 6):
+            expected = jax.random.fold_in(jax.random.fold_in(folded, 1), batch)
+            # vmap changes what "unsafe_rbg" draws, as its documentation says.
+            assert batch_keys[batch] == expected or implementation == "unsafe_rbg"
+        assert len({*map(bytes, np.asarray(jax.random.key_data(batch_keys)))}) == 7
+        assert len(set(noise.tolist())) > 490
+        assert noise.min() >= 0 and noise.max() < 2**23
+        # Uniform: the mean of 500 is within four deviations.
+        assert abs(float(noise.mean()) / 2**23 - 0.5) < 4 / (12 * 500) ** 0.5
+        if implementation == "threefry2x32":
+            uniform = jax.random.uniform(jax.random.split(folded)[0], (500,))
+            assert jnp.argsort(noise).tolist() == jnp.argsort(uniform).tolist()
+        seen.append(noise)
+    assert (seen[0] != seen[1]).mean() > 0.99
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch_rows", [0, 7, 20, 50])
 def test_an_epoch_draws_at_least_so_many_rows(epoch_rows):
     drawn = []
@@ -147,6 +184,7 @@ def test_an_epoch_draws_at_least_so_many_rows(epoch_rows):
     assert set(times) <= {len(rows) // 20, -(-len(rows) // 20)}
 
 
+@pytest.mark.slow
 def test_means_are_of_the_rows_drawn():
     once = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1)
     thrice = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1, epoch_rows=60)
@@ -162,30 +200,50 @@ def cross_entropy(variables, examples):
     return float(losses.mean())
 
 
+def watched(model):
+    """A model that notes its variables whenever it is asked for outputs, and the notes."""
+    seen = []
+
+    def apply(variables, inputs, *, key=None):
+        jax.debug.callback(seen.append, variables)
+        return model.apply(variables, inputs, key=key)
+
+    return model._replace(apply=apply), seen
+
+
+@pytest.mark.slow
 def test_patience_returns_the_epoch_of_the_lowest_validation_loss():
     # Labels that overlap: the loss on other examples falls at first, then rises.
     validation = clouds(1500, seed=3, spread=4.0)  # more than one batch
     given = (*buffers(), validation)
     options: dict = dict(optimizer=optax.adam(3e-2), window=0, max_accuracy=1.1)
-    losses = []
-    for epochs in range(1, 40):
-        learner = jaxal.Learner(MODEL, max_epochs=epochs, **options)
-        losses.append(cross_entropy(fitted(learner, *given)[0], validation))
-    first_rise = next(i for i in range(1, 39) if losses[i] > losses[i - 1])
-    for patience in (1, 5, 20):
+    model, seen = watched(MODEL)
+    at_once = len(validation.labels)
+
+    def fit(patience, model=MODEL, **more):
+        learner = jaxal.Learner(model, max_epochs=300, patience=patience, **options, **more)
+        variables, info = fitted(learner, *given)
+        return cross_entropy(variables, validation), int(info.epochs)
+
+    ends = {20: fit(20, model, eval_batch_size=at_once), 1: fit(1), 5: fit(5)}
+    jax.effects_barrier()
+    losses = [cross_entropy(variables, validation) for variables in seen]  # after each epoch
+    # Looked at or not, the variables are those of as long a fit without patience.
+    plain = fitted(jaxal.Learner(MODEL, max_epochs=len(seen), **options), *given)[0]
+    jax.tree.map(np.testing.assert_array_equal, seen[-1], plain)
+    assert 1 < next(i for i in range(1, 39) if losses[i] > losses[i - 1]) < 39
+    for patience, (found, epochs) in ends.items():
         stop = next(
             epoch
             for epoch in range(1, 40)
             if epoch - (1 + int(np.argmin(losses[:epoch]))) >= patience
         )
-        learner = jaxal.Learner(MODEL, max_epochs=300, patience=patience, **options)
-        variables, info = fitted(learner, *given)
-        assert info.epochs == stop
-        found = cross_entropy(variables, validation)
+        assert epochs == stop
         np.testing.assert_allclose(found, min(losses[:stop]), rtol=1e-4)
-    assert 1 < first_rise < 39
+    assert len(losses) == ends[20][1]
 
 
+@pytest.mark.slow
 def test_patience_keeps_the_best_at_the_last_epoch_and_where_the_loss_is_nan():
     given = (*buffers(), clouds(30, seed=3))
     options: dict = dict(window=0, max_accuracy=1.1, max_epochs=6, patience=2)
@@ -200,6 +258,7 @@ def test_patience_keeps_the_best_at_the_last_epoch_and_where_the_loss_is_nan():
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
 
 
+@pytest.mark.slow
 def test_without_patience_validation_examples_are_not_looked_at():
     learner = jaxal.Learner(MODEL, optax.adam(1e-2), max_epochs=5)
     given, validation = buffers(), clouds(77, seed=3)
@@ -219,6 +278,7 @@ def test_patience_needs_validation_examples():
         fitted(learner, *buffers())
 
 
+@pytest.mark.slow
 def test_patience_under_vmap_is_each_seed_alone():
     learner = jaxal.Learner(MODEL, optax.adam(3e-2), window=0, max_accuracy=1.1, patience=3)
     given = (*buffers(), clouds(50, seed=3, spread=4.0))
@@ -230,6 +290,7 @@ def test_patience_under_vmap_is_each_seed_alone():
     assert together.epochs.tolist() == alone and len(set(alone)) > 1
 
 
+@pytest.mark.slow
 def test_warm_start_goes_on_from_the_variables():
     given = buffers()
     cold = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1)
@@ -248,6 +309,7 @@ def test_a_loss_of_ones_own():
     assert fitted(learner, *buffers())[1].accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_vmap_over_seeds_is_each_seed_alone():
     learner = jaxal.Learner(MODEL, optax.adam(1e-2), max_epochs=20)
     given = buffers()
@@ -278,8 +340,97 @@ def test_vmap_over_seeds_is_each_seed_alone():
         pytest.param(dict(subset_every=0), "subset_every.*0", id="match"),
         pytest.param(dict(min_gain=-0.1), "min_gain.*-0.1", id="gain"),
         pytest.param(dict(min_gain=float("nan")), "min_gain.*nan", id="NaN"),
+        pytest.param(dict(eval_batch_size=0), "eval_batch_size.*0", id="rows at once"),
     ],
 )
 def test_bad_input(change, message):
     with pytest.raises(ValueError, match=message):
         jaxal.Learner(MODEL, optax.sgd(0.1), **change)
+
+
+@pytest.mark.parametrize("change", [dict(batch_size=2.5), dict(max_epochs=True), dict(window="9")])
+def test_numbers_of_rows_and_epochs_are_integers(change):
+    with pytest.raises(TypeError, match=f"{next(iter(change))}: expected an integer"):
+        jaxal.Learner(MODEL, optax.sgd(0.1), **change)
+    size: Any = np.int64(3)
+    jaxal.Learner(MODEL, optax.sgd(0.1), batch_size=size)
+
+
+@pytest.mark.parametrize(("subset_fraction", "patience"), [(1.0, 9), (0.5, 0)])
+def test_the_rows_that_go_through_the_model_at_once_are_a_setting(subset_fraction, patience):
+    shapes = set()
+
+    def apply(variables, inputs, *, key=None):
+        shapes.add(inputs.shape)
+        return MODEL.apply(variables, inputs, key=key)
+
+    def fit(**options):
+        shapes.clear()
+        learner = jaxal.Learner(
+            MODEL._replace(apply=apply),
+            optax.sgd(0.1),
+            max_epochs=2,
+            subset_fraction=subset_fraction,
+            patience=patience,
+            **options,
+        )
+        return fitted(learner, *buffers(), clouds(32, seed=3))
+
+    whole = fit()
+    assert shapes == {(32, 5)}
+    in_parts = fit(eval_batch_size=11)
+    assert shapes == {(11, 5)}
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), whole, in_parts)
+
+
+class Cast(nn.Module):
+    """A network that computes in the type of its inputs, float64 where they are."""
+
+    @nn.compact
+    def __call__(self, inputs, *, train=False, dropout=False):
+        inputs = nn.BatchNorm(use_running_average=not train, momentum=0.5)(inputs)
+        inputs = nn.Dropout(0.2, deterministic=not (train or dropout))(inputs)
+        return nn.Dense(3)(inputs), inputs
+
+
+SETTINGS = {
+    "x64": lambda: jax.enable_x64(True),
+    "strict promotion": lambda: jax.numpy_dtype_promotion("strict"),
+    "debug_nans": lambda: jax.debug_nans(True),
+    "checking_leaks": lambda: jax.checking_leaks(),
+}
+LEARNERS = {
+    "adam": lambda model: jaxal.Learner(model, optax.adam(1e-2), max_epochs=2, epoch_rows=33),
+    "schedule": lambda model: jaxal.Learner(
+        model,
+        optax.inject_hyperparams(optax.sgd)(learning_rate=optax.linear_schedule(0.1, 0.0, 10)),
+        max_epochs=2,
+    ),
+    "patience": lambda model: jaxal.Learner(model, optax.sgd(0.1), max_epochs=2, patience=2),
+    "subset": lambda model: jaxal.Learner(
+        model, optax.sgd(0.1), max_epochs=2, subset_fraction=0.4, subset_every=2
+    ),
+    "ensemble": lambda model: jaxal.ensemble(
+        jaxal.Learner(model, optax.sgd(0.1), max_epochs=2, warm_start=True), 2
+    ),
+}
+
+
+@pytest.mark.parametrize("make", LEARNERS.values(), ids=LEARNERS.keys())
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS.keys())
+def test_trains_under_any_setting_of_jax(setting, make):
+    with setting():  # and rank promotion is an error in all tests
+        learner = make(jaxal.models.from_linen(Cast()))
+        inputs, labels = (jnp.asarray(np.asarray(array)) for array in clouds(32))
+        if jax.config.read("jax_enable_x64"):
+            inputs, labels = inputs.astype(float), labels.astype(int)
+        variables = learner.model.init(jax.random.key(7), inputs[:1])
+        types = jax.tree.map(lambda leaf: leaf.dtype, variables)
+        count = jnp.sum(jnp.arange(32) < 20)
+        given = inputs, labels, jnp.ones(32), count, (inputs[:9], labels[:9])
+        variables, info = jax.jit(learner.fit)(jax.random.key(0), variables, *given)
+        assert [leaf.dtype.name for leaf in info] == ["float32", "float32", "int32"]
+        assert jax.tree.map(lambda leaf: leaf.dtype, variables) == types
+        assert info.epochs == 2 and jnp.isfinite(info.loss)
+        measured = evaluate(learner.model, variables, inputs, labels, batch_size=10)
+        assert jnp.isfinite(measured.loss)

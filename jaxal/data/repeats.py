@@ -8,12 +8,12 @@ from jaxal.base import Examples
 
 
 def repeat(examples: Examples, times: int, *, noise: float = 0.0, seed: int = 0) -> Examples:
-    """Repeats each row, adding to every copy Gaussian noise of its own, the same whenever it is read.
+    """Repeats each row and adds Gaussian noise to every copy, drawn once.
 
     RepeatedMNIST is `repeat(mnist, times, noise=0.1)` of standardised images.
 
     Args:
-      examples: numpy arrays, float inputs [N, ...] and labels [N].
+      examples: NumPy arrays, float inputs [N, ...] and labels [N].
       times: how often each row comes; 1 adds the noise alone.
       noise: standard deviation, of every number in the inputs; 0 makes exact copies.
       seed: of `numpy.random.default_rng`.

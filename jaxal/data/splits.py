@@ -8,11 +8,11 @@ from jaxal.base import Examples
 def split(examples: Examples, fraction: float, *, seed: int = 0) -> tuple[Examples, Examples]:
     """Splits examples in two at random, each class by the same fraction.
 
-    The second part holds floor or ceil(fraction x count) rows of each class, and the first keeps at least
-    one row of each. Rows come in random order in both.
+    The second part holds floor or ceil(fraction x count) rows of each class, and the first keeps at
+    least one row of each. Rows come in random order in both.
 
     Args:
-      examples: numpy arrays, inputs [N, ...] and labels [N].
+      examples: NumPy arrays, inputs [N, ...] and labels [N].
       fraction: the share of the second part, in (0, 1).
       seed: of `numpy.random.default_rng`.
 
@@ -41,7 +41,7 @@ def subset(examples: Examples, size: int, *, seed: int = 0) -> Examples:
     """Keeps `size` random rows, with the classes in proportion (each within one row).
 
     Args:
-      examples: numpy arrays, inputs [N, ...] and labels [N].
+      examples: NumPy arrays, inputs [N, ...] and labels [N].
       size: from 1 to N.
       seed: of `numpy.random.default_rng`.
 
@@ -56,8 +56,8 @@ def subset(examples: Examples, size: int, *, seed: int = 0) -> Examples:
 def standardized(pool: Examples, test: Examples) -> tuple[Examples, Examples]:
     """Shifts and scales inputs to mean 0 and standard deviation 1 over the pool.
 
-    One mean and deviation per column for inputs [N, D], one for all of images [N, H, W, ...]. What is
-    constant in the pool becomes 0 in both parts.
+    One mean and deviation per column for inputs [N, D], one for all of images [N, H, W, ...]. What
+    is constant in the pool becomes 0 in both parts.
 
     Args:
       pool: float arrays; the statistics are its alone.
@@ -88,7 +88,14 @@ def stratified_rows(
     *,
     keep_one: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the rest and of the share, in random order; `keep_one` of each class stays in the rest."""
+    """Rows of the rest and of the share, in random order.
+
+    Args:
+      labels: [N] integers.
+      fraction: the share, of each class.
+      generator: draws the rows.
+      keep_one: whether at least one row of each class stays in the rest.
+    """
     order = generator.permutation(len(labels))
     classes, codes, counts = np.unique(labels[order], return_inverse=True, return_counts=True)
     exact = fraction * counts
@@ -105,7 +112,7 @@ def stratified_rows(
 
 
 def take(examples: Examples, rows: np.ndarray) -> Examples:
-    """The given rows of both arrays."""
+    """The given rows [n] of inputs and labels."""
     return Examples(examples.inputs[rows], examples.labels[rows])
 
 

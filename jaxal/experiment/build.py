@@ -1,5 +1,6 @@
 """From settings to objects: the examples, the learner and the strategies of an experiment."""
 
+import dataclasses
 import inspect
 from typing import Any, NamedTuple
 
@@ -7,9 +8,9 @@ import optax
 
 from jaxal import data, models, strategies
 from jaxal.base import Examples, Strategy
-from jaxal.checks import nearest
-from jaxal.experiment.config import Config, DataConfig, LearnerConfig
-from jaxal.training.learner import Learner
+from jaxal.checks import check_name, check_options, nearest
+from jaxal.experiment.config import Config, DataConfig, OptimizerConfig
+from jaxal.training.learner import Learner, TrainingOptions
 
 
 class Parts(NamedTuple):
@@ -25,6 +26,12 @@ class Parts(NamedTuple):
 def build(config: Config) -> Parts:
     """Loads the data and makes the learner and the strategies.
 
+    Args:
+      config: the settings.
+
+    Returns:
+      The parts; no model is initialised yet.
+
     Raises:
       ValueError: an unknown data source, model, optimizer, strategy or option of one; suggests the
         nearest.
@@ -36,19 +43,12 @@ def build(config: Config) -> Parts:
     pool, validation, test = _examples(config.data)
     classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
     model = models.make(config.model.name, classes, **config.model.hyper)
+    options = {field.name for field in dataclasses.fields(TrainingOptions)}
     learner = Learner(
         model,
         _optimizer(config.learner),
-        batch_size=config.learner.batch_size,
-        epoch_rows=config.learner.epoch_rows,
-        max_epochs=config.learner.max_epochs,
-        max_accuracy=config.learner.max_accuracy,
-        window=config.learner.window,
-        min_gain=config.learner.min_gain,
-        patience=config.learner.patience,
-        warm_start=config.learner.warm_start,
-        subset_fraction=config.learner.subset_fraction,
-        subset_every=config.learner.subset_every,
+        eval_batch_size=config.run.batch_size,
+        **{name: getattr(config.learner, name) for name in options},
     )
     return Parts(pool, test, validation, learner, chosen)
 
@@ -90,17 +90,11 @@ def _strategies(config: Config) -> dict[str, Strategy]:
     }
 
 
-def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
+def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     known = [name for name in dir(optax) if _takes_learning_rate(getattr(optax, name))]
-    if config.optimizer not in known:
-        said = nearest(config.optimizer, known)
-        raise ValueError(f"learner.optimizer: {config.optimizer!r} is unknown; {said}")
+    check_name("learner.optimizer", config.optimizer, known)
     make = getattr(optax, config.optimizer)
-    options = inspect.signature(make).parameters
-    for option in config.optimizer_options:
-        if option not in options:
-            said = nearest(option, options)
-            raise ValueError(f"learner.optimizer_options: {option!r} is unknown; {said}")
+    check_options("learner.optimizer", config.optimizer, make, config.optimizer_options)
     optimizer = make(learning_rate=config.learning_rate, **config.optimizer_options)
     if not config.l2:
         return optimizer

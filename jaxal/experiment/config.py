@@ -1,8 +1,9 @@
 """The settings of an experiment: TOML in, checked and frozen dataclasses out, and back.
 
-Every key is known, typed and bounded, and a mistake names its dotted key. What belongs to one model,
-optimizer or strategy (`model.*`, `learner.optimizer_options.*`, `strategy.options.NAME.*`) is free here and
-checked where it is used. Lists become tuples, so that a setting can be a static argument of jit.
+Every key is known, typed and bounded, and a mistake names its dotted key. What belongs to one
+model, optimizer or strategy (`model.*`, `learner.optimizer_options.*`, `strategy.options.NAME.*`)
+is free here and checked where it is used. Lists become tuples, so that a setting can be a static
+argument of jit.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ import math
 import re
 import tomllib
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,101 +19,81 @@ from typing import Any
 import tomli_w
 
 from jaxal.checks import nearest
-
-
-def _checked(expected: str, holds: Callable[[Any], bool], default: Any = MISSING):
-    metadata = {"expected": expected, "holds": holds}
-    return field(default=default, metadata=metadata)
-
-
-def _count(default: int | None) -> Any:
-    return _checked("an integer of at least 1", lambda n: n >= 1, default)
-
-
-def _at_least_0(default: int) -> Any:
-    return _checked("an integer of at least 0", lambda n: n >= 0, default)
-
-
-def _finite(default: float) -> Any:
-    return _checked("a finite number of at least 0", lambda x: 0 <= x < math.inf, default)
+from jaxal.fields import checked, count, count_or_zero, finite
+from jaxal.training.learner import TrainingOptions
 
 
 def _seed(default: int) -> Any:
-    return _checked("an integer from 0 to 2**32 - 1", lambda n: 0 <= n < 2**32, default)
+    return checked("an integer from 0 to 2**32 - 1", lambda n: 0 <= n < 2**32, default)
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """What to learn from: `jaxal.data.load`, `split` and `repeat`."""
 
-    source: str
-    test_fraction: float = _checked(
+    source: str  # The data are named as in "sklearn:digits" or "npz:PATH".
+    test_fraction: float = checked(  # This share is tested on, if the source has no test part.
         "a number between 0 and 1, both excluded", lambda x: 0 < x < 1, 0.2
     )
-    split_seed: int = _seed(0)
-    standardize: bool = True
-    limit: int | None = _count(None)  # pool rows to keep; None: all
-    test_limit: int | None = _count(None)  # test rows to keep at most
-    flat: bool | None = None  # inputs as vectors or as images; None: as stored
-    validation: int = _at_least_0(0)  # rows held out of the pool, beside `limit`
-    repeat: int = _count(1)  # copies of each pool row,
-    noise: float = _finite(0.0)  # and the deviation of what is added to each
+    split_seed: int = _seed(0)  # Equal seeds hold out the same rows and keep the same ones.
+    standardize: bool = True  # Inputs get mean 0 and standard deviation 1 over the pool.
+    limit: int | None = count(None)  # So many pool rows are kept; None keeps all.
+    test_limit: int | None = count(None)  # At most so many test rows are kept; None keeps all.
+    flat: bool | None = None  # Inputs are vectors (true) or images (false); None: as stored.
+    validation: int = count_or_zero(0)  # So many rows are held out of the pool, beside `limit`.
+    repeat: int = count(1)  # Each pool row is there so many times.
+    noise: float = finite(0.0)  # Noise of this standard deviation is added to each pool row.
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """What to train: `jaxal.models.make(name, num_classes, **hyper)`."""
 
-    name: str
-    hyper: dict[str, Any] = field(default_factory=dict)  # in TOML, beside `name`
+    name: str  # The model is one of `jaxal.models.names()`.
+    hyper: dict[str, Any] = field(default_factory=dict)  # In TOML these stand beside `name`.
 
 
 @dataclass(frozen=True)
-class LearnerConfig:
-    """How to train: `jaxal.Learner` and an optimizer of optax."""
+class OptimizerConfig:
+    """How a step is taken: an optimizer of optax."""
 
-    optimizer: str = "adam"
-    learning_rate: float = _checked("a finite number above 0", lambda x: 0 < x < math.inf, 1e-3)
-    optimizer_options: dict[str, Any] = field(default_factory=dict)
-    l2: float = _finite(0.0)  # times the parameters, added to the gradient
-    batch_size: int = _count(32)
-    epoch_rows: int = _at_least_0(0)
-    max_epochs: int = _count(100)
-    max_accuracy: float = _checked("a number above 0", lambda x: x > 0, 1.0)
-    window: int = _at_least_0(10)  # 0: off
-    min_gain: float = _finite(0.001)
-    patience: int = _at_least_0(0)  # 0: off
-    warm_start: bool = False
-    subset_fraction: float = _checked(
-        "a number above 0, at most 1", lambda x: 0 < x <= 1, 1.0
-    )  # of the labelled rows, that an epoch goes through; 1: off
-    subset_every: int = _count(20)  # epochs from match to match
+    optimizer: str = "adam"  # Any optimizer of optax that takes a learning rate will do.
+    learning_rate: float = checked("a finite number above 0", lambda x: 0 < x < math.inf, 1e-3)
+    optimizer_options: dict[str, Any] = field(
+        default_factory=dict
+    )  # The optimizer takes these as well.
+    l2: float = finite(0.0)  # This times the parameters is added to the gradient.
+
+
+@dataclass(frozen=True)
+class LearnerConfig(TrainingOptions, OptimizerConfig):
+    """How to train: an optimizer, and the options of `jaxal.Learner` by the same names."""
 
 
 @dataclass(frozen=True)
 class StrategyConfig:
     """What to compare, and how many labels to buy.
 
-    A name need not be a strategy's if its table of options says which is meant: with `name = "bald"`
-    there, two differently made ones are compared.
+    A name need not be a strategy's if its table of options says which is meant: with
+    `name = "bald"` there, two differently made ones are compared.
     """
 
-    names: tuple[str, ...] = _checked(
+    names: tuple[str, ...] = checked(
         "a list of one or more strategies, each once",
         lambda names: names and len(set(names)) == len(names),
     )
-    initial: int = _count(20)
-    budget: int = _count(20)
-    rounds: int = _count(15)
-    balanced: bool = False  # as many initial rows of each class
-    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    initial: int = count(20)  # So many rows are labelled before the first round.
+    budget: int = count(20)  # So many labels are bought in a round.
+    rounds: int = count(15)  # Labels are bought so many times.
+    balanced: bool = False  # As many initial rows are drawn of each class.
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)  # Each strategy has a table.
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """How the experiment runs on the machine."""
 
-    batch_size: int = _count(1024)  # rows that go through the model at once on a device
+    batch_size: int = count(1024)  # So many rows go through the model at once on a device.
 
 
 @dataclass(frozen=True)
@@ -124,29 +105,29 @@ class Config:
     learner: LearnerConfig
     strategy: StrategyConfig
     run: RunConfig
-    name: str = _checked(
+    name: str = checked(
         "letters, digits, '.', '_' or '-', and no '.' in front (it names a folder)",
         lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,
     )
-    seeds: int = _count(10)
-    seed: int = _seed(0)
+    seeds: int = count(10)  # Each strategy runs so many times.
+    seed: int = _seed(0)  # All randomness comes from this, but for `data.split_seed`.
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Reads a TOML file of settings.
 
     Args:
-        path: the file. Its table `[provenance]`, which `to_toml` writes, is ignored; `name` is the stem of the
-            file unless given.
-        overrides: assignments such as "strategy.budget=50", applied in order; see `override`.
+      path: the file. Its table `[provenance]`, which `to_toml` writes, is ignored; `name` is the
+        stem of the file unless given.
+      overrides: assignments such as "strategy.budget=50", applied in order; see `override`.
 
     Returns:
-        The settings, with every default filled in.
+      The settings, with every default filled in.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: it is not TOML, or has an unknown or missing key, or a value out of range.
-        TypeError: a value of the wrong type.
+      OSError: the file cannot be read.
+      ValueError: it is not TOML, or has an unknown or missing key, or a value out of range.
+      TypeError: a value of the wrong type.
     """
     path = Path(path)
     text = path.read_bytes()
@@ -164,7 +145,18 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def parse(table: dict[str, Any]) -> Config:
-    """Checks a table of settings, as `tomllib` reads it; raises as `load` does."""
+    """Checks a table of settings.
+
+    Args:
+      table: as `tomllib` reads it.
+
+    Returns:
+      The settings, with every default filled in.
+
+    Raises:
+      ValueError: an unknown or missing key, or a value out of range.
+      TypeError: a value of the wrong type.
+    """
     model = table.get("model", {})
     if isinstance(model, dict):
         hyper = {key: value for key, value in model.items() if key != "name"}
@@ -181,13 +173,16 @@ def override(config: Config, assignment: str) -> Config:
     """Returns the settings with one of them replaced.
 
     Args:
-        config: the settings to start from.
-        assignment: "dotted.key=value". The value is TOML, or a bare word for a string; where the key holds a
-            list, words with commas between them do too, as in "strategy.names=random,badge".
+      config: the settings to start from.
+      assignment: "dotted.key=value". The value is TOML, or a bare word for a string; where the key
+        holds a list, words with commas between them do too, as in "strategy.names=random,badge".
+
+    Returns:
+      New settings; the old ones are as they were.
 
     Raises:
-        ValueError: no "=", an unknown key, or a value out of range.
-        TypeError: a value of the wrong type.
+      ValueError: no "=", an unknown key, or a value out of range.
+      TypeError: a value of the wrong type.
     """
     key, equals, text = (part.strip() for part in assignment.partition("="))
     if not (key and equals):
@@ -204,7 +199,15 @@ def override(config: Config, assignment: str) -> Config:
 
 
 def to_toml(config: Config, provenance: dict[str, Any] | None = None) -> str:
-    """Writes settings, and where they ran, as TOML that `load` reads back to an equal `Config`."""
+    """Writes settings as TOML that `load` reads back to an equal `Config`.
+
+    Args:
+      config: the settings.
+      provenance: where they ran, a table of its own that `load` ignores.
+
+    Returns:
+      The text of the file.
+    """
     table = _to_table(config)
     if provenance:
         table["provenance"] = provenance

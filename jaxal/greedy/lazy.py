@@ -21,10 +21,10 @@ from jaxal.numerics import largest
 class Rule(NamedTuple):
     """A greedy rule in incremental form; `State` and `Block` are pytrees of its own.
 
-    Scores may only shrink as rows are picked. `load_block` returns the scores of its rows exactly,
-    given all that was picked before; `pick` keeps them exact inside the block; `flush` takes what
-    a block has learned into the state. A bound must not rise unless something was picked, not even
-    by rounding, or passes could repeat without a pick.
+    Scores may only shrink as rows are picked. The scores of a block are exact, given all that was
+    picked before: after `load_block` and `measure`, and after each `pick` and `measure`. `flush`
+    takes what a block has learned into the state. A bound must not rise unless something was
+    picked, not even by rounding, or passes could repeat without a pick.
     """
 
     bounds: Callable[[PyTree], jax.Array]  # State -> [N], no score is above its bound
@@ -38,6 +38,8 @@ class Rule(NamedTuple):
     is_exact: Callable[[Any, jax.Array], jax.Array | bool] = lambda block, position: True
     # State -> [N] bool, Block -> [Q] bool; an infeasible row is never picked any more.
     feasible: Callable[[Any], jax.Array | bool] = lambda state_or_block: True
+    # Block -> Block; where scores cost more than a pick, they are computed here: compiled once.
+    measure: Callable[[Any], Any] = lambda block: block
     # (State, rows [B] picked so far, how many []) -> State, at the start of a pass.
     refresh: Callable[[PyTree, jax.Array, jax.Array], PyTree] = lambda state, rows, num: state
 
@@ -72,7 +74,8 @@ def pick_inside(
     rows: jax.Array,
     available: jax.Array,
     outside: tuple[jax.Array, jax.Array],
-    most: jax.Array,
+    count: jax.Array,
+    budget: int,
 ) -> tuple[Any, jax.Array, jax.Array, jax.Array]:
     """Greedy inside a block until a row outside could be better.
 
@@ -82,17 +85,17 @@ def pick_inside(
       rows: [Q] int32 pool rows of the block, ascending.
       available: [Q] bool.
       outside: the highest bound outside the block [] and its row [].
-      most: [] how many picks at most.
+      count: [] rows picked before.
+      budget: how many in all, at most.
 
     Returns:
-      The block, the number of the pick that took each row, Q for rows not picked [Q] int32, the
-      scores at the pick [Q], and how many were picked [].
+      The block; which pick took each row, `budget` for rows not picked [Q] int32; the scores at the
+      pick [Q]; and how many are picked now [].
     """
     limit, limit_row = outside
-    size = rows.shape[0]
 
     def best(block, order):
-        free = available & (order == size)
+        free = available & (order == budget)
         ranked = priority(rule.scores(block), free & rule.feasible(block))
         # The rows are in order, so that `argmax` gives ties inside the block to the lowest row.
         position = jnp.argmax(ranked)
@@ -101,23 +104,25 @@ def pick_inside(
         ahead = ranked[position] > limit
         ahead |= (ranked[position] == limit) & (rows[position] < limit_row)
         # -inf: no row of the block is left.
-        wins = ahead & (ranked[position] > -jnp.inf) & rule.is_exact(block, position)
-        return position, wins
+        return position, ahead & (ranked[position] > -jnp.inf) & rule.is_exact(block, position)
 
     def goes_on(carry):
-        _, _, _, count, (_, wins) = carry
-        return wins & (count < most)
+        _, _, _, count, wins = carry
+        return wins & (count < budget)
 
     def body(carry):
-        block, order, scores, count, (position, _) = carry
-        # The score is noted before the pick changes the block.
-        scores = scores.at[position].set(rule.scores(block)[position])
-        order = order.at[position].set(count)
-        block = rule.pick(block, position)
-        return block, order, scores, count + 1, best(block, order)
+        block, order, scores, count, _ = carry
+        block = rule.measure(block)
+        position, wins = best(block, order)
+        # If nothing wins, the pass ends here, and its updates point past the end.
+        slot = jnp.where(wins, position, len(rows))
+        scores = scores.at[slot].set(rule.scores(block)[position])
+        order = order.at[slot].set(count)
+        block = jax.lax.cond(wins, lambda: rule.pick(block, position), lambda: block)
+        return block, order, scores, count + wins.astype(count.dtype), wins
 
-    order = jnp.full(size, size, jnp.int32)
-    start = (block, order, jnp.zeros_like(rule.scores(block)), jnp.int32(0), best(block, order))
+    order = jnp.full(rows.shape, budget, jnp.int32)
+    start = (block, order, rule.scores(block), count, jnp.bool_(True))
     block, order, scores, count, _ = jax.lax.while_loop(goes_on, body, start)
     return block, order, scores, count
 
@@ -154,18 +159,18 @@ def lazy_greedy(
             rows,
             free[rows],
             (outside[0], outside[1]),
-            budget - lazy.count,
+            lazy.count,
+            budget,
         )
-        # Rows that were not picked point past the end, where updates are dropped.
-        slots = jnp.where(order < block_size, lazy.count + order, budget)
+        # The order of rows that were not picked is past the end, where updates are dropped.
         return LazyState(
-            rule.flush(state, block, rows, jnp.argsort(order), count),
-            free.at[jnp.where(order < block_size, rows, size)].set(False),
-            lazy.rows.at[slots].set(rows),
-            lazy.scores.at[slots].set(scores),
-            lazy.count + count,
+            rule.flush(state, block, rows, jnp.argsort(order), count - lazy.count),
+            free.at[jnp.where(order < budget, rows, size)].set(False),
+            lazy.rows.at[order].set(rows),
+            lazy.scores.at[order].set(scores),
+            count,
             lazy.passes + 1,
-            jnp.where(count > 0, 0, lazy.idle + 1),
+            jnp.where(count > lazy.count, 0, lazy.idle + 1),
         )
 
     def goes_on(lazy: LazyState):

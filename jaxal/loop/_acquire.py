@@ -91,7 +91,8 @@ def select(
     weights = selection.weights
     if weights is not None and weights.shape != (budget,):
         raise TypeError(f"strategy.select: expected weights [{budget}], got {weights.shape}")
-    return selection
+    # Some rules compute in the widest type there is; what they report is the same everywhere.
+    return selection._replace(scores=selection.scores.astype(jnp.float32))
 
 
 @partial(jax.jit, static_argnames=("strategy", "model", "budget"))

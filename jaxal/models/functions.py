@@ -17,8 +17,8 @@ def from_functions(init: Callable[[jax.Array, PyTree], PyTree], apply: Callable[
 
     Args:
       init: (key, inputs) -> params, a pytree of arrays.
-      apply: (params, inputs) -> `Outputs` or a pair (logits, features); or (params, inputs, *, key), where
-        dropout is on if the key is not None.
+      apply: (params, inputs) -> `Outputs` or a pair (logits, features); or (params, inputs, *,
+        key), where dropout is on if the key is not None.
 
     Returns:
       A `Model` whose variables are {"params": params}.

@@ -17,8 +17,9 @@ _FOREIGN_FLAGS = ("deterministic", "training", "is_training", "use_running_avera
 def from_linen(module: nn.Module) -> Model:
     """Makes a model of a flax.linen module.
 
-    The module is called as `module(inputs, train=..., dropout=...)`, with those of the two flags that
-    its signature names. `dropout` turns dropout on; `train` means that running statistics are updated.
+    The module is called as `module(inputs, train=..., dropout=...)`, with those of the two flags
+    that its signature names. `dropout` turns dropout on; `train` means that running statistics are
+    updated.
 
     | flags | `apply(..., key=...)` |
     |---|---|
@@ -26,10 +27,10 @@ def from_linen(module: nn.Module) -> Model:
     | `train` alone | `train=True`, refused if there are collections other than "params" |
     | none | the same as without a key |
 
-    It returns `Outputs`, a pair (logits, features), or logits alone. In the last case the features are
-    the input of the last `nn.Dense` that ran, seen through `flax.linen.intercept_methods`. If that layer is
-    inside `nn.remat`, `nn.scan` or another lifted transform, its input cannot leave it (jax raises
-    `UnexpectedTracerError`): return the pair.
+    It returns `Outputs`, a pair (logits, features), or logits alone. In the last case the features
+    are the input of the last `nn.Dense` that ran, seen through `flax.linen.intercept_methods`. If
+    that layer is inside `nn.remat`, `nn.scan` or another lifted transform, its input cannot leave
+    it (jax raises `UnexpectedTracerError`): return the pair.
     Every random stream of the module is fed from the one key.
 
     Args:
@@ -70,7 +71,7 @@ def from_linen(module: nn.Module) -> Model:
 
 def _forward(
     module: nn.Module,
-    flags: list[str],
+    flags: tuple[str, ...],
     variables: PyTree,
     inputs: PyTree,
     key: jax.Array | None,
@@ -80,7 +81,7 @@ def _forward(
     """The outputs, and the collections that a training pass changed."""
     others = [collection for collection in variables if collection != "params"]
     modes: dict[str, Any] = {"train": train, "dropout": key is not None}
-    if flags == ["train"] and key is not None and not train:
+    if flags == ("train",) and key is not None and not train:
         if others:
             raise ValueError(
                 f"{_name(module)}: add a flag `dropout=False` beside `train`, so that dropout "
@@ -105,10 +106,10 @@ def _forward(
     return as_outputs(value, _name(module)), updates
 
 
-def _mode_flags(module: nn.Module) -> list[str]:
+def _mode_flags(module: nn.Module) -> tuple[str, ...]:
     """Which of the two mode flags the module's call names."""
     signature = inspect.signature(module)
-    flags = [flag for flag in ("train", "dropout") if flag in signature.parameters]
+    flags = tuple(flag for flag in ("train", "dropout") if flag in signature.parameters)
     expected = f"{_name(module)}: expected (inputs, *, train=False, dropout=False), or fewer flags"
     for flag in _FOREIGN_FLAGS:
         if flag in signature.parameters:

@@ -18,13 +18,14 @@ def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Model:
     """Makes a model of a flax.nnx module, by split and merge around each call.
 
     Modes are set with `nnx.view`: `deterministic` for dropout, `use_running_average` for running
-    statistics. The module is called as `module(inputs, rngs=...)` if its signature names `rngs`, else as
-    `module(inputs)`. Random streams held inside it (`nnx.Dropout(0.5, rngs=rngs)`) are seeded afresh from
-    the key of each call and are no part of the variables. It returns `Outputs` or a pair (logits, features).
+    statistics. The module is called as `module(inputs, rngs=...)` if its signature names `rngs`,
+    else as `module(inputs)`. Random streams held inside it (`nnx.Dropout(0.5, rngs=rngs)`) are
+    seeded afresh from the key of each call and are no part of the variables. It returns `Outputs`
+    or a pair (logits, features).
 
     Args:
-      make: builds the module from an `nnx.Rngs`, as in `lambda rngs: CNN(num_classes=10, rngs=rngs)`.
-        Called once here, abstractly, and once per `init`.
+      make: builds the module from an `nnx.Rngs`, as in `lambda rngs: CNN(num_classes=10,
+        rngs=rngs)`. Called once here, abstractly, and once per `init`.
 
     Returns:
       A `Model` whose variables are "params" (every `nnx.Param`) and "state" (every other variable).

@@ -1,1 +1,1 @@
-"""What selection rules select among: feature vectors and gradient embeddings, distances, similarities."""
+"""Points that rules select among: feature vectors, gradient embeddings, distances, similarities."""

@@ -1,4 +1,4 @@
-"""Points to select among: plain feature vectors, and last-layer gradients that are never written out.
+"""Points to select among: feature vectors, and last-layer gradients that are never written out.
 
 Both have the same methods, so that a rule over distances or inner products is written once.
 """
@@ -26,7 +26,7 @@ TOTAL_COLUMNS = 64  # inner products summed at a time, where nothing quicker is 
 
 
 class Embedding:
-    """N points known by their inner products; every rule over points takes one in place of an array.
+    """N points known by their inner products; rules take one in place of an array.
 
     A subclass is a pytree whose leaves have a leading axis of N rows. `inner` and `squared_norm`
     are enough for a rule to work; the other methods follow from them and may be overridden by
@@ -73,7 +73,7 @@ class Embedding:
 
     @property
     def product_error(self) -> float | None:
-        """Bound of the relative error of `inner`; None, as here: there is no `difference` to use."""
+        """Relative error of `inner` at most; None, as here, where there is no `difference`."""
         return None
 
     def difference(self, other: Self, scale: jax.Array) -> jax.Array:
@@ -193,7 +193,8 @@ def as_embedding(name: str, points: Points) -> Embedding:
 
 def check_alike(name: str, points: Embedding, others: Embedding) -> None:
     """Raises ValueError, which says `name`, unless the others are of the points' kind and width."""
-    if jax.tree.structure(points) != jax.tree.structure(others):
+    alike = type(points) is type(others)
+    if not alike or jax.tree.structure(points) != jax.tree.structure(others):
         raise ValueError(f"{name}: expected the same kind of points as the pool's")
     for mine, theirs in zip(jax.tree.leaves(points), jax.tree.leaves(others), strict=True):
         if mine.shape[1:] != theirs.shape[1:]:
@@ -257,7 +258,7 @@ class Dense(Embedding):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class GradientEmbedding(Embedding):
-    """Gradients of the cross-entropy in the last layer, residual (x) features, kept as the two factors.
+    """Last-layer gradients of the cross-entropy, residual (x) features, kept as two factors.
 
     <g_i, g_j> = (a_i . a_j)(h_i . h_j), so N points take N(C + D) numbers in place of N C D.
     """
@@ -329,14 +330,15 @@ def gradient_embedding(
       kind: gradient in the "bias", the "linear" weights, or both, "bias_linear".
 
     Returns:
-      `GradientEmbedding` of residuals [N, C] and features [N, D] (with a leading 1 for bias_linear).
+      `GradientEmbedding` of residuals [N, C] and features [N, D] (with a leading 1 for
+      bias_linear).
 
     Raises:
       ValueError: unknown kind, wrong ranks, or leading axes that disagree.
 
     References:
-      Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR 2020,
-      section 3.
+      Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR
+      2020, section 3.
     """
     check_name("kind", kind, GRADIENT_KINDS)
     check_rank("logits", logits, 2, "[N, C]")

@@ -1,10 +1,9 @@
 """Posteriors: draws of a model for Bayesian strategies, as in `bald(posterior=mc_dropout(20))`."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
-from jaxal.checks import check_name, nearest
+from jaxal.checks import check_name, check_options
 from jaxal.posterior.draws import Draws, Posterior
 from jaxal.posterior.dropout import mc_dropout
 from jaxal.posterior.ensemble import deep_ensemble
@@ -28,23 +27,27 @@ _FACTORIES: dict[str, Callable[..., Posterior]] = {
 
 
 def names() -> tuple[str, ...]:
-    """The names that `make` knows."""
-    return tuple(_FACTORIES)
+    """The names that `make` knows, sorted."""
+    return tuple(sorted(_FACTORIES))
 
 
 def make(name: str, **hyper: Any) -> Posterior:
     """The posterior of that name with the given hyper-parameters, as a config gives them.
 
+    Args:
+      name: one of `names()`.
+      **hyper: options of the function of that name.
+
+    Returns:
+      A `Posterior`; equal calls return the identical one.
+
     Raises:
       ValueError: unknown name or option; suggests the nearest.
 
-    >>> make("mc_dropout", num_draws=10) is mc_dropout(10)
-    True
+    Example:
+      >>> make("mc_dropout", num_draws=10) is mc_dropout(10)
+      True
     """
     check_name("posterior", name, _FACTORIES)
-    options = inspect.signature(_FACTORIES[name]).parameters
-    for option in hyper:
-        if option not in options:
-            known = nearest(option, options) if options else "it has none"
-            raise ValueError(f"posterior {name}: option {option!r} is unknown; {known}")
+    check_options("posterior", name, _FACTORIES[name], hyper)
     return _FACTORIES[name](**hyper)

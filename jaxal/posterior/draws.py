@@ -55,10 +55,10 @@ class Posterior(NamedTuple):
     """Where draws of a model come from. A strategy says only what to keep of them (`Reduce`).
 
     Draws that need nothing but the trained model are made and reduced in `observe`, so the pool's
-    logits under all draws are never held at once. Draws that depend on the labelled rows are made in
-    `resolve`, which sees all rows; `observe` then returns what they are made from. Both are called as the
-    two functions of a `Strategy` are, and with the same keys: what `observe` returns for a row depends
-    on that row and the key alone.
+    logits under all draws are never held at once. Draws that depend on the labelled rows are made
+    in `resolve`, which sees all rows; `observe` then returns what they are made from. Both are
+    called as the two functions of a `Strategy` are, and with the same keys: what `observe` returns
+    for a row depends on that row and the key alone.
     """
 
     observe: ObserveDraws  # (key, model, variables, inputs [n, ...], reduce)
@@ -68,10 +68,3 @@ class Posterior(NamedTuple):
 
     def __repr__(self) -> str:
         return self.name
-
-
-def check_draws(num_draws: int) -> None:
-    """Raises ValueError unless K is an integer of at least 1."""
-    whole = hasattr(num_draws, "__index__") and not isinstance(num_draws, bool)
-    if not (whole and num_draws >= 1):
-        raise ValueError(f"num_draws: expected an integer of at least 1, got {num_draws!r}")

@@ -1,26 +1,27 @@
 """Monte Carlo dropout: each draw is the model under one set of dropout masks."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, PyTree
-from jaxal.numerics import first
-from jaxal.posterior.draws import Draws, Posterior, check_draws
+from jaxal.checks import check_integer
+from jaxal.factories import cached_factory
+from jaxal.numerics import derive_keys, first
+from jaxal.posterior.draws import Draws, Posterior
 
 
+@cached_factory
 def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
     """Draws by dropout at inference, with running statistics fixed.
 
-    The masks of an example depend on the key and on nothing else in its batch: neither batch size, nor
-    devices, nor the order of the pool change a score.
+    The masks of an example depend on the key and on nothing else in its batch: neither batch size,
+    nor devices, nor the order of the pool change a score.
 
     Args:
       num_draws: K forward passes.
-      consistent: one mask a draw for all examples, so that draw k is one network: what a joint score
-        (BatchBALD, EPIG) needs. Otherwise each example has masks of its own, told apart by a hash of
-        its contents: exact copies share them, and so do about N^2 / 2^33 other pairs.
+      consistent: one mask a draw for all examples, so that draw k is one network: what a joint
+        score (BatchBALD, EPIG) needs. Otherwise each example has masks of its own, told apart by a
+        hash of its contents: exact copies share them, and so do about N^2 / 2^33 other pairs.
 
     Returns:
       A `Posterior`. Equal calls return the identical one.
@@ -29,32 +30,31 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
       ValueError: K below 1; or, from `observe`, a model without dropout.
 
     References:
-      Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016; consistent masks: Kirsch et
-      al., "BatchBALD", NeurIPS 2019, section 3.
+      Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016; consistent masks: Kirsch
+      et al., "BatchBALD", NeurIPS 2019, section 3.
 
     >>> mc_dropout(40, consistent=True)
     mc_dropout(40, consistent=True)
     """
-    check_draws(num_draws)
-    return _mc_dropout(num_draws, bool(consistent))
+    check_integer(1, num_draws=num_draws)
 
-
-@functools.cache
-def _mc_dropout(num_draws: int, consistent: bool) -> Posterior:
     def observe(key, model, variables, inputs, reduce):
         check_dropout(model, variables, inputs)
-        fold_in = jax.vmap(jax.random.fold_in, (None, 0))
         own = None if consistent else fingerprint(inputs)
 
         def logits(key):
-            def one(example, number):
-                mask_key = key if consistent else jax.random.fold_in(key, number)
+            def one(example, mask_key):
                 batch = jax.tree.map(lambda leaf: leaf[None], example)
                 return model.apply(variables, batch, key=mask_key).logits[0]
 
-            return jax.vmap(one)(inputs, own)
+            if own is None:
+                # Example by example here too: a layer may draw a mask for its whole batch.
+                return jax.vmap(one, (0, None))(inputs, key)
+            return jax.vmap(one)(inputs, derive_keys(key, own))
 
-        return reduce(Draws(logits, fold_in(key, jnp.arange(num_draws))))
+        # Hashed, so that no draw of one example has the key of another draw of another.
+        draws = _mix(jnp.arange(1, num_draws + 1, dtype=jnp.uint32))
+        return reduce(Draws(logits, derive_keys(key, draws)))
 
     return Posterior(
         observe,
@@ -65,16 +65,24 @@ def _mc_dropout(num_draws: int, consistent: bool) -> Posterior:
 
 def check_dropout(model: Model, variables: PyTree, inputs: PyTree) -> None:
     """Raises ValueError, while tracing, if the model's logits do not depend on the key."""
-    one = first(inputs)
+    one, depends = first(inputs), []
+
+    @jax.custom_batching.custom_vmap
+    def probe(logits):
+        return logits
+
+    @probe.def_vmap
+    def _(axis_size, in_batched, logits):
+        depends.append(in_batched[0])
+        return logits, in_batched[0]
 
     def logits(key):
-        return model.apply(variables, one, key=key).logits
+        return probe(model.apply(variables, one, key=key).logits)
 
+    # Under vmap over keys, the logits are batched only if they depend on the key.
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0)))
-    try:
-        # vmap refuses to return, as if it were shared, what differs from key to key.
-        jax.eval_shape(jax.vmap(logits, out_axes=None), keys)
-    except ValueError:
+    jax.eval_shape(jax.vmap(logits), keys)
+    if any(depends):
         return
     raise ValueError(
         "mc_dropout: the model has no dropout, so all draws would be equal; give it some, or "

@@ -1,11 +1,10 @@
 """Deep ensembles: each draw is a member that was trained by itself."""
 
-import functools
-
+from jaxal.factories import cached_factory
 from jaxal.posterior.draws import Draws, Posterior
 
 
-@functools.cache
+@cached_factory
 def deep_ensemble() -> Posterior:
     """Draws that are the members of an ensemble, trained by the learner `jaxal.ensemble(learner, K)`.
 
@@ -24,7 +23,7 @@ def deep_ensemble() -> Posterior:
     """
 
     def observe(key, model, variables, inputs, reduce):
-        member = getattr(model, "member", None)
+        member = model.member
         if member is None:
             raise TypeError(
                 "deep_ensemble: the model is no ensemble: train one by "

@@ -6,20 +6,22 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import View
-from jaxal.checks import check_name, check_positive
+from jaxal.checks import check_integer, check_name, check_positive
+from jaxal.factories import cached_factory
 from jaxal.numerics import matmul
-from jaxal.posterior.draws import Draws, Posterior, check_draws
+from jaxal.posterior.draws import Draws, Posterior
 
 LIKELIHOODS = ("gaussian", "categorical")
 
 
+@cached_factory
 def last_layer_laplace(
     num_draws: int = 20, *, prior_precision: float = 1.0, likelihood: str = "gaussian"
 ) -> Posterior:
     """Draws `logits + [features, 1] E_k`, where each column of E_k is N(0, S) and E_k serves all rows.
 
-    S = (prior_precision I + sum over labelled rows of w h h^T)^-1 with h = [features, 1], shared by all
-    classes. It needs no dropout and a single forward pass, and knows of new labels at once.
+    S = (prior_precision I + sum over labelled rows of w h h^T)^-1 with h = [features, 1], shared by
+    all classes. It needs no dropout and a single forward pass, and knows of new labels at once.
 
     One product over the pool, 2 N D^2, a Cholesky of [D+1, D+1], and 2 N D C a draw.
 
@@ -35,20 +37,17 @@ def last_layer_laplace(
       ValueError: K below 1, a precision not above 0, an unknown likelihood.
 
     References:
-      Daxberger et al., "Laplace redux: effortless Bayesian deep learning", NeurIPS 2021; the weights
-      w: Liu et al., "Simple and principled uncertainty estimation", NeurIPS 2020, section 3.
+      Daxberger et al., "Laplace redux: effortless Bayesian deep learning", NeurIPS 2021; the
+      weights w: Liu et al., "Simple and principled uncertainty estimation", NeurIPS 2020, section
+      3.
 
     >>> last_layer_laplace(10)
     last_layer_laplace(10, prior_precision=1.0, likelihood='gaussian')
     """
-    check_draws(num_draws)
+    check_integer(1, num_draws=num_draws)
     check_positive(prior_precision=prior_precision)
     check_name("likelihood", likelihood, LIKELIHOODS)
-    return _last_layer_laplace(num_draws, float(prior_precision), likelihood)
 
-
-@functools.cache
-def _last_layer_laplace(num_draws: int, prior_precision: float, likelihood: str) -> Posterior:
     def observe(key, model, variables, inputs, reduce):
         return model.apply(variables, inputs)
 
@@ -85,7 +84,8 @@ def _root_precision(view: View, prior_precision: float, likelihood: str) -> jax.
         top = jnp.max(jax.nn.softmax(logits), axis=-1, keepdims=True)
         inputs = jnp.where(view.labeled[:, None], jnp.sqrt(top * (1 - top)), 0) * inputs
     gram = matmul(inputs.T, inputs)
-    # The sum is rounded to about a millionth of its trace; less than that and it may not be definite.
+    # The sum is rounded to about a millionth of its trace; less than that and it may not be
+    # definite.
     ridge = prior_precision + jnp.finfo(gram.dtype).eps * jnp.trace(gram)
     return jnp.linalg.cholesky(gram + ridge * jnp.eye(len(gram)))
 

@@ -1,8 +1,9 @@
 """How near the decision boundary an example lies: the smallest change that alters its prediction.
 
-Both attacks move all examples of a batch in one `lax.while_loop`, which ends when the last has changed
-its prediction, cannot move or has used its steps. Gradients are taken with respect to the inputs only.
-An attack holds n examples' activations (times the classes, for `deep_fool`): map it over batches.
+Both attacks move all examples of a batch in one `lax.while_loop`, which ends when the last has
+changed its prediction, cannot move or has used its steps. Gradients are taken with respect to the
+inputs only. An attack holds n examples' activations (times the classes, for `deep_fool`): map it
+over batches.
 """
 
 import math
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import PyTree
-from jaxal.checks import check_positive
+from jaxal.checks import check_at_least, check_integer, check_positive
 from jaxal.scores import uncertainty
 
 _LARGEST_LEAD = 745.0  # exp(-lead), and with it the cross-entropy, is 0 in float64 beyond
@@ -61,8 +62,8 @@ def basic_iterative(
 ) -> Perturbation:
     """Basic iterative method: signed gradient steps up the loss of the predicted class.
 
-    `change += epsilon * sign(d cross_entropy(f(x + change), label) / d x)` until the prediction is no
-    longer `label`, without clipping. The sign is right for predictions that are 1 in float32 too, as
+    `x += epsilon * sign(d cross_entropy(f(x), label) / d x)` until the prediction is no longer
+    `label`, without clipping. The sign is right for predictions that are 1 in float32 too, as
     long as the cross-entropy is above 0 in float64 (a lead of up to 745 in the logits). Where the
     gradient is exactly zero the example stays where it is, and `flipped` is False.
 
@@ -73,7 +74,8 @@ def basic_iterative(
       max_steps: most steps an example may take. Each costs one forward and one backward pass.
 
     Returns:
-      A `Perturbation`. Examples that never flip have the distance walked so far: 0 if they never moved.
+      A `Perturbation`. Examples that never flip have the distance walked so far: 0 if they never
+      moved.
 
     Raises:
       TypeError: if the inputs are not floating point.
@@ -87,7 +89,8 @@ def basic_iterative(
     References:
       Kurakin et al., Adversarial Examples in the Physical World, 2017, section 2.2.
     """
-    check_positive(epsilon=epsilon, max_steps=max_steps)
+    check_positive(epsilon=epsilon)
+    check_integer(1, max_steps=max_steps)
     predict, start = _problem(apply, inputs)
     label = predict(start).argmax(-1)
 
@@ -95,13 +98,15 @@ def basic_iterative(
         chosen = jax.nn.one_hot(label, logits.shape[1], dtype=bool)
         rivals = jnp.where(chosen, -jnp.inf, logits)
         lead = jnp.where(chosen, logits, 0).sum(1) - jax.nn.logsumexp(rivals, axis=1)
-        # d CE = (1 - p_label) * (softmax over the rivals - onehot). Only the sign is used, so the first
-        # factor, which costs the digits of the second, need but be told from 0.
-        direction = jnp.sign(gradient(jax.nn.softmax(rivals) - chosen))
+        # d CE = (1 - p_label) * (softmax over the rivals - onehot). Only the sign is used, so the
+        # first factor, which costs the digits of the second, need but be told from 0.
+        direction = jnp.sign(gradient(jax.nn.softmax(rivals) - chosen.astype(rivals.dtype)))
         movable = (lead < _LARGEST_LEAD) & (jnp.abs(direction).sum(1) > 0)
-        return epsilon * direction, movable
+        return direction, movable
 
-    return _attack(predict, start, label, move, max_steps=max_steps)[0]
+    # Changes are whole numbers of steps, so their squares add up exactly: examples as far from the
+    # boundary as each other tie, whatever the batch.
+    return _attack(predict, start, label, move, max_steps=max_steps, scale=epsilon)[0]
 
 
 def deep_fool(
@@ -114,9 +119,9 @@ def deep_fool(
 ) -> Perturbation:
     """DeepFool: steps to the nearest decision boundary of the linearised model.
 
-    With `w_k = d (z_k - z_label) / d x` and `d_k = |z_k - z_label| / |w_k|`, the class k of least d_k (ties:
-    the lowest) gives the step `(d_k + 1e-4) w_k / |w_k|`; steps are summed and applied times
-    `1 + overshoot` until the prediction is no longer `label`.
+    With `w_k = d (z_k - z_label) / d x` and `d_k = |z_k - z_label| / |w_k|`, the class k of least
+    d_k (ties: the lowest) gives the step `(d_k + 1e-4) w_k / |w_k|`; steps are summed and applied
+    times `1 + overshoot` until the prediction is no longer `label`.
 
     A step costs a forward pass and `num_classes - 1` backward passes, run side by side: gradients
     `[num_classes - 1, n, ...]` and as many times the activations are held.
@@ -126,8 +131,8 @@ def deep_fool(
       inputs: an array `[n, ...]` of floating point, or a pytree of one.
       max_steps: most steps an example may take.
       overshoot: how far beyond the linear boundary to go, as a fraction of the way.
-      num_classes: steps go towards these many classes only, the likeliest before any step, the predicted
-        one among them. None for all. Any change of the prediction ends the attack.
+      num_classes: steps go towards these many classes only, the likeliest before any step, the
+        predicted one among them. None for all. Any change of the prediction ends the attack.
 
     Returns:
       A `Perturbation`. Examples that never flip have the distance walked, or inf if at some step no
@@ -135,7 +140,8 @@ def deep_fool(
 
     Raises:
       TypeError: if the inputs are not floating point.
-      ValueError: if a number is out of range, `inputs` is not one array, or the logits not `[n, C]`.
+      ValueError: if a number is out of range, `inputs` is not one array, or the logits not `[n,
+        C]`.
 
     Example:
       >>> apply = lambda x: jnp.concatenate([x, -x], axis=1)
@@ -144,12 +150,11 @@ def deep_fool(
       ['1.00', '9.00']
 
     References:
-      Moosavi-Dezfooli et al., DeepFool: a Simple and Accurate Method to Fool Deep Neural Networks, 2016,
-      algorithm 2.
+      Moosavi-Dezfooli et al., DeepFool: a Simple and Accurate Method to Fool Deep Neural Networks,
+      2016, algorithm 2.
     """
-    check_positive(max_steps=max_steps)
-    if not overshoot >= 0:
-        raise ValueError(f"overshoot: expected a number of at least 0, got {overshoot!r}")
+    check_integer(1, max_steps=max_steps)
+    check_at_least(0, overshoot=overshoot)
     predict, start = _problem(apply, inputs)
     logits = predict(start)
     label, rivals = logits.argmax(-1), _rivals(logits, num_classes)
@@ -201,7 +206,7 @@ def _attack(
         stranded = search.stranded | (active & ~movable)
         active &= movable
         change = jnp.where(active[:, None], search.change + step, search.change)
-        steps = search.steps + active
+        steps = search.steps + active.astype(jnp.int32)
         return _Search(search.count + 1, change, steps, flipped, stranded, active)
 
     nobody = jnp.zeros(label.shape, bool)
@@ -214,7 +219,7 @@ def _attack(
         active=~nobody,
     )
     search = jax.lax.while_loop(lambda s: s.active.any(), body, search)
-    distance = jnp.square(scale * search.change).sum(1)
+    distance = scale**2 * jnp.square(search.change).sum(1)
     steps = jnp.where(search.stranded, max_steps, search.steps)
     label = label.astype(jnp.int32)
     return Perturbation(distance, label, steps, search.flipped), search.stranded

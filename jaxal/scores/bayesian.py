@@ -1,12 +1,13 @@
 """What draws of a model agree and disagree on: BALD, variation ratio, mean std, EPIG.
 
-K draws of the model (dropout passes, ensemble members, samples of a posterior) give logits `[K, ..., C]`.
-Where that array is too large to keep, `accumulate` reaches the same scores one draw at a time.
+K draws of the model (dropout passes, ensemble members, samples of a posterior) give logits `[K,
+..., C]`. Where that array is too large to keep, `running` reaches the same scores one draw at a time.
 """
 
 import jax
 import jax.numpy as jnp
 
+from jaxal.numerics import matmul
 from jaxal.scores import uncertainty
 
 _EPIG_BLOCK = 1 << 21  # joint probabilities held at a time
@@ -15,8 +16,8 @@ _EPIG_BLOCK = 1 << 21  # joint probabilities held at a time
 def predictive(logits: jax.Array) -> jax.Array:
     """Log of the mean probability, `log mean_k softmax(logits_k)`.
 
-    The scores of a single prediction apply to it: `entropy(predictive(logits))` is the entropy of the
-    dropout ensemble.
+    The scores of a single prediction apply to it: `entropy(predictive(logits))` is the entropy of
+    the dropout ensemble.
 
     Args:
       logits: `[K, ..., C]`, logits or log-probabilities of each draw.
@@ -127,12 +128,12 @@ def mean_std(logits: jax.Array) -> jax.Array:
 def epig(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
     """Information that a row's label holds about the predictions on the targets.
 
-    `mean_t I(y; y_t)` with the joint `J(c, d) = mean_k p_k(c | x) p_k(d | x_t)`, clamped at 0. Draw k must
-    be the same model in both arrays (the same dropout masks, the same ensemble member); from separate
-    draws the information is 0 but for noise.
+    `mean_t I(y; y_t)` with the joint `J(c, d) = mean_k p_k(c | x) p_k(d | x_t)`, clamped at 0. Draw
+    k must be the same model in both arrays (the same dropout masks, the same ensemble member); from
+    separate draws the information is 0 but for noise.
 
-    Costs 2 K N T C^2 multiplications in matrix products and N T C^2 logarithms. The joint is never held
-    whole: no temporary exceeds 2^21 numbers (8 MiB in float32), or T C if that is more.
+    Costs 2 K N T C^2 multiplications in matrix products and N T C^2 logarithms. The joint is never
+    held whole: no temporary exceeds 2^21 numbers (8 MiB in float32), or T C if that is more.
 
     Args:
       logits: `[K, N, C]`, logits or log-probabilities of each draw for the pool.
@@ -165,16 +166,20 @@ def epig(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
     if rows == 0:
         return jnp.zeros(0, logits.dtype)
     target = jax.nn.softmax(target_logits).reshape(draws, targets * classes)
+    target_mean = target.mean(0)
+    deviations = target - target_mean[None]
     # Each class of each row is a row of its own, so that one GEMM serves any block of them.
     pool = jax.nn.softmax(logits).reshape(draws, rows * classes).T
-    block = max(_EPIG_BLOCK // (targets * classes), 1)
-    information = jax.lax.map(
-        lambda probs: _information(probs, target),
-        pool,
-        batch_size=min(block, rows * classes),
-    )
-    total = information.reshape(rows, classes).sum(1)
-    return jnp.maximum(total / targets, 0)
+    # Blocks of one size, so that the program holds their code once. Padding has probability 0 and
+    # no information.
+    largest = max(_EPIG_BLOCK // (targets * classes), 1)
+    blocks = -(-len(pool) // largest)
+    size = -(-len(pool) // blocks)
+    padding = blocks * size - len(pool)
+    pool = jnp.pad(pool, ((0, padding), (0, 0))).reshape(blocks, size, draws)
+    information = jax.lax.map(lambda probs: _information(probs, deviations, target_mean), pool)
+    information = information.reshape(-1)[: rows * classes]
+    return jnp.maximum(information.reshape(rows, classes).sum(1) / targets, 0)
 
 
 def votes(logits: jax.Array) -> jax.Array:
@@ -184,7 +189,7 @@ def votes(logits: jax.Array) -> jax.Array:
 
 def minority(counts: jax.Array, draws: int | jax.Array, dtype: jax.typing.DTypeLike) -> jax.Array:
     """The fraction of `draws` that did not vote for the winner, counts [..., C] -> [...]."""
-    return (draws - counts.max(-1)).astype(dtype) / draws
+    return (draws - counts.max(-1)).astype(dtype) / jnp.asarray(draws).astype(dtype)
 
 
 def root(variance: jax.Array) -> jax.Array:
@@ -193,21 +198,28 @@ def root(variance: jax.Array) -> jax.Array:
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, variance)))
 
 
-def _information(probs: jax.Array, target: jax.Array) -> jax.Array:
-    """The part of `I(y; y_t)` of one class of y, [K] probabilities, summed over targets [K, T * C].
+def _information(probs: jax.Array, deviations: jax.Array, target_mean: jax.Array) -> jax.Array:
+    """Parts of `I(y; y_t)`, one class of y at a time, summed over the targets.
 
-    With `J = P R v`, so that v - 1 is the covariance over the draws by `P R`, the sum of `J log (J / P R)` is
-    that of `P R (v log v - v + 1)`, where no term is below 0 and draws that agree give exactly 0.
+    With `J = P R v`, so that v - 1 is the covariance over the draws by `P R`, the sum of
+    `J log (J / P R)` is that of `P R (v log v - v + 1)`, where no term is below 0 and draws that
+    agree give exactly 0.
+
+    Args:
+      probs: [m, K], a class's probability under each draw.
+      deviations: [K, T C], the targets' probabilities less their means over the draws.
+      target_mean: [T C], these means.
+
+    Returns:
+      [m], in nats.
     """
-    mean, target_mean = probs.mean(), target.mean(0)
-    covariance = jnp.dot(
-        probs - mean, target - target_mean[None], precision=jax.lax.Precision.HIGHEST
-    ) / len(probs)
-    product = mean * target_mean
+    mean = probs.mean(1, keepdims=True)
+    covariance = matmul(probs - mean, deviations) / probs.shape[1]
+    product = mean * target_mean[None]
     impossible = product == 0
     ratio = 1 + jnp.where(impossible, 0, covariance / jnp.where(impossible, 1, product))
     # Rounded once, then used three times: v log v - (v - 1) has no first-order error near 1.
     exclusive = ratio <= 0
     ratio = jnp.where(exclusive, 1, ratio)
     terms = ratio * jnp.log(ratio) - (ratio - 1)
-    return (product * jnp.where(exclusive, 1, terms)).sum()
+    return (product * jnp.where(exclusive, 1, terms)).sum(1)

@@ -1,7 +1,8 @@
 """The scores of `bayesian` without the K x N x C array: one draw of the model at a time.
 
-`accumulate` folds the logits of a draw into a state of fixed shape, `draw_scores` reads the scores from it,
-and `fold_draws` is the scan over all draws.
+`update_running_scores` folds the logits of a draw into a state of fixed shape, `draw_scores` reads
+the scores from it, and `fold_draws` is the scan over all draws. None of them is jitted: under the
+caller's `jax.jit`, what the scores that are read do not need is neither held nor computed.
 """
 
 from collections.abc import Callable
@@ -15,18 +16,19 @@ from jaxal.scores import bayesian, uncertainty
 
 
 class RunningScores(NamedTuple):
-    """What `[K, ..., C]` logits leave behind when they are seen one draw at a time."""
+    """Sufficient statistics of `[K, ..., C]` logits for the scores of draws."""
 
     count: jax.Array  # [] int32, draws seen
-    log_mean: jax.Array  # [..., C], log of the mean probability
+    log_total: jax.Array  # [..., C], log of the summed probabilities
     entropy: jax.Array  # [...], mean entropy of the draws, in nats
     votes: jax.Array  # [..., C] int32, draws that predict the class
     mean: jax.Array  # [..., C], mean probability
     scatter: jax.Array  # [..., C], summed squared deviations from the mean
+    valid: jax.Array  # [...] bool, whether every draw was a prediction: a finite largest logit
 
 
 class DrawScores(NamedTuple):
-    """The scores of all draws; each as the function of its name gives it."""
+    """The scores of all draws, each as the function of its name in `bayesian` gives it."""
 
     predictive: jax.Array  # [..., C]
     bald: jax.Array  # [...]
@@ -42,23 +44,27 @@ def init_running_scores(
     Args:
       shape: that of one draw's logits.
       dtype: float32, or wider if the logits are.
+
+    Returns:
+      `RunningScores`, for `update_running_scores`.
     """
     zeros = jnp.zeros(shape, dtype)
     return RunningScores(
         count=jnp.zeros((), jnp.int32),
-        log_mean=jnp.full(shape, -jnp.inf, dtype),
+        log_total=jnp.full(shape, -jnp.inf, dtype),
         entropy=jnp.zeros(shape[:-1], dtype),
         votes=jnp.zeros(shape, jnp.int32),
         mean=zeros,
         scatter=zeros,
+        valid=jnp.ones(shape[:-1], bool),
     )
 
 
 def update_running_scores(state: RunningScores, logits: jax.Array) -> RunningScores:
-    """Adds one draw.
+    """Adds one draw of the model to the statistics.
 
     Args:
-      state: of `init_running_scores`, or of an earlier draw.
+      state: from `init_running_scores`, or after an earlier draw.
       logits: `[..., C]`, of the shape that the state was made for.
 
     Returns:
@@ -84,27 +90,24 @@ def update_running_scores(state: RunningScores, logits: jax.Array) -> RunningSco
             f"logits: expected shape {state.mean.shape}, as the state has, got {logits.shape}"
         )
     count = (state.count + 1).astype(logits.dtype)
-    # Running means, for sums would lose digits with every draw and, of p^2, the deviations. Squared, the
-    # deviation cannot go below 0 where the mean is rounded; Welford's own product can.
+    # Running means: a sum of p^2 would lose the deviations' digits. Squared, the deviation cannot
+    # go below 0 where the mean is rounded; Welford's own product can.
     deviation = jax.nn.softmax(logits) - state.mean
     return RunningScores(
         count=state.count + 1,
-        log_mean=jnp.logaddexp(
-            state.log_mean + jnp.log1p(-1 / count),
-            jax.nn.log_softmax(logits) - jnp.log(count),
-        ),
+        log_total=jnp.logaddexp(state.log_total, jax.nn.log_softmax(logits)),
         entropy=state.entropy + (uncertainty.entropy(logits) - state.entropy) / count,
         votes=state.votes + bayesian.votes(logits),
         mean=state.mean + deviation / count,
         scatter=state.scatter + deviation**2 * (1 - 1 / count),
+        valid=state.valid & jnp.isfinite(logits.max(-1)),
     )
 
 
 def fold_draws(draw: Callable[[PyTree], jax.Array], draws: PyTree) -> RunningScores:
-    """Runs all draws, one at a time, and keeps only what the scores need.
+    """The statistics of all draws, made one at a time by a scan.
 
-    Holds one draw's logits and a state of four arrays of their size, in place of K. Under `jit`, what
-    the scores that are read do not use is neither held nor computed.
+    Holds one draw's logits and a state of four arrays of their size, in place of K.
 
     Args:
       draw: maps one of `draws` to logits `[..., C]`, such as the model under one dropout key.
@@ -132,15 +135,18 @@ def draw_scores(state: RunningScores) -> DrawScores:
     """The scores of the draws seen so far; NaN before the first.
 
     Args:
-      state: of `accumulate`.
+      state: from `update_running_scores` or `fold_draws`.
 
     Returns:
-      A `DrawScores`, equal to the scores of the stacked logits but for rounding.
+      `DrawScores`, equal to the scores of the stacked logits but for rounding.
     """
+    count = state.count.astype(state.mean.dtype)
+    predictive = state.log_total - jnp.log(count)
     ratio = bayesian.minority(state.votes, state.count, state.mean.dtype)
     return DrawScores(
-        predictive=state.log_mean,
-        bald=jnp.maximum(uncertainty.entropy(state.log_mean) - state.entropy, 0),
-        variation_ratio=jnp.where(jnp.isnan(state.entropy), jnp.nan, ratio),
-        mean_std=bayesian.root(state.scatter / state.count).mean(-1),
+        predictive=predictive,
+        # Entropy takes logits up to a constant, so it needs no count.
+        bald=jnp.maximum(uncertainty.entropy(state.log_total) - state.entropy, 0),
+        variation_ratio=jnp.where(state.valid, ratio, jnp.nan),
+        mean_std=bayesian.root(state.scatter / count).mean(-1),
     )

@@ -1,8 +1,8 @@
 """How unsure one prediction is: entropy, least confidence and margin, from logits.
 
-All three start from the odds `exp(logit - largest logit)` of the classes that did not win. Nothing is
-subtracted from 1, so a prediction of 1 - 1e-20 keeps all its digits, and nothing overflows: logits may
-be anything up to 1e38, or -inf for a probability of 0. Log-probabilities are logits too.
+All three start from the odds `exp(logit - largest logit)` of the classes that did not win. Nothing
+is subtracted from 1, so a prediction of 1 - 1e-20 keeps all its digits, and nothing overflows:
+logits may be anything up to 1e38, or -inf for a probability of 0. Log-probabilities are logits too.
 """
 
 import jax
@@ -125,8 +125,8 @@ def _gaps(logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """What the scores share: gaps to the largest logit and probabilities relative to it.
 
     Returns:
-      gaps, `[..., C]`, at most 0; odds = exp(gaps), `[..., C]`, but 0 for the largest and all that tie
-      with it; the summed odds of all but one largest, `[...]`. NaN throughout for a row of NaN.
+      gaps, `[..., C]`, at most 0; odds = exp(gaps), `[..., C]`, but 0 for the largest and all that
+      tie with it; the summed odds of all but one largest, `[...]`. NaN throughout for a row of NaN.
     """
     # `max` shares its gradient among ties, which is right for functions symmetric in the classes.
     gaps = logits - logits.max(-1, keepdims=True)

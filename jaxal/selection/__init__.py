@@ -1,7 +1,9 @@
-"""Arrays in, rows out: batch selection rules that know nothing of models or training.
+"""Batch selection rules: arrays in, rows out, with no knowledge of models or training.
 
-Every rule takes the random key (if any), the arrays, `available` [N] and the budget, and returns a
-`Selection` of distinct available rows in the order picked.
+Every rule takes the PRNG key (if any), the arrays, `available` [N] bool and the budget, and returns
+a `Selection` of distinct available rows in the order picked. Points are arrays [N, D] or an
+`Embedding`, also one of a user's own. The rules are jitted, with the budget and what else fixes
+shapes static; `take_top` and `take_stochastic` are not. All may be called inside `jit` and `vmap`.
 """
 
 from jaxal.greedy.lazy import Rule, lazy_greedy

@@ -1,4 +1,4 @@
-"""BatchBALD: the batch whose labels, together, tell most about the model."""
+"""BatchBALD: the batch whose labels jointly have most mutual information with the model."""
 
 from functools import partial
 from typing import NamedTuple
@@ -7,15 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Selection
-from jaxal.checks import check_budget, check_positive, check_rank, check_rows
+from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
 from jaxal.selection._outcomes import (
     CandidateRows,
     LabelOutcomes,
     candidate_rows,
+    empty_outcomes,
     extend,
     gains,
-    no_labels,
 )
 
 _ROWS = 256  # whose first gains are computed at a time
@@ -26,38 +26,49 @@ class BatchBALDState(NamedTuple):
 
     logits: jax.Array  # [K, N, C]
     gains: jax.Array  # [N]
-    computed: jax.Array  # [N], with how many picks to go
+    computed: jax.Array  # [N] int32, after how many picks
     outcomes: LabelOutcomes
-    key: jax.Array
-    to_go: jax.Array  # []
+    count: jax.Array  # [] rows picked so far
 
 
 class BatchBALDBlock(NamedTuple):
-    """The same of the rows of a block, all of them up to date."""
+    """The same of the rows of a block."""
 
     rows: CandidateRows
     gains: jax.Array  # [Q]
+    computed: jax.Array  # [Q]
     outcomes: LabelOutcomes
-    key: jax.Array
-    to_go: jax.Array  # []
+    uniform: jax.Array  # [2, M] random numbers for the next pick
+    count: jax.Array  # []
 
 
 def _load_block(state: BatchBALDState, rows: jax.Array) -> BatchBALDBlock:
-    chosen = candidate_rows(state.logits[:, rows])
+    return BatchBALDBlock(
+        candidate_rows(state.logits[:, rows]),
+        state.gains[rows],
+        state.computed[rows],
+        state.outcomes,
+        jnp.zeros((2, *state.outcomes.probs.shape), state.outcomes.probs.dtype),
+        state.count,
+    )
+
+
+def _measure(key: jax.Array, block: BatchBALDBlock) -> BatchBALDBlock:
     # A gain up to date stays as it is: rounding depends on the place in the block, so that two rows
     # could send each other out of it for ever.
-    known = state.computed[rows] == state.to_go
-    fresh = jnp.where(known, state.gains[rows], gains(state.outcomes, chosen))
-    return BatchBALDBlock(chosen, fresh, state.outcomes, state.key, state.to_go)
+    fresh = gains(block.outcomes, block.rows)
+    fresh = jnp.where(block.computed == block.count, block.gains, fresh)
+    # The pick happens in one of two branches, into which no key may go.
+    uniform = jax.random.uniform(
+        jax.random.fold_in(key, block.count), block.uniform.shape, fresh.dtype
+    )
+    computed = jnp.full_like(block.computed, block.count)
+    return block._replace(gains=fresh, computed=computed, uniform=uniform)
 
 
 def _pick(block: BatchBALDBlock, position: jax.Array) -> BatchBALDBlock:
-    key, key_pick = jax.random.split(block.key)
-    outcomes = extend(key_pick, block.outcomes, block.rows.probs[:, position])
-    to_go = block.to_go - 1
-    # Nobody asks for gains after the last pick.
-    needed = outcomes._replace(count=jnp.where(to_go > 0, outcomes.count, 0))
-    return BatchBALDBlock(block.rows, gains(needed, block.rows), outcomes, key, to_go)
+    outcomes = extend(block.uniform, block.outcomes, block.rows.probs[:, position])
+    return block._replace(outcomes=outcomes, count=block.count + 1)
 
 
 def _flush(
@@ -69,20 +80,10 @@ def _flush(
 ) -> BatchBALDState:
     return state._replace(
         gains=state.gains.at[rows].set(block.gains),
-        computed=state.computed.at[rows].set(block.to_go),
+        computed=state.computed.at[rows].set(block.computed),
         outcomes=block.outcomes,
-        key=block.key,
-        to_go=block.to_go,
+        count=block.count,
     )
-
-
-RULE = Rule(
-    bounds=lambda state: state.gains,
-    load_block=_load_block,
-    scores=lambda block: block.gains,
-    pick=_pick,
-    flush=_flush,
-)
 
 
 @partial(jax.jit, static_argnames=("budget", "num_samples", "block_size"))
@@ -95,47 +96,52 @@ def batch_bald(
     num_samples: int = 10_000,
     block_size: int = 64,
 ) -> Selection:
-    """Picks, again and again, the row whose label tells most that the labels picked before do not.
+    """BatchBALD: greedily maximises the mutual information of a batch's labels and the model.
 
-    Greedy maximisation, within 1 - 1/e of the best batch, of the information between the labels of a
-    batch S and the model,
+    Each pick is the row whose label adds most information about the model, given the labels of the
+    rows already selected: greedy maximisation, within 1 - 1/e of the best batch, of the mutual
+    information between the labels of a batch S and the model,
 
         score(S) = H(y_S) - sum_{i in S} mean_k H(p_ik),   P(y_S) = mean_k prod_{i in S} p_ik(y_i),
 
-    exact while the outcomes C^t of the t labels picked so far are at most `num_samples`, so also its
-    order, ties to the lowest row. After that, score(S) is estimated on `num_samples` outcomes drawn from
-    P(y_S), the same for all candidate_rows, each weighted by its exact posterior over the draws: without bias
-    for a given row, and never below 0. Such estimates may grow by their noise from pick to pick, which
-    the lazy evaluation takes for shrinking, so `block_size` then may decide between rows that are as good.
+    exact while the outcomes C^t of the t labels picked so far are at most `num_samples`, so also
+    its order, ties to the lowest row. After that, score(S) is estimated on `num_samples` outcomes
+    drawn from P(y_S), the same for all candidates, each weighted by its exact posterior over the
+    draws: without bias for a given row, and never below 0. Such estimates may grow by their noise
+    from pick to pick, which the lazy evaluation takes for shrinking, so `block_size` then may
+    decide between rows that are as good.
 
-    Time O(min(C^t, num_samples) K C) as matrix products a gain at pick t: once for each of the N rows at
-    t = 0, then for those rows only whose earlier gain does not rule them out, from block_size B to N B of
-    them. Memory O(num_samples (K + C) + block_size K C) above the input in float32, whatever N is.
+    Time O(min(C^t, num_samples) K C) as matrix products a gain at pick t: once for each of the N
+    rows at t = 0, then for those rows only whose earlier gain does not rule them out, from
+    block_size B to N B of them. Memory O(num_samples (K + C) + block_size K C) above the input in
+    float32, whatever N is.
 
     Args:
-      key: random key, consumed; without effect while all outcomes fit.
+      key: PRNG key, consumed; without effect while all outcomes fit.
       logits: [K, N, C], logits or log-probabilities; -inf is probability 0. Draw k must be the same
-        model for all rows (one dropout mask, one ensemble member): the labels of rows whose draws are
-        separate tell nothing of each other.
+        model for all rows (one dropout mask, one ensemble member): the labels of rows whose draws
+        are separate tell nothing of each other.
       available: [N] bool.
       budget: how many rows, 1 to N.
       num_samples: outcomes of the picked labels that are kept.
-      block_size: candidates examined in a pass. All of them are examined again after each pick, so a
+      block_size: rows examined in a pass. All of them are examined again after each pick, so a
         large budget wants a small block.
 
     Returns:
-      `Selection` of distinct rows; a score is the marginal gain `score(S + i) - score(S)` in nats, BALD for
-      the first, so that the cumulative sum is score(S). A row of which a draw holds NaN or +inf, or
-      nothing but -inf, scores NaN and comes after all others.
+      `Selection` of distinct rows; a score is the marginal gain `score(S + i) - score(S)` in nats,
+      BALD for the first, so that the cumulative sum is score(S). A row of which a draw holds NaN or
+      +inf, or nothing but -inf, scores NaN and comes after all others.
 
     Raises:
-      TypeError: if the budget or `num_samples` is not an integer.
-      ValueError: if shapes disagree, there is no draw, fewer than two classes, no sample, or the budget
-        is outside 1 to N.
+      TypeError: if the budget, `num_samples` or `block_size` is not an integer.
+      ValueError: if shapes disagree, there is no draw, fewer than two classes, no sample, or the
+        budget is outside 1 to N.
 
     References:
       Kirsch, van Amersfoort and Gal, "BatchBALD: efficient and diverse batch acquisition for deep
       Bayesian active learning", NeurIPS 2019, algorithm 1 and section 3.3.
+
+    Example:
 
     >>> votes = jnp.array([[0, 0, 0], [0, 0, 1], [1, 1, 0], [1, 1, 1]])  # row 1 repeats row 0
     >>> log_probs = jnp.log(jax.nn.one_hot(votes, 2))
@@ -157,19 +163,24 @@ def _batch_bald(
         )
     check_rows(**{"logits (axis 1)": logits[0], "available": available})
     check_budget(budget, rows)
-    if not hasattr(num_samples, "__index__"):
-        raise TypeError(f"num_samples: expected an integer, got {num_samples!r}")
-    check_positive(num_samples=num_samples, block_size=block_size)
+    check_integer(1, num_samples=num_samples, block_size=block_size)
     logits = logits.astype(float)
     state = BatchBALDState(
         logits=logits,
         gains=_first_gains(logits),
-        computed=jnp.full(rows, budget),
-        outcomes=no_labels(min(num_samples, classes ** (budget - 1)), draws),
-        key=key,
-        to_go=jnp.int32(budget),
+        computed=jnp.zeros(rows, jnp.int32),
+        outcomes=empty_outcomes(min(num_samples, classes ** (budget - 1)), draws),
+        count=jnp.int32(0),
     )
-    return lazy_greedy(RULE, state, available, budget, block_size=block_size)
+    rule = Rule(
+        bounds=lambda state: state.gains,
+        load_block=_load_block,
+        scores=lambda block: block.gains,
+        pick=_pick,
+        flush=_flush,
+        measure=partial(_measure, key),
+    )
+    return lazy_greedy(rule, state, available, budget, block_size=block_size)
 
 
 def _first_gains(logits: jax.Array) -> jax.Array:

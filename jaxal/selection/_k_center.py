@@ -156,7 +156,7 @@ RULE = Rule(
 
 @partial(jax.jit, static_argnames=("budget", "block_size"))
 def k_center(
-    points: Points,
+    features: Points,
     available: jax.Array,
     budget: int,
     *,
@@ -174,7 +174,7 @@ def k_center(
     again by differences, if the points have coordinates.
 
     Args:
-      points: [N, D], or any `Embedding` of N rows.
+      features: [N, D], or any `Embedding` of N rows.
       available: [N] bool.
       budget: how many rows, 1 to N.
       centers: [M, D], or an `Embedding` of the points' kind, covered already (the labelled
@@ -201,15 +201,15 @@ def k_center(
     >>> k_center(points, jnp.ones(4, bool), 2, centers=points[:1]).rows.tolist()
     [3, 2]
     """
-    return _k_center(points, available, budget, centers, center_mask, block_size)[0]
+    return _k_center(features, available, budget, centers, center_mask, block_size)[0]
 
 
 def _k_center(
     points, available, budget, centers, center_mask, block_size
 ) -> tuple[Selection, LazyState]:
-    points = as_embedding("points", points)
+    points = as_embedding("features", points)
     check_rank("available", available, 1, "[N]")
-    check_rows(points=points.squared_norm(), available=available)
+    check_rows(features=points.squared_norm(), available=available)
     check_budget(budget, points.size)
     check_integer(1, block_size=block_size)
     if centers is None:

@@ -1,4 +1,4 @@
-"""Lloyd's iteration for k-means, from centers given: assign the rows, move the centers, until they rest."""
+"""Lloyd's iteration for k-means: assign the rows, move the centers, until these rest."""
 
 from typing import NamedTuple
 
@@ -20,10 +20,20 @@ class Clusters(NamedTuple):
 
 
 def assign(
-    points: jax.Array, usable: jax.Array, centers: jax.Array, live: jax.Array
+    points: jax.Array, usable: jax.Array, centers: jax.Array, valid: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Squared distance to the nearest live center, and its position, as in `Clusters`, by products."""
-    squared, assigned = nearest_center(Dense(points), Dense(centers), live)
+    """The nearest valid center of each row, by products.
+
+    Args:
+      points: [N, D].
+      usable: [N] bool, the rows that count.
+      centers: [K, D].
+      valid: [K] bool, the centers that count.
+
+    Returns:
+      Squared distances [N], inf where not usable, and positions [N] int32, K where not usable.
+    """
+    squared, assigned = nearest_center(Dense(points), Dense(centers), valid)
     usable = usable & (assigned >= 0)
     return (
         jnp.where(usable, squared, jnp.inf),
@@ -41,20 +51,26 @@ def _reseed(
     """
     away = (squared < jnp.inf) & (squared > rounding_slack(Dense(points)))
     farthest, rows = jax.lax.top_k(jnp.where(away, squared, -1.0), len(centers))
-    turn = jnp.cumsum(empty) - 1
-    moves = empty & (farthest[turn] > 0)
-    return jnp.where(moves[:, None], points[rows[turn]], centers)
+    place = jnp.cumsum(empty, dtype=jnp.int32) - 1
+    moves = empty & (farthest[place] > 0)
+    return jnp.where(moves[:, None], points[rows[place]], centers)
 
 
-def step(points: jax.Array, usable: jax.Array, centers: jax.Array, live: jax.Array) -> jax.Array:
-    """The centers, each moved to the mean of the rows nearest to it, [K, D]."""
-    squared, assigned = assign(points, usable, centers, live)
+def move(
+    points: jax.Array,
+    squared: jax.Array,
+    assigned: jax.Array,
+    centers: jax.Array,
+    valid: jax.Array,
+) -> jax.Array:
+    """The centers, each moved to the mean of the rows assigned to it, [K, D]."""
     size = len(centers)
-    counts = jax.ops.segment_sum(jnp.ones_like(squared), assigned, size)
-    sums = jax.ops.segment_sum(points, assigned, size)
-    means = sums / jnp.maximum(counts, 1.0)[:, None]
-    centers = jnp.where((counts > 0)[:, None], means, centers)
-    empty = live & (counts == 0)
+    # The sum of ones next to the sums of features counts the rows.
+    rows = jnp.concatenate([points, jnp.ones_like(points[:, :1])], axis=1)
+    sums = jax.ops.segment_sum(rows, assigned, size)
+    counts = sums[:, -1:]
+    centers = jnp.where(counts > 0, sums[:, :-1] / jnp.maximum(counts, 1.0), centers)
+    empty = valid & (counts[:, 0] == 0)
     return jax.lax.cond(
         jnp.any(empty),
         lambda: _reseed(points, squared, centers, empty),
@@ -66,21 +82,22 @@ def lloyd(
     points: jax.Array,
     usable: jax.Array,
     centers: jax.Array,
-    live: jax.Array,
+    valid: jax.Array,
     *,
-    max_steps: int,
-    tolerance: float,
+    max_steps: int | jax.Array,
+    tolerance: float | jax.Array,
 ) -> Clusters:
     """Moves centers to the means of their rows until they rest.
 
-    Time O(N K D) a step, as a matrix product, the means O(N D) more; no [N, K] array is held. A GPU adds
-    the rows of a mean up in no fixed order, so that its last digits may differ from run to run.
+    Time O(N K D) a step, as a matrix product, the means O(N D) more; no [N, K] array is held. A GPU
+    adds the rows of a mean up in no fixed order, so that its last digits may differ from run to
+    run.
 
     Args:
-      points: [N, D], best centred: distances are by products.
+      points: [N, D], best centred: distances are by products. Rows that are not usable are zero.
       usable: [N] bool, the rows that count, finite ones.
       centers: [K, D], K at most N.
-      live: [K] bool, the centers that count.
+      valid: [K] bool, the centers that count.
       max_steps: moves at most.
       tolerance: the centers rest once their squared shifts add up to at most that, in units of the
         mean variance of the features.
@@ -89,22 +106,26 @@ def lloyd(
       `Clusters` of the last centers, whose squared distances are by differences.
     """
     mask = usable[:, None]
-    count = jnp.maximum(jnp.sum(usable), 1)
+    count = jnp.maximum(jnp.sum(usable, dtype=points.dtype), 1.0)
     mean = jnp.sum(jnp.where(mask, points, 0.0), axis=0, keepdims=True) / count
     variance = jnp.sum(jnp.where(mask, points - mean, 0.0) ** 2) / (count * points.shape[1])
 
-    def moves_on(carry):
-        _, shift, steps = carry
-        return (shift > tolerance * variance) & (steps < max_steps)
+    def goes_on(carry):
+        return ~carry[-1]
 
-    def move(carry):
-        centers, _, steps = carry
-        moved = step(points, usable, centers, live)
-        return moved, jnp.sum((moved - centers) ** 2), steps + 1
+    def step(carry):
+        # The rows are assigned once more after the last move: `rests` is that of the step before.
+        centers, _, rests, steps, _ = carry
+        squared, assigned = assign(points, usable, centers, valid)
+        moved = move(points, squared, assigned, centers, valid)
+        shift = jnp.sum((moved - centers) ** 2)
+        steps += (~rests).astype(steps.dtype)
+        moved = jnp.where(rests, centers, moved)
+        return moved, assigned, (shift <= tolerance * variance) | (steps >= max_steps), steps, rests
 
-    start = (centers, jnp.full((), jnp.inf), jnp.int32(0))
-    centers, _, steps = jax.lax.while_loop(moves_on, move, start)
-    _, assigned = assign(points, usable, centers, live)
+    nothing = jnp.full(len(points), len(centers), jnp.int32)
+    start = (centers, nothing, jnp.bool_(False), jnp.int32(0), jnp.bool_(False))
+    centers, assigned, _, steps, _ = jax.lax.while_loop(goes_on, step, start)
     squared = jnp.sum((points - centers.at[assigned].get(mode="clip")) ** 2, axis=-1)
     counted = assigned < len(centers)
     return Clusters(

@@ -1,14 +1,15 @@
-"""What labels not yet seen would tell of the model: a table of their outcomes, each with its posterior.
+"""Joint label outcomes of the picked rows, each with its posterior over the draws of the model.
 
-Labels y_S of picked rows are independent given the draw k of the model. Row m of the table is one outcome
-of all of them, with its probability P(y_S) and the posterior over draws, w_k in proportion to p(y_S | k).
-The marginal gain of a row in BatchBALD is then its BALD score under that posterior, on average:
+Labels y_S of picked rows are independent given the draw k of the model. Row m of the table is one
+outcome of all of them, with its probability P(y_S) and the posterior over draws, w_k in proportion
+to p(y_S | k). The marginal gain of a row in BatchBALD is then its BALD score under that posterior,
+on average:
 
     H(y_S, y_j) - H(y_S) - mean_k H(p_jk) = I(y_j; k | y_S)
                                           = sum_m P_m [H(sum_k w_mk p_jk) - sum_k w_mk H(p_jk)]
 
-which never takes the difference of two joint entropies. The table holds every outcome while there is room
-for all, and a sample of them after that.
+which never takes the difference of two joint entropies. The table holds every outcome while there
+is room for all, and a sample of them after that.
 """
 
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal.greedy.d2 import sample_rows
 from jaxal.numerics import matmul
 
 _ELEMENTS = 1 << 19  # mixture probabilities held at a time
@@ -23,7 +25,7 @@ _LANES = 16  # the rows of a block are filled up to a multiple of it
 
 
 class LabelOutcomes(NamedTuple):
-    """LabelOutcomes of the labels picked so far; `count` of the M slots are in use."""
+    """Joint outcomes of the labels of the rows picked so far; `count` of the M slots are in use."""
 
     posterior: jax.Array  # [M, K], rows sum to 1
     probs: jax.Array  # [M], 0 where not in use
@@ -41,20 +43,20 @@ class CandidateRows(NamedTuple):
     usable: jax.Array  # [Q] bool, False where a draw is not a distribution
 
 
-def no_labels(capacity: int, draws: int) -> LabelOutcomes:
-    """The one outcome of no labels, under which all draws are as likely."""
+def empty_outcomes(capacity: int, draws: int) -> LabelOutcomes:
+    """The one outcome of no labels, under which all K draws are as likely; room for M."""
     return LabelOutcomes(
         jnp.full((capacity, draws), 1 / draws),
-        jnp.zeros(capacity).at[0].set(1.0),
+        jnp.where(jnp.arange(capacity) == 0, 1.0, 0.0),
         jnp.int32(1),
         jnp.bool_(False),
     )
 
 
 def candidate_rows(logits: jax.Array) -> CandidateRows:
-    """Prepares rows [K, Q, C] for `gains`; rows that are not usable count as uniform."""
+    """Prepares logits [K, Q, C] for `gains`; rows that are not usable count as uniform."""
     probs = jax.nn.softmax(logits)
-    usable = jnp.all(jnp.isfinite(probs), axis=(0, 2))
+    usable = jnp.isfinite(jnp.sum(probs, axis=(0, 2)))
     probs = jnp.where(usable[None, :, None], probs, 1 / probs.shape[-1])
     mean = jnp.mean(probs, axis=0, keepdims=True)
     possible = mean >= jnp.finfo(mean.dtype).tiny
@@ -73,8 +75,15 @@ def gains(outcomes: LabelOutcomes, rows: CandidateRows) -> jax.Array:
         sum_m P_m sum_c q_jc [sum_k w_mk f(v_kjc) - f(sum_k w_mk v_kjc)],
 
     where no term is below 0, and all are as small as the draws are close or as the draw is settled.
-    Time O(count K Q C) as two matrix products; no temporary exceeds 2^19 numbers, or K Q C if that is
-    more.
+    Time O(count K Q C) as two matrix products; no temporary exceeds 2^19 numbers, or K Q C if that
+    is more.
+
+    Args:
+      outcomes: of the labels picked so far.
+      rows: Q candidates.
+
+    Returns:
+      [Q] floats.
     """
     draws, num, _ = rows.excess.shape
     # What does not fill a vector may be rounded in another way; copies of a row are to tie.
@@ -85,51 +94,68 @@ def gains(outcomes: LabelOutcomes, rows: CandidateRows) -> jax.Array:
     capacity, columns = len(outcomes.probs), mean.size
     chunks = -(-capacity // max(_ELEMENTS // columns, 1))
     chunk = -(-capacity // chunks)
-    # Slots of probability 0 fill the last chunk.
-    padding = -capacity % chunk
-    posterior = jnp.pad(outcomes.posterior, ((0, padding), (0, 0)))
-    probs = jnp.pad(outcomes.probs, (0, padding))
 
     def add(index, total):
-        some = jax.lax.dynamic_slice_in_dim(posterior, index * chunk, chunk)
-        weight = jax.lax.dynamic_slice_in_dim(probs, index * chunk, chunk)
+        # The last chunk begins where it ends with the table; what it has in common with the one
+        # before was counted there.
+        start = jnp.minimum(index * chunk, capacity - chunk)
+        some = jax.lax.dynamic_slice_in_dim(outcomes.posterior, start, chunk)
+        weight = jax.lax.dynamic_slice_in_dim(outcomes.probs, start, chunk)
+        slots = start + jnp.arange(chunk, dtype=jnp.int32)
+        weight = jnp.where(slots >= index * chunk, weight, 0.0)
+        # Jensen's gap of f under the posterior of each outcome, on average over the outcomes.
         left = matmul(weight, matmul(some, convex) - _relative(matmul(some, excess)))
         return total + jnp.sum(mean * left.reshape(mean.shape), axis=-1)
 
-    used = -(-outcomes.count // chunk)
+    used = (outcomes.count + chunk - 1) // chunk
     gain = jax.lax.fori_loop(0, used, add, jnp.zeros(len(mean), mean.dtype))[:num]
     # Without this, rounding would order the rows once the outcomes have settled which draw it is.
     least = _rounding(gain) * jnp.mean(rows.divergence, axis=0)
     return jnp.where(rows.usable, jnp.where(gain > least, gain, 0.0), jnp.nan)
 
 
-def extend(key: jax.Array, outcomes: LabelOutcomes, probs: jax.Array) -> LabelOutcomes:
-    """Adds the label of one more row, whose predictions are `probs` [K, C].
+def extend(uniform: jax.Array, outcomes: LabelOutcomes, probs: jax.Array) -> LabelOutcomes:
+    """Adds the label of one more row.
 
-    Where M slots hold all `count * C` outcomes, these; otherwise M equally likely ones: stratified draws
-    from the exact table the first time, each continued by a label drawn from its own predictive
-    distribution. Sums over the table estimate those over all outcomes without bias. Time O(M K C).
+    Where M slots hold all `count * C` outcomes, these; otherwise M equally likely ones: stratified
+    draws from the exact table the first time, each continued by a label drawn from its own
+    predictive distribution. Sums over the table estimate those over all outcomes without bias.
+    Time O(M K C).
+
+    Args:
+      uniform: [2, M] random numbers in [0, 1), without effect while all outcomes fit.
+      outcomes: of the labels before.
+      probs: [K, C] predictions of the row.
+
+    Returns:
+      `LabelOutcomes` with that label.
     """
     capacity, classes = len(outcomes.probs), probs.shape[-1]
-    slots = jnp.arange(capacity)
+    slots = jnp.arange(capacity, dtype=jnp.int32)
+    jitter, level = uniform
     sampled = outcomes.sampled | (outcomes.count > capacity // classes)
-    jitter, level = jax.random.uniform(key, (2, capacity), outcomes.probs.dtype)
-    ladder = jnp.cumsum(outcomes.probs)
-    drawn = jnp.searchsorted(ladder, (slots + jitter) / capacity * ladder[-1])
-    drawn = jnp.where(outcomes.sampled, slots, jnp.minimum(drawn, outcomes.count - 1))
-    parent = jnp.where(sampled, drawn, jnp.minimum(slots // classes, capacity - 1))
+
+    def stratify():
+        # One draw from each of M equal parts of the cumulative probability.
+        strata = (slots.astype(jitter.dtype) + jitter) / capacity
+        return jnp.minimum(sample_rows(strata, outcomes.probs), outcomes.count - 1)
+
+    # Each slot continues an outcome of the labels before: while all fit, outcome m by each of its C
+    # labels in slots m C to m C + C - 1; the first time they do not, outcomes drawn from the exact
+    # table; after that the one already in the slot.
+    parent = jax.lax.cond(sampled & ~outcomes.sampled, stratify, lambda: slots)
+    parent = jnp.where(sampled, parent, slots // classes)
     posterior = outcomes.posterior[parent]
-    ladder = jnp.cumsum(matmul(posterior, probs), axis=-1)
-    drawn = jnp.argmax(ladder > (level * ladder[:, -1])[:, None], axis=-1)
+    # Its label: the slot's, or drawn from the predictive distribution given the labels before.
+    ladder = matmul(posterior, jnp.cumsum(probs, axis=-1))
+    drawn = jnp.argmax(ladder > (level * ladder[:, -1])[:, None], axis=-1).astype(jnp.int32)
     label = jnp.where(sampled, drawn, slots % classes)
+    # Bayes' rule: the draws are weighed by how likely they made that label.
     joint = posterior * probs.T[label]
     likelihood = jnp.sum(joint, axis=-1)
-    possible = likelihood > 0
-    posterior = jnp.where(
-        possible[:, None],
-        joint / jnp.where(possible, likelihood, 1.0)[:, None],
-        posterior,
-    )
+    possible = (likelihood > 0)[:, None]
+    total = jnp.where(possible, likelihood[:, None], 1.0)
+    posterior = jnp.where(possible, joint / total, posterior)
     count = jnp.where(sampled, capacity, outcomes.count * classes)
     exact = jnp.where(slots < count, outcomes.probs[parent] * likelihood, 0.0)
     return LabelOutcomes(posterior, jnp.where(sampled, 1 / capacity, exact), count, sampled)

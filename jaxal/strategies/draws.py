@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from jaxal import scores, selection
 from jaxal.base import ObserveFn, Strategy
-from jaxal.checks import check_positive
+from jaxal.checks import check_integer
+from jaxal.numerics import derive_keys
 from jaxal.posterior import Draws, Posterior, mc_dropout
 from jaxal.scores import DrawScores
 from jaxal.strategies.registry import register
@@ -41,8 +42,8 @@ def bald(*, posterior: Posterior = _DROPOUT) -> Strategy:
     """Queries where draws of the model are sure of different classes.
 
     References:
-      Houlsby et al., "Bayesian active learning for classification and preference learning", 2011; Gal
-      et al., "Deep Bayesian active learning with image data", ICML 2017.
+      Houlsby et al., "Bayesian active learning for classification and preference learning", 2011;
+      Gal et al., "Deep Bayesian active learning with image data", ICML 2017.
     """
     return top_summary(posterior, lambda summary: summary.bald)
 
@@ -118,10 +119,10 @@ def batch_bald(*, posterior: Posterior = _BATCH_BALD_DRAWS, num_samples: int = 1
       learning", NeurIPS 2019.
     """
     _check_joint("batch_bald", posterior)
-    check_positive(num_samples=num_samples)
+    check_integer(1, num_samples=num_samples)
 
     def select(key, view, budget):
-        key_draws, key_outcomes = jax.random.split(key)
+        key_draws, key_outcomes = key, derive_keys(key, jnp.uint32(1))
         logits = posterior.resolve(key_draws, view, Draws.stack).observation
         return selection.batch_bald(
             key_outcomes,
@@ -145,10 +146,10 @@ def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strat
       Bickford Smith et al., "Prediction-oriented Bayesian active learning", AISTATS 2023.
     """
     _check_joint("epig", posterior)
-    check_positive(num_targets=num_targets)
+    check_integer(1, num_targets=num_targets)
 
     def rank(key, view):
-        key_draws, key_targets = jax.random.split(key)
+        key_draws, key_targets = key, derive_keys(key, jnp.uint32(1))
         view = posterior.resolve(key_draws, view, Draws.stack)
         pool = jnp.moveaxis(view.observation, 1, 0)
         if view.query is not None:

@@ -1,23 +1,34 @@
-"""Strategies that spread the batch out in feature or gradient space: core-set, BADGE, k-means."""
+"""Diversity strategies, in feature or gradient space: core-set, BADGE, k-means."""
 
 import jax
 import jax.numpy as jnp
 
 from jaxal import selection
 from jaxal.base import Strategy
-from jaxal.checks import check_name, check_positive
+from jaxal.checks import check_at_least, check_integer, check_name
 from jaxal.strategies.registry import register
 
 
 @register
 def core_set(*, block_size: int = 256) -> Strategy:
-    """Queries the example farthest, in features, from all labelled and picked ones, again and again.
+    """Core-set: greedy k-center in feature space, with the labelled examples as centers.
+
+    Repeatedly selects the example whose features are farthest from those of all labelled and
+    selected ones. See `selection.k_center` for the cost.
+
+    Args:
+      block_size: candidates examined in a pass over the pool. It changes the time alone: larger
+        blocks mean fewer passes with more work in each.
+
+    Raises:
+      TypeError: if the block size is not an integer.
+      ValueError: if it is below 1.
 
     References:
       Sener and Savarese, "Active learning for convolutional neural networks: a core-set approach",
       ICLR 2018.
     """
-    check_positive(block_size=block_size)
+    check_integer(1, block_size=block_size)
 
     def observe(key, model, variables, inputs, labels):
         return model.apply(variables, inputs).features
@@ -36,13 +47,26 @@ def core_set(*, block_size: int = 256) -> Strategy:
 
 
 @register
-def badge(*, block_size: int = 256) -> Strategy:
-    """Queries large last-layer gradients far from each other, by D^2 sampling.
+def badge(*, block_size: int = 64) -> Strategy:
+    """BADGE: k-means++ on last-layer gradients of the pseudo-label.
+
+    The gradient of each example's cross-entropy is taken at the label that the model predicts:
+    it is large where the model is uncertain, and k-means++ seeding spreads the batch out. See
+    `selection.badge` for the cost.
+
+    Args:
+      block_size: candidates drawn in a pass over the pool. It changes the time and the random
+        draws, not their law; memory is that of N times as many distances.
+
+    Raises:
+      TypeError: if the block size is not an integer.
+      ValueError: if it is below 1.
 
     References:
-      Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR 2020.
+      Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR
+      2020.
     """
-    check_positive(block_size=block_size)
+    check_integer(1, block_size=block_size)
 
     def observe(key, model, variables, inputs, labels):
         gradient = selection.gradient_embedding(*model.apply(variables, inputs))
@@ -68,19 +92,29 @@ def k_means(
     tolerance: float = 1e-4,
     restarts: int = 10,
 ) -> Strategy:
-    """Queries the examples nearest to the centers of k-means clusters, one a cluster.
+    """k-means: clusters the available examples and selects the one nearest to each center.
 
-    The clusters are of the available examples, in the model's features, or in the inputs as they are:
-    all leaves of the pytree, flattened and side by side, without a look at the model.
+    See `selection.k_means` for the cost.
+
+    Args:
+      representation: what is clustered: the model's "features", or the "inputs" as they are, all
+        leaves of the pytree flattened and side by side, without a look at the model.
+      max_steps: moves of the centers at most, in a restart.
+      tolerance: a restart ends once the squared shifts of all centers add up to at most this many
+        times the mean variance of the features; with 0, once nothing moves.
+      restarts: how many times to begin from new seeds; the clusters of least inertia are kept.
+
+    Raises:
+      TypeError: if max_steps or restarts is not an integer.
+      ValueError: if the representation is unknown, or a number out of range.
 
     References:
-      Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory, 1982. Zhdanov,
-      "Diverse mini-batch active learning", 2019.
+      Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory, 1982.
+      Zhdanov, "Diverse mini-batch active learning", 2019.
     """
     check_name("representation", representation, REPRESENTATIONS)
-    check_positive(max_steps=max_steps, restarts=restarts)
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance: expected a number >= 0, got {tolerance!r}")
+    check_integer(1, max_steps=max_steps, restarts=restarts)
+    check_at_least(0, tolerance=tolerance)
 
     def observe(key, model, variables, inputs, labels):
         if representation == "features":

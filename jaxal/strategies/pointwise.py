@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxal import scores, selection
 from jaxal.base import Strategy
-from jaxal.checks import check_positive
+from jaxal.checks import check_at_least, check_integer, check_positive
 from jaxal.scores import Perturbation
 from jaxal.strategies.registry import register
 from jaxal.strategies.scoring import TopScores
@@ -87,7 +87,8 @@ def adversarial_bim(*, epsilon: float = 0.05, max_steps: int = 1000) -> Strategy
     References:
       Kurakin et al., "Adversarial examples in the physical world", 2017.
     """
-    check_positive(epsilon=epsilon, max_steps=max_steps)
+    check_positive(epsilon=epsilon)
+    check_integer(1, max_steps=max_steps)
     return _least_moved(scores.basic_iterative, epsilon=epsilon, max_steps=max_steps)
 
 
@@ -100,12 +101,11 @@ def adversarial_deepfool(
     Steps go towards the `num_classes` likeliest classes; None for all.
 
     References:
-      Ducoffe and Precioso, "Adversarial active learning for deep networks: a margin based approach",
-      2018; Moosavi-Dezfooli et al., "DeepFool", CVPR 2016.
+      Ducoffe and Precioso, "Adversarial active learning for deep networks: a margin based
+      approach", 2018; Moosavi-Dezfooli et al., "DeepFool", CVPR 2016.
     """
-    check_positive(max_steps=max_steps)
-    if not overshoot >= 0:
-        raise ValueError(f"overshoot: expected a number >= 0, got {overshoot!r}")
+    check_integer(1, max_steps=max_steps)
+    check_at_least(0, overshoot=overshoot)
     return _least_moved(
         scores.deep_fool,
         max_steps=max_steps,

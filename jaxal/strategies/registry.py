@@ -1,14 +1,17 @@
-"""Strategies by name, each with what a newcomer asks of it: what it does, its options, its paper."""
+"""Strategies by name, each described by what it does, its options and its paper."""
 
 import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from jaxal import posterior, submodular
 from jaxal.base import Strategy
-from jaxal.checks import check_options, nearest
+from jaxal.checks import check_name, check_options
+from jaxal.factories import cached_factory
+from jaxal.posterior import Posterior
+from jaxal.submodular import FunctionSpec
 
 Factory = TypeVar("Factory", bound=Callable[..., Strategy])
 _REGISTRY: dict[str, Callable[..., Strategy]] = {}
@@ -32,82 +35,102 @@ _ALIASES = {  # DISTIL's names
 
 
 class Description(NamedTuple):
-    """A strategy in words."""
+    """What a strategy is called, what it does, what it takes, and where it comes from."""
 
     name: str
-    summary: str
+    summary: str  # the first line of its docstring
     options: dict[str, Any]  # option -> default
-    paper: str
+    paper: str  # the references of its docstring
 
 
 def register(factory: Factory) -> Factory:
-    """Makes a strategy known by its function's name.
+    """Registers a strategy factory under its function's name.
 
-    Equal calls return the identical strategy, so that what was compiled for one serves the other. An
-    option `function`, `posterior` or `strategy` may be given as a config would: by name, or as a table of the name and
-    its options.
+    Equal calls return the identical strategy, so that what was compiled for one serves the other.
+    Options annotated as a `Posterior`, a `Strategy` or a `FunctionSpec` may be given as a config
+    gives them: by name, or as a table of the name and its options.
+
+    Args:
+      factory: hyper-parameters -> `Strategy`; one with **hyper checks their names itself. The first line of its docstring, its defaults and its
+        `References:` describe it.
+
+    Returns:
+      The factory, cached.
     """
-    cached = functools.lru_cache(maxsize=None, typed=True)(factory)
+    cached = cached_factory(factory)
     signature = inspect.signature(factory)
-    parameters = signature.parameters
+    makers = {option: _maker(taken.annotation) for option, taken in signature.parameters.items()}
 
     @functools.wraps(factory)
     def build(*args: Any, **hyper: Any) -> Strategy:
         call = signature.bind(*args, **hyper)
         call.apply_defaults()
         for option, given in call.arguments.items():
-            if parameters[option].kind is inspect.Parameter.VAR_KEYWORD:
-                call.arguments[option] = {name: _value(name, given[name]) for name in sorted(given)}
-            else:
-                call.arguments[option] = _value(option, given)
+            if (maker := makers[option]) is not None:
+                call.arguments[option] = _made(option, given, *maker)
+            elif signature.parameters[option].kind is inspect.Parameter.VAR_KEYWORD:
+                call.arguments[option] = {
+                    name: tuple(value) if isinstance(value, list) else value
+                    for name, value in given.items()
+                }
         return cached(*call.args, **call.kwargs)
 
     _REGISTRY[factory.__name__] = build
     return build  # pyright: ignore[reportReturnType]  # it has the factory's signature
 
 
-def _value(option: str, given: Any) -> Any:
-    """The value of an option, made if a config named it."""
-    if option not in _MAKERS:
-        return tuple(given) if isinstance(given, list) else given
-    kind, make_value = _MAKERS[option]
+def names() -> tuple[str, ...]:
+    """The names of all strategies, sorted."""
+    return tuple(sorted(_REGISTRY))
+
+
+def make(name: str, **hyper: Any) -> Strategy:
+    """The strategy of that name with the given hyper-parameters, as a config gives them.
+
+    Args:
+      name: one of `names()`, or DISTIL's name for it.
+      **hyper: options of the strategy function of that name.
+
+    Returns:
+      A `Strategy`; equal calls return the identical one.
+
+    Raises:
+      ValueError: unknown name or option; suggests the nearest.
+
+    Example:
+      >>> make("coreset") is make("core_set")
+      True
+    """
+    check_name("strategy", name, [*_REGISTRY, *_ALIASES])
+    name = _ALIASES.get(name, name)
+    check_options("strategy", name, _REGISTRY[name], hyper)
+    return _REGISTRY[name](**hyper)
+
+
+_MAKERS: dict[type, Callable[..., Any]] = {
+    FunctionSpec: submodular.specify,
+    Posterior: posterior.make,
+    Strategy: make,
+}
+"""What makes an option of that type, where it is given by name."""
+
+
+def _maker(annotation: Any) -> tuple[type, Callable[..., Any]] | None:
+    """The type of an option that may be given by name, and what makes it; None of other options."""
+    types = get_args(annotation) or (annotation,)
+    return next((item for item in _MAKERS.items() if item[0] in types), None)
+
+
+def _made(option: str, given: Any, kind: type, maker: Callable[..., Any]) -> Any:
+    """The value of an option, made if it was given by name or as a table."""
     table = {"name": given} if isinstance(given, str) else given
     if isinstance(table, Mapping) and "name" in table:
-        return make_value(**table)
+        return maker(**table)
     if not isinstance(given, kind):
         raise TypeError(
             f"{option}: expected a {kind.__name__}, its name, or a table with its name, got {given!r}"
         )
     return given
-
-
-def names() -> list[str]:
-    """The names of all strategies, sorted."""
-    return sorted(_REGISTRY)
-
-
-def make(name: str, **hyper: Any) -> Strategy:
-    """The strategy of that name, or of DISTIL's name for it, with the given hyper-parameters.
-
-    Raises:
-      ValueError: unknown name or option; suggests the nearest.
-
-    >>> make("coreset") is make("core_set")
-    True
-    """
-    name = _ALIASES.get(name, name)
-    if name not in _REGISTRY:
-        known = nearest(name, [*_REGISTRY, *_ALIASES])
-        raise ValueError(f"strategy: {name!r} is unknown; {known}")
-    check_options("strategy", name, _REGISTRY[name], hyper)
-    return _REGISTRY[name](**hyper)
-
-
-_MAKERS = {
-    "function": (submodular.FunctionSpec, submodular.specify),
-    "posterior": (posterior.Posterior, posterior.make),
-    "strategy": (Strategy, make),
-}
 
 
 def describe() -> list[Description]:

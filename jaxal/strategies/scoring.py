@@ -1,4 +1,4 @@
-"""The decision of strategies that score rows one by one: the highest scores."""
+"""The decision of strategies that score rows one by one: the top scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ def observed(key: jax.Array, view: View) -> jax.Array:
 
 @dataclass(frozen=True)
 class TopScores:
-    """A `select` whose scores can be had apart from it, for `stochastic` to sample by."""
+    """Selects the top scores; exposes `scores`, so that `stochastic` can sample from them."""
 
     scores: Callable[[jax.Array, View], jax.Array] = observed  # (key, view) -> [N]
     nonnegative: bool = True  # whether scores are at least 0, as chances must be

@@ -9,8 +9,9 @@ import numpy as np
 
 from jaxal import selection
 from jaxal.base import Selection, Strategy, View
-from jaxal.checks import check_budget, check_name, check_positive
+from jaxal.checks import check_at_least, check_budget, check_integer, check_name
 from jaxal.greedy.take import STOCHASTIC_KINDS
+from jaxal.numerics import derive_keys
 from jaxal.strategies.registry import register
 from jaxal.strategies.scoring import TopScores
 
@@ -32,8 +33,7 @@ def stochastic(
         )
     rule = strategy.select
     check_name("kind", kind, STOCHASTIC_KINDS)
-    if not 0 <= coldness < math.inf:
-        raise ValueError(f"coldness: expected a finite number >= 0, got {coldness!r}")
+    check_at_least(0, coldness=coldness)
     if kind == "power" and not rule.nonnegative:
         raise ValueError(
             "kind: 'power' needs scores of at least 0, and this strategy's are below; "
@@ -41,7 +41,7 @@ def stochastic(
         )
 
     def select(key, view, budget):
-        key_scores, key_rows = jax.random.split(key)
+        key_scores, key_rows = key, derive_keys(key, jnp.uint32(2))  # epig derives 1
         return selection.take_stochastic(
             key_rows,
             rule.scores(key_scores, view),
@@ -68,33 +68,33 @@ def partition(
 ) -> Strategy:
     """Queries by another strategy within each part of the pool, or again among what the parts propose.
 
-    For rules whose cost grows faster than the pool. A rule that looks at the labelled rows sees them in every
-    part, or as many as a part has rows; weights that a rule gives its picks are not kept.
+    For rules whose cost grows faster than the pool. A rule that looks at the labelled rows sees
+    them in every part, or as many as a part has rows. Weights that a rule gives its picks are kept.
 
     Args:
       strategy: the rule, by itself or by name.
       num_partitions: P, at most the budget.
-      shuffle: parts at random, with sizes and budgets that differ by at most one; if False, the available
-        rows are cut in order and the budget is rounded up along them, as in DISTIL.
-      merge: "none": each part has its share of the budget (it is asked for the largest share, and the first
-        picks are kept). "greedi": each part proposes rows, and the rule selects among all of these, which
-        comes close to the rule on the whole pool.
-      oversampling: rows proposed for each that is queried, >= 1; P if None, a whole batch from every part.
+      shuffle: parts at random, with sizes and budgets that differ by at most one; if False, the
+        available rows are cut in order and the budget is rounded up along them, as in DISTIL.
+      merge: "none": each part has its share of the budget (it is asked for the largest share, and
+        the first picks are kept). "greedi": each part proposes rows, and the rule selects among all
+        of these, which comes close to the rule on the whole pool.
+      oversampling: rows proposed for each that is queried, >= 1; P if None, a whole batch from
+        every part.
 
     Raises:
       ValueError: unknown merge, a number out of range, or, when it selects, a budget below P.
 
     References:
-      Mirzasoleiman et al., "Distributed submodular maximization: identifying representative elements in
-      massive data", NeurIPS 2013.
+      Mirzasoleiman et al., "Distributed submodular maximization: identifying representative
+      elements in massive data", NeurIPS 2013.
     """
     if not isinstance(strategy, Strategy):
         raise TypeError(f"strategy: expected a Strategy, got {strategy!r}")
-    check_positive(num_partitions=num_partitions)
+    check_integer(1, num_partitions=num_partitions)
     check_name("merge", merge, MERGES)
     oversampling = num_partitions if oversampling is None else oversampling
-    if not 1 <= oversampling < math.inf:
-        raise ValueError(f"oversampling: expected at least 1, got {oversampling!r}")
+    check_at_least(1, oversampling=oversampling)
 
     def select(key, view, budget):
         check_budget(budget, len(view.available))
@@ -102,7 +102,7 @@ def partition(
             raise ValueError(
                 f"num_partitions: expected 1 to {budget} (the budget), got {num_partitions}"
             )
-        key_order, key_parts, key_merge = jax.random.split(key, 3)
+        key_order, key_merge, *keys = jax.random.split(key, num_partitions + 2)
         noise = jax.random.uniform(key_order, view.available.shape)
         parts, budgets = split(noise if shuffle else None, view.available, num_partitions, budget)
         labeled = jnp.zeros(0, jnp.int32)
@@ -117,7 +117,7 @@ def partition(
         def propose(key, rows):
             return _select_among(key, strategy, view, rows, labeled, share)
 
-        proposed = jax.vmap(propose)(jax.random.split(key_parts, num_partitions), parts)
+        proposed = jax.vmap(propose)(jnp.stack(keys), parts)
         if merge == "greedi":
             rows = proposed.rows.reshape(-1)
             return _select_among(key_merge, strategy, view, rows, labeled, budget)
@@ -125,7 +125,10 @@ def partition(
         first = jnp.argsort(~kept.reshape(-1))[:budget]
         rows = jnp.where(kept, proposed.rows, -1).reshape(-1)[first]
         scores = jnp.where(kept, proposed.scores, -jnp.inf).reshape(-1)[first]
-        return Selection(rows, scores)
+        weights = proposed.weights
+        if weights is not None:
+            weights = jnp.where(kept, weights, 0.0).reshape(-1)[first]
+        return Selection(rows, scores, weights)
 
     return Strategy(strategy.observe, select)
 
@@ -142,8 +145,8 @@ def split(
       budget: B.
 
     Returns:
-      [P, ceil(N / P)] int32 rows of each part, in order, then -1; and [P] how many rows to pick of each: B
-      in all, or all that are available.
+      [P, ceil(N / P)] int32 rows of each part, in order, then -1; and [P] how many rows to pick of
+      each: B in all, or all that are available.
     """
     rows, num = len(available), jnp.sum(available)
     budget_left = jnp.minimum(budget, num)
@@ -153,9 +156,9 @@ def split(
         sizes, budgets = jnp.diff(ends, prepend=0), jnp.diff(picked, prepend=0)
     else:
         order = jnp.argsort(jnp.where(available, noise, 1.0))
-        turn = jnp.arange(num_partitions)
+        part = jnp.arange(num_partitions)
         sizes, budgets = (
-            count // num_partitions + (turn < count % num_partitions)
+            count // num_partitions + (part < count % num_partitions).astype(count.dtype)
             for count in (num, budget_left)
         )
     slots = jnp.arange(-(-rows // num_partitions))[None, :]
@@ -173,19 +176,19 @@ def ends_in_order(
 
     end_p = ceil(N (p + 1) / P) and ceil(B end_p / N), exactly, in integers no larger than B P.
     """
-    turn = np.arange(1, num_partitions + 1)
-    whole, rest = num_rows // num_partitions, num_rows % num_partitions
-    ends = whole * turn - (-rest * turn // num_partitions)
+    part = np.arange(1, num_partitions + 1)
+    each, rest = num_rows // num_partitions, num_rows % num_partitions
+    ends = each * part - (-rest * part // num_partitions)
     # B end_p / N = (B (p + 1) + B above / N) / P, where end_p P = N (p + 1) + above.
-    above = -rest * turn % num_partitions
+    above = -rest * part % num_partitions
     above = -(-budget * above // (num_rows + (num_rows == 0)))
-    return ends, -(-(budget * turn + above) // num_partitions)
+    return ends, -(-(budget * part + above) // num_partitions)
 
 
 def _first(noise: jax.Array, mask: jax.Array, count: int) -> jax.Array:
     """The rows of the mask, [count] int32, at random where there are more; -1 past the last."""
-    key, rows = jax.lax.top_k(jnp.where(mask, noise, -1.0), count)
-    return jnp.where(key >= 0, rows, -1).astype(jnp.int32)
+    drawn, rows = jax.lax.top_k(jnp.where(mask, noise, -1.0), count)
+    return jnp.where(drawn >= 0, rows, -1).astype(jnp.int32)
 
 
 def _looks_at_labels(strategy: Strategy, view: View, budget: int) -> bool:
@@ -220,4 +223,4 @@ def _select_among(
     )
     picked = strategy.select(key, part, budget)
     found = picked.rows >= 0
-    return Selection(jnp.where(found, rows[picked.rows], -1), picked.scores)
+    return picked._replace(rows=jnp.where(found, rows[picked.rows], -1))

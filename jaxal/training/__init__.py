@@ -1,8 +1,9 @@
 """Learners: how a model is fitted to the labelled rows, as one compiled program for all rounds."""
 
+from jaxal.training.base import AnyLearner, CustomLearner, FitFn, FitInfo
 from jaxal.training.ensembles import ensemble
 from jaxal.training.evaluation import Metrics, evaluate
-from jaxal.training.learner import AnyLearner, CustomLearner, FitFn, FitInfo, Learner
+from jaxal.training.learner import Learner, TrainingOptions
 
 __all__ = [
     "AnyLearner",
@@ -11,6 +12,7 @@ __all__ = [
     "FitInfo",
     "Learner",
     "Metrics",
+    "TrainingOptions",
     "ensemble",
     "evaluate",
 ]

@@ -1,42 +1,31 @@
-"""Ensembles: members that differ in their random numbers alone, trained side by side as one program."""
+"""Deep ensembles: members that differ in their random numbers alone, trained as one program."""
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import ApplyFn, Model, Outputs, PyTree, TrainFn
+from jaxal.base import Model, Outputs
 from jaxal.checks import check_positive
 from jaxal.scores import predictive
-from jaxal.training.learner import AnyLearner, CustomLearner, FitInfo
-
-
-class EnsembleModel(NamedTuple):
-    """A `Model`, and that of a single member; the variables of all are stacked, leaves [K, ...]."""
-
-    init: Callable[[jax.Array, PyTree], dict[str, PyTree]]
-    apply: ApplyFn
-    train: TrainFn
-    member: Model
+from jaxal.training.base import AnyLearner, CustomLearner, FitInfo
 
 
 def ensemble(learner: AnyLearner, members: int) -> CustomLearner:
-    """A learner of K networks, each fitted as `learner` does, from a key of its own.
+    """A deep ensemble as a learner: K networks, each fitted by `learner` from a key of its own.
 
-    The members train in one vmapped program, which takes as many epochs as the slowest of them needs.
-    As a model they say the log of the mean probability, and their features next to each other, so that
-    squared distances are summed over the members. Strategies reach each of them through the posterior
-    `deep_ensemble()`.
+    The members train in one vmapped program, which takes as many epochs as the slowest of them
+    needs. As a `Model`, its logits are the log of the mean probability and its features the
+    members' features concatenated, so that squared distances are summed over the members.
+    Strategies reach each member through the posterior `deep_ensemble()`.
 
     Args:
       learner: how a member is fitted.
       members: K, at least 1.
 
     Returns:
-      A learner. Its `FitInfo` is the mean over the members, and the most epochs. Equal calls return the
-      identical one.
+      A learner. Its `FitInfo` is the mean over the members, and the most epochs. Equal calls return
+      the identical one.
 
     Raises:
       ValueError: fewer than one member.
@@ -52,11 +41,10 @@ def ensemble(learner: AnyLearner, members: int) -> CustomLearner:
 @functools.cache
 def _ensemble(learner: AnyLearner, members: int) -> CustomLearner:
     def fit(key, variables, inputs, labels, weights, count, validation=None):
-        def one(key, variables):
-            buffers = inputs, labels, weights, count
-            return learner.fit(key, variables, *buffers, validation)
+        def fit_member(key, variables):
+            return learner.fit(key, variables, inputs, labels, weights, count, validation)
 
-        variables, info = jax.vmap(one)(jax.random.split(key, members), variables)
+        variables, info = jax.vmap(fit_member)(jax.random.split(key, members), variables)
         return variables, FitInfo(
             jnp.mean(info.loss), jnp.mean(info.accuracy), jnp.max(info.epochs)
         )
@@ -72,22 +60,22 @@ def _stacked(member: Model, members: int) -> Model:
     def apply(variables, inputs, *, key=None):
         keys = None if key is None else jax.random.split(key, members)
 
-        def one(variables, key):
+        def apply_member(variables, key):
             return member.apply(variables, inputs, key=key)
 
-        return _combined(jax.vmap(one)(variables, keys))
+        return _combined(jax.vmap(apply_member)(variables, keys))
 
     def train(variables, inputs, *, key):
-        def one(variables, key):
+        def train_member(variables, key):
             return member.train(variables, inputs, key=key)
 
-        outputs, variables = jax.vmap(one)(variables, jax.random.split(key, members))
+        outputs, variables = jax.vmap(train_member)(variables, jax.random.split(key, members))
         return _combined(outputs), variables
 
-    return cast(Model, EnsembleModel(init, apply, train, member))
+    return Model(init, apply, train, member)
 
 
 def _combined(outputs: Outputs) -> Outputs:
-    """The outputs of all members, leaves [K, n, ...], as those of one model."""
+    """The members' outputs, leaves [K, n, ...], as those of one model."""
     features = jnp.moveaxis(outputs.features, 0, 1)
     return Outputs(predictive(outputs.logits), features.reshape(len(features), -1))

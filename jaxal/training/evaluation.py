@@ -12,8 +12,8 @@ from jaxal.pools.memory import map_rows
 class Metrics(NamedTuple):
     """Means over a set of examples."""
 
-    loss: jax.Array  # []
-    accuracy: jax.Array  # []
+    loss: jax.Array  # [] cross-entropy in nats
+    accuracy: jax.Array  # [] fraction predicted right
 
 
 def evaluate(
@@ -24,7 +24,18 @@ def evaluate(
     *,
     batch_size: int,
 ) -> Metrics:
-    """Cross-entropy in nats and accuracy over the examples whose label is not -1."""
+    """Cross-entropy and accuracy over the examples whose label is known.
+
+    Args:
+      model: what to measure; dropout is off.
+      variables: its variables.
+      inputs: leaves [N, ...].
+      labels: [N] integers, -1 where unknown.
+      batch_size: rows that go through the model at once.
+
+    Returns:
+      The means; 0 if no label is known.
+    """
 
     def function(variables, rows):
         inputs, labels = rows
@@ -32,7 +43,8 @@ def evaluate(
         taken = jnp.take_along_axis(log_p, jnp.maximum(labels, 0)[:, None], axis=-1)
         return -taken[:, 0], jnp.argmax(log_p, axis=-1) == labels
 
-    loss, right = map_rows(function, variables, (inputs, labels), batch_size=batch_size)
+    losses, right = map_rows(function, variables, (inputs, labels), batch_size=batch_size)
     known = labels >= 0
     count = jnp.maximum(jnp.sum(known), 1)
-    return Metrics(jnp.sum(jnp.where(known, loss, 0.0)) / count, jnp.sum(right & known) / count)
+    loss = jnp.sum(jnp.where(known, losses, 0.0))
+    return Metrics(loss / count.astype(loss.dtype), jnp.sum(right & known) / count)

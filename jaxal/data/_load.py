@@ -1,27 +1,11 @@
-"""Data sets by name: those that come with scikit-learn, and .npz files."""
-
-import zipfile
-from pathlib import Path
+"""A pool and a test set from a named source: split, scaled and checked."""
 
 import numpy as np
 
 from jaxal.base import Examples
-from jaxal.checks import nearest
 from jaxal.data.checks import check
+from jaxal.data.readers import read
 from jaxal.data.splits import check_fraction, split, standardized, subset
-
-_SKLEARN = ("breast_cancer", "digits", "iris", "wine")
-_NPZ_KEYS = (  # the first whose keys are all there
-    ("inputs", "labels"),
-    ("train_inputs", "train_labels", "test_inputs", "test_labels"),
-    ("train_images", "train_labels", "test_images", "test_labels"),
-    ("x_train", "y_train", "x_test", "y_test"),
-)
-
-
-def sources() -> tuple[str, ...]:
-    """The sources that `load` knows."""
-    return ("npz:PATH", *(f"sklearn:{name}" for name in _SKLEARN))
 
 
 def load(
@@ -35,9 +19,10 @@ def load(
 ) -> tuple[Examples, Examples]:
     """Loads a pool and a test set.
 
-    An .npz file holds `inputs` and `labels`, to be split, or a test part of its own, which is used as it
-    is: `train_inputs`, `train_labels`, `test_inputs`, `test_labels`, or the same with `images`, or
-    `x_train`, `y_train`, `x_test`, `y_test`. Images (three axes or more) of uint8 are scaled to [0, 1].
+    A source without a test part of its own is split. An .npz file holds `inputs` and `labels`, or
+    `train_inputs`, `train_labels`, `test_inputs`, `test_labels`, or the same with `images`, or
+    `x_train`, `y_train`, `x_test`, `y_test`. Images (three axes or more) of uint8 are scaled to
+    [0, 1].
 
     Args:
       source: one of `sources()`, as in "sklearn:digits" or "npz:~/mnist.npz".
@@ -46,11 +31,11 @@ def load(
       standardize: subtract the pool's mean and divide by its standard deviation: of each column for
         inputs [N, D], of all numbers for images. What is constant in the pool becomes 0.
       limit: keep a random subset of this many pool rows, with the classes in proportion.
-      flat: True gives inputs [N, D]; False gives digits as images [N, 8, 8, 1], and refuses inputs that
-        are not images; None leaves inputs as they are stored, digits [N, 64].
+      flat: True gives inputs [N, D]; False gives digits as images [N, 8, 8, 1], and refuses inputs
+        that are not images; None leaves inputs as they are stored, digits [N, 64].
 
     Returns:
-      (pool, test): numpy arrays, inputs float32 [N, ...], labels int32 [N].
+      (pool, test): NumPy arrays, inputs float32 [N, ...], labels int32 [N].
 
     Raises:
       FileNotFoundError: no such .npz file.
@@ -64,15 +49,12 @@ def load(
       ((120, 4), (30, 4))
     """
     check_fraction("test_fraction", test_fraction)
-    kind, _, name = source.partition(":")
-    if kind == "npz" and name:
-        parts = _read_npz(Path(name).expanduser())
-    elif kind == "sklearn" and name in _SKLEARN:
-        parts = [_read_sklearn(name, flat)]
+    train, held_out = read(source, flat=flat)
+    pool = _as_examples(*train, source=source, flat=flat)
+    if held_out is None:
+        pool, test = split(pool, test_fraction, seed=seed)
     else:
-        raise ValueError(f"source: unknown {source!r}; {nearest(source, sources())}")
-    parts = [_as_examples(*part, source=source, flat=flat) for part in parts]
-    pool, test = parts if len(parts) == 2 else split(parts[0], test_fraction, seed=seed)
+        test = _as_examples(*held_out, source=source, flat=flat)
     if pool.inputs.shape[1:] != test.inputs.shape[1:]:
         raise ValueError(
             f"{source}: expected train and test inputs of one shape, "
@@ -86,30 +68,6 @@ def load(
     if standardize:
         pool, test = standardized(pool, test)
     return _as_float32(pool), _as_float32(test)
-
-
-def _read_sklearn(name: str, flat: bool | None) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn import datasets  # a second to import, and npz files do without
-
-    inputs, labels = getattr(datasets, f"load_{name}")(return_X_y=True)
-    if name == "digits" and flat is False:
-        inputs = inputs.reshape(-1, 8, 8, 1)
-    return inputs, labels
-
-
-def _read_npz(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The (inputs, labels) of the whole, or of train and test."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: expected an .npz archive")
-    with np.load(path, allow_pickle=False) as archive:
-        for keys in _NPZ_KEYS:
-            if set(keys) <= set(archive.files):
-                arrays = [archive[key] for key in keys]
-                return list(zip(arrays[::2], arrays[1::2], strict=True))
-        expected = "; or ".join(", ".join(keys) for keys in _NPZ_KEYS)
-        raise ValueError(f"{path}: expected the keys {expected}; got {', '.join(archive.files)}")
 
 
 def _as_examples(

@@ -1,0 +1,88 @@
+"""How large compiled programs are: on a CPU, a program compiles for about 11 ms a fusion.
+
+`python tests/test_fusions.py` prints a new table.
+"""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+import jaxal
+from jaxal import strategies
+from jaxal.loop._acquire import acquire_unchecked
+from jaxal.pools import place
+
+ROWS, WIDTH, CLASSES, BUDGET = 2000, 32, 10, 50
+NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
+CEILINGS = {
+    "adversarial_bim": 47,
+    "adversarial_deepfool": 52,
+    "badge": 111,
+    "bald": 70,
+    "batch_bald": 182,
+    "core_set": 108,
+    "entropy": 18,
+    "entropy_dropout": 62,
+    "epig": 95,
+    "fass": 88,
+    "glister": 69,
+    "grad_match": 56,
+    "k_means": 151,
+    "least_confidence": 16,
+    "least_confidence_dropout": 60,
+    "margin": 18,
+    "margin_dropout": 62,
+    "mean_std": 58,
+    "partition": 154,
+    "random": 24,
+    "scg": 126,
+    "scmi": 147,
+    "smi": 117,
+    "stochastic": 88,
+    "submodular": 79,
+    "variation_ratio": 65,
+}
+
+
+@functools.cache
+def setting():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(size=(ROWS, WIDTH)).astype(np.float32)
+    labels = rng.integers(0, CLASSES, ROWS).astype(np.int32)
+    model = jaxal.models.mlp(CLASSES, hidden=(64,), dropout=0.3)
+    variables = model.init(jax.random.key(0), jax.numpy.asarray(inputs[:1]))
+    pool = place(inputs, np.where(np.arange(ROWS) < 100, labels, -1))
+    some = jax.numpy.asarray(inputs[:8]), jax.numpy.asarray(labels[:8])
+    return model, variables, pool, some
+
+
+def fusions(name):
+    """Fusions in the compiled decision of a strategy, with its default options."""
+    model, variables, pool, some = setting()
+    sets = jaxal.ExampleSets(**dict.fromkeys(NEEDS.get(name, []), some))
+    free, key = pool.labels < 0, jax.random.key(1)
+    lowered = jax.jit(acquire_unchecked, static_argnums=(1, 2, 6)).lower(
+        key, strategies.make(name), model, variables, pool, free, BUDGET, sets
+    )
+    text = lowered.compile().as_text()
+    assert text
+    return text.count(" fusion(")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "ceiling"), CEILINGS.items())
+def test_programs_stay_short(name, ceiling):
+    assert fusions(name) <= ceiling
+
+
+def test_every_strategy_has_a_ceiling():
+    assert sorted(CEILINGS) == sorted(strategies.names())
+
+
+if __name__ == "__main__":
+    table = {name: fusions(name) for name in strategies.names()}
+    for name, count in table.items():
+        print(f'    "{name}": {count + max(2, count // 25)},')
+    print("in all:", sum(table.values()))

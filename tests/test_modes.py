@@ -1,0 +1,122 @@
+"""The rules under JAX's stricter settings: 64 bits, strict promotion, NaN checks, leak checks."""
+
+import contextlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxal import selection
+from jaxal.greedy.take import take_balanced
+
+ROWS = 40
+
+
+def strict():
+    stack = contextlib.ExitStack()
+    stack.enter_context(jax.numpy_dtype_promotion("strict"))
+    stack.enter_context(jax.numpy_rank_promotion("raise"))
+    return stack
+
+
+MODES = {
+    "x64": lambda: jax.enable_x64(True),
+    "strict": strict,
+    "nans": lambda: jax.debug_nans(True),
+    "leaks": jax.checking_leaks,
+}
+
+
+def data():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(ROWS, 4)).astype(np.float32)
+    available = np.arange(ROWS) % 5 != 0
+    logits = rng.normal(size=(6, ROWS, 3)).astype(np.float32)
+    return x, available, logits
+
+
+def arrays():
+    return tuple(jnp.asarray(array) for array in data())
+
+
+def gradients(x, logits):
+    return selection.gradient_embedding(logits[0], x)
+
+
+def badge(x, available, logits):
+    points = gradients(x, logits)
+    return selection.badge(jax.random.key(0), points.residuals, points.features, available, 12)
+
+
+def stochastic(x, available, kind):
+    return selection.take_stochastic(jax.random.key(0), x[:, 0], available, 12, kind=kind)
+
+
+RULES = {
+    "take_top": lambda x, available, _: selection.take_top(x[:, 0], available, 12),
+    "k_center": lambda x, available, _: selection.k_center(
+        x, available, 12, centers=x, center_mask=~available, block_size=4
+    ),
+    "k_center of copies": lambda x, available, _: selection.k_center(
+        jnp.round(x), available, ROWS, block_size=4
+    ),
+    "k_center of gradients": lambda x, available, logits: selection.k_center(
+        gradients(x, logits), available, 12
+    ),
+    "badge": badge,
+    "k_means_plus_plus": lambda x, available, _: selection.k_means_plus_plus(
+        jax.random.key(0), x, available, ROWS
+    ),
+    "k_means": lambda x, available, _: selection.k_means(
+        jax.random.key(0), x, available, 5, restarts=2
+    ),
+    "batch_bald": lambda x, available, logits: selection.batch_bald(
+        jax.random.key(0), logits, available, 6, num_samples=20
+    ),
+    "power": lambda x, available, _: stochastic(x, available, "power"),
+    "softmax": lambda x, available, _: stochastic(x, available, "softmax"),
+    "softrank": lambda x, available, _: stochastic(x, available, "softrank"),
+}
+DETERMINISTIC = ["take_top", "k_center", "k_center of gradients"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", RULES)
+def test_rules(name, mode):
+    with MODES[mode]():
+        picked = RULES[name](*arrays())
+        assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
+        rows = np.asarray(picked.rows)
+        rows = rows[rows >= 0]
+    _, available, _ = data()
+    assert len(rows) == len(set(rows.tolist())) == min(len(picked.rows), available.sum())
+    assert available[rows].all() and not np.isnan(picked.scores).any()
+    if name in DETERMINISTIC:
+        np.testing.assert_array_equal(picked.rows, RULES[name](*arrays()).rows)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "nans"])
+def test_rows_that_are_not_finite(mode):
+    with MODES[mode]():
+        x, available, logits = arrays()
+        x = x.at[3, 1].set(jnp.inf).at[6].set(jnp.nan)
+        for picked in (
+            selection.k_center(x, available, 32),
+            badge(x, available, logits)._replace(weights=None),
+            selection.k_means(jax.random.key(1), x, available, 5, restarts=2),
+        ):
+            assert picked.rows.dtype == jnp.int32
+            assert not np.isin([3, 6], picked.rows[:12]).any()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nearest_pick_and_take_balanced(mode):
+    with MODES[mode]():
+        x, available, _ = arrays()
+        picked = selection.take_top(x[:, 0], available, 5)
+        nearest = selection.nearest_pick(picked, x)
+        rows = take_balanced(jax.random.key(0), jnp.arange(ROWS) % 3, available, 6)
+        assert nearest.dtype == rows.dtype == jnp.int32
+        assert np.isin(nearest, picked.rows).all()
+        assert np.bincount(np.asarray(rows) % 3).tolist() == [2, 2, 2]
