@@ -330,7 +330,7 @@ class Halves(Embedding):
     left: jax.Array  # [N, 2]
     right: jax.Array  # [N, 3]
 
-    def inner(self, other):
+    def inner(self, other: Any):
         return self.left @ other.left.T + self.right @ other.right.T
 
     def squared_norm(self):
@@ -345,7 +345,8 @@ def test_an_embedding_of_ones_own(name):
     takes = {"logdetmi": ["query"], "flcmi": ["query", "private"]}.get(name, [])
     given = {"query": QUERY, "private": PRIVATE}
     examples: dict[str, Any] = {one: given[one] for one in takes}
-    own = submodular.make(name, halves(POOL), **{k: halves(x) for k, x in examples.items()})
+    own_examples: dict[str, Any] = {one: halves(x) for one, x in examples.items()}
+    own = submodular.make(name, halves(POOL), **own_examples)
     dense = submodular.make(name, jnp.asarray(POOL), **examples)
     picked, expected = (submodular.maximize(one, EVERY, BUDGET) for one in (own, dense))
     assert picked.rows.tolist() == expected.rows.tolist()

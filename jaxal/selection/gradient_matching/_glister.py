@@ -1,4 +1,4 @@
-"""GLISTER: the batch that, by one gradient step a row, most lowers the loss on an evaluation set."""
+"""GLISTER: the batch that, by a gradient step a row, most lowers the loss on an evaluation set."""
 
 from functools import partial
 from typing import NamedTuple
@@ -55,7 +55,7 @@ def glister(
     The regularizer r_i is
 
         none               0
-        random             0, and round(strength x budget) of the picks are drawn at random, the last ones
+        random             0, and the last round(strength x budget) picks are drawn at random
         facility_location  strength x sum_j max(m_j - |g_i - g_j|^2, 0) over the available rows j,
                            m_j the squared distance to the nearest pick (at first the largest
                            between any two)
@@ -121,7 +121,7 @@ def glister(
 
 
 def check_regularizer(regularizer: str, strength: float | None) -> None:
-    """Raises ValueError for an unknown regularizer, or a strength that is missing or out of range."""
+    """Raises ValueError for an unknown regularizer, or a strength missing or out of range."""
     check_name("regularizer", regularizer, REGULARIZERS)
     if regularizer == "none":
         return

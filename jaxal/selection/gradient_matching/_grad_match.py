@@ -67,8 +67,8 @@ def grad_match(
       target: "budget" or "pool".
 
     Returns:
-      `Selection` in pick order; a score is minus the distance |sum - T| after the pick. Rows with NaN or
-      infinities come last, score NaN, and are not matched.
+      `Selection` in pick order; a score is minus the distance |sum - T| after the pick. Rows with
+      NaN or infinities come last, score NaN, and are not matched.
 
     Raises:
       ValueError: shapes that disagree, an empty `validation`, an unknown kind or target, a budget

@@ -16,11 +16,11 @@ from jaxal.points.embedding import GradientEmbedding, gradient_embedding
 Rows = tuple[jax.Array, jax.Array]
 """Logits [N, C] and features [N, D]."""
 LabeledRows = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
-"""Logits [M, C], features [M, D], labels [M] (the predicted class where negative) and a mask [M]."""
+"""Logits [M, C], features [M, D], labels [M] (negative: the predicted class), mask [M]."""
 
 
 class Gradients(NamedTuple):
-    """Gradients of examples; those that do not count have gradient and logits 0, so no sum sees them."""
+    """Gradients of examples; those that do not count have gradient and logits 0: no sum sees them."""
 
     points: GradientEmbedding  # [N]
     logits: jax.Array  # [N, C]

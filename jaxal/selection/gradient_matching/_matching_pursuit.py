@@ -123,7 +123,8 @@ def orthogonal_matching_pursuit(
     examples (those of `validation` or, without it, the available rows), r = T at first, then
 
         pick the row of largest g_i . r, if that is above 0
-        w = argmin_{w >= 0} |T - sum over the picks of w_i g_i|^2 + ridge |w|^2,   r = T - sum of w_i g_i
+        w = argmin_{w >= 0} |T - sum over the picks of w_i g_i|^2 + ridge |w|^2
+        r = T - sum over the picks of w_i g_i
 
     until |r| < tolerance |T| or the budget is used up. Rows to fill a batch up are drawn at random,
     with weight 1. Products that are 0 but for rounding count as 0.

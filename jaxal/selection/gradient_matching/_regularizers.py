@@ -105,8 +105,8 @@ def coverage(rows: Gradients, strength: jax.Array) -> Coverage:
 def largest_distance(points: GradientEmbedding, counts: jax.Array) -> jax.Array:
     """The largest squared distance between two of the points that count, the others being 0, [].
 
-    The longest vectors first, until twice the length of the next is no more than the largest distance so
-    far: O(N^2 (C + D)) time at worst, O(N) memory.
+    The longest vectors first, until twice the length of the next is no more than the largest
+    distance so far: O(N^2 (C + D)) time at worst, O(N) memory.
     """
     norms = points.squared_norm()
     order = jnp.argsort(norms, descending=True)
