@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal import submodular
-from jaxal.submodular.costs import knapsack
+from jaxal.submodular.costs import make_knapsack
 from jaxal.submodular.optimizers import block_lazy
 
 WIDTH, QUERIES, BLOCK_SIZE = 128, 50, 256
@@ -44,7 +44,7 @@ def of_one_process(rows, picks, mnist):
 
     def run(x):
         function = submodular.facility_location(x)
-        free = knapsack(rows, None, None, True)
+        free = make_knapsack(rows, None, None, True)
         return block_lazy(function, jnp.ones(rows, bool), picks, free, BLOCK_SIZE)
 
     start = time.perf_counter()

@@ -11,7 +11,6 @@ from helpers import clouds, greedy, keys, table_model
 
 import jaxal
 from jaxal import scores, selection, strategies, submodular
-from jaxal.pools import devices
 
 ROWS, CLASSES, WIDTH, BUDGET = 34, 3, 4, 5
 RNG = np.random.default_rng(0)
@@ -162,34 +161,6 @@ def test_a_set_function_may_be_given_as_a_table():
         strategies.submodular(function=table, trade_off=0.5)
     with pytest.raises(ValueError, match="metrc: .* did you mean 'metric'"):
         strategies.submodular(metrc="cosine")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_gains_that_are_rounding_pick_no_rows(seed):
-    # Query and private examples are the same: nothing is to be gained, on any number of devices.
-    rng = np.random.default_rng(seed)
-    rows, classes = 1003, 10
-    inputs = rng.normal(size=(rows, 32)).astype(np.float32)
-    labels = rng.integers(0, classes, rows)
-    model = jaxal.models.mlp(classes, hidden=(64,))
-    variables = model.init(jax.random.key(seed), jnp.asarray(inputs[:1]))
-    examples = (inputs[:8], labels[:8])
-    for count in (1, 2, 3, 8):
-        picked = jaxal.acquire(
-            jax.random.key(1),
-            strategies.scmi(),
-            model,
-            variables,
-            inputs,
-            9,
-            labels=np.where(np.arange(rows) < 100, labels, -1),
-            query=examples,
-            private=examples,
-            mesh=devices.make_mesh(count),
-        )
-        assert picked.rows.tolist() == list(range(100, 109))
-        np.testing.assert_array_equal(picked.scores, 0.0)
 
 
 def test_a_config_may_give_weights_as_a_list():
