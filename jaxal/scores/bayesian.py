@@ -1,6 +1,6 @@
 """What draws of a model agree and disagree on: BALD, variation ratio, mean std, EPIG.
 
-K draws of the model (dropout passes, ensemble members, samples of a posterior) give logits of shape
+K draws of the model (dropout passes, ensemble members, samples of a posterior) give logits
 `[K, ..., C]`. Where that array is too large to keep, `running` reaches the same scores one draw at
 a time.
 """
