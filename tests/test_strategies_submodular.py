@@ -11,6 +11,7 @@ from helpers import clouds, greedy, keys, table_model
 
 import jaxal
 from jaxal import scores, selection, strategies, submodular
+from jaxal.pools import devices
 
 ROWS, CLASSES, WIDTH, BUDGET = 34, 3, 4, 5
 RNG = np.random.default_rng(0)
@@ -145,6 +146,50 @@ def test_representations(given, kind):
     expected = gradients(np.arange(6), labels, kind)
     for leaf, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_array_equal(leaf, other)
+
+
+def test_a_set_function_may_be_given_as_a_table():
+    table = {"name": "graph_cut", "trade_off": 0.4}
+    nested, flat = (
+        acquire(strategies.make("submodular", shifted=True, **options), available=AVAILABLE)
+        for options in ({"function": table}, {"function": "graph_cut", "trade_off": 0.4})
+    )
+    assert nested.rows.tolist() == flat.rows.tolist()
+    assert strategies.submodular(function=table) is strategies.submodular(function=dict(table))
+    weighted = {"name": "feature_based", "concave": "sqrt", "weights": [1, 0.5, 2, 1]}
+    assert acquire(strategies.submodular(function=weighted)).rows.min() >= 0
+    with pytest.raises(ValueError, match="trade_off: given twice"):
+        strategies.submodular(function=table, trade_off=0.5)
+    with pytest.raises(ValueError, match="metrc: .* did you mean 'metric'"):
+        strategies.submodular(metrc="cosine")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_gains_that_are_rounding_pick_no_rows(seed):
+    # Query and private examples are the same: nothing is to be gained, on any number of devices.
+    rng = np.random.default_rng(seed)
+    rows, classes = 1003, 10
+    inputs = rng.normal(size=(rows, 32)).astype(np.float32)
+    labels = rng.integers(0, classes, rows)
+    model = jaxal.models.mlp(classes, hidden=(64,))
+    variables = model.init(jax.random.key(seed), jnp.asarray(inputs[:1]))
+    examples = (inputs[:8], labels[:8])
+    for count in (1, 2, 3, 8):
+        picked = jaxal.acquire(
+            jax.random.key(1),
+            strategies.scmi(),
+            model,
+            variables,
+            inputs,
+            9,
+            labels=np.where(np.arange(rows) < 100, labels, -1),
+            query=examples,
+            private=examples,
+            mesh=devices.make_mesh(count),
+        )
+        assert picked.rows.tolist() == list(range(100, 109))
+        np.testing.assert_array_equal(picked.scores, 0.0)
 
 
 def test_a_config_may_give_weights_as_a_list():
