@@ -1,6 +1,7 @@
 """Adversarial distances of many examples at once, beside DISTIL's, which takes them one by one.
 
-The comparison is made where distil (with torch) is installed, in the same run, on the first `few` examples.
+The comparison is made where distil (with torch) is installed, in the same run, on the first `few`
+examples.
 """
 
 import time

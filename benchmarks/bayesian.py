@@ -1,4 +1,4 @@
-"""What Bayesian scores cost beside the forward passes they need, and BatchBALD beside batchbald_redux.
+"""Bayesian scores beside the forward passes they need, and BatchBALD beside batchbald_redux.
 
 The comparison is made where batchbald_redux (with torch) is installed, in the same run.
 """

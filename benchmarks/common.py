@@ -1,4 +1,4 @@
-"""Timing that separates compilation from running, and result files that say where they come from."""
+"""Timing, compilation apart from running, and result files that say where they come from."""
 
 import argparse
 import json
@@ -30,8 +30,8 @@ def measure(function: Callable, *args: Any, repeats: int = 5) -> tuple[Any, dict
     """Compiles and runs a function of arrays.
 
     Returns:
-      Its result, and seconds to compile, seconds to run (median, least and all of `repeats` warm runs)
-      and the bytes XLA plans for temporaries and for the result.
+      Its result, and seconds to compile, seconds to run (median, least and all of `repeats` warm
+      runs) and the bytes XLA plans for temporaries and for the result.
     """
     start = time.perf_counter()
     compiled = jax.jit(function).lower(*args).compile()

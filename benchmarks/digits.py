@@ -1,4 +1,4 @@
-"""A whole experiment as one program: digits, MLP 64-128-10, 20 + 15 x 20 labels, one seed and many."""
+"""A whole experiment as one program: digits, MLP 64-128-10, 20 + 15 x 20 labels, many seeds."""
 
 import common
 import jax

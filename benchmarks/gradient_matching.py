@@ -1,7 +1,8 @@
 """GLISTER and GradMatch on the factors of gradients, beside DISTIL, which writes the gradients out.
 
-The comparison is made where distil (with torch) is installed, in the same run; its time has the forward and
-backward passes through one linear layer in it. Only its fixed-weight GradMatch runs without CUDA.
+The comparison is made where distil (with torch) is installed, in the same run; its time has the
+forward and backward passes through one linear layer in it. Only its fixed-weight GradMatch runs
+without CUDA.
 """
 
 import time
@@ -19,7 +20,7 @@ RATE = 0.01
 
 
 def problem(rows, labeled, classes, width, seed=0):
-    """Features as after a ReLU, the last layer's weights, and labels that are wrong one time in five."""
+    """Features as after a ReLU, the last layer's weights, and labels, one in five of them wrong."""
     rng = np.random.default_rng(seed)
     features = np.maximum(rng.normal(size=(rows + labeled, width)), 0)
     features = features.astype(np.float32)

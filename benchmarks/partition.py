@@ -1,4 +1,4 @@
-"""Facility location chosen centrally, within parts of the pool, and by GreeDi: the objective and the time."""
+"""Facility location chosen centrally, within parts of the pool, and by GreeDi."""
 
 import os
 from functools import partial

@@ -1,7 +1,7 @@
 """Greedy maximisation of set functions: time, objective and memory as the pool grows.
 
-Beside submodlib and apricot where they are installed, in the same run, the time for their kernel included.
-`--mnist FILE.npz` takes `train_images` in place of clusters, as 128 random ReLU features.
+Beside submodlib and apricot where they are installed, in the same run, the time for their kernel
+included. `--mnist FILE.npz` takes `train_images` in place of clusters, as 128 random ReLU features.
 """
 
 import multiprocessing

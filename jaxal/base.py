@@ -107,3 +107,4 @@ class Strategy(NamedTuple):
 
     observe: ObserveFn
     select: SelectFn
+    reads_labels: bool = True  # whether `select` looks at the labelled rows; False saves time

@@ -21,7 +21,8 @@ def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
 
     Calls are equal if all arguments are, however given: by position, by keyword or by default,
     lists for tuples, NumPy's numbers for Python's, an integer for a float where the default is one.
-    Otherwise types count: the factory, which checks its arguments, sees `True` although it equals 1.
+    Otherwise types count: the factory, which checks its arguments, sees `True` although it equals
+    1.
 
     Args:
       factory: whose arguments are hashable, once lists are tuples.
@@ -44,7 +45,10 @@ def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
         call = signature.bind(*args, **kwargs)
         call.apply_defaults()
         for name, given in call.arguments.items():
-            call.arguments[name] = _canonical(given, signature.parameters[name].default)
+            parameter = signature.parameters[name]
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                given = {option: _canonical(given[option], None) for option in sorted(given)}
+            call.arguments[name] = _canonical(given, parameter.default)
         try:
             hash(call.args + tuple(call.kwargs.values()))
         except TypeError:

@@ -11,7 +11,7 @@ from helpers import cases, keys, load_case, table_model
 
 import jaxal
 from jaxal import report, scores, selection, strategies
-from jaxal.strategies.wrappers import ends_in_order
+from jaxal.selection._partitions import ends_in_order
 from jaxal.submodular.registry import FUNCTIONS
 from jaxal.training.learner import is_saturated
 

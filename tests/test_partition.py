@@ -1,4 +1,6 @@
-"""Strategies on parts of the pool: how it is cut, what a part sees, and what GreeDi makes of them."""
+"""Strategies on parts of the pool: how it is cut, what a part sees, and what GreeDi makes of it."""
+
+import contextlib
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +9,8 @@ import pytest
 from helpers import keys, table_model
 
 import jaxal
-from jaxal import selection, strategies, submodular
-from jaxal.strategies.wrappers import split
+from jaxal import Strategy, selection, strategies, submodular
+from jaxal.selection._partitions import split
 
 ROWS, BUDGET = 41, 6
 RNG = np.random.default_rng(3)
@@ -60,11 +62,11 @@ def test_every_part_sees_all_labelled_rows():
 @pytest.mark.slow
 def test_greedi_selects_among_what_the_parts_propose():
     rule = strategies.submodular(metric="euclidean")
-    strategy = strategies.partition(rule, num_partitions=3, merge="greedi", oversampling=2)
+    strategy = strategies.partition(
+        rule, num_partitions=3, shuffle=False, merge="greedi", oversampling=2
+    )
     picked = acquire(strategy, labels=KNOWN)
-    key = jax.random.split(keys(1)[0])[1]  # of the selection, in `acquire`
-    noise = jax.random.uniform(jax.random.split(key, 3)[0], (ROWS,))
-    parts, _ = split(noise, jnp.asarray(~LABELED), 3, BUDGET)
+    parts, _ = split(None, jnp.asarray(~LABELED), 3, BUDGET)
 
     def greedy(rows, budget):
         function = submodular.facility_location(jnp.asarray(FEATURES[rows]), metric="euclidean")
@@ -89,6 +91,77 @@ def test_fewer_rows_than_the_budget():
     picked = choose(np.isin(np.arange(ROWS), [3, 30, 12]))
     assert sorted(picked.rows[:3].tolist()) == [3, 12, 30]
     assert (picked.rows[3:] == -1).all() and (picked.scores[3:] == -jnp.inf).all()
+
+
+def by_number(reads_labels):
+    """Selects the last rows; each weighs its number, plus 100 for each labelled row in sight."""
+
+    def observe(key, model, variables, inputs, labels):
+        return inputs
+
+    def select(key, view, budget):
+        numbers = view.observation.astype(jnp.float32)
+        picked = selection.take_top(numbers, view.available, budget)
+        seen = 100.0 * jnp.sum(view.labeled, dtype=jnp.float32)
+        weights = jnp.where(picked.rows >= 0, seen + numbers[picked.rows], 0.0)
+        return picked._replace(weights=weights)
+
+    return Strategy(observe, select, reads_labels)
+
+
+@pytest.mark.parametrize("reads_labels", [True, False])
+@pytest.mark.parametrize("merge", ["none", "greedi"])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_weights_are_kept_and_labels_shown_to_rules_that_read_them(reads_labels, merge, shuffle):
+    rule = by_number(reads_labels)
+    strategy = strategies.partition(rule, num_partitions=3, shuffle=shuffle, merge=merge)
+    picked = acquire(strategy, labels=KNOWN)
+    assert strategy.reads_labels == reads_labels
+    seen = 100 * LABELED.sum() if reads_labels else 0
+    assert picked.weights is not None
+    assert picked.weights.tolist() == (seen + picked.rows).tolist()
+    assert len(set(picked.rows.tolist())) == BUDGET and not LABELED[picked.rows].any()
+
+
+def test_slots_without_a_row_weigh_nothing():
+    strategy = strategies.partition(by_number(False), num_partitions=3)
+    choose = jax.jit(lambda available: acquire(strategy, available=available))
+    picked = choose(np.isin(np.arange(ROWS), [3, 30]))
+    assert sorted(picked.weights.tolist()) == [0, 0, 0, 0, 3, 30]
+
+
+def test_strategies_say_whether_they_read_labels():
+    for name in ("core_set", "glister"):
+        assert strategies.make(name).reads_labels
+        assert strategies.partition(name).reads_labels
+    for name in ("badge", "k_means", "random", "entropy", "bald", "epig", "adversarial_bim"):
+        assert not strategies.make(name).reads_labels
+        assert not strategies.partition(name).reads_labels
+    laplace = strategies.bald(posterior="last_layer_laplace")  # pyright: ignore[reportArgumentType]
+    assert laplace.reads_labels and strategies.stochastic(laplace).reads_labels
+
+
+def strict():
+    stack = contextlib.ExitStack()
+    for mode in (
+        jax.numpy_dtype_promotion("strict"),
+        jax.numpy_rank_promotion("raise"),
+        jax.debug_nans(True),
+        jax.checking_leaks(),
+    ):
+        stack.enter_context(mode)
+    return stack
+
+
+@pytest.mark.parametrize("mode", [strict, lambda: jax.enable_x64(True)], ids=["strict", "x64"])
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("merge", ["none", "greedi"])
+def test_runs_under_other_settings_of_jax(mode, shuffle, merge):
+    with mode():
+        rule = strategies.partition(by_number(True), shuffle=shuffle, merge=merge)
+        picked = acquire(rule, labels=KNOWN)
+    assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
+    np.testing.assert_array_equal(picked.rows, acquire(rule, labels=KNOWN).rows)
 
 
 def test_a_strategy_by_name_is_the_strategy():

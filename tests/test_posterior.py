@@ -1,3 +1,5 @@
+"""Posteriors: what their draws depend on, their laws, and what they refuse."""
+
 import functools
 
 import jax
@@ -10,8 +12,9 @@ from helpers import bad_inputs, clouds, keys
 
 import jaxal
 from jaxal import models, posterior
+from jaxal.numerics import derive_keys
 from jaxal.posterior import Draws, deep_ensemble, last_layer_laplace, mc_dropout
-from jaxal.posterior.dropout import fingerprint
+from jaxal.posterior.dropout import fingerprint, mix
 from jaxal.training.ensembles import ensemble
 
 INPUTS = jnp.asarray(clouds(rows=23).inputs)
@@ -149,6 +152,26 @@ def test_dropout_of_nnx_is_seen():
     model = models.from_nnx(lambda rngs: Net(0.5, rngs))
     draws = stacked(mc_dropout(3), model, INPUTS)
     assert float(jnp.min(jnp.ptp(draws, axis=1).max(-1))) > 0
+
+
+def test_derived_keys_are_fair_and_their_streams_are_unrelated():
+    """Keys of neighbouring numbers, folded as flax folds them: the worst case for a weak hash."""
+
+    def stream(key, row):
+        key = jax.random.fold_in(derive_keys(key, row[None])[0], 7)
+        return jax.random.bernoulli(key, 0.5, (256,))
+
+    draws = derive_keys(jax.random.key(3), mix(jnp.arange(1, 9, dtype=jnp.uint32)))
+    rows = jnp.arange(256, dtype=jnp.uint32)
+    over_rows = jax.vmap(stream, (None, 0))
+    coins = np.asarray(jax.jit(jax.vmap(over_rows, (0, None)))(draws, rows)).reshape(-1, 256)
+    signs = 2.0 * coins - 1.0
+    assert (abs(signs.mean(0)) < 5 / np.sqrt(2048)).all()
+    assert (abs(signs.mean(1)) < 5 / np.sqrt(256)).all()
+    # All pairs of places, and of streams: correlations of a fair coin, in units of their sigma.
+    for table in (signs, signs.T):
+        pairs = (table.T @ table / np.sqrt(len(table)))[np.triu_indices(table.shape[1], 1)]
+        assert abs(pairs).max() < 6.5 and abs(pairs.std() - 1) < 0.03
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int32", "bool"])

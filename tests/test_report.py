@@ -157,7 +157,8 @@ def test_efficiency_by_hand():
     by_hand = [1, 30 / (20 + 10 * 20 / 35), 40 / (20 + 10 * 30 / 35)]
     np.testing.assert_allclose([p.efficiency for p in badge.points], by_hand)
     assert badge.efficiency == badge.points[-1].efficiency and random.efficiency == 1
-    # Seeds of badge reach 75 % with 26.25 and 25 labels; those of random reach 85 % with 37.5 or never.
+    # Seeds of badge reach 75 % with 26.25 and 25 labels; those of random reach 85 % with 37.5 or
+    # never.
     stds = [30 / 25 - 30 / 26.25, 40 / (20 + 25 / 3) - 40 / 28.75]
     found = [p.efficiency_std for p in badge.points]
     np.testing.assert_allclose(found[1:], np.abs(stds) / math.sqrt(2))

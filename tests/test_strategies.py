@@ -14,6 +14,7 @@ from helpers import bad_inputs, clouds, keys
 import jaxal
 from jaxal import Strategy, selection, strategies
 from jaxal.loop._acquire import acquire_unchecked
+from jaxal.numerics import derive_keys
 from jaxal.pools import devices, place, size_class
 
 ROWS, LABELED, BUDGET = 43, 5, 6
@@ -240,7 +241,7 @@ def test_jit_is_eager(name):
     _, _, variables = setting()
     strategy, pool = strategies.make(name), placed()
     with jax.debug_key_reuse(False):  # the same key again, on purpose
-        key_observe, key_select = jax.random.split(keys(2)[0])
+        key_observe, key_select = derive_keys(keys(2)[0], jnp.arange(1, 3))
 
     def observe(inputs, labels):
         inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)

@@ -1,3 +1,6 @@
+"""Bayesian, stochastic and adversarial strategies: their scores, draws, options and edges."""
+
+import contextlib
 import functools
 
 import jax
@@ -115,6 +118,37 @@ def test_picks_are_the_same_in_any_order_batch_and_mesh(given):
         order = np.random.default_rng(0).permutation(ROWS)
         moved = pick(inputs=INPUTS[order], labels=LABELS[order]).rows
         np.testing.assert_array_equal(order[np.asarray(moved)], rows)
+
+
+def strict():
+    """Everything that JAX can be asked to refuse, at once."""
+    stack = contextlib.ExitStack()
+    for mode in (
+        jax.numpy_dtype_promotion("strict"),
+        jax.numpy_rank_promotion("raise"),
+        jax.debug_nans(True),
+        jax.checking_leaks(),
+    ):
+        stack.enter_context(mode)
+    return stack
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bald", "variation_ratio", "mean_std", "epig", "batch_bald"])
+@pytest.mark.parametrize("given", MODELS, ids=repr)
+@pytest.mark.parametrize("mode", [strict, lambda: jax.enable_x64(True)], ids=["strict", "x64"])
+def test_picks_are_the_same_under_other_settings_of_jax(mode, given, name):
+    if name in ("epig", "batch_bald") and not given.consistent:
+        pytest.skip("needs draws that are the same model for all rows")
+    strategy = strategies.make(name, posterior=given)
+    expected = acquire(strategy, MODELS[given])
+    with mode():
+        picked = acquire(strategy, MODELS[given])
+    assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
+    if name in ("epig", "batch_bald") and mode is not strict:  # draws have other bits
+        assert len(set(picked.rows.tolist())) == BUDGET
+    else:
+        np.testing.assert_array_equal(picked.rows, expected.rows)
 
 
 def test_laplace_asks_for_what_lies_away_from_the_labels():

@@ -25,7 +25,7 @@ class Stage:
         self.compile_seconds = 0.0
 
     def expect(self, executor: Executor, *args: Any) -> Any:
-        """Traces for arguments like these and lets `executor` compile; returns the results' shapes."""
+        """Traces for such arguments and lets `executor` compile; returns the results' shapes."""
         traced = self._jitted.trace(*args)
         self._compilation = executor.submit(_compile, traced.lower)
         return traced.out_info

@@ -12,7 +12,7 @@ from jaxal import data
 from jaxal.base import Model, PyTree, Selection, Strategy, View
 from jaxal.checks import check_budget, check_rank, is_traced
 from jaxal.loop.plan import NO_SETS, ExampleSets, check_model, check_same_shapes
-from jaxal.numerics import num_rows
+from jaxal.numerics import derive_keys, num_rows
 from jaxal.pools import ArrayPool, Pool, devices, map_rows, place, size_class
 
 
@@ -120,7 +120,7 @@ def acquire_unchecked(
     """
     available = available & pool.valid
     labels = jnp.where(available, -1, pool.labels)
-    key_observe, key_select = jax.random.split(key)
+    key_observe, key_select = derive_keys(key, jnp.arange(1, 3))
     observed = observe(key_observe, strategy, model, variables, pool, labels, sets)
     return select(key_select, strategy, observed, labels, available, budget)
 

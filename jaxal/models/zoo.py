@@ -23,8 +23,8 @@ from jaxal.models.linen import from_linen
 def _lecun_normal(key: jax.Array, shape: Sequence[int], dtype: Any = jnp.float32) -> jax.Array:
     """The numbers of `nn.initializers.lecun_normal()`, drawn as a vector.
 
-    On a CPU XLA takes up to two seconds to compile random bits of a small last axis, as of [64, 10],
-    and a fifth of one for as many in a row.
+    On a CPU XLA takes up to two seconds to compile random bits of a small last axis, as of [64,
+    10], and a fifth of one for as many in a row.
     """
     *fan_in, _ = shape
     variance = jnp.array(1 / math.prod(fan_in), dtype)
@@ -159,7 +159,7 @@ def cnn(
     dropout: float = 0.5,
     batch_norm: bool = False,
 ) -> Model:
-    """A convolutional network: (convolution, ReLU, 2x2 max-pooling) per entry of `channels`, then two dense layers.
+    """A convolutional network: convolution, ReLU and max-pooling blocks, then two dense layers.
 
     Inputs are images [n, H, W, channels], or [n, H, W] for one channel. The features are the input
     of the last dense layer after dropout, the only dropout there is: with a key they are random

@@ -16,7 +16,7 @@ class Draws(NamedTuple):
     """
 
     logits: Callable[[PyTree], jax.Array]  # one of `each` -> [n, C]
-    each: PyTree  # leaves [K, ...]
+    each: PyTree  # leaves [K, ...], what tells the draws apart: keys, weights, members
 
     def stack(self) -> jax.Array:
         """All draws of each row, [n, K, C]."""
@@ -52,7 +52,7 @@ def resolved(key: jax.Array, view: View, reduce: Reduce) -> View:
 
 
 class Posterior(NamedTuple):
-    """Where draws of a model come from. A strategy says only what to keep of them (`Reduce`).
+    """Where draws of a model come from; a strategy passes `reduce`, what to keep of them per row.
 
     Draws that need nothing but the trained model are made and reduced in `observe`, so the pool's
     logits under all draws are never held at once. Draws that depend on the labelled rows are made
@@ -68,3 +68,15 @@ class Posterior(NamedTuple):
 
     def __repr__(self) -> str:
         return self.name
+
+    @property
+    def waits(self) -> bool:
+        """Whether draws are made in `resolve`, from the labelled rows and a key of its own."""
+        return self.resolve is not resolved
+
+    def split(self, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """A key for `resolve` and one for the rule, which are one where `resolve` reads none."""
+        if not self.waits:
+            return key, key
+        key_draws, key_rule = jax.random.split(key)
+        return key_draws, key_rule

@@ -12,16 +12,16 @@ from jaxal.posterior.draws import Draws, Posterior
 
 @cached_factory
 def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
-    """Draws by dropout at inference, with running statistics fixed.
+    """Monte Carlo dropout: forward passes with dropout on and running statistics fixed.
 
     The masks of an example depend on the key and on nothing else in its batch: neither batch size,
     nor devices, nor the order of the pool change a score.
 
     Args:
       num_draws: K forward passes.
-      consistent: one mask a draw for all examples, so that draw k is one network: what a joint
-        score (BatchBALD, EPIG) needs. Otherwise each example has masks of its own, told apart by a
-        hash of its contents: exact copies share them, and so do about N^2 / 2^33 other pairs.
+      consistent: one set of masks a draw for all examples, so that draw k is one network: what a
+        joint score (BatchBALD, EPIG) needs. Otherwise each example has masks of its own, told apart
+        by a hash of its contents: exact copies share them, and so do about N^2 / 2^33 other pairs.
 
     Returns:
       A `Posterior`. Equal calls return the identical one.
@@ -33,13 +33,16 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
       Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016; consistent masks: Kirsch
       et al., "BatchBALD", NeurIPS 2019, section 3.
 
-    >>> mc_dropout(40, consistent=True)
-    mc_dropout(40, consistent=True)
+    Example:
+      >>> mc_dropout(40, consistent=True)
+      mc_dropout(40, consistent=True)
     """
     check_integer(1, num_draws=num_draws)
 
     def observe(key, model, variables, inputs, reduce):
         check_dropout(model, variables, inputs)
+        # `observe` is told no row numbers, so that the order of the pool changes nothing: what an
+        # example holds tells its masks from the others'.
         own = None if consistent else fingerprint(inputs)
 
         def logits(key):
@@ -48,12 +51,12 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
                 return model.apply(variables, batch, key=mask_key).logits[0]
 
             if own is None:
-                # Example by example here too: a layer may draw a mask for its whole batch.
                 return jax.vmap(one, (0, None))(inputs, key)
             return jax.vmap(one)(inputs, derive_keys(key, own))
 
+        # Masks are drawn row by row even where all share them: a layer may draw one for its batch.
         # Hashed, so that no draw of one example has the key of another draw of another.
-        draws = _mix(jnp.arange(1, num_draws + 1, dtype=jnp.uint32))
+        draws = mix(jnp.arange(1, num_draws + 1, dtype=jnp.uint32))
         return reduce(Draws(logits, derive_keys(key, draws)))
 
     return Posterior(
@@ -64,7 +67,13 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
 
 
 def check_dropout(model: Model, variables: PyTree, inputs: PyTree) -> None:
-    """Raises ValueError, while tracing, if the model's logits do not depend on the key."""
+    """Raises ValueError, while tracing, if the model's logits do not depend on the key.
+
+    Args:
+      model: whose `apply` takes a key.
+      variables: the model's.
+      inputs: leaves [n, ...]; the first example is looked at.
+    """
     one, depends = first(inputs), []
 
     @jax.custom_batching.custom_vmap
@@ -91,19 +100,33 @@ def check_dropout(model: Model, variables: PyTree, inputs: PyTree) -> None:
 
 
 def fingerprint(inputs: PyTree) -> jax.Array:
-    """A hash of each example's contents, [n] uint32, from leaves [n, ...]."""
+    """A hash of each example's contents.
+
+    Args:
+      inputs: leaves [n, ...]; floats are hashed in float32.
+
+    Returns:
+      [n] uint32.
+    """
     total = jnp.uint32(0)
     for leaf in jax.tree.leaves(inputs):
         if jnp.issubdtype(leaf.dtype, jnp.floating):
             leaf = jax.lax.bitcast_convert_type(leaf.astype(jnp.float32), jnp.uint32)
         words = leaf.astype(jnp.uint32).reshape(len(leaf), -1)
-        place = _mix(jnp.arange(words.shape[1], dtype=jnp.uint32))
-        total = _mix(total + jnp.sum(_mix(words + place[None]), axis=1, dtype=jnp.uint32))
+        place = mix(jnp.arange(words.shape[1], dtype=jnp.uint32))
+        total = mix(total + jnp.sum(mix(words + place[None]), axis=1, dtype=jnp.uint32))
     return total
 
 
-def _mix(word: jax.Array) -> jax.Array:
-    """The finalizer of MurmurHash3: each bit of a word changes about half of the result's."""
+def mix(word: jax.Array) -> jax.Array:
+    """The finalizer of MurmurHash3, [...] uint32: a changed bit changes about half of the result's.
+
+    Args:
+      word: [...] uint32.
+
+    Returns:
+      [...] uint32; different words have different results.
+    """
     word = (word ^ (word >> 16)) * jnp.uint32(0x85EBCA6B)
     word = (word ^ (word >> 13)) * jnp.uint32(0xC2B2AE35)
     return word ^ (word >> 16)

@@ -6,7 +6,7 @@ from jaxal.posterior.draws import Draws, Posterior
 
 @cached_factory
 def deep_ensemble() -> Posterior:
-    """Draws that are the members of an ensemble, trained by the learner `jaxal.ensemble(learner, K)`.
+    """Deep ensemble: the draws are its members, trained by `jaxal.ensemble(learner, K)`.
 
     Returns:
       A `Posterior`. Equal calls return the identical one.
@@ -18,8 +18,9 @@ def deep_ensemble() -> Posterior:
       Lakshminarayanan et al., "Simple and scalable predictive uncertainty estimation using deep
       ensembles", NeurIPS 2017.
 
-    >>> deep_ensemble()
-    deep_ensemble()
+    Example:
+      >>> deep_ensemble()
+      deep_ensemble()
     """
 
     def observe(key, model, variables, inputs, reduce):

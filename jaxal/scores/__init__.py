@@ -1,7 +1,7 @@
 """Acquisition scores: arrays in, one number per example out, higher is queried first.
 
 `uncertainty` scores a single prediction, `bayesian` the disagreement of K draws of a model
-(`accumulated` the same one draw at a time), `adversarial` the distance to the decision boundary.
+(`running` the same one draw at a time), `adversarial` the distance to the decision boundary.
 All are pure, batched and unjitted, know nothing of models, pools or training, and measure
 information in nats.
 """

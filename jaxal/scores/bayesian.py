@@ -1,7 +1,8 @@
 """What draws of a model agree and disagree on: BALD, variation ratio, mean std, EPIG.
 
-K draws of the model (dropout passes, ensemble members, samples of a posterior) give logits `[K,
-..., C]`. Where that array is too large to keep, `running` reaches the same scores one draw at a time.
+K draws of the model (dropout passes, ensemble members, samples of a posterior) give logits
+`[K, ..., C]`. Where that array is too large to keep, `running` reaches the same scores one draw at
+a time.
 """
 
 import jax

@@ -20,7 +20,7 @@ class RunningScores(NamedTuple):
 
     count: jax.Array  # [] int32, draws seen
     log_total: jax.Array  # [..., C], log of the summed probabilities
-    entropy: jax.Array  # [...], mean entropy of the draws, in nats
+    entropy: jax.Array  # [...], summed entropies of the draws, in nats
     votes: jax.Array  # [..., C] int32, draws that predict the class
     mean: jax.Array  # [..., C], mean probability
     scatter: jax.Array  # [..., C], summed squared deviations from the mean
@@ -96,7 +96,7 @@ def update_running_scores(state: RunningScores, logits: jax.Array) -> RunningSco
     return RunningScores(
         count=state.count + 1,
         log_total=jnp.logaddexp(state.log_total, jax.nn.log_softmax(logits)),
-        entropy=state.entropy + (uncertainty.entropy(logits) - state.entropy) / count,
+        entropy=state.entropy + uncertainty.entropy(logits),
         votes=state.votes + bayesian.votes(logits),
         mean=state.mean + deviation / count,
         scatter=state.scatter + deviation**2 * (1 - 1 / count),
@@ -146,7 +146,7 @@ def draw_scores(state: RunningScores) -> DrawScores:
     return DrawScores(
         predictive=predictive,
         # Entropy takes logits up to a constant, so it needs no count.
-        bald=jnp.maximum(uncertainty.entropy(state.log_total) - state.entropy, 0),
+        bald=jnp.maximum(uncertainty.entropy(state.log_total) - state.entropy / count, 0),
         variation_ratio=jnp.where(state.valid, ratio, jnp.nan),
         mean_std=bayesian.root(state.scatter / count).mean(-1),
     )

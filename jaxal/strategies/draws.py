@@ -1,4 +1,4 @@
-"""Bayesian strategies: what K draws of the model agree and disagree on."""
+"""Bayesian strategies: scores of K draws of the model (dropout, ensemble, Laplace)."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxal import scores, selection
 from jaxal.base import ObserveFn, Strategy
 from jaxal.checks import check_integer
-from jaxal.numerics import derive_keys
 from jaxal.posterior import Draws, Posterior, mc_dropout
 from jaxal.scores import DrawScores
 from jaxal.strategies.registry import register
@@ -23,7 +22,16 @@ def top_summary(
     *,
     nonnegative: bool = True,
 ) -> Strategy:
-    """The strategy that queries the highest scores of the draws, each `score(summary)` [n]."""
+    """The strategy that selects the top scores of the draws.
+
+    Args:
+      posterior: where the draws come from.
+      score: maps the `DrawScores` of n rows to [n].
+      nonnegative: whether scores are at least 0, as `stochastic(kind="power")` needs.
+
+    Returns:
+      A `Strategy`.
+    """
 
     def reduce(draws):
         return score(scores.draw_scores(scores.fold_draws(*draws)))
@@ -34,12 +42,23 @@ def top_summary(
     def rank(key, view):
         return posterior.resolve(key, view, reduce).observation
 
-    return Strategy(observe, TopScores(rank, nonnegative))
+    rule = TopScores(rank, nonnegative, uses_key=posterior.waits)
+    return Strategy(observe, rule, reads_labels=posterior.waits)
 
 
 @register
 def bald(*, posterior: Posterior = _DROPOUT) -> Strategy:
-    """Queries where draws of the model are sure of different classes.
+    """BALD: mutual information between the label and the model.
+
+    It is large where draws of the model are sure of different classes.
+
+    Args:
+      posterior: where the K draws of the model come from, a `Posterior` (`mc_dropout`,
+        `deep_ensemble`, `last_layer_laplace`), its name, or a table of the name and its options.
+
+    Raises:
+      TypeError: not a posterior.
+      ValueError: an unknown posterior or option of one.
 
     References:
       Houlsby et al., "Bayesian active learning for classification and preference learning", 2011;
@@ -50,7 +69,14 @@ def bald(*, posterior: Posterior = _DROPOUT) -> Strategy:
 
 @register
 def variation_ratio(*, posterior: Posterior = _DROPOUT) -> Strategy:
-    """Queries where most draws of the model vote against the class that has most votes.
+    """Variation ratio: the fraction of draws that do not predict the majority's class.
+
+    Args:
+      posterior: as for `bald`.
+
+    Raises:
+      TypeError: not a posterior.
+      ValueError: an unknown posterior or option of one.
 
     References:
       Gal et al., "Deep Bayesian active learning with image data", ICML 2017.
@@ -60,7 +86,14 @@ def variation_ratio(*, posterior: Posterior = _DROPOUT) -> Strategy:
 
 @register
 def mean_std(*, posterior: Posterior = _DROPOUT) -> Strategy:
-    """Queries where the classes' probabilities vary most over draws of the model.
+    """Mean standard deviation of the class probabilities over draws of the model.
+
+    Args:
+      posterior: as for `bald`.
+
+    Raises:
+      TypeError: not a posterior.
+      ValueError: an unknown posterior or option of one.
 
     References:
       Kampffmeyer et al., "Semantic segmentation of small objects and modeling of uncertainty", CVPR
@@ -71,7 +104,14 @@ def mean_std(*, posterior: Posterior = _DROPOUT) -> Strategy:
 
 @register
 def entropy_dropout(*, num_draws: int = 10) -> Strategy:
-    """Queries where the prediction, averaged over dropout masks, has the most entropy.
+    """Predictive entropy under MC dropout: the entropy of the mean prediction.
+
+    Args:
+      num_draws: K forward passes with dropout on; see `mc_dropout`.
+
+    Raises:
+      TypeError: a number of draws that is no integer.
+      ValueError: K below 1; when it observes, a model without dropout.
 
     References:
       Gal et al., "Deep Bayesian active learning with image data", ICML 2017.
@@ -81,7 +121,14 @@ def entropy_dropout(*, num_draws: int = 10) -> Strategy:
 
 @register
 def least_confidence_dropout(*, num_draws: int = 10) -> Strategy:
-    """Queries where the likeliest class, averaged over dropout masks, is least likely.
+    """Least confidence under MC dropout: 1 - the mean prediction's largest probability.
+
+    Args:
+      num_draws: K forward passes with dropout on; see `mc_dropout`.
+
+    Raises:
+      TypeError: a number of draws that is no integer.
+      ValueError: K below 1; when it observes, a model without dropout.
 
     References:
       Gal et al., "Deep Bayesian active learning with image data", ICML 2017.
@@ -91,7 +138,14 @@ def least_confidence_dropout(*, num_draws: int = 10) -> Strategy:
 
 @register
 def margin_dropout(*, num_draws: int = 10) -> Strategy:
-    """Queries where the two likeliest classes, averaged over dropout masks, are closest.
+    """Smallest margin under MC dropout, between the mean prediction's two likeliest classes.
+
+    Args:
+      num_draws: K forward passes with dropout on; see `mc_dropout`.
+
+    Raises:
+      TypeError: a number of draws that is no integer.
+      ValueError: K below 1; when it observes, a model without dropout.
 
     References:
       Scheffer et al., "Active hidden Markov models for information extraction", IDA 2001; Gal and
@@ -110,9 +164,18 @@ _BATCH_BALD_DRAWS = mc_dropout(40, consistent=True)
 
 @register
 def batch_bald(*, posterior: Posterior = _BATCH_BALD_DRAWS, num_samples: int = 10_000) -> Strategy:
-    """Queries the batch whose labels, taken together, say most about the model.
+    """BatchBALD: greedy joint mutual information between a batch's labels and the model.
 
-    Holds N K C numbers. `num_samples` joint outcomes stand for all, once there are more.
+    Holds the logits of all draws, N K C numbers. See `selection.batch_bald` for the cost.
+
+    Args:
+      posterior: as for `bald`, but with draws that are the same model for all rows, as those of
+        `mc_dropout(consistent=True)`.
+      num_samples: joint label outcomes that stand for all, once there are more.
+
+    Raises:
+      TypeError: not a posterior, or a number of samples that is no integer.
+      ValueError: draws that are not the same model for all rows, or no sample.
 
     References:
       Kirsch et al., "BatchBALD: efficient and diverse batch acquisition for deep Bayesian active
@@ -122,7 +185,7 @@ def batch_bald(*, posterior: Posterior = _BATCH_BALD_DRAWS, num_samples: int = 1
     check_integer(1, num_samples=num_samples)
 
     def select(key, view, budget):
-        key_draws, key_outcomes = key, derive_keys(key, jnp.uint32(1))
+        key_draws, key_outcomes = posterior.split(key)
         logits = posterior.resolve(key_draws, view, Draws.stack).observation
         return selection.batch_bald(
             key_outcomes,
@@ -132,15 +195,25 @@ def batch_bald(*, posterior: Posterior = _BATCH_BALD_DRAWS, num_samples: int = 1
             num_samples=num_samples,
         )
 
-    return Strategy(_observe_all(posterior), select)
+    return Strategy(_observe_all(posterior), select, posterior.waits)
 
 
 @register
 def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strategy:
-    """Queries labels that say most about the predictions that will be asked for.
+    """EPIG: mutual information between a label and the predictions on target inputs.
 
-    These are the query examples where there are some; otherwise as many available rows of the pool,
-    drawn at random each round, as `num_targets` says. Holds N K C numbers.
+    The targets are the query examples where there are some, otherwise available rows of the pool,
+    drawn at random each round. Holds the logits of all draws, N K C numbers; see `scores.epig` for
+    the cost.
+
+    Args:
+      posterior: as for `bald`, but with draws that are the same model for all rows, as those of
+        `mc_dropout(consistent=True)`.
+      num_targets: T, rows of the pool drawn as targets where no query examples are given.
+
+    Raises:
+      TypeError: not a posterior, or a number of targets that is no integer.
+      ValueError: draws that are not the same model for all rows, or no target.
 
     References:
       Bickford Smith et al., "Prediction-oriented Bayesian active learning", AISTATS 2023.
@@ -149,7 +222,7 @@ def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strat
     check_integer(1, num_targets=num_targets)
 
     def rank(key, view):
-        key_draws, key_targets = key, derive_keys(key, jnp.uint32(1))
+        key_draws, key_targets = posterior.split(key)
         view = posterior.resolve(key_draws, view, Draws.stack)
         pool = jnp.moveaxis(view.observation, 1, 0)
         if view.query is not None:
@@ -162,7 +235,7 @@ def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strat
         targets = jnp.where(found[None, :, None], pool[:, rows], 0.0)
         return scores.epig(pool, targets) * (count / jnp.maximum(jnp.sum(found), 1))
 
-    return Strategy(_observe_all(posterior), TopScores(rank))
+    return Strategy(_observe_all(posterior), TopScores(rank), posterior.waits)
 
 
 def _check_joint(name: str, posterior: Posterior) -> None:

@@ -78,7 +78,7 @@ def badge(*, block_size: int = 64) -> Strategy:
             key, residuals, features, view.available, budget, block_size=block_size
         )
 
-    return Strategy(observe, select)
+    return Strategy(observe, select, reads_labels=False)
 
 
 REPRESENTATIONS = ("features", "inputs")
@@ -133,4 +133,4 @@ def k_means(
             restarts=restarts,
         )
 
-    return Strategy(observe, select)
+    return Strategy(observe, select, reads_labels=False)

@@ -126,4 +126,4 @@ def grad_match(
         scale = count / jnp.where(total > 0, total, 1.0)
         return picked._replace(weights=weights * scale)
 
-    return Strategy(observe, select)
+    return Strategy(observe, select, reads_labels=False)

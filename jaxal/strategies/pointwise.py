@@ -15,17 +15,26 @@ from jaxal.strategies.scoring import TopScores
 
 
 def by_score(score: Callable[[jax.Array], jax.Array], *, nonnegative: bool = True) -> Strategy:
-    """The strategy that queries the highest scores; `score` maps logits [n, C] to [n]."""
+    """The strategy that selects the top scores of single predictions.
+
+    Args:
+      score: maps logits [n, C] to scores [n], higher is queried first.
+      nonnegative: whether scores are at least 0, as `stochastic(kind="power")` needs.
+
+    Returns:
+      A `Strategy`.
+    """
 
     def observe(key, model, variables, inputs, labels):
         return score(model.apply(variables, inputs).logits)
 
-    return Strategy(observe, TopScores(nonnegative=nonnegative))
+    rule = TopScores(nonnegative=nonnegative, uses_key=False)
+    return Strategy(observe, rule, reads_labels=False)
 
 
 @register
 def entropy() -> Strategy:
-    """Queries where the predicted distribution has the most entropy.
+    """Entropy sampling: the largest entropy of the predicted distribution.
 
     References:
       Shannon 1948; Settles, "Active learning literature survey", 2009, section 3.1.
@@ -35,7 +44,7 @@ def entropy() -> Strategy:
 
 @register
 def least_confidence() -> Strategy:
-    """Queries where the most likely class is least likely.
+    """Least confidence: the smallest probability of the likeliest class.
 
     References:
       Lewis and Gale, "A sequential algorithm for training text classifiers", SIGIR 1994.
@@ -45,7 +54,7 @@ def least_confidence() -> Strategy:
 
 @register
 def margin() -> Strategy:
-    """Queries where the two most likely classes are closest.
+    """Margin sampling: the smallest difference between the two likeliest classes' probabilities.
 
     References:
       Scheffer et al., "Active hidden Markov models for information extraction", IDA 2001.
@@ -55,7 +64,7 @@ def margin() -> Strategy:
 
 @register
 def random() -> Strategy:
-    """Queries uniformly at random, without a look at the model."""
+    """Random sampling, uniform over the available examples; the model is not run."""
 
     def observe(key, model, variables, inputs, labels):
         return jnp.zeros((*labels.shape, 0))
@@ -65,7 +74,7 @@ def random() -> Strategy:
         noise = jax.random.uniform(key, view.available.shape)
         return selection.take_top(noise, view.available, budget)
 
-    return Strategy(observe, select)
+    return Strategy(observe, select, reads_labels=False)
 
 
 def _least_moved(attack: Callable[..., Perturbation], **options: Any) -> Strategy:
@@ -77,12 +86,24 @@ def _least_moved(attack: Callable[..., Perturbation], **options: Any) -> Strateg
 
         return scores.perturbation_score(attack(logits, inputs, **options))
 
-    return Strategy(observe, TopScores(nonnegative=False))
+    rule = TopScores(nonnegative=False, uses_key=False)
+    return Strategy(observe, rule, reads_labels=False)
 
 
 @register
 def adversarial_bim(*, epsilon: float = 0.05, max_steps: int = 1000) -> Strategy:
-    """Queries what the fewest signed gradient steps up the loss turn into another class.
+    """Adversarial BIM: the smallest change by signed gradient steps that flips the prediction.
+
+    Examples that no step can flip come last. See `scores.basic_iterative` for the attack.
+
+    Args:
+      epsilon: size of a step in each coordinate of the input.
+      max_steps: most steps an example may take; each costs a forward and a backward pass.
+
+    Raises:
+      TypeError: a number of steps that is no integer; when it observes, inputs that are not
+        floating point.
+      ValueError: a number out of range; when it observes, inputs of more than one array.
 
     References:
       Kurakin et al., "Adversarial examples in the physical world", 2017.
@@ -96,9 +117,20 @@ def adversarial_bim(*, epsilon: float = 0.05, max_steps: int = 1000) -> Strategy
 def adversarial_deepfool(
     *, max_steps: int = 50, overshoot: float = 0.02, num_classes: int | None = None
 ) -> Strategy:
-    """Queries what the shortest steps to the linearised boundary turn into another class.
+    """Adversarial DeepFool: the smallest change by steps to the linearised decision boundary.
 
-    Steps go towards the `num_classes` likeliest classes; None for all.
+    Examples that no step can flip come last. See `scores.deep_fool` for the attack.
+
+    Args:
+      max_steps: most steps an example may take; each costs a forward pass and `num_classes - 1`
+        backward passes.
+      overshoot: how far beyond the linear boundary to go, as a fraction of the way.
+      num_classes: steps go towards these many classes, the likeliest; None for all.
+
+    Raises:
+      TypeError: a number of steps that is no integer; when it observes, inputs that are not
+        floating point.
+      ValueError: a number out of range; when it observes, inputs of more than one array.
 
     References:
       Ducoffe and Precioso, "Adversarial active learning for deep networks: a margin based

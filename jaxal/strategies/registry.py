@@ -11,7 +11,6 @@ from jaxal.base import Strategy
 from jaxal.checks import check_name, check_options
 from jaxal.factories import cached_factory
 from jaxal.posterior import Posterior
-from jaxal.submodular import FunctionSpec
 
 Factory = TypeVar("Factory", bound=Callable[..., Strategy])
 _REGISTRY: dict[str, Callable[..., Strategy]] = {}
@@ -51,7 +50,7 @@ def register(factory: Factory) -> Factory:
     gives them: by name, or as a table of the name and its options.
 
     Args:
-      factory: hyper-parameters -> `Strategy`; one with **hyper checks their names itself. The first line of its docstring, its defaults and its
+      factory: hyper-parameters -> `Strategy`. The first line of its docstring, its defaults and its
         `References:` describe it.
 
     Returns:
@@ -68,11 +67,6 @@ def register(factory: Factory) -> Factory:
         for option, given in call.arguments.items():
             if (maker := makers[option]) is not None:
                 call.arguments[option] = _made(option, given, *maker)
-            elif signature.parameters[option].kind is inspect.Parameter.VAR_KEYWORD:
-                call.arguments[option] = {
-                    name: tuple(value) if isinstance(value, list) else value
-                    for name, value in given.items()
-                }
         return cached(*call.args, **call.kwargs)
 
     _REGISTRY[factory.__name__] = build
@@ -108,9 +102,9 @@ def make(name: str, **hyper: Any) -> Strategy:
 
 
 _MAKERS: dict[type, Callable[..., Any]] = {
-    FunctionSpec: submodular.specify,
     Posterior: posterior.make,
     Strategy: make,
+    submodular.FunctionSpec: submodular.specify,
 }
 """What makes an option of that type, where it is given by name."""
 
@@ -128,7 +122,8 @@ def _made(option: str, given: Any, kind: type, maker: Callable[..., Any]) -> Any
         return maker(**table)
     if not isinstance(given, kind):
         raise TypeError(
-            f"{option}: expected a {kind.__name__}, its name, or a table with its name, got {given!r}"
+            f"{option}: expected a {kind.__name__}, its name, or a table with its name, "
+            f"got {given!r}"
         )
     return given
 

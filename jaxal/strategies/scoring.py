@@ -20,6 +20,7 @@ class TopScores:
 
     scores: Callable[[jax.Array, View], jax.Array] = observed  # (key, view) -> [N]
     nonnegative: bool = True  # whether scores are at least 0, as chances must be
+    uses_key: bool = True  # whether `scores` reads its key
 
     def __call__(self, key: jax.Array, view: View, budget: int) -> Selection:
         return selection.take_top(self.scores(key, view), view.available, budget)

@@ -169,7 +169,7 @@ def submodular(
     def select(key, view, budget):
         return choose(key, view.observation, view.available, budget)
 
-    return Strategy(represent(representation), select)
+    return Strategy(represent(representation), select, reads_labels=False)
 
 
 _UNCERTAINTIES = {
@@ -242,7 +242,7 @@ def fass(
         rows = jnp.where(picked.rows >= 0, kept[picked.rows], -1)
         return picked._replace(rows=rows)
 
-    return Strategy(observe, select)
+    return Strategy(observe, select, reads_labels=False)
 
 
 def _targeted(function: FunctionSpec, representation: str, **options: Any) -> Strategy:
@@ -258,7 +258,7 @@ def _targeted(function: FunctionSpec, representation: str, **options: Any) -> St
             private=view.private,
         )
 
-    return Strategy(represent(representation), select)
+    return Strategy(represent(representation), select, reads_labels=False)
 
 
 @register

@@ -1,17 +1,15 @@
-"""Strategies made of another strategy: sampling by its scores, and selection in parts of the pool."""
+"""Strategies made of another: sampling by its scores, and selection in parts of the pool."""
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxal import selection
 from jaxal.base import Selection, Strategy, View
 from jaxal.checks import check_at_least, check_budget, check_integer, check_name
 from jaxal.greedy.take import STOCHASTIC_KINDS
-from jaxal.numerics import derive_keys
+from jaxal.selection._partitions import split
 from jaxal.strategies.registry import register
 from jaxal.strategies.scoring import TopScores
 
@@ -20,7 +18,17 @@ from jaxal.strategies.scoring import TopScores
 def stochastic(
     strategy: Strategy | str = "bald", *, kind: str = "power", coldness: float = 1.0
 ) -> Strategy:
-    """Samples rows by another strategy's scores: power, softmax or softrank, the colder the greedier.
+    """Stochastic batch acquisition: samples the batch by another strategy's scores.
+
+    Args:
+      strategy: one that scores examples one by one, or its name.
+      kind: probabilities proportional to s^coldness ("power"), exp(coldness s) ("softmax") or
+        rank^-coldness ("softrank"); see `selection.take_stochastic`.
+      coldness: >= 0; 0 samples uniformly, and the larger it is, the greedier.
+
+    Raises:
+      TypeError: a strategy that chooses its batch as a whole.
+      ValueError: unknown kind, a coldness out of range, or power sampling by scores below 0.
 
     References:
       Kirsch et al., "Stochastic batch acquisition: a simple baseline for deep active learning",
@@ -41,7 +49,7 @@ def stochastic(
         )
 
     def select(key, view, budget):
-        key_scores, key_rows = key, derive_keys(key, jnp.uint32(2))  # epig derives 1
+        key_scores, key_rows = jax.random.split(key) if rule.uses_key else (key, key)
         return selection.take_stochastic(
             key_rows,
             rule.scores(key_scores, view),
@@ -51,7 +59,7 @@ def stochastic(
             coldness=coldness,
         )
 
-    return Strategy(strategy.observe, select)
+    return Strategy(strategy.observe, select, strategy.reads_labels)
 
 
 MERGES = ("none", "greedi")
@@ -66,23 +74,25 @@ def partition(
     merge: str = "none",
     oversampling: float | None = None,
 ) -> Strategy:
-    """Queries by another strategy within each part of the pool, or again among what the parts propose.
+    """Partitioned selection: another strategy within each part of the pool, or GreeDi.
 
-    For rules whose cost grows faster than the pool. A rule that looks at the labelled rows sees
-    them in every part, or as many as a part has rows. Weights that a rule gives its picks are kept.
+    For rules whose cost grows faster than the pool. A rule that reads the labelled rows
+    (`Strategy.reads_labels`) sees them in every part, or as many as a part has rows. Weights that a
+    rule gives its picks are kept.
 
     Args:
-      strategy: the rule, by itself or by name.
+      strategy: the rule, or its name.
       num_partitions: P, at most the budget.
       shuffle: parts at random, with sizes and budgets that differ by at most one; if False, the
         available rows are cut in order and the budget is rounded up along them, as in DISTIL.
-      merge: "none": each part has its share of the budget (it is asked for the largest share, and
-        the first picks are kept). "greedi": each part proposes rows, and the rule selects among all
-        of these, which comes close to the rule on the whole pool.
+      merge: "none": each part has its share of the budget (every part selects the largest share;
+        only its first picks are used). "greedi": each part proposes rows, and the rule selects
+        among all of these, which comes close to the rule on the full pool.
       oversampling: rows proposed for each that is queried, >= 1; P if None, a whole batch from
         every part.
 
     Raises:
+      TypeError: not a strategy, or a number of parts that is no integer.
       ValueError: unknown merge, a number out of range, or, when it selects, a budget below P.
 
     References:
@@ -102,11 +112,15 @@ def partition(
             raise ValueError(
                 f"num_partitions: expected 1 to {budget} (the budget), got {num_partitions}"
             )
-        key_order, key_merge, *keys = jax.random.split(key, num_partitions + 2)
-        noise = jax.random.uniform(key_order, view.available.shape)
+        rows = len(view.available)
+        keys = jax.random.split(key, num_partitions + 1 + rows)
+        # Keys are random words: the last of them are the noise, so that one call gives all.
+        words = jax.random.key_data(keys[num_partitions + 1 :])[:, 0]
+        noise = (words >> 8).astype(jnp.float32) * 2.0**-24
         parts, budgets = split(noise if shuffle else None, view.available, num_partitions, budget)
+        # What the rule reads but may not pick: as many labelled rows as a part has rows.
         labeled = jnp.zeros(0, jnp.int32)
-        if _looks_at_labels(strategy, view, budget):
+        if strategy.reads_labels:
             labeled = _first(noise, view.labeled, parts.shape[1])
         # Cut in order, a part has a row more than its share at most.
         share = -(-budget // num_partitions) + (not shuffle)
@@ -117,90 +131,33 @@ def partition(
         def propose(key, rows):
             return _select_among(key, strategy, view, rows, labeled, share)
 
-        proposed = jax.vmap(propose)(jnp.stack(keys), parts)
+        proposed = jax.vmap(propose)(keys[:num_partitions], parts)
         if merge == "greedi":
-            rows = proposed.rows.reshape(-1)
-            return _select_among(key_merge, strategy, view, rows, labeled, budget)
-        kept = (jnp.arange(share)[None, :] < budgets[:, None]) & (proposed.rows >= 0)
-        first = jnp.argsort(~kept.reshape(-1))[:budget]
-        rows = jnp.where(kept, proposed.rows, -1).reshape(-1)[first]
-        scores = jnp.where(kept, proposed.scores, -jnp.inf).reshape(-1)[first]
-        weights = proposed.weights
-        if weights is not None:
-            weights = jnp.where(kept, weights, 0.0).reshape(-1)[first]
-        return Selection(rows, scores, weights)
+            among, key_merge = proposed.rows.reshape(-1), keys[num_partitions]
+            return _select_among(key_merge, strategy, view, among, labeled, budget)
+        return _first_picks(proposed, budgets, budget)
 
-    return Strategy(strategy.observe, select)
+    return Strategy(strategy.observe, select, strategy.reads_labels)
 
 
-def split(
-    noise: jax.Array | None, available: jax.Array, num_partitions: int, budget: int
-) -> tuple[jax.Array, jax.Array]:
-    """Cuts the available rows into parts, and the budget with them.
+def _first_picks(proposed: Selection, budgets: jax.Array, budget: int) -> Selection:
+    """The first `budgets` [P] picks of each part, leaves [P, ...], as one selection of `budget`."""
+    share = proposed.rows.shape[1]
+    kept = (jnp.arange(share)[None, :] < budgets[:, None]) & (proposed.rows >= 0)
+    # A stable sort moves what is kept to the front, part by part and in the order picked.
+    front = jnp.argsort(~kept.reshape(-1))[:budget]
 
-    Args:
-      noise: [N] in [0, 1), the order of the rows; their own order if None.
-      available: [N] bool.
-      num_partitions: P.
-      budget: B.
+    def gather(values, missing):
+        return jnp.where(kept, values, missing).reshape(-1)[front]
 
-    Returns:
-      [P, ceil(N / P)] int32 rows of each part, in order, then -1; and [P] how many rows to pick of
-      each: B in all, or all that are available.
-    """
-    rows, num = len(available), jnp.sum(available)
-    budget_left = jnp.minimum(budget, num)
-    if noise is None:
-        order = jnp.argsort(~available)
-        ends, picked = ends_in_order(num, num_partitions, budget_left)
-        sizes, budgets = jnp.diff(ends, prepend=0), jnp.diff(picked, prepend=0)
-    else:
-        order = jnp.argsort(jnp.where(available, noise, 1.0))
-        part = jnp.arange(num_partitions)
-        sizes, budgets = (
-            count // num_partitions + (part < count % num_partitions).astype(count.dtype)
-            for count in (num, budget_left)
-        )
-    slots = jnp.arange(-(-rows // num_partitions))[None, :]
-    at = (jnp.cumsum(sizes) - sizes)[:, None] + slots
-    parts = jnp.where(slots < sizes[:, None], order.at[at].get(mode="clip"), rows)
-    # In order, so that ties go to the lowest row; places past the last one are at the end.
-    parts = jnp.sort(parts, axis=1)
-    return jnp.where(parts < rows, parts, -1).astype(jnp.int32), budgets
-
-
-def ends_in_order(
-    num_rows: jax.Array | int, num_partitions: int, budget: jax.Array | int
-) -> tuple[Any, Any]:
-    """Where parts of N rows end when cut in order, and how many of B rows to pick up to there, [P] each.
-
-    end_p = ceil(N (p + 1) / P) and ceil(B end_p / N), exactly, in integers no larger than B P.
-    """
-    part = np.arange(1, num_partitions + 1)
-    each, rest = num_rows // num_partitions, num_rows % num_partitions
-    ends = each * part - (-rest * part // num_partitions)
-    # B end_p / N = (B (p + 1) + B above / N) / P, where end_p P = N (p + 1) + above.
-    above = -rest * part % num_partitions
-    above = -(-budget * above // (num_rows + (num_rows == 0)))
-    return ends, -(-(budget * part + above) // num_partitions)
+    weights = None if proposed.weights is None else gather(proposed.weights, 0.0)
+    return Selection(gather(proposed.rows, -1), gather(proposed.scores, -jnp.inf), weights)
 
 
 def _first(noise: jax.Array, mask: jax.Array, count: int) -> jax.Array:
     """The rows of the mask, [count] int32, at random where there are more; -1 past the last."""
     drawn, rows = jax.lax.top_k(jnp.where(mask, noise, -1.0), count)
     return jnp.where(drawn >= 0, rows, -1).astype(jnp.int32)
-
-
-def _looks_at_labels(strategy: Strategy, view: View, budget: int) -> bool:
-    """Whether the decision reads which rows are labelled: if not, parts can do without those."""
-
-    def decide(labels, labeled):
-        view_of_both = view._replace(labels=labels, labeled=labeled)
-        return strategy.select(jax.random.key(0), view_of_both, budget)
-
-    program = jax.make_jaxpr(decide)(view.labels, view.labeled).jaxpr
-    read = [variable for equation in program.eqns for variable in equation.invars]
-    return any(variable in read for variable in program.invars)
 
 
 def _select_among(
@@ -211,7 +168,7 @@ def _select_among(
     labeled: jax.Array,
     budget: int,
 ) -> Selection:
-    """The strategy's decision where the pool is these available and these labelled rows; -1 is no row."""
+    """The strategy's decision in a pool of these available and labelled rows; -1 is no row."""
     rows = jnp.concatenate([rows, labeled])
     known = jnp.arange(len(rows)) >= len(rows) - len(labeled)
     real = rows >= 0

@@ -20,7 +20,7 @@ LabeledRows = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 
 
 class Gradients(NamedTuple):
-    """Gradients of examples; those that do not count have gradient and logits 0: no sum sees them."""
+    """Gradients of examples; of those that do not count, gradient and logits are 0."""
 
     points: GradientEmbedding  # [N]
     logits: jax.Array  # [N, C]
