@@ -59,7 +59,7 @@ def derive_keys(key: jax.Array, numbers: jax.Array) -> jax.Array:
     JAX's generators encrypt a counter under the key, and are made so that keys which differ in one
     bit give independent streams: so the number is simply added to the key's bits. A run of the
     generator would be ten loops of a compiled program. A key derived from a derived one may be that
-    of another pair of numbers: derive at one level of a program, and split below.
+    of another pair of numbers: split below, unless the numbers are hashes.
 
     Args:
       key: PRNG key. Number 0 would give it back.

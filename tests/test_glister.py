@@ -331,3 +331,17 @@ def test_bad_strategy_options():
         strategies.glister(regularizer="diversity")
     with pytest.raises(ValueError, match="learning_rate"):
         strategies.make("glister", learning_rate=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("regularizer", "strength"),
+    [("none", None), ("random", 0.4), ("facility_location", 0.1), ("diversity", 0.1)],
+)
+@pytest.mark.parametrize("x64", [True, False], ids=["x64", "strict"])
+def test_strict_settings(regularizer, strength, x64):
+    expected = pick(budget=4, regularizer=regularizer, strength=strength).rows
+    with jax.enable_x64(True) if x64 else jax.numpy_dtype_promotion("strict"):
+        picked = pick(budget=4, regularizer=regularizer, strength=strength)
+    assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
+    if regularizer != "random":
+        assert picked.rows.tolist() == expected.tolist()

@@ -129,10 +129,20 @@ def test_slots_without_a_row_weigh_nothing():
 
 
 def test_strategies_say_whether_they_read_labels():
-    for name in ("core_set", "glister", "grad_match"):
+    for name in ("core_set", "glister"):
         assert strategies.make(name).reads_labels
         assert strategies.partition(name).reads_labels
-    for name in ("badge", "k_means", "fass", "smi", "random", "entropy", "bald", "epig"):
+    for name in (
+        "badge",
+        "k_means",
+        "grad_match",
+        "fass",
+        "smi",
+        "random",
+        "entropy",
+        "bald",
+        "epig",
+    ):
         assert not strategies.make(name).reads_labels
         assert not strategies.partition(name).reads_labels
     laplace = strategies.bald(posterior="last_layer_laplace")  # pyright: ignore[reportArgumentType]

@@ -12,9 +12,9 @@ from helpers import bad_inputs, clouds, keys
 
 import jaxal
 from jaxal import models, posterior
+from jaxal.numerics import derive_keys
 from jaxal.posterior import Draws, deep_ensemble, last_layer_laplace, mc_dropout
-from jaxal.posterior.dropout import fingerprint
-from jaxal.posterior.masks import mask_keys
+from jaxal.posterior.dropout import fingerprint, mix
 from jaxal.training.ensembles import ensemble
 
 INPUTS = jnp.asarray(clouds(rows=23).inputs)
@@ -154,14 +154,14 @@ def test_dropout_of_nnx_is_seen():
     assert float(jnp.min(jnp.ptp(draws, axis=1).max(-1))) > 0
 
 
-def test_mask_generator_is_fair_and_its_streams_are_unrelated():
+def test_derived_keys_are_fair_and_their_streams_are_unrelated():
     """Keys of neighbouring numbers, folded as flax folds them: the worst case for a weak hash."""
 
     def stream(key, row):
-        key = jax.random.fold_in(mask_keys(key, row[None])[0], 7)
+        key = jax.random.fold_in(derive_keys(key, row[None])[0], 7)
         return jax.random.bernoulli(key, 0.5, (256,))
 
-    draws = mask_keys(jax.random.key(3), jnp.arange(8, dtype=jnp.uint32))
+    draws = derive_keys(jax.random.key(3), mix(jnp.arange(1, 9, dtype=jnp.uint32)))
     rows = jnp.arange(256, dtype=jnp.uint32)
     over_rows = jax.vmap(stream, (None, 0))
     coins = np.asarray(jax.jit(jax.vmap(over_rows, (0, None)))(draws, rows)).reshape(-1, 256)
@@ -172,22 +172,6 @@ def test_mask_generator_is_fair_and_its_streams_are_unrelated():
     for table in (signs, signs.T):
         pairs = (table.T @ table / np.sqrt(len(table)))[np.triu_indices(table.shape[1], 1)]
         assert abs(pairs).max() < 6.5 and abs(pairs.std() - 1) < 0.03
-
-
-def test_mask_generator_serves_jax_random():
-    keys = mask_keys(jax.random.key(0, impl="rbg"), jnp.arange(3, dtype=jnp.uint32))
-    words = jax.random.key_data(keys)
-    parts = jax.random.split(keys[0], 6)
-    words = np.concatenate([words, jax.random.key_data(parts)])
-    assert words.shape == (9, 2) and len(np.unique(words)) == 18
-    normal = jax.random.normal(parts[1], (10_000,))
-    assert abs(normal.mean()) < 0.05 and abs(normal.std() - 1) < 0.05
-    for part, width in zip(parts[2:5], ("uint8", "uint16", "uint32"), strict=True):
-        bits = np.asarray(jax.random.bits(part, (4096,), width))
-        share = (bits > np.iinfo(width).max // 2).mean()
-        assert bits.dtype == width and abs(share - 0.5) < 4 * 0.5 / 64
-    with jax.enable_x64(True):
-        assert len(np.unique(jax.random.bits(parts[5], (4096,), "uint64"))) == 4096
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int32", "bool"])

@@ -23,6 +23,9 @@ LEARNER = jaxal.Learner(MODEL, optax.sgd(0.1), max_epochs=2, batch_size=4)
 RANDOM = {"random", "badge", "k_means", "partition", "stochastic"}
 # Scores of few values, or rows that are parallel: among rows that tie, the first in the pool wins.
 TIED = {"adversarial_bim", "variation_ratio", "scg", "scmi", "submodular"}
+DROPOUT = {"bald", "batch_bald", "epig", "mean_std"} | {
+    f"{name}_dropout" for name in ("entropy", "least_confidence", "margin")
+}
 EVERY = strategies.names()
 # One for each kind of observation: a score, features, gradients, draws of logits, labels; and sets.
 KINDS = ["entropy", "core_set", "badge", "batch_bald", "glister", "smi"]
@@ -172,7 +175,7 @@ def test_acquires_under_other_settings_of_jax(name, mode):
     with MODES[mode]():
         picked = pick(name)
     assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
-    if name in RANDOM and mode == "x64":  # draws have other bits
+    if name in RANDOM | TIED | DROPOUT and mode == "x64":  # other random bits, other roundings
         assert len(set(picked.rows.tolist())) == BUDGET
     else:
         np.testing.assert_array_equal(picked.rows, expected.rows)

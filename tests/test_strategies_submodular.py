@@ -147,6 +147,22 @@ def test_representations(given, kind):
         np.testing.assert_array_equal(leaf, other)
 
 
+def test_a_set_function_may_be_given_as_a_table():
+    table = {"name": "graph_cut", "trade_off": 0.4}
+    nested, flat = (
+        acquire(strategies.make("submodular", shifted=True, **options), available=AVAILABLE)
+        for options in ({"function": table}, {"function": "graph_cut", "trade_off": 0.4})
+    )
+    assert nested.rows.tolist() == flat.rows.tolist()
+    assert strategies.submodular(function=table) is strategies.submodular(function=dict(table))
+    weighted = {"name": "feature_based", "concave": "sqrt", "weights": [1, 0.5, 2, 1]}
+    assert acquire(strategies.submodular(function=weighted)).rows.min() >= 0
+    with pytest.raises(ValueError, match="trade_off: given twice"):
+        strategies.submodular(function=table, trade_off=0.5)
+    with pytest.raises(ValueError, match="metrc: .* did you mean 'metric'"):
+        strategies.submodular(metrc="cosine")
+
+
 def test_a_config_may_give_weights_as_a_list():
     options: dict[str, Any] = {"function": "feature_based", "concave": "sqrt"}
     made = strategies.make("submodular", weights=[1, 0.5, 2, 1], **options)

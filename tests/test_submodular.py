@@ -1,5 +1,7 @@
+import functools
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from jaxal import selection, submodular
+from jaxal.points.embedding import Embedding
 
 ROWS, WIDTH, BUDGET = 26, 5, 8
 RNG = np.random.default_rng(0)
@@ -30,6 +33,15 @@ def kernel(x, y, metric="cosine", shifted=False):
     return (s + 1) / 2 if shifted else s
 
 
+@functools.cache
+def kernel_of_all(pool, metric, shifted):
+    """Similarities among the pool, given as bytes, the query and the private examples."""
+    everything = np.concatenate(
+        [np.frombuffer(pool, np.float32).reshape(-1, WIDTH), QUERY, PRIVATE]
+    )
+    return kernel(everything, everything, metric, shifted)
+
+
 def reference(name, rows, *, x=POOL, metric="cosine", shifted=False, **h):
     """f(rows), written from the definition."""
     a = list(rows)
@@ -42,8 +54,7 @@ def reference(name, rows, *, x=POOL, metric="cosine", shifted=False, **h):
         return h["weights"] @ (x[a] != 0).any(0).astype(float)
     if name == "probabilistic_set_cover":
         return h["weights"] @ (1 - np.prod(1 - x[a].astype(np.float64), axis=0))
-    everything = np.concatenate([x, QUERY, PRIVATE])
-    whole = kernel(everything, everything, metric, shifted)
+    whole = kernel_of_all(x.tobytes(), metric, shifted)
     n, q = len(x), len(QUERY)
     pool, query, private = np.split(np.arange(len(whole)), [n, n + q])
     k, kq, kp = whole[:n, :n], whole[:n, query], whole[:n, private]
@@ -126,14 +137,14 @@ def data_of(name):
     return SHARES if name == "probabilistic_set_cover" else POOL
 
 
-def build(name, hyper, x=None):
+def build(name, hyper, x=None, usable=None):
     examples = {}
     if name.endswith("mi") or name == "com":
         examples["query"] = jnp.asarray(QUERY)
     if name in PRIVATE_ONLY + BOTH:
         examples["private"] = jnp.asarray(PRIVATE)
     x = data_of(name) if x is None else x
-    return submodular.make(name, jnp.asarray(x), **examples, **hyper)
+    return submodular.make(name, jnp.asarray(x), usable=usable, **examples, **hyper)
 
 
 @pytest.mark.slow
@@ -294,6 +305,78 @@ def test_a_row_with_nan_comes_last(name):
     assert jnp.isfinite(picked.scores[:-1]).all()
 
 
+@pytest.mark.parametrize("name, hyper", CASES)
+def test_rows_that_are_not_usable_are_not_there(name, hyper):
+    usable = np.arange(ROWS) % 3 != 1
+    wild = np.where(usable[:, None], data_of(name), 1e5).astype(np.float32)
+    wild[1] = np.nan
+    masked = build(name, hyper, wild, usable=jnp.asarray(usable))
+    part = build(name, hyper, data_of(name)[usable])
+    rows = jnp.array([3, 0, 7])
+    places = jnp.asarray(np.flatnonzero(usable))
+    np.testing.assert_allclose(
+        submodular.evaluate(masked, places[rows]), submodular.evaluate(part, rows), rtol=1e-4
+    )
+    assert submodular.evaluate(masked, jnp.array([3, 1])) == -np.inf
+    last = submodular.maximize(masked, EVERY, ROWS).rows[usable.sum() :]
+    assert last.tolist() == np.flatnonzero(~usable).tolist()
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Halves(Embedding):
+    """Vectors in two pieces, known by inner products alone: an embedding of the user's own."""
+
+    left: jax.Array  # [N, 2]
+    right: jax.Array  # [N, 3]
+
+    def inner(self, other: Any):
+        return self.left @ other.left.T + self.right @ other.right.T
+
+    def squared_norm(self):
+        return jnp.sum(self.left**2, 1) + jnp.sum(self.right**2, 1)
+
+
+@pytest.mark.parametrize("name", ["facility_location", "graph_cut", "logdetmi", "flcmi"])
+def test_an_embedding_of_ones_own(name):
+    def halves(x):
+        return Halves(jnp.asarray(x[:, :2]), jnp.asarray(x[:, 2:]))
+
+    takes = {"logdetmi": ["query"], "flcmi": ["query", "private"]}.get(name, [])
+    given = {"query": QUERY, "private": PRIVATE}
+    examples: dict[str, Any] = {one: given[one] for one in takes}
+    own_examples: dict[str, Any] = {one: halves(x) for one, x in examples.items()}
+    own = submodular.make(name, halves(POOL), **own_examples)
+    dense = submodular.make(name, jnp.asarray(POOL), **examples)
+    picked, expected = (submodular.maximize(one, EVERY, BUDGET) for one in (own, dense))
+    assert picked.rows.tolist() == expected.rows.tolist()
+    np.testing.assert_allclose(picked.scores, expected.scores, rtol=1e-4, atol=1e-5)
+
+
+STRICT = {
+    "x64": lambda: jax.enable_x64(True),
+    "promotion": lambda: jax.numpy_dtype_promotion("strict"),
+    "nans": lambda: jax.debug_nans(True),
+    "leaks": jax.checking_leaks,
+}
+
+
+@pytest.mark.parametrize("setting", STRICT)
+@pytest.mark.parametrize(
+    "name", ["facility_location", "graph_cut", "feature_based", "flcmi", "logdetmi"]
+)
+def test_strict_settings(name, setting):
+    usable = np.arange(ROWS) % 3 != 1
+    missing, wild = (np.where(usable[:, None], POOL, other) for other in (np.nan, 1e3))
+    expected = submodular.maximize(build(name, {}, missing), jnp.asarray(usable), 3).rows
+    with STRICT[setting]():
+        picked = submodular.maximize(
+            build(name, {}, wild, usable=jnp.asarray(usable)), jnp.asarray(usable), 3
+        )
+        assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
+        assert picked.rows.tolist() == expected.tolist()
+
+
 def test_traced_once_for_all_data_of_a_shape():
     traces = []
 
@@ -320,6 +403,14 @@ BAD = {
     "empty": (lambda: submodular.make("gcmi", X, query=Q[:0]), "query: .* one row"),
     "weights": (lambda: submodular.feature_based(X, weights=X[0, :2]), "weights:"),
     "ridge": (lambda: submodular.log_determinant(X, ridge=0.0), "ridge: expected"),
+    "ridge below rounding": (
+        lambda: submodular.make("logdetmi", X, query=Q, ridge=1e-8),
+        "ridge: expected a finite number >= 1.2e-07",
+    ),
+    "trade_off": (lambda: submodular.graph_cut(X, trade_off=-0.1), "trade_off: expected"),
+    "eta": (lambda: submodular.make("fl1mi", X, query=Q, eta=np.nan), "eta: expected"),
+    "negative weights": (lambda: submodular.set_cover(X, weights=X[0]), "weights: expected"),
+    "usable": (lambda: submodular.make("graph_cut", X, usable=EVERY[1:]), "usable: expected 26"),
     "budget": (lambda: pick(budget=ROWS + 1), "budget: expected 1 to 26"),
     "no budget": (lambda: pick(budget=0), "budget: expected 1 to 26"),
     "optimizer": (lambda: pick(optimizer="lasy"), "did you mean 'lazy'"),

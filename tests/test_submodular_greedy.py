@@ -257,6 +257,19 @@ def test_same_picks_on_eight_devices():
         assert run(*devices.place_rows((x, every), mesh)).tolist() == one.tolist()
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("optimizer", ["naive", "lazy"])
+def test_gains_that_are_rounding_are_ties(optimizer, seed):
+    # Parallel rows are alike but for rounding, which differs between numbers of devices.
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0.1, 10, (64, 1)) * rng.normal(size=37)
+    function = submodular.facility_location(jnp.asarray(x, jnp.float32))
+    picked = submodular.maximize(function, jnp.ones(64, bool), 9, optimizer=optimizer)
+    first, *rest = picked.rows.tolist()
+    assert rest == [row for row in range(9) if row != first][:8]
+    np.testing.assert_array_equal(picked.scores[1:], 0.0)
+
+
 X, COSTS = jnp.asarray(POOL), jnp.ones(ROWS)
 BAD = {
     "no cost budget": ({"costs": COSTS}, "cost_budget: needed with costs"),

@@ -6,9 +6,8 @@ import jax.numpy as jnp
 from jaxal.base import Model, PyTree
 from jaxal.checks import check_integer
 from jaxal.factories import cached_factory
-from jaxal.numerics import first
+from jaxal.numerics import derive_keys, first
 from jaxal.posterior.draws import Draws, Posterior
-from jaxal.posterior.masks import mask_keys, mix
 
 
 @cached_factory
@@ -16,8 +15,7 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
     """Monte Carlo dropout: forward passes with dropout on and running statistics fixed.
 
     The masks of an example depend on the key and on nothing else in its batch: neither batch size,
-    nor devices, nor the order of the pool change a score. They are drawn by a light generator
-    (`posterior.masks`): the key that the model gets is one of `jax.random` as any other.
+    nor devices, nor the order of the pool change a score.
 
     Args:
       num_draws: K forward passes.
@@ -54,11 +52,12 @@ def mc_dropout(num_draws: int = 20, *, consistent: bool = False) -> Posterior:
 
             if own is None:
                 return jax.vmap(one, (0, None))(inputs, key)
-            return jax.vmap(one)(inputs, mask_keys(key, own))
+            return jax.vmap(one)(inputs, derive_keys(key, own))
 
         # Masks are drawn row by row even where all share them: a layer may draw one for its batch.
-        draws = jnp.arange(num_draws, dtype=jnp.uint32)
-        return reduce(Draws(logits, mask_keys(key, draws)))
+        # Hashed, so that no draw of one example has the key of another draw of another.
+        draws = mix(jnp.arange(1, num_draws + 1, dtype=jnp.uint32))
+        return reduce(Draws(logits, derive_keys(key, draws)))
 
     return Posterior(
         observe,
@@ -117,3 +116,17 @@ def fingerprint(inputs: PyTree) -> jax.Array:
         place = mix(jnp.arange(words.shape[1], dtype=jnp.uint32))
         total = mix(total + jnp.sum(mix(words + place[None]), axis=1, dtype=jnp.uint32))
     return total
+
+
+def mix(word: jax.Array) -> jax.Array:
+    """The finalizer of MurmurHash3, [...] uint32: a changed bit changes about half of the result's.
+
+    Args:
+      word: [...] uint32.
+
+    Returns:
+      [...] uint32; different words have different results.
+    """
+    word = (word ^ (word >> 16)) * jnp.uint32(0x85EBCA6B)
+    word = (word ^ (word >> 13)) * jnp.uint32(0xC2B2AE35)
+    return word ^ (word >> 16)

@@ -4,10 +4,9 @@ import jax.numpy as jnp
 
 from jaxal import selection
 from jaxal.base import Strategy
-from jaxal.checks import check_name, check_positive
+from jaxal.checks import check_at_least, check_name, check_positive
 from jaxal.selection.gradient_matching._glister import check_regularizer
 from jaxal.selection.gradient_matching._grad_match import TARGETS
-from jaxal.selection.gradient_matching._matching_pursuit import check_limits
 from jaxal.strategies.registry import register
 
 
@@ -94,7 +93,7 @@ def grad_match(
     """
     check_name("kind", kind, selection.GRADIENT_KINDS)
     check_name("target", target, TARGETS)
-    check_limits(ridge=ridge)
+    check_at_least(0.0, ridge=ridge)
 
     def observe(key, model, variables, inputs, labels):
         return *model.apply(variables, inputs), labels
@@ -127,4 +126,4 @@ def grad_match(
         scale = count / jnp.where(total > 0, total, 1.0)
         return picked._replace(weights=weights * scale)
 
-    return Strategy(observe, select)
+    return Strategy(observe, select, reads_labels=False)

@@ -53,9 +53,9 @@ class FunctionSpec:
         return self.declaration.factory(features, **options)
 
 
-def names() -> list[str]:
+def names() -> tuple[str, ...]:
     """The names that `make` takes, the full names of the abbreviated ones aside."""
-    return list(SHORT_NAMES)
+    return tuple(SHORT_NAMES)
 
 
 def specify(name: str, *, known: tuple[str, ...] = (), **hyper: Any) -> FunctionSpec:

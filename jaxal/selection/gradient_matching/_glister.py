@@ -1,4 +1,4 @@
-"""GLISTER: the batch that, by one gradient step a row, lowers the evaluation loss most."""
+"""GLISTER: the batch that, by a gradient step a row, most lowers the loss on an evaluation set."""
 
 from functools import partial
 from typing import NamedTuple
@@ -55,9 +55,8 @@ def glister(
     The regularizer r_i is
 
         none               0
-        random             0, and round(strength x budget) of the picks are drawn at random, the
-        last ones facility_location  strength x sum_j max(m_j - |g_i - g_j|^2, 0) over the available
-        rows j,
+        random             0, and the last round(strength x budget) picks are drawn at random
+        facility_location  strength x sum_j max(m_j - |g_i - g_j|^2, 0) over the available rows j,
                            m_j the squared distance to the nearest pick (at first the largest
                            between any two)
         diversity          -strength x sum over the picks s of exp(-|g_i - g_s|^2 / 2)

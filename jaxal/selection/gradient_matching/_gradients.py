@@ -16,7 +16,7 @@ from jaxal.points.embedding import GradientEmbedding, gradient_embedding
 Rows = tuple[jax.Array, jax.Array]
 """Logits [N, C] and features [N, D]."""
 LabeledRows = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
-"""Logits [M, C], features [M, D], labels [M] (negative: the predicted class) and a mask [M]."""
+"""Logits [M, C], features [M, D], labels [M] (negative: the predicted class), mask [M]."""
 
 
 class Gradients(NamedTuple):

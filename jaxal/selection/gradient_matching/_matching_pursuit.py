@@ -1,6 +1,5 @@
 """Orthogonal matching pursuit: few weighted gradients that add up to that of a whole set."""
 
-import math
 from functools import partial
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from jaxal.base import Selection
+from jaxal.checks import check_at_least
 from jaxal.greedy.take import fill, priority
 from jaxal.numerics import matmul
 from jaxal.selection.gradient_matching._grad_match import matching
@@ -123,8 +123,8 @@ def orthogonal_matching_pursuit(
     examples (those of `validation` or, without it, the available rows), r = T at first, then
 
         pick the row of largest g_i . r, if that is above 0
-        w = argmin_{w >= 0} |T - sum over the picks of w_i g_i|^2 + ridge |w|^2,   r = T - sum of
-        w_i g_i
+        w = argmin_{w >= 0} |T - sum over the picks of w_i g_i|^2 + ridge |w|^2
+        r = T - sum over the picks of w_i g_i
 
     until |r| < tolerance |T| or the budget is used up. Rows to fill a batch up are drawn at random,
     with weight 1. Products that are 0 but for rounding count as 0.
@@ -165,7 +165,7 @@ def orthogonal_matching_pursuit(
     >>> print(picked.rows, weights.round(2))
     [0] [0.56]
     """
-    check_limits(ridge=ridge, tolerance=tolerance)
+    check_at_least(0.0, ridge=ridge, tolerance=tolerance)
     return _pursue(key, pool, available, validation, ridge, tolerance, budget=budget, kind=kind)
 
 
@@ -262,10 +262,3 @@ def pursue(
 
     start = aim(initial_state(target, available, budget))
     return jax.lax.while_loop(goes_on, pick, start)
-
-
-def check_limits(**numbers: float) -> None:
-    """Raises ValueError unless each number is finite and at least 0."""
-    for name, number in numbers.items():
-        if not 0 <= number < math.inf:
-            raise ValueError(f"{name}: expected a finite number >= 0, got {number!r}")
