@@ -188,7 +188,7 @@ def test_acquires_under_other_settings_of_jax(name, mode):
     with MODES[mode]():
         picked = pick(name)
     assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
-    if name in RANDOM and mode == "x64":  # draws have other bits
+    if name in RANDOM | TIED and mode == "x64":  # draws have other bits, ties other roundings
         assert len(set(picked.rows.tolist())) == BUDGET
     else:
         np.testing.assert_array_equal(picked.rows, expected.rows)
