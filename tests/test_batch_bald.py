@@ -180,6 +180,7 @@ def test_missing_rows_are_minus_one():
     assert jnp.isneginf(picked.scores[2:]).all()
 
 
+@pytest.mark.slow
 def test_permuting_and_padding():
     logits, order = draws(), np.random.default_rng(1).permutation(24)
 

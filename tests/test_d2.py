@@ -202,6 +202,7 @@ def test_a_row_far_above_the_others_is_first():
     assert picked.rows[0] == 7 and sorted(picked.rows.tolist()) == list(range(30))
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing():
     points = gradients(rows=60)
     plain = selection.badge(

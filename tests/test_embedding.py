@@ -71,6 +71,7 @@ def test_total_inner(points, vectors):
     np.testing.assert_array_equal(holes.finite(), np.arange(len(vectors)) != 4)
 
 
+@pytest.mark.slow
 def test_a_users_embedding_works_in_every_rule_by_products():
     x = np.random.default_rng(3).normal(size=(90, 4)).astype(np.float32)
     points, everything = Plain(jnp.asarray(x)), jnp.ones(90, bool)

@@ -105,6 +105,7 @@ def test_offset_and_scale_change_nothing():
         )
 
 
+@pytest.mark.slow
 def test_numbers_change_without_a_new_compilation():
     x, everything = jnp.asarray(grid()), jnp.ones(ROWS, bool)
     counted = CountTraces(_k_means)
@@ -124,6 +125,7 @@ def test_numbers_change_without_a_new_compilation():
     assert counted.count == 1
 
 
+@pytest.mark.slow
 def test_points_without_coordinates_are_refused():
     points = selection.GradientEmbedding(jnp.ones((4, 2)), jnp.ones((4, 3)))
     with pytest.raises(TypeError, match="means of points, got GradientEmbedding"):

@@ -299,6 +299,7 @@ def fit(model, inputs, labels, steps=150):
     return jax.jit(run)(jax.random.key(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_training_reaches_high_accuracy(name):
     pool, test = data.load("sklearn:iris")
@@ -413,6 +414,7 @@ def plain_bayesian_cnn(params, images):
     return x @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"][None]
 
 
+@pytest.mark.slow
 def test_bayesian_cnn_is_the_network_of_the_papers():
     images = jax.random.normal(jax.random.key(0), (5, 28, 28))
     model = compiled(models.bayesian_cnn(10))

@@ -81,6 +81,7 @@ RULES = {
 DETERMINISTIC = ["take_top", "k_center", "k_center of gradients"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", RULES)
 def test_rules(name, mode):

@@ -262,6 +262,7 @@ def fit(learner, key_init, key_fit):
     return learner.fit(key_fit, start, inputs, labels, jnp.ones(24), jnp.int32(20))
 
 
+@pytest.mark.slow
 def test_ensemble_members_are_those_fitted_one_by_one():
     variables, info = fit(ensemble(LEARNER, 3), *keys(2))
     each = [jax.random.split(key, 3) for key in keys(2)]
@@ -275,6 +276,7 @@ def test_ensemble_members_are_those_fitted_one_by_one():
     np.testing.assert_allclose(info.loss, expected[1].loss.mean(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_ensemble_predicts_the_mean_probability_and_its_members_differ():
     learner = ensemble(LEARNER, 3)
     variables, _ = fit(learner, *keys(2))
@@ -291,6 +293,7 @@ def test_ensemble_predicts_the_mean_probability_and_its_members_differ():
     np.testing.assert_allclose(np.exp(logits), mean, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_ensemble_runs_whole_experiments():
     learner = ensemble(LEARNER, 2)
     run = jaxal.simulate(

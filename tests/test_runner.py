@@ -97,6 +97,7 @@ def test_batch_size_is_a_setting(small_run, tmp_path):
         assert one.test_loss == pytest.approx(other.test_loss, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_history_has_a_line_per_strategy_seed_and_round(small_run):
     _, out, _ = small_run
     lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
@@ -202,6 +203,7 @@ def test_one_strategy_may_come_twice_under_names_of_its_own(tmp_path):
     assert all(one.epochs <= 3 for one in records)
 
 
+@pytest.mark.slow
 def test_files_can_be_read_again(small_run):
     config, out, _ = small_run
     table = tomllib.loads((out / "config.toml").read_text())

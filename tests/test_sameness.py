@@ -205,6 +205,7 @@ def test_learners_are_equal_by_all_their_fields():
     assert len({learner, learners(), custom, *others}) == len(others) + 2
 
 
+@pytest.mark.slow
 def test_equal_learners_are_traced_once():
     """The loss is traced with the fit, and its body counts, though each learner has its own."""
     traces = []

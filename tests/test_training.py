@@ -356,6 +356,7 @@ def test_numbers_of_rows_and_epochs_are_integers(change):
     jaxal.Learner(MODEL, optax.sgd(0.1), batch_size=size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("subset_fraction", "patience"), [(1.0, 9), (0.5, 0)])
 def test_the_rows_that_go_through_the_model_at_once_are_a_setting(subset_fraction, patience):
     shapes = set()
@@ -416,6 +417,7 @@ LEARNERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", LEARNERS.values(), ids=LEARNERS.keys())
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS.keys())
 def test_trains_under_any_setting_of_jax(setting, make):
