@@ -140,6 +140,7 @@ def test_observe_sees_no_label_of_an_available_row():
     assert picked.weights is not None and (picked.weights == 2 * LABELED).all()
 
 
+@pytest.mark.slow
 def test_observe_sees_no_label_that_a_simulation_has_not_bought():
     pool, test = clouds(ROWS, width=4), clouds(9, width=4)
     run = jaxal.simulate(LEARNER, by_label(), pool, test, initial=4, budget=3, rounds=2)
