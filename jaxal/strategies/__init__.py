@@ -23,7 +23,8 @@ from jaxal.strategies.pointwise import (
 )
 from jaxal.strategies.registry import Description, describe, make, names, register
 from jaxal.strategies.scoring import TopScores
-from jaxal.strategies.set_functions import fass, scg, scmi, smi, submodular
+from jaxal.strategies.set_functions import fass, submodular
+from jaxal.strategies.targeted import scg, scmi, smi
 from jaxal.strategies.wrappers import partition, stochastic
 
 __all__ = [
