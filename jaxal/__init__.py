@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         State,
         acquire,
         ask,
+        enlarge,
         init,
         iterate,
         simulate,
@@ -38,8 +39,8 @@ else:
         __name__,
         {
             "jaxal.base": ["Examples", "Model", "Outputs", "Selection", "Strategy", "View"],
-            "jaxal.loop": ["ExampleSets", "RoundInfo", "State", "acquire", "ask", "init"]
-            + ["iterate", "simulate", "step", "tell"],
+            "jaxal.loop": ["ExampleSets", "RoundInfo", "State", "acquire", "ask", "enlarge"]
+            + ["init", "iterate", "simulate", "step", "tell"],
             "jaxal.pools": ["Pool", "place"],
             "jaxal.training": ["CustomLearner", "FitInfo", "Learner", "ensemble"],
         },
@@ -75,6 +76,7 @@ __all__ = [
     "ask",
     "data",
     "devices",
+    "enlarge",
     "ensemble",
     "init",
     "iterate",

@@ -108,3 +108,4 @@ class Strategy(NamedTuple):
     observe: ObserveFn
     select: SelectFn
     reads_labels: bool = True  # whether `select` looks at the labelled rows; False saves time
+    name: str | None = None  # for messages; those from `jaxal.strategies` have theirs

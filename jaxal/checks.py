@@ -8,6 +8,8 @@ from typing import Any
 
 import jax
 import jax.core
+import jax.numpy as jnp
+import numpy as np
 
 from jaxal.base import PyTree
 
@@ -21,7 +23,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def check_name(option: str, name: str, known: Iterable[str]) -> None:
-    """Raises ValueError, with the nearest of the known names, unless the option has one of them."""
+    """Raises, with the nearest of the known names, unless the option has one of them."""
+    if not isinstance(name, str):
+        raise TypeError(f"{option}: expected one of {', '.join(sorted(known))}, got {name!r}")
     if name not in known:
         raise ValueError(f"{option}: {name!r} is unknown; {nearest(name, known)}")
 
@@ -44,10 +48,53 @@ def check_options(kind: str, name: str, factory: Callable[..., Any], hyper: Mapp
             raise ValueError(f"{kind} {name}: option {option!r} is unknown; {known}")
 
 
-def check_rank(name: str, array: jax.Array, rank: int, shape: str) -> None:
-    """Raises ValueError unless `array` has `rank` axes; `shape` says them, as in "[N, C]"."""
+def check_like_default(option: str, given: Any, default: Any) -> None:
+    """Raises TypeError unless an option is of the kind of its default: a flag or a number.
+
+    So no string is taken as true, no boolean as 1, and no NaN as a number. Other kinds of defaults
+    say nothing, and an option that is left as it is needs no check.
+    """
+    if given is default:
+        return
+    if isinstance(default, bool):
+        check_flag(**{option: given})
+    elif isinstance(default, int):
+        _check_is_integer(option, given)
+    elif isinstance(default, float):
+        _check_is_number(option, given, "a number")
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value is an array of JAX or NumPy."""
+    return isinstance(value, jax.Array | np.ndarray)
+
+
+def describe(value: Any) -> str:
+    """What a value is, in few words, for messages."""
+    if is_array(value):
+        return f"{value.dtype} array of shape {tuple(value.shape)}"
+    if isinstance(value, tuple | list):
+        return f"{type(value).__name__} of {len(value)}"
+    return getattr(value, "__name__", type(value).__name__)
+
+
+def check_rank(name: str, array: Any, rank: int, shape: str) -> None:
+    """Raises unless `array` is one and has `rank` axes; `shape` says them, as in "[N, C]"."""
+    if not is_array(array):
+        raise TypeError(f"{name}: expected an array {shape}, got {describe(array)}")
     if array.ndim != rank:
         raise ValueError(f"{name}: expected shape {shape}, got {tuple(array.shape)}")
+    if not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
+        raise TypeError(f"{name}: expected an array of numbers, got dtype {array.dtype}")
+
+
+def check_mask(name: str, mask: Any, rows: int | None = None) -> None:
+    """Raises unless `mask` is an array [N] bool, of `rows` entries if that is given."""
+    check_rank(name, mask, 1, "[N]")
+    if mask.dtype != bool:
+        raise TypeError(f"{name}: expected a mask [N] bool, got dtype {mask.dtype}")
+    if rows is not None and len(mask) != rows:
+        raise ValueError(f"{name}: expected {rows} rows, got {len(mask)}")
 
 
 def check_rows(**arrays: jax.Array) -> None:
@@ -58,6 +105,29 @@ def check_rows(**arrays: jax.Array) -> None:
         raise ValueError(f"leading axes must agree: {counts}")
 
 
+def as_integers(name: str, values: Any, shape: str = "[B]") -> np.ndarray:
+    """The values of a vector of integers, an array or a list; refuses other types and ranks."""
+    is_empty = isinstance(values, list | tuple) and not values  # which NumPy calls floats
+    array = np.zeros(0, int) if is_empty else np.asarray(values)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise TypeError(f"{name}: expected integers {shape}, got {describe(array)}")
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected integers {shape}, got {describe(array)}")
+    return array
+
+
+def check_key(key: Any) -> None:
+    """Raises unless `key` is one PRNG key of JAX, new or old style."""
+    expected = "key: expected a PRNG key, as jax.random.key(0) gives"
+    if not isinstance(key, jax.Array):
+        raise TypeError(f"{expected}, got {key!r}")
+    is_typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not is_typed and key.dtype != jnp.uint32:
+        raise TypeError(f"{expected}, got {describe(key)}")
+    if key.ndim != (0 if is_typed else 1):
+        raise ValueError(f"{expected}, got {describe(key)}")
+
+
 def check_budget(budget: int, rows: int) -> None:
     """Raises unless `budget` is an integer from 1 to the number of pool rows."""
     _check_is_integer("budget", budget)
@@ -66,17 +136,27 @@ def check_budget(budget: int, rows: int) -> None:
 
 
 def check_positive(**numbers: float) -> None:
-    """Raises ValueError unless each number is above zero."""
+    """Raises unless each is a finite number above zero."""
     for name, number in numbers.items():
-        if not number > 0:
+        _check_is_number(name, number, "a number above 0")
+        if not is_traced(number) and not 0 < number < math.inf:
             raise ValueError(f"{name}: expected a number above 0, got {number!r}")
 
 
 def check_at_least(minimum: float, **numbers: float) -> None:
-    """Raises ValueError unless each number is finite and at least `minimum`."""
+    """Raises unless each is a finite number of at least `minimum`."""
     for name, number in numbers.items():
-        if not minimum <= number < math.inf:
+        _check_is_number(name, number, f"a finite number >= {minimum}")
+        if not is_traced(number) and not minimum <= number < math.inf:
             raise ValueError(f"{name}: expected a finite number >= {minimum}, got {number!r}")
+
+
+def check_fraction(**numbers: float) -> None:
+    """Raises unless each is a number between 0 and 1, both excluded."""
+    for name, number in numbers.items():
+        _check_is_number(name, number, "a number in (0, 1)")
+        if not is_traced(number) and not 0 < number < 1:
+            raise ValueError(f"{name}: expected a number in (0, 1), got {number!r}")
 
 
 def check_integer(minimum: int, **numbers: int) -> None:
@@ -87,9 +167,35 @@ def check_integer(minimum: int, **numbers: int) -> None:
             raise ValueError(f"{name}: expected an integer >= {minimum}, got {number!r}")
 
 
+def check_flag(**flags: bool) -> None:
+    """Raises TypeError unless each is True or False: a string such as "no" would count as true."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool | np.bool_):
+            raise TypeError(f"{name}: expected True or False, got {flag!r}")
+
+
+def is_integer(number: Any) -> bool:
+    """Whether a value is an integer of Python or NumPy. An array is none: it cannot be hashed."""
+    return isinstance(number, int | np.integer) and not isinstance(number, bool)
+
+
+def is_number(number: Any) -> bool:
+    """Whether a value is a real number, or an array of one without axes; a boolean is none."""
+    if is_array(number) and number.ndim == 0:
+        return jnp.issubdtype(number.dtype, jnp.number) and not jnp.iscomplexobj(number)
+    return isinstance(number, float | np.floating) or is_integer(number)
+
+
 def _check_is_integer(name: str, number: Any) -> None:
-    if isinstance(number, bool) or not hasattr(number, "__index__"):
+    if not is_integer(number):
         raise TypeError(f"{name}: expected an integer, got {number!r}")
+
+
+def _check_is_number(name: str, number: Any, expected: str) -> None:
+    if not is_number(number):
+        raise TypeError(f"{name}: expected {expected}, got {number!r}")
+    if not is_traced(number) and number != number:
+        raise ValueError(f"{name}: expected {expected}, got {number!r}")
 
 
 def is_traced(*trees: PyTree) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from jaxal.checks import check_like_default
 from jaxal.sameness import Structure
 
 Options = ParamSpec("Options")
@@ -21,14 +22,18 @@ def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
 
     Calls are equal if all arguments are, however given: by position, by keyword or by default,
     lists for tuples, NumPy's numbers for Python's, an integer for a float where the default is one.
-    Otherwise types count: the factory, which checks its arguments, sees `True` although it equals
-    1.
+    Otherwise types count: an option whose default is a flag or a number has to be one, and the
+    factory, which checks the rest, sees `True` although it equals 1.
 
     Args:
       factory: whose arguments are hashable, once lists are tuples.
 
     Returns:
       The factory with the same signature and docstring.
+
+    Raises:
+      TypeError: from the factory returned, an option that is no flag or number like its default.
+      ValueError: from it, NaN.
 
     Example:
       >>> @cached_factory
@@ -48,7 +53,9 @@ def cached_factory(factory: Callable[Options, Made]) -> Callable[Options, Made]:
             parameter = signature.parameters[name]
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 given = {option: _canonical(given[option], None) for option in sorted(given)}
-            call.arguments[name] = _canonical(given, parameter.default)
+            given = _canonical(given, parameter.default)
+            check_like_default(name, given, parameter.default)
+            call.arguments[name] = given
         try:
             hash(call.args + tuple(call.kwargs.values()))
         except TypeError:

@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from jaxal.checks import check_flag, is_integer, is_number
+
 
 def checked(expected: str, holds: Callable[[Any], bool], default: Any = dataclasses.MISSING) -> Any:
     """A dataclass field with a bound.
@@ -57,16 +59,19 @@ def check_fields(instance: Any) -> None:
       instance: a dataclass.
 
     Raises:
-      TypeError: a field annotated `int` that holds anything else (a NumPy integer will do).
+      TypeError: a field annotated `int`, `float` or `bool` that holds anything else (NumPy's
+        numbers will do, and an integer for a float).
       ValueError: a value out of bounds.
     """
     for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name)
+        if field.type is bool:
+            check_flag(**{field.name: value})
         if "holds" not in field.metadata:
             continue
-        value = getattr(instance, field.name)
         message = f"{field.name}: expected {field.metadata['expected']}, got {value!r}"
-        is_integer = hasattr(value, "__index__") and not isinstance(value, bool)
-        if field.type is int and not is_integer:
+        is_kind = {int: is_integer, float: is_number}.get(field.type, lambda value: True)
+        if not is_kind(value):
             raise TypeError(message)
         if not field.metadata["holds"](value):
             raise ValueError(message)

@@ -503,7 +503,7 @@ def spoilt(value):
             id="scalar",
         ),
         pytest.param(ONES, ONES[:, 0], {}, TypeError, r"labels: expected integers", id="float"),
-        pytest.param(ONES, ZEROS > 0, {}, TypeError, "integers .N., got dtype bool", id="bool"),
+        pytest.param(ONES, ZEROS > 0, {}, TypeError, "integers .N., got bool array", id="bool"),
         pytest.param(
             ONES,
             ZEROS[:, None],

@@ -536,7 +536,7 @@ def test_zoo_under_other_settings_of_jax(name, mode):
         "lists": (lambda: models.make("mlp", 3, hidden=[[8]]), TypeError, r"got \[8\]"),
         "rate1": (lambda: models.make("mlp", 3, dropout=1.0), ValueError, r"in \[0, 1\), got 1"),
         "rate-": (lambda: models.make("mlp", 3, dropout=-0.1), ValueError, "dropout"),
-        "rate-string": (lambda: models.make("mlp", 3, dropout="x"), ValueError, "got 'x'"),
+        "rate-string": (lambda: models.make("mlp", 3, dropout="x"), TypeError, "got 'x'"),
         "rate-nan": (lambda: models.make("mlp", 3, dropout=np.nan), ValueError, "got nan"),
         "channels": (lambda: models.make("cnn", 3, channels=()), ValueError, "at least one"),
         "kernel": (lambda: models.make("cnn", 3, kernel_size=0), ValueError, "kernel_size"),

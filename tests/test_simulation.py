@@ -161,17 +161,6 @@ def test_people_label_by_ask_and_tell():
     np.testing.assert_array_equal(state.labels, expected.labels)
 
 
-def test_tell_passes_over_what_is_missing_or_does_not_fit():
-    pool = jaxal.place(*POOL)
-    state = jaxal.init(jax.random.key(0), LEARNER, pool, initial=2, capacity=5)
-    state = jaxal.tell(state, jnp.array([7, -1]), jnp.array([1, 0]), weights=jnp.array([0.5, 9.0]))
-    assert state.count == 3 and state.rows[2:].tolist() == [7, -1, -1]
-    assert state.labels[2:].tolist() == [1, -1, -1]
-    assert state.weights.tolist() == [1, 1, 0.5, 0, 0]
-    state = jaxal.tell(state, jnp.array([8, 9, 10]), jnp.array([1, 1, 1]))
-    assert state.count == 5 and state.rows[2:].tolist() == [7, 8, 9]
-
-
 def test_a_fit_of_ones_own():
     def fit(key, variables, inputs, labels, weights, count, validation=None):
         used = jnp.arange(len(labels)) < count
@@ -306,7 +295,7 @@ def broken(examples, **changed):
             broken(POOL, labels=(3, -1)),
             TEST,
             {},
-            "pool labels.*got -1 at row 3",
+            "pool labels: expected all to be known.*got 1 of 90",
             id="unknown",
         ),
         pytest.param(

@@ -3,9 +3,10 @@
 import numpy as np
 
 from jaxal.base import Examples
+from jaxal.checks import check_fraction
 from jaxal.data.checks import check
 from jaxal.data.readers import read
-from jaxal.data.splits import check_fraction, split, standardized, subset
+from jaxal.data.splits import split, standardized, subset
 
 
 def load(
@@ -48,7 +49,7 @@ def load(
       >>> pool.inputs.shape, test.inputs.shape
       ((120, 4), (30, 4))
     """
-    check_fraction("test_fraction", test_fraction)
+    check_fraction(test_fraction=test_fraction)
     train, held_out = read(source, flat=flat)
     pool = _as_examples(*train, source=source, flat=flat)
     if held_out is None:

@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal.base import PyTree
+from jaxal.checks import describe, is_array
+
+LARGEST_LABEL = 2**31 - 1  # labels are kept as int32
 
 
 def check(
@@ -26,9 +29,11 @@ def check(
       allow_unknown: whether a label may be -1, for unknown.
 
     Raises:
-      TypeError: an input that is not an array, or labels that are not an integer array.
+      TypeError: no pair, an input that is not an array of numbers, or labels that are not an
+        integer array.
       ValueError: no arrays, no rows, leading axes that differ, labels that are not [N], a NaN or
-        infinite input, or a label outside [0, C). Names the array, and the first row that is wrong.
+        infinite input, one that JAX's type cannot hold (1e300 where float64 becomes float32), or a
+        label outside [0, C). Names the array, and the first row that is wrong.
 
     Example:
       >>> check((np.ones((3, 2)), np.array([0, 1, 5])), num_classes=2)
@@ -36,6 +41,18 @@ def check(
           ...
       ValueError: pool labels: expected 0 to 1, got 5 at row 2
     """
+    inputs = check_structure(examples, name)
+    _, labels = examples
+    for where, array in inputs.items():
+        _check_values(array, where)
+    if labels is not None:
+        check_labels(labels, num_classes, f"{name} labels", allow_unknown=allow_unknown)
+
+
+def check_structure(examples: tuple[PyTree, Any], name: str = "pool") -> dict[str, Any]:
+    """The part of `check` that looks at types and shapes alone; returns the inputs by name."""
+    if not (isinstance(examples, tuple | list) and len(examples) == 2):
+        raise TypeError(f"{name}: expected a pair (inputs, labels), got {describe(examples)}")
     inputs, labels = examples
     arrays = {
         f"{name} inputs{jax.tree_util.keystr(path)}": leaf
@@ -44,18 +61,33 @@ def check(
     if not arrays:
         raise ValueError(f"{name} inputs: expected at least one array, got none")
     for where, array in arrays.items():
-        if not hasattr(array, "dtype") or array.ndim == 0:
-            got = type(array).__name__
-            raise TypeError(f"{where}: expected an array [N, ...], got {got}")
-    if labels is not None:
-        where = f"{name} labels"
-        arrays[where] = labels
-        _check_labels_type(labels, where)
-    _check_row_counts(arrays)
-    for where, array in arrays.items():
-        _check_finite(array, where)
-    if labels is not None:
-        _check_label_range(labels, num_classes, f"{name} labels", allow_unknown)
+        if not is_array(array) or array.ndim == 0:
+            raise TypeError(f"{where}: expected an array [N, ...], got {describe(array)}")
+        if not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
+            raise TypeError(f"{where}: expected numbers, got {describe(array)}")
+    if labels is None:
+        _check_row_counts(arrays)
+    else:
+        _check_labels_type(labels, f"{name} labels")
+        _check_row_counts({**arrays, f"{name} labels": labels})
+    return arrays
+
+
+def check_labels(
+    labels: Any, num_classes: int | None, name: str, *, allow_unknown: bool = False
+) -> None:
+    """Raises ValueError unless an integer array [N] holds labels in [0, C), or -1 if allowed."""
+    smallest = -1 if allow_unknown else 0
+    outside = labels < smallest
+    # Compared in the labels' own type, which need not hold so large a number.
+    largest = LARGEST_LABEL if num_classes is None else num_classes - 1
+    if largest < jnp.iinfo(labels.dtype).max:
+        outside = outside | (labels > largest)
+    if outside.any():
+        row = int(outside.argmax())
+        got = int(labels[row])
+        last = "C - 1" if num_classes is None and got < 0 else largest
+        raise ValueError(f"{name}: expected {smallest} to {last}, got {got} at row {row}")
 
 
 def num_classes(labels: Any) -> int:
@@ -83,10 +115,9 @@ def num_classes(labels: Any) -> int:
 
 
 def _check_labels_type(labels: Any, where: str) -> None:
-    dtype = getattr(labels, "dtype", None)
+    dtype = labels.dtype if is_array(labels) else None
     if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
-        got = type(labels).__name__ if dtype is None else f"dtype {dtype}"
-        raise TypeError(f"{where}: expected integers [N], got {got}")
+        raise TypeError(f"{where}: expected integers [N], got {describe(labels)}")
     if labels.ndim != 1:
         raise ValueError(f"{where}: expected shape [N], got {tuple(labels.shape)}")
 
@@ -101,28 +132,23 @@ def _check_row_counts(arrays: dict[str, Any]) -> None:
         raise ValueError(f"{first}: expected at least one row, got none")
 
 
-def _check_finite(array: Any, where: str) -> None:
-    if not jnp.issubdtype(array.dtype, jnp.inexact):
+def _check_values(array: Any, where: str) -> None:
+    """Refuses NaN, infinities, and what changes in the cast to the type that JAX keeps."""
+    kept = jax.dtypes.canonicalize_dtype(array.dtype)
+    if jnp.issubdtype(array.dtype, jnp.inexact):
+        good, problem = _library(array).isfinite(array), "finite numbers, got NaN or inf"
+        if good.all() and kept != array.dtype:
+            good = np.abs(array) <= jnp.finfo(kept).max
+            problem = f"numbers within {kept}, got a larger one"
+    elif kept != array.dtype:
+        limits = jnp.iinfo(kept)
+        good = (array >= limits.min) & (array <= limits.max)
+        problem = f"numbers within {kept}, got a larger one"
+    else:
         return
-    finite = _library(array).isfinite(array)
-    if not finite.all():
-        row = int((~finite).reshape(len(finite), -1).any(axis=1).argmax())
-        raise ValueError(f"{where}: expected finite numbers, got NaN or inf at row {row}")
-
-
-def _check_label_range(
-    labels: Any, num_classes: int | None, where: str, allow_unknown: bool
-) -> None:
-    smallest = -1 if allow_unknown else 0
-    outside = labels < smallest
-    if num_classes is not None:
-        outside = outside | (labels >= num_classes)
-    if outside.any():
-        row = int(outside.argmax())
-        last = "C - 1" if num_classes is None else num_classes - 1
-        raise ValueError(
-            f"{where}: expected {smallest} to {last}, got {int(labels[row])} at row {row}"
-        )
+    if not good.all():
+        row = int((~good).reshape(len(good), -1).any(axis=1).argmax())
+        raise ValueError(f"{where}: expected {problem} at row {row}")
 
 
 def _library(array: Any) -> Any:

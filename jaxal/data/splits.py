@@ -3,6 +3,7 @@
 import numpy as np
 
 from jaxal.base import Examples
+from jaxal.checks import check_fraction
 
 
 def split(examples: Examples, fraction: float, *, seed: int = 0) -> tuple[Examples, Examples]:
@@ -28,7 +29,7 @@ def split(examples: Examples, fraction: float, *, seed: int = 0) -> tuple[Exampl
       >>> np.bincount(rest.labels).tolist(), np.bincount(share.labels).tolist()
       ([3, 3], [2, 2])
     """
-    check_fraction("fraction", fraction)
+    check_fraction(fraction=fraction)
     rest, share = stratified_rows(
         examples.labels, fraction, np.random.default_rng(seed), keep_one=True
     )
@@ -114,9 +115,3 @@ def stratified_rows(
 def take(examples: Examples, rows: np.ndarray) -> Examples:
     """The given rows [n] of inputs and labels."""
     return Examples(examples.inputs[rows], examples.labels[rows])
-
-
-def check_fraction(name: str, fraction: float) -> None:
-    """Raises ValueError unless `fraction` is in (0, 1)."""
-    if not 0 < fraction < 1:
-        raise ValueError(f"{name}: expected a number in (0, 1), got {fraction!r}")

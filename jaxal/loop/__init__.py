@@ -2,9 +2,10 @@
 
 from jaxal.loop._acquire import acquire
 from jaxal.loop.plan import ExampleSets, Plan
-from jaxal.loop.round import Round, RoundInfo, ask, make_round, step
+from jaxal.loop.round import Round, RoundInfo, make_round
 from jaxal.loop.simulation import iterate, simulate
-from jaxal.loop.state import State, init, tell
+from jaxal.loop.state import State, enlarge, init, tell
+from jaxal.loop.stepwise import ask, step
 
 __all__ = [
     "ExampleSets",
@@ -14,6 +15,7 @@ __all__ = [
     "State",
     "acquire",
     "ask",
+    "enlarge",
     "init",
     "iterate",
     "make_round",

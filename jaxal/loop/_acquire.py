@@ -10,10 +10,24 @@ from jax.sharding import Mesh
 
 from jaxal import data
 from jaxal.base import Model, PyTree, Selection, Strategy, View
-from jaxal.checks import check_budget, check_rank, is_traced
+from jaxal.checks import check_budget, check_integer, check_key, check_mask, is_traced
+from jaxal.data.checks import check_structure
 from jaxal.loop.plan import NO_SETS, ExampleSets, check_model, check_same_shapes
+from jaxal.loop.returned import (
+    are_free,
+    check_observation,
+    check_selection,
+    check_selection_type,
+    check_strategy,
+    explained,
+    flawed_row,
+    is_finite,
+    strategy_name,
+)
 from jaxal.numerics import derive_keys, num_rows
-from jaxal.pools import ArrayPool, Pool, devices, map_rows, place, size_class
+from jaxal.pools import ArrayPool, Pool, devices, map_rows, size_class
+from jaxal.pools.memory import put
+from jaxal.training.base import check_model_functions
 
 
 class Observed(NamedTuple):
@@ -56,8 +70,9 @@ def observe(
             batch_size=pool.batch_size,
         )
 
-    observed = pool.map(function, (key, variables), labels)
-    return Observed(observed, {name: of_set(some) for name, some in sets.given().items()})
+    with explained(f"{strategy_name(strategy)}: observe"):
+        observed = pool.map(function, (key, variables), labels)
+        return Observed(observed, {name: of_set(some) for name, some in sets.given().items()})
 
 
 def select(
@@ -79,18 +94,14 @@ def select(
       budget: how many rows.
 
     Raises:
-      TypeError: the strategy returns something else than a `Selection` of `budget` rows.
+      TypeError: the strategy returns something else than a `Selection` of `budget` rows; any error
+        of its own says which strategy it is.
     """
     labels = jnp.where(available, -1, labels)
     view = View(observed.pool, labels, labels >= 0, available, **observed.sets)
-    selection = strategy.select(key, view, budget)
-    if not isinstance(selection, Selection) or selection.rows.shape != (budget,):
-        raise TypeError(
-            f"strategy.select: expected a Selection of {budget} rows, got {selection!r}"
-        )
-    weights = selection.weights
-    if weights is not None and weights.shape != (budget,):
-        raise TypeError(f"strategy.select: expected weights [{budget}], got {weights.shape}")
+    with explained(strategy_name(strategy)):
+        selection = strategy.select(key, view, budget)
+        check_selection_type(selection, budget)
     # Some rules compute in the widest type there is; what they report is the same everywhere.
     return selection._replace(scores=selection.scores.astype(jnp.float32))
 
@@ -118,11 +129,36 @@ def acquire_unchecked(
       budget: how many rows.
       sets: further examples.
     """
+    return _decide(key, strategy, model, variables, pool, available, budget, sets)[0]
+
+
+def _decide(
+    key, strategy, model, variables, pool, available, budget, sets
+) -> tuple[Selection, Observed]:
     available = available & pool.valid
     labels = jnp.where(available, -1, pool.labels)
     key_observe, key_select = derive_keys(key, jnp.arange(1, 3))
     observed = observe(key_observe, strategy, model, variables, pool, labels, sets)
-    return select(key_select, strategy, observed, labels, available, budget)
+    return select(key_select, strategy, observed, labels, available, budget), observed
+
+
+class _Facts(NamedTuple):
+    """What is to be looked at on the host after a decision."""
+
+    is_finite: jax.Array  # [] bool, whether the variables are
+    flawed_row: jax.Array  # [] int32, of the observation
+    free: jax.Array  # [B] bool, whether the picks were available
+    left: jax.Array  # [] int32, how many rows were
+
+
+@partial(jax.jit, static_argnames=("strategy", "model", "budget"))
+def _decide_with_facts(
+    key, strategy, model, variables, pool, available, budget, sets
+) -> tuple[Selection, _Facts]:
+    selection, observed = _decide(key, strategy, model, variables, pool, available, budget, sets)
+    row = flawed_row(observed.pool, pool.valid)
+    free = are_free(selection.rows, available & pool.valid)
+    return selection, _Facts(is_finite(variables), row, *free)
 
 
 def acquire(
@@ -174,17 +210,27 @@ def acquire(
         budget below 1 or above the rows available, a model whose outputs have the wrong shapes,
         labels or a mesh beside a placed pool. Values are not looked at inside jit; there, missing
         rows are -1.
-      TypeError: a model that does not return `Outputs`, or arrays of the wrong type.
+      ValueError, TypeError: a strategy that returns rows twice, rows that are not available, none
+        while some are, or something else than a `Selection`; says which strategy.
+      TypeError: a model that does not return `Outputs`, or arguments of another type.
+      FloatingPointError: variables, or what the strategy observes, that are not finite.
     """
+    check_key(key)
+    check_strategy(strategy)
+    check_model_functions("model", model)
+    check_integer(1, batch_size=batch_size)
     sets = ExampleSets(query, private, validation)
+    for name, examples in sets.given().items():
+        check_structure(examples, name)
     if isinstance(inputs, ArrayPool):
         if labels is not None or mesh is not None:
             raise ValueError("inputs: a placed pool has labels and a mesh of its own, got more")
         pool, rows, some = inputs, len(inputs), inputs.first()
     else:
+        check_structure((inputs, labels))
         rows, some = num_rows(inputs), inputs
     classes = check_model(model, variables, some)
-    check_same_shapes(some, sets)
+    check_same_shapes(some, sets.given())
     traced = is_traced(inputs, labels, available)
     if not traced:
         if not isinstance(inputs, ArrayPool):
@@ -193,7 +239,7 @@ def acquire(
             data.check(examples, classes, name)
     if not isinstance(inputs, ArrayPool):
         size = None if traced else size_class(rows)
-        pool = place(inputs, labels, mesh, batch_size=batch_size, size=size)
+        pool = put(inputs, labels, mesh, batch_size=batch_size, size=size)
     available = _available(pool, rows, available)
     check_budget(budget, rows)
     if not is_traced(available):
@@ -201,15 +247,26 @@ def acquire(
         if budget > left:
             raise ValueError(f"budget: expected 1 to {left} (available rows), got {budget}")
     variables, sets = devices.replicate((variables, sets), pool.mesh)
-    return acquire_unchecked(key, strategy, model, variables, pool, available, budget, sets)
+    if is_traced(key, variables, pool, available, sets):
+        return acquire_unchecked(key, strategy, model, variables, pool, available, budget, sets)
+    selection, facts = _decide_with_facts(
+        key, strategy, model, variables, pool, available, budget, sets
+    )
+    _check(strategy_name(strategy), selection, jax.device_get(facts))
+    return selection
+
+
+def _check(where: str, selection: Selection, facts: _Facts) -> None:
+    if not facts.is_finite:
+        raise FloatingPointError("variables: expected finite numbers, got NaN or inf")
+    check_observation(where, facts.flawed_row)
+    rows, weights = jax.device_get((selection.rows, selection.weights))
+    check_selection(where, rows, np.asarray(facts.free), int(facts.left), weights)
 
 
 def _available(pool: Pool, rows: int, given: Any) -> jax.Array:
     """The rows that may be picked, [N] bool with padding, from a mask of the rows without it."""
     if given is None:
         return pool.labels < 0
-    given = jnp.asarray(given)
-    check_rank("available", given, 1, "[N]")
-    if given.shape[0] != rows:
-        raise ValueError(f"available: expected {rows} rows, got {given.shape[0]}")
+    check_mask("available", given, rows)
     return jnp.zeros(len(pool), bool).at[:rows].set(given)

@@ -1,12 +1,12 @@
 """One round of active learning, written once: fit, measure, observe, select, label.
 
 `simulate` scans it, `iterate` loops over it on the host, the experiments of the command line time
-its stages, and `ask` is its first part for labels that people give.
+its stages, and `ask` does the first part for labels that people give.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,16 @@ from jaxal.checks import is_traced
 from jaxal.loop import _acquire
 from jaxal.loop._acquire import Observed
 from jaxal.loop.plan import ExampleSets
-from jaxal.loop.state import State, known_labels, reveal, round_keys
+from jaxal.loop.returned import explained
+from jaxal.loop.state import State, available_rows, known_labels, reveal, round_keys
 from jaxal.pools import Pool
 from jaxal.training import AnyLearner, FitInfo, Metrics, evaluate
+from jaxal.training.base import as_fitted, fits_on_host
+
+_HOST_FIT = (
+    "iterate and ask take CustomLearner(model, fit, fit_on_host=True), which is not traced; a "
+    "compiled simulation cannot run it"
+)
 
 
 class RoundInfo(NamedTuple):
@@ -45,15 +52,17 @@ def fit(
     state: State, pool: Pool, sets: ExampleSets, *, learner: AnyLearner
 ) -> tuple[State, FitInfo]:
     """Fits the learner's model to the labelled rows, given the validation examples as well."""
-    variables, info = learner.fit(
-        round_keys(state).fit,
-        state.variables,
-        pool.take(jnp.maximum(state.rows, 0)),
-        jnp.maximum(state.labels, 0),
-        state.weights,
-        state.count,
-        sets.validation,
-    )
+    with explained("learner.fit", _HOST_FIT):
+        fitted = learner.fit(
+            round_keys(state).fit,
+            state.variables,
+            pool.take(jnp.maximum(state.rows, 0)),
+            jnp.maximum(state.labels, 0),
+            state.weights,
+            state.count,
+            sets.validation,
+        )
+        variables, info = as_fitted(fitted)
     return state._replace(variables=variables), info
 
 
@@ -88,9 +97,9 @@ def observe(
 def choose(
     state: State, pool: Pool, observed: Observed, *, strategy: Strategy, budget: int
 ) -> Selection:
-    """The strategy's decision on what it observed, among the rows not labelled yet."""
+    """The strategy's decision on what it observed, among the rows neither labelled nor skipped."""
     labels = known_labels(state, pool)
-    available = (labels < 0) & pool.valid
+    available = available_rows(state, pool, labels)
     return _acquire.select(round_keys(state).select, strategy, observed, labels, available, budget)
 
 
@@ -119,9 +128,12 @@ _select = jax.jit(select, static_argnames=("strategy", "budget"))
 
 
 def compiled_round(learner: AnyLearner, strategy: Strategy, budget: int) -> Round:
-    """The stages of a round, each compiled; equal learners and strategies share programs."""
+    """The stages of a round, each compiled; equal learners and strategies share programs.
+
+    A learner with `fit_on_host` is not compiled: it is given arrays, whose values it may look at.
+    """
     return Round(
-        partial(_fit, learner=learner),
+        partial(fit if fits_on_host(learner) else _fit, learner=learner),
         partial(_measure, learner=learner),
         partial(_observe, learner=learner, strategy=strategy),
         partial(_select, strategy=strategy, budget=budget),
@@ -167,82 +179,3 @@ def run_round(
     else:
         after, rows, scores = (go_on if select_batch else stay)(state)
     return after, RoundInfo(state.count, fitted.epochs, train, tested, rows, scores)
-
-
-@partial(jax.jit, static_argnames=("learner", "strategy", "budget"))
-def _ask(state, learner, strategy, pool, budget, sets) -> tuple[State, Selection]:
-    state, _ = fit(state, pool, sets, learner=learner)
-    observed = observe(state, pool, sets, learner=learner, strategy=strategy)
-    return state, choose(state, pool, observed, strategy=strategy, budget=budget)
-
-
-def ask(
-    state: State,
-    learner: AnyLearner,
-    strategy: Strategy,
-    pool: Pool,
-    budget: int,
-    *,
-    query: Any = None,
-    private: Any = None,
-    validation: Any = None,
-) -> tuple[State, Selection]:
-    """Fits the model to the labels told so far and selects the rows to label next.
-
-    Args:
-      state: from `init` or `tell`.
-      learner: the model and how it is fitted.
-      strategy: the rule.
-      pool: from `jaxal.place`.
-      budget: B, how many rows; -1 past the last available one.
-      query: `(inputs, labels)` of examples like those wanted.
-      private: `(inputs, labels)` of examples like those to avoid.
-      validation: `(inputs, labels)` of held-out examples.
-
-    Returns:
-      The state with the fitted model, and the `Selection` to be labelled and told, with weights if
-      the strategy weighs its picks; `tell` takes these as well.
-    """
-    return _ask(state, learner, strategy, pool, budget, ExampleSets(query, private, validation))
-
-
-@partial(jax.jit, static_argnames=("learner", "strategy", "budget"))
-def _step(state, learner, strategy, pool, test, budget, sets, select_batch):
-    stages = make_round(learner, strategy, budget)
-    return run_round(stages, budget, state, pool, test, sets, select_batch)
-
-
-def step(
-    state: State,
-    learner: AnyLearner,
-    strategy: Strategy,
-    pool: Pool,
-    test: Any,
-    budget: int,
-    *,
-    query: Any = None,
-    private: Any = None,
-    validation: Any = None,
-    select_batch: jax.Array | bool = True,
-) -> tuple[State, RoundInfo]:
-    """One simulated round as one program: fit, measure, observe, select, and label from the pool.
-
-    Args:
-      state: from `init` or an earlier `step`.
-      learner: the model and how it is fitted.
-      strategy: the rule.
-      pool: from `jaxal.place`, all labels known.
-      test: held-out `(inputs, labels)` to measure on.
-      budget: B, how many rows; -1 past the last available one.
-      query: `(inputs, labels)` of examples like those wanted.
-      private: `(inputs, labels)` of examples like those to avoid.
-      validation: `(inputs, labels)` of held-out examples.
-      select_batch: [] bool, whether to select a batch after fitting; if not, the state keeps its
-        round.
-
-    Returns:
-      The next state and the report of this round.
-    """
-    sets = ExampleSets(query, private, validation)
-    test = Examples(*test)
-    return _step(state, learner, strategy, pool, test, budget, sets, jnp.asarray(select_batch))

@@ -6,14 +6,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 
 from jaxal.base import Strategy
+from jaxal.checks import check_key
+from jaxal.loop.checked import check_loss, check_strategies, checked_round
 from jaxal.loop.plan import ExampleSets, Plan, Prepared, prepare
+from jaxal.loop.returned import check_strategy, strategy_name
 from jaxal.loop.round import Round, RoundInfo, compiled_round, make_round, run_round
 from jaxal.loop.state import State, init
 from jaxal.training import AnyLearner
+from jaxal.training.base import refuse_host_fit
 
 
 def simulate(
@@ -29,6 +32,7 @@ def simulate(
     query: Any = None,
     private: Any = None,
     validation: Any = None,
+    labeled_only: bool = False,
     batch_size: int = 1024,
     mesh: Mesh | None = None,
 ) -> Callable[[jax.Array], tuple[State, RoundInfo]]:
@@ -46,6 +50,8 @@ def simulate(
       query: `(inputs, labels)` of examples like those wanted, for strategies that take them.
       private: the same, of examples like those to avoid.
       validation: the same, held-out examples; also for a learner with `patience`.
+      labeled_only: leave out the rows of the pool whose label is -1, unknown, in place of refusing
+        them; the others keep their numbers.
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows, and the seeds (`devices.make_mesh`).
 
@@ -57,11 +63,14 @@ def simulate(
 
     Raises:
       ValueError, TypeError: as `loop.plan.prepare`: a plan that needs more rows than the pool has,
-        labels outside [0, C), inputs that are not finite, shapes that disagree.
+        labels outside [0, C) or unknown, inputs that are not finite, shapes that disagree; no
+        strategy, or a learner that fits on the host.
     """
+    check_strategy(strategy)
+    refuse_host_fit(learner, "simulate")
     plan = Plan(initial, budget, rounds, balanced, batch_size)
     sets = ExampleSets(query, private, validation)
-    prepared = prepare(learner, pool, test, plan, sets, mesh)
+    prepared = prepare(learner, pool, test, plan, sets, mesh, labeled_only=labeled_only)
     return jax.tree_util.Partial(_Simulation(learner, strategy, plan), prepared)
 
 
@@ -97,23 +106,29 @@ def begin(key: jax.Array, learner: AnyLearner, prepared: Prepared, plan: Plan) -
         initial=plan.initial,
         capacity=plan.capacity,
         balanced=plan.balanced,
+        skips=0,
     )
 
 
 def run_rounds(
-    stages: Round, state: State, prepared: Prepared, plan: Plan
+    stages: Round, state: State, prepared: Prepared, plan: Plan, name: str = "strategy"
 ) -> Iterator[tuple[State, RoundInfo]]:
-    """The rounds of a plan on the host, one by one.
+    """The rounds of a plan on the host, one by one; what they return is checked.
 
     Args:
       stages: compiled, or compiled and vmapped over seeds.
       state: from `begin`; of several seeds where the stages are vmapped.
       prepared: the examples.
       plan: how many rounds there are.
+      name: the strategy's, for messages.
 
     Yields:
       The state after each round and its report, `rounds + 1` times.
+
+    Raises:
+      ValueError, FloatingPointError: as `loop.checked.checked_round`.
     """
+    stages = checked_round(stages, name)
     for number in range(plan.rounds + 1):
         select_batch = number < plan.rounds
         state, info = run_round(stages, plan.budget, state, *prepared, select_batch)
@@ -134,6 +149,7 @@ def iterate(
     query: Any = None,
     private: Any = None,
     validation: Any = None,
+    labeled_only: bool = False,
     batch_size: int = 1024,
     mesh: Mesh | None = None,
 ) -> Iterator[tuple[State, RoundInfo]]:
@@ -152,6 +168,8 @@ def iterate(
       query: `(inputs, labels)` of examples like those wanted, for strategies that take them.
       private: the same, of examples like those to avoid.
       validation: the same, held-out examples; also for a learner with `patience`.
+      labeled_only: leave out the rows of the pool whose label is -1, unknown, in place of refusing
+        them; the others keep their numbers.
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows.
 
@@ -159,22 +177,25 @@ def iterate(
       The state after each round and its report, `rounds + 1` times.
 
     Raises:
-      ValueError, TypeError: as `simulate`.
-      FloatingPointError: the training loss is not finite; says in which round.
+      ValueError, TypeError: as `simulate`, but a learner may fit on the host; a strategy that
+        returns rows twice, rows that are not available, or none while some are. Says in which round
+        and which strategy.
+      FloatingPointError: the training loss, the variables or what the strategy observes are not
+        finite; says in which round.
     """
+    check_key(key)
+    check_strategy(strategy)
     plan = Plan(initial, budget, rounds, balanced, batch_size)
-    prepared = prepare(learner, pool, test, plan, ExampleSets(query, private, validation), mesh)
+    sets = ExampleSets(query, private, validation)
+    prepared = prepare(learner, pool, test, plan, sets, mesh, labeled_only=labeled_only)
+    name = strategy_name(strategy)
+    check_strategies(learner, {name: strategy}, prepared, plan)
     stages = compiled_round(learner, strategy, budget)
-    rounds_of_plan = run_rounds(stages, _begin(key, learner, prepared, plan), prepared, plan)
+    state = _begin(key, learner, prepared, plan)
+    rounds_of_plan = run_rounds(stages, state, prepared, plan, name)
     for number, (state, info) in enumerate(rounds_of_plan):
         check_loss(info.train.loss, number)
         yield state, info
 
 
 _begin = jax.jit(begin, static_argnames=("learner", "plan"))
-
-
-def check_loss(loss: Any, number: int, hint: str = "lower the learning rate") -> None:
-    """Raises FloatingPointError if a training loss, or any of several seeds', is not finite."""
-    if not np.all(np.isfinite(loss)):
-        raise FloatingPointError(f"the training loss is not finite in round {number}: {hint}")

@@ -2,29 +2,38 @@
 
 Shapes never change: the labelled set is a buffer of row numbers with a count, so one trace serves
 all rounds. The key of a round is `fold_in(key, round)`: a resumed run equals an unbroken one.
+Nothing in a state is as long as the pool, so it is the same on any number of devices.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxal.base import PyTree, Selection
+from jaxal.checks import as_integers, check_flag, check_integer, check_key, is_integer, is_traced
 from jaxal.greedy.take import take_balanced, take_top
+from jaxal.loop.answers import Told, check_answers, check_distinct, check_each
+from jaxal.loop.plan import check_model, check_pool
 from jaxal.pools import Pool
 from jaxal.training import AnyLearner
+from jaxal.training.base import check_learner
 
 
 class State(NamedTuple):
-    """What a round hands the next; M is the capacity, the most labels there will be."""
+    """What a round hands the next; M is the capacity, S the room for skipped rows."""
 
     rows: jax.Array  # [M] int32, labelled rows in the order labelled, then -1
     labels: jax.Array  # [M] int32, their labels, then -1
     weights: jax.Array  # [M] float32, their weights in training
     count: jax.Array  # [] int32, how many there are
+    skipped: jax.Array  # [S] int32, rows that were answered with -1, in that order, then -1
     round: jax.Array  # [] int32
     key: jax.Array  # [] typed key, never consumed: each round folds its number in
     variables: PyTree  # of the newest model
+    pool_rows: jax.Array  # [] int32, N without padding
+    num_classes: jax.Array  # [] int32, C
 
 
 def init(
@@ -32,87 +41,235 @@ def init(
     learner: AnyLearner,
     pool: Pool,
     *,
-    initial: int | jax.Array,
+    initial: int | Any,
     capacity: int,
     balanced: bool = False,
+    skips: int | None = None,
 ) -> State:
     """The state before the first round.
+
+    A loop in which people label begins with the rows whose labels are known, or with none:
+    `initial=0`, and the first rows asked for are best drawn by `strategies.random()`.
 
     Args:
       key: random key; it stays in the state.
       learner: whose model is initialised.
       pool: from `jaxal.place`.
-      initial: how many rows to draw at random to begin with, or the rows themselves, whose labels
-        the pool knows.
+      initial: how many rows to draw at random to begin with, of those whose labels the pool knows,
+        or these rows themselves; may be 0 or empty.
       capacity: M, the most labels there will be.
       balanced: draw as many rows of each class, as nearly as can be, if `initial` is a number.
+      skips: S, the most rows that will be skipped; as many as the capacity, if not given.
 
     Returns:
       `State` of round 0.
 
     Raises:
-      ValueError: more initial rows than capacity or pool rows, or none.
+      TypeError: arguments of another type.
+      ValueError: more initial rows than the capacity has room for or the pool knows labels of, rows
+        that are not in the pool, have no label or come twice, or labels outside [0, C).
     """
+    check_key(key)
+    check_learner(learner)
+    check_pool(pool)
+    check_integer(1, capacity=capacity)
+    check_flag(balanced=balanced)
+    skips = capacity if skips is None else skips
+    check_integer(0, skips=skips)
     key_rows, key_model, key_rounds = jax.random.split(key, 3)
-    if not isinstance(initial, int):
-        rows = jnp.asarray(initial, jnp.int32)
-    elif balanced:
-        rows = take_balanced(key_rows, pool.labels, pool.valid, initial)
-    else:
-        noise = jax.random.uniform(key_rows, pool.valid.shape)
-        rows = take_top(noise, pool.valid, initial).rows
-    if not 1 <= len(rows) <= capacity:
-        raise ValueError(f"initial: expected 1 to {capacity} (the capacity), got {len(rows)}")
+    variables = learner.model.init(key_model, pool.first())
+    num_classes = check_model(learner.model, variables, pool.first())
+    if not is_traced(pool.labels, pool.valid, initial):
+        _check_initial(pool, initial, capacity, num_classes)
+    rows = _draw(key_rows, pool, initial, balanced) if is_integer(initial) else initial
+    rows = jnp.asarray(rows, jnp.int32)
     state = State(
         rows=jnp.full(capacity, -1, jnp.int32),
         labels=jnp.full(capacity, -1, jnp.int32),
         weights=jnp.zeros(capacity, jnp.float32),
         count=jnp.int32(0),
+        skipped=jnp.full(skips, -1, jnp.int32),
         round=jnp.int32(-1),
         key=key_rounds,
-        variables=learner.model.init(key_model, pool.first()),
+        variables=variables,
+        pool_rows=pool_size(pool),
+        num_classes=jnp.int32(num_classes),
     )
-    return tell(state, rows, pool.labels[rows])
+    return _add(state, rows, pool.labels[rows], None)
 
 
-def tell(
-    state: State, rows: jax.Array, labels: jax.Array, weights: jax.Array | None = None
-) -> State:
-    """Adds labelled rows to the state and begins the next round.
+def _draw(key: jax.Array, pool: Pool, count: int, balanced: bool) -> jax.Array:
+    """So many rows of known labels; -1 where there are fewer."""
+    known = pool.valid & (pool.labels >= 0)
+    if count == 0:
+        return jnp.zeros(0, jnp.int32)
+    if balanced:
+        return take_balanced(key, pool.labels, known, count)
+    return take_top(jax.random.uniform(key, known.shape), known, count).rows
+
+
+@jax.jit
+def pool_size(pool: Pool) -> jax.Array:
+    """[] int32, the rows of the pool without the padding at its end."""
+    return (len(pool) - jnp.argmax(pool.valid[::-1])).astype(jnp.int32)
+
+
+@jax.jit
+def _known(pool: Pool) -> tuple[jax.Array, jax.Array]:
+    """How many rows have a label that is known, and the largest label."""
+    known = pool.valid & (pool.labels >= 0)
+    return jnp.sum(known), jnp.max(jnp.where(known, pool.labels, -1))
+
+
+def _check_initial(pool: Pool, initial: Any, capacity: int, num_classes: int) -> None:
+    known, largest = map(int, _known(pool))
+    if largest >= num_classes:
+        raise ValueError(f"pool labels: expected 0 to {num_classes - 1}, got {largest}")
+    if is_integer(initial):
+        most = min(capacity, known)
+        if not 0 <= initial <= most:
+            raise ValueError(
+                f"initial: expected 0 to {most}, got {initial}: the capacity is {capacity}, and "
+                f"the pool knows the labels of {known} rows"
+            )
+        return
+    if isinstance(initial, bool | float | str) or initial is None:
+        raise TypeError(f"initial: expected an integer or rows, got {initial!r}")
+    rows = as_integers("initial", initial, "[n]")
+    if len(rows) > capacity:
+        raise ValueError(f"initial: expected at most {capacity} (the capacity), got {len(rows)}")
+    last = int(pool_size(pool)) - 1
+    check_each("initial", rows, (rows >= 0) & (rows <= last), f"rows from 0 to {last}")
+    labels = np.asarray(pool.labels[rows])
+    check_each("initial", rows, labels >= 0, "rows whose labels the pool knows")
+    check_distinct("initial", rows)
+
+
+def tell(state: State, rows: Any, labels: Any, weights: Any = None) -> State:
+    """Adds answers to the state and begins the next round.
+
+    A row of -1 is no row, and is passed over wherever it stands. A label of -1 means that the row
+    was skipped: it is not trained on, not asked again, takes none of the capacity, and is kept in
+    `State.skipped`. A label that is told later is taken.
 
     Args:
       state: before.
-      rows: [B] int32. Entries from the first -1 on, and rows beyond the capacity, are ignored.
-      labels: [B] integers.
-      weights: [B] in training; 1 if not given.
+      rows: [B] integers, each once; an array or a list.
+      labels: [B] integers, from 0 to C - 1, or -1.
+      weights: [B] in training, at least 0; 1 if not given.
 
     Returns:
       The state of the next round.
+
+    Raises:
+      TypeError: rows or labels that are not integers, or weights that are not numbers.
+      ValueError: lengths that disagree, rows outside the pool, labelled already or told twice,
+        labels outside [0, C), weights that are negative or not finite, or more answers than there
+        is room for (`enlarge` makes more). Nothing is checked of values that are traced: there,
+        answers beyond the room are dropped.
     """
-    rows = jnp.asarray(rows, jnp.int32)
-    used = jnp.cumprod(rows >= 0).astype(bool)
-    # Slots past the end are dropped: rows that are not used, and those beyond the capacity.
-    slots = jnp.where(used, state.count + jnp.arange(len(rows)), len(state.rows))
-    if weights is None:
-        weights = jnp.ones(len(rows))
+    if not is_traced(state.rows, state.count, rows, labels, weights):
+        if state.rows.ndim != 1:
+            raise ValueError("state: expected that of one seed; jax.vmap tells several")
+        check_answers(_told(state), rows, labels, weights)
+    return _add(state, rows, labels, weights)
+
+
+def _add(state: State, rows: Any, labels: Any, weights: Any) -> State:
+    """`tell` without its checks."""
+    rows, labels = jnp.asarray(rows, jnp.int32), jnp.asarray(labels, jnp.int32)
+    weights = jnp.ones(len(rows)) if weights is None else jnp.asarray(weights)
+    weights = weights.astype(jnp.float32)
+    used = rows >= 0
+    labelled = used & (labels >= 0)
+    slots = _slots(labelled, state.count, len(state.rows))
+    count = state.count + jnp.sum(labelled, dtype=jnp.int32)
+    skipped = state.skipped
+    if len(skipped):
+        taken = jnp.sum(skipped >= 0, dtype=jnp.int32)
+        places = _slots(used & (labels < 0), taken, len(skipped))
+        skipped = skipped.at[places].set(rows)
     return state._replace(
         rows=state.rows.at[slots].set(rows),
-        labels=state.labels.at[slots].set(jnp.asarray(labels, jnp.int32)),
-        weights=state.weights.at[slots].set(jnp.asarray(weights, jnp.float32)),
-        count=jnp.minimum(state.count + jnp.sum(used, dtype=jnp.int32), len(state.rows)),
+        labels=state.labels.at[slots].set(labels),
+        weights=state.weights.at[slots].set(weights),
+        count=jnp.minimum(count, len(state.rows)),
+        skipped=skipped,
         round=state.round + 1,
+    )
+
+
+def _slots(used: jax.Array, taken: jax.Array, size: int) -> jax.Array:
+    """Places in a buffer for what is used; past its end, where writing does nothing, for the rest.
+
+    Args:
+      used: [B] bool.
+      taken: [] int32, entries of the buffer that are in use.
+      size: of the buffer.
+    """
+    return jnp.where(used, taken + jnp.cumsum(used, dtype=jnp.int32) - 1, size)
+
+
+def _told(state: State) -> Told:
+    rows, skipped = np.asarray(state.rows), np.asarray(state.skipped)
+    return Told(rows, skipped, int(state.count), int(state.pool_rows), int(state.num_classes))
+
+
+def enlarge(state: State, *, capacity: int | None = None, skips: int | None = None) -> State:
+    """The same state with more room; the next round compiles anew.
+
+    Args:
+      state: of one seed.
+      capacity: M, the most labels there will be; as before, if not given.
+      skips: S, the most rows that will be skipped; as before, if not given.
+
+    Returns:
+      `State`.
+
+    Raises:
+      TypeError: a number that is not an integer.
+      ValueError: less room than before.
+    """
+    more = []
+    for name, wanted, buffer in (
+        ("capacity", capacity, state.rows),
+        ("skips", skips, state.skipped),
+    ):
+        wanted = len(buffer) if wanted is None else wanted
+        check_integer(len(buffer), **{name: wanted})
+        more.append((0, wanted - len(buffer)))
+    return state._replace(
+        rows=jnp.pad(state.rows, more[0], constant_values=-1),
+        labels=jnp.pad(state.labels, more[0], constant_values=-1),
+        weights=jnp.pad(state.weights, more[0]),
+        skipped=jnp.pad(state.skipped, more[1], constant_values=-1),
     )
 
 
 def reveal(state: State, pool: Pool, selection: Selection) -> State:
     """Tells the state the labels that the pool, as an oracle, knows of the selected rows."""
-    return tell(state, selection.rows, pool.labels[selection.rows], selection.weights)
+    return _add(state, selection.rows, pool.labels[selection.rows], selection.weights)
 
 
 def known_labels(state: State, pool: Pool) -> jax.Array:
     """The labels told so far by pool row, [N] int32, -1 elsewhere: all that a strategy may know."""
     rows = jnp.where(state.rows >= 0, state.rows, len(pool))
     return jnp.full(len(pool), -1, jnp.int32).at[rows].set(state.labels)
+
+
+def available_rows(state: State, pool: Pool, labels: jax.Array) -> jax.Array:
+    """The rows that may be asked for, [N] bool: neither labelled nor skipped.
+
+    Args:
+      state: of the round.
+      pool: N rows.
+      labels: from `known_labels`.
+    """
+    available = (labels < 0) & pool.valid
+    if not len(state.skipped):
+        return available
+    rows = jnp.where(state.skipped >= 0, state.skipped, len(pool))
+    return available.at[rows].set(False)
 
 
 class Keys(NamedTuple):

@@ -6,10 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxal.base import Model, Outputs, PyTree
-from jaxal.checks import check_rank
+from jaxal.checks import check_rank, describe, is_array
 
 
 def from_functions(init: Callable[[jax.Array, PyTree], PyTree], apply: Callable[..., Any]) -> Model:
@@ -71,7 +70,7 @@ def as_outputs(value: Any, name: str = "model") -> Outputs:
         )
     shapes = ("[n, C]", "[n, D]")
     for field, array, shape in zip(Outputs._fields, value, shapes, strict=True):
-        if not (_is_array(array) and jnp.issubdtype(array.dtype, jnp.floating)):
+        if not (is_array(array) and jnp.issubdtype(array.dtype, jnp.floating)):
             raise TypeError(
                 f"{name}: expected {field} to be a floating-point array {shape}, "
                 f"got {describe(array)}"
@@ -88,16 +87,3 @@ def as_outputs(value: Any, name: str = "model") -> Outputs:
             f"{name}: expected logits [n, C] with at least 2 classes, got {logits.shape}"
         )
     return outputs
-
-
-def describe(value: Any) -> str:
-    """What a value is, in few words, for messages."""
-    if _is_array(value):
-        return f"{value.dtype} array of shape {value.shape}"
-    if isinstance(value, tuple | list):
-        return f"{type(value).__name__} of {len(value)}"
-    return getattr(value, "__name__", type(value).__name__)
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, jax.Array | np.ndarray)

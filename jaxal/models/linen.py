@@ -9,7 +9,8 @@ import flax.linen as nn
 import jax
 
 from jaxal.base import Model, Outputs, PyTree
-from jaxal.models.functions import as_outputs, describe
+from jaxal.checks import describe
+from jaxal.models.functions import as_outputs
 
 _FOREIGN_FLAGS = ("deterministic", "training", "is_training", "use_running_average")
 

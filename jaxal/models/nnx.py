@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxal.base import Model, Outputs, PyTree
-from jaxal.models.functions import as_outputs, describe
+from jaxal.checks import describe
+from jaxal.models.functions import as_outputs
 
 _STATE = nnx.Not(nnx.Any(nnx.Param, nnx.RngState, nnx.Intermediate))
 

@@ -10,7 +10,8 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxal.base import PyTree
-from jaxal.checks import check_integer
+from jaxal.checks import check_flag, check_integer, is_traced
+from jaxal.data.checks import check, check_structure
 from jaxal.numerics import first, gather, num_rows
 from jaxal.pools import devices
 
@@ -25,7 +26,7 @@ class ArrayPool:
 
     inputs: PyTree  # leaves [N, ...]
     labels: jax.Array  # [N] int32, -1 where unknown and in padding
-    valid: jax.Array  # [N] bool, False in padding
+    valid: jax.Array  # [N] bool, False in padding and in rows that are left out
     batch_size: int = field(default=BATCH_SIZE, metadata={"static": True})
     mesh: Mesh | None = field(default=None, metadata={"static": True})
 
@@ -58,6 +59,7 @@ def place(
     *,
     batch_size: int = BATCH_SIZE,
     size: int | None = None,
+    labeled_only: bool = False,
 ) -> ArrayPool:
     """Puts examples on the devices of `mesh`, their rows over its data axis.
 
@@ -67,14 +69,38 @@ def place(
       mesh: from `devices.make_mesh`; one device if not given.
       batch_size: rows that go through a model at once on a device.
       size: least number of rows, padding included; none is added for it if not given.
+      labeled_only: leave out the rows whose label is unknown: they keep their numbers, and are not
+        valid. So a pool that is labelled in part serves for a simulation.
 
     Returns:
       `ArrayPool`, padded at the end to a multiple of the data axis; padding is not valid.
 
     Raises:
-      TypeError, ValueError: a batch size that is not an integer of at least 1.
+      TypeError: a number that is not an integer, an input or labels that are not arrays, or labels
+        that are not integers.
+      ValueError: a number out of range, leading axes that disagree, NaN or infinite inputs, or
+        labels below -1. `init` checks them against the classes of its model.
     """
     check_integer(1, batch_size=batch_size)
+    if size is not None:
+        check_integer(1, size=size)
+    check_flag(labeled_only=labeled_only)
+    check_structure((inputs, labels))
+    if not is_traced(inputs, labels):
+        check((inputs, labels), allow_unknown=True)
+    return put(inputs, labels, mesh, batch_size=batch_size, size=size, labeled_only=labeled_only)
+
+
+def put(
+    inputs: PyTree,
+    labels: Any,
+    mesh: Mesh | None,
+    *,
+    batch_size: int,
+    size: int | None = None,
+    labeled_only: bool = False,
+) -> ArrayPool:
+    """`place` of examples that are checked."""
     shards = 1 if mesh is None else mesh.shape[devices.DATA]
     rows = num_rows(inputs)
     padded = rows if size is None else max(rows, size)
@@ -84,6 +110,8 @@ def place(
     valid = np.arange(padded) < rows
     inputs = devices.pad_rows(jax.tree.map(_as_array, inputs), padded)
     labels = devices.pad_rows(labels.astype("int32"), padded, -1)
+    if labeled_only:
+        valid = xp.asarray(valid) & (labels >= 0)
     inputs, labels, valid = devices.place_rows((inputs, labels, valid), mesh)
     return ArrayPool(inputs, labels, valid, batch_size, mesh)
 

@@ -56,7 +56,7 @@ def register(factory: Factory) -> Factory:
     Returns:
       The factory, cached.
     """
-    cached = cached_factory(factory)
+    cached = cached_factory(_named(factory))
     signature = inspect.signature(factory)
     makers = {option: _maker(taken.annotation) for option, taken in signature.parameters.items()}
 
@@ -71,6 +71,16 @@ def register(factory: Factory) -> Factory:
 
     _REGISTRY[factory.__name__] = build
     return build  # pyright: ignore[reportReturnType]  # it has the factory's signature
+
+
+def _named(factory: Callable[..., Strategy]) -> Callable[..., Strategy]:
+    """The factory, whose strategies know its name."""
+
+    @functools.wraps(factory)
+    def build(*args: Any, **hyper: Any) -> Strategy:
+        return factory(*args, **hyper)._replace(name=factory.__name__)
+
+    return build
 
 
 def names() -> tuple[str, ...]:

@@ -6,9 +6,15 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, Outputs
-from jaxal.checks import check_positive
+from jaxal.checks import check_integer
 from jaxal.scores import predictive
-from jaxal.training.base import AnyLearner, CustomLearner, FitInfo
+from jaxal.training.base import (
+    AnyLearner,
+    CustomLearner,
+    FitInfo,
+    check_learner,
+    refuse_host_fit,
+)
 
 
 def ensemble(learner: AnyLearner, members: int) -> CustomLearner:
@@ -28,13 +34,17 @@ def ensemble(learner: AnyLearner, members: int) -> CustomLearner:
       the identical one.
 
     Raises:
+      TypeError: a number of members that is no integer, or a learner that is none or fits on the
+        host.
       ValueError: fewer than one member.
 
     References:
       Lakshminarayanan et al., "Simple and scalable predictive uncertainty estimation using deep
       ensembles", NeurIPS 2017.
     """
-    check_positive(members=members)
+    check_integer(1, members=members)
+    check_learner(learner)
+    refuse_host_fit(learner, "ensemble")
     return _ensemble(learner, members)
 
 

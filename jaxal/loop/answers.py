@@ -1,0 +1,76 @@
+"""Checks on the host of what is told to the state: rows, labels, weights, and the room for them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxal.checks import as_integers
+
+
+class Told(NamedTuple):
+    """What a state knows already, on the host; see `State`."""
+
+    rows: np.ndarray  # [M]
+    skipped: np.ndarray  # [S]
+    count: int
+    pool_rows: int
+    num_classes: int
+
+
+def check_answers(told: Told, rows: Any, labels: Any, weights: Any) -> None:
+    """Raises unless the answers can all be kept as they are; see `tell`."""
+    rows, labels = as_integers("rows", rows), as_integers("labels", labels)
+    _check_length("labels", labels, len(rows))
+    check_each("rows", rows, (rows >= -1) & (rows < told.pool_rows), f"-1 to {told.pool_rows - 1}")
+    used = rows >= 0
+    known = (labels >= -1) & (labels < told.num_classes)
+    check_each("labels", labels, known | ~used, f"-1 to {told.num_classes - 1}")
+    check_distinct("rows", rows)
+    in_use = told.rows[: told.count]
+    check_each("rows", rows, ~(used & np.isin(rows, in_use)), "rows without a label so far")
+    skips = used & (labels < 0)
+    again = skips & np.isin(rows, told.skipped)
+    check_each("rows", rows, ~again, "rows to skip that are not skipped already")
+    if weights is not None:
+        check_weights("weights", weights, len(rows))
+    _check_room("capacity", int(np.sum(used & ~skips)), len(told.rows) - told.count)
+    _check_room("skips", int(np.sum(skips)), int(np.sum(told.skipped < 0)))
+
+
+def check_each(name: str, values: np.ndarray, holds: np.ndarray, expected: str) -> None:
+    """Raises ValueError, with the first value for which `holds` is False."""
+    if not holds.all():
+        position = int(np.argmin(holds))
+        raise ValueError(
+            f"{name}: expected {expected}, got {values[position]} at position {position}"
+        )
+
+
+def check_distinct(name: str, rows: np.ndarray) -> None:
+    """Raises ValueError unless each row, -1 aside, is there once."""
+    values, counts = np.unique(rows[rows >= 0], return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"{name}: expected each row once, got {values[counts > 1][0]} twice")
+
+
+def check_weights(name: str, weights: Any, count: int) -> None:
+    """Raises unless there are `count` finite weights of at least 0."""
+    weights = np.asarray(weights)
+    if weights.dtype == bool or not np.issubdtype(weights.dtype, np.number):
+        raise TypeError(f"{name}: expected numbers [B], got dtype {weights.dtype}")
+    _check_length(name, weights, count)
+    check_each(name, weights, np.isfinite(weights) & (weights >= 0), "finite numbers >= 0")
+
+
+def _check_length(name: str, values: np.ndarray, count: int) -> None:
+    if values.shape != (count,):
+        raise ValueError(f"{name}: expected one for each of {count} rows, got {values.shape}")
+
+
+def _check_room(name: str, wanted: int, room: int) -> None:
+    if wanted > room:
+        kind = "labels" if name == "capacity" else "skipped rows"
+        raise ValueError(
+            f"{name}: the state has room for {room} more {kind}, got {wanted}; "
+            f"jaxal.enlarge(state, {name}=...) makes more"
+        )

@@ -1,0 +1,165 @@
+"""One round at a time: `ask`, where people label, and `step`, where the pool knows the labels."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxal import data
+from jaxal.base import Examples, Selection, Strategy
+from jaxal.checks import check_budget, is_traced
+from jaxal.loop.checked import check_fitted, check_loss, check_observed, check_picks
+from jaxal.loop.plan import ExampleSets, check_pool, check_same_shapes, unknown_labels
+from jaxal.loop.returned import check_strategy, strategy_name
+from jaxal.loop.round import RoundInfo, choose, compiled_round, make_round, run_round
+from jaxal.loop.state import State, pool_size
+from jaxal.pools import Pool
+from jaxal.training import AnyLearner
+from jaxal.training.base import check_learner, refuse_host_fit
+
+
+def ask(
+    state: State,
+    learner: AnyLearner,
+    strategy: Strategy,
+    pool: Pool,
+    budget: int,
+    *,
+    query: Any = None,
+    private: Any = None,
+    validation: Any = None,
+) -> tuple[State, Selection]:
+    """Fits the model to the labels told so far and selects the rows to label next.
+
+    A row that was skipped (`tell`) is not asked for again. Before the first label is told nothing
+    is fitted, and the strategy sees the model as it was initialised.
+
+    Args:
+      state: from `init` or `tell`.
+      learner: the model and how it is fitted.
+      strategy: the rule.
+      pool: from `jaxal.place`, the one that the state began with.
+      budget: B, how many rows; -1 past the last available one.
+      query: `(inputs, labels)` of examples like those wanted.
+      private: `(inputs, labels)` of examples like those to avoid.
+      validation: `(inputs, labels)` of held-out examples.
+
+    Returns:
+      The state with the fitted model, and the `Selection` to be labelled and told, with weights if
+      the strategy weighs its picks; `tell` takes these as well.
+
+    Raises:
+      TypeError, ValueError: arguments of another type, another pool, further examples that cannot
+        be used, or a strategy that returns what it may not; says which, and in which round.
+      FloatingPointError: a loss, variables or an observation that is not finite.
+    """
+    sets = ExampleSets(query, private, validation)
+    stages = compiled_round(learner, strategy, budget)
+    if is_traced(state, pool, sets):
+        state, _ = stages.fit(state, pool, sets)
+        observed = stages.observe(state, pool, sets)
+        return state, choose(state, pool, observed, strategy=strategy, budget=budget)
+    _check(state, learner, strategy, pool, budget, sets)
+    number, name = int(state.round), strategy_name(strategy)
+    if state.count:
+        state, fitted = stages.fit(state, pool, sets)
+        check_loss(fitted.loss, number)
+        check_fitted(state, fitted.loss)
+    observed = stages.observe(state, pool, sets)
+    check_observed(name, state, pool, observed)
+    selection = _choose(state, pool, observed, strategy=strategy, budget=budget)
+    check_picks(name, state, pool, selection)
+    return state, selection
+
+
+_choose = jax.jit(choose, static_argnames=("strategy", "budget"))
+
+
+def _check(
+    state: State,
+    learner: AnyLearner,
+    strategy: Strategy,
+    pool: Pool,
+    budget: int,
+    sets: ExampleSets,
+) -> None:
+    check_learner(learner)
+    check_strategy(strategy)
+    check_pool(pool)
+    if not isinstance(state, State) or jnp.ndim(state.round):
+        raise TypeError("state: expected that of one seed, as jaxal.init returns")
+    check_budget(budget, len(pool))
+    size = int(pool_size(pool))
+    if size != state.pool_rows:
+        raise ValueError(
+            f"pool: expected the {int(state.pool_rows)} rows that the state began with, got {size}"
+        )
+    for name, examples in sets.given().items():
+        data.check(examples, int(state.num_classes), name)
+    check_same_shapes(pool.first(), sets.given())
+
+
+@partial(jax.jit, static_argnames=("learner", "strategy", "budget"))
+def _step(state, learner, strategy, pool, test, budget, sets, select_batch):
+    stages = make_round(learner, strategy, budget)
+    return run_round(stages, budget, state, pool, test, sets, select_batch)
+
+
+def step(
+    state: State,
+    learner: AnyLearner,
+    strategy: Strategy,
+    pool: Pool,
+    test: Any,
+    budget: int,
+    *,
+    query: Any = None,
+    private: Any = None,
+    validation: Any = None,
+    select_batch: jax.Array | bool = True,
+) -> tuple[State, RoundInfo]:
+    """One simulated round as one program: fit, measure, observe, select, and label from the pool.
+
+    Args:
+      state: from `init` or an earlier `step`.
+      learner: the model and how it is fitted.
+      strategy: the rule.
+      pool: from `jaxal.place`, all labels known, or placed with `labeled_only=True`.
+      test: held-out `(inputs, labels)` to measure on.
+      budget: B, how many rows; -1 past the last available one.
+      query: `(inputs, labels)` of examples like those wanted.
+      private: `(inputs, labels)` of examples like those to avoid.
+      validation: `(inputs, labels)` of held-out examples.
+      select_batch: [] bool, whether to select a batch after fitting; if not, the state keeps its
+        round.
+
+    Returns:
+      The next state and the report of this round. A loss that is not finite shows in its
+      `train.loss`.
+
+    Raises:
+      TypeError, ValueError: as `ask`, or a pool with unknown labels.
+    """
+    refuse_host_fit(learner, "step")
+    sets, before = ExampleSets(query, private, validation), state
+    if is_traced(state, pool, test, sets):
+        examples = Examples(*test)
+        return _step(state, learner, strategy, pool, examples, budget, sets, select_batch)
+    _check(state, learner, strategy, pool, budget, sets)
+    data.check(test, int(state.num_classes), "test")
+    if unknown := int(_unknown(pool)):
+        option = "place(..., labeled_only=True)"
+        raise ValueError(unknown_labels(unknown, int(state.pool_rows), option))
+    state, info = _step(
+        state, learner, strategy, pool, Examples(*test), budget, sets, jnp.asarray(select_batch)
+    )
+    if not is_traced(select_batch) and select_batch:
+        picks = Selection(info.rows, info.scores)
+        check_picks(strategy_name(strategy), before, pool, picks)
+    return state, info
+
+
+@jax.jit
+def _unknown(pool: Pool) -> jax.Array:
+    return jnp.sum(pool.valid & (pool.labels < 0))
