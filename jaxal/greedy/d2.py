@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Selection
-from jaxal.numerics import next_uniforms, running_sum
+from jaxal.numerics import largest, next_uniforms, running_sum
 from jaxal.points.embedding import Embedding
 
 # The tiers that rows are drawn from: a tier is empty before the next lower one is drawn from.
@@ -28,6 +28,7 @@ class D2State(NamedTuple):
     rows: jax.Array  # [B] int32
     scores: jax.Array  # [B]
     count: jax.Array  # [] rows picked so far
+    left: jax.Array  # [] bool, whether the last pass found a row that was free
     key: jax.Array
     passes: jax.Array  # []
 
@@ -119,7 +120,6 @@ def d2_sampling(
     norms = points.squared_norm()
     block_size = min(block_size, max(16, 2 * budget))
     every = jnp.arange(size, dtype=jnp.int32)
-    most = jnp.minimum(jnp.sum(available, dtype=norms.dtype), budget).astype(jnp.int32)
 
     def weigh(state: D2State) -> tuple[jax.Array, jax.Array]:
         """The tier to draw from [], and the weights of its rows [N]."""
@@ -129,9 +129,9 @@ def d2_sampling(
         tier = jnp.where(distant, _DISTANT, _COVERED)
         tier = jnp.where(begins & (state.count == 0), _FIRST, jnp.where(usable, tier, _NOT_FINITE))
         tier = jnp.where(state.free, tier, _TAKEN)
-        top = jnp.max(tier)
+        top = largest(tier)
         weights = jnp.where(top == _DISTANT, state.squared, jnp.ones_like(norms))
-        return top, jnp.where(tier == top, weights, 0.0)
+        return top, jnp.where(state.free & (tier == top), weights, 0.0)
 
     def one_pass(state: D2State) -> D2State:
         key, (draw, accept) = next_uniforms(state.key, block_size, norms.dtype)
@@ -157,12 +157,13 @@ def d2_sampling(
             rows=state.rows.at[slot].set(rows),
             scores=state.scores.at[slot].set(worth),
             count=jnp.minimum(order[-1], budget),
+            left=top > _TAKEN,
             key=key,
             passes=state.passes + 1,
         )
 
     state = jax.lax.while_loop(
-        lambda state: state.count < most,
+        lambda state: (state.count < budget) & state.left,
         one_pass,
         D2State(
             # Distances of any size add up to a finite sum.
@@ -171,6 +172,7 @@ def d2_sampling(
             rows=jnp.full(budget, -1, jnp.int32),
             scores=jnp.full(budget, -jnp.inf, norms.dtype),
             count=jnp.int32(0),
+            left=jnp.bool_(True),
             key=key,
             passes=jnp.int32(0),
         ),

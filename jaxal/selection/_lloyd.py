@@ -107,7 +107,7 @@ def lloyd(
       `Clusters` of the last centers, whose squared distances are by differences.
     """
     mask = usable[:, None]
-    count = jnp.maximum(jnp.sum(usable, dtype=points.dtype), 1.0)
+    count = jnp.maximum(jnp.sum(usable, dtype=jnp.int32), 1).astype(points.dtype)
     mean = jnp.sum(jnp.where(mask, points, 0.0), axis=0, keepdims=True) / count
     variance = jnp.sum(jnp.where(mask, points - mean, 0.0) ** 2) / (count * points.shape[1])
 
