@@ -42,6 +42,14 @@ def largest(vector: jax.Array) -> jax.Array:
     return vector[jnp.argmax(vector)]
 
 
+def running_sum(x: jax.Array) -> jax.Array:
+    """Cumulative sums of floats along the last axis, [..., M].
+
+    By a product, O(M) a number: a third of the compiled program of `cumsum`, for some hundreds.
+    """
+    return matmul(x, jnp.tri(x.shape[-1], dtype=x.dtype).T)
+
+
 def next_uniforms(key: jax.Array, num: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:
     """The next key of a chain, and two rows of uniform numbers in [0, 1) [2, num].
 
@@ -90,5 +98,6 @@ def first(tree: PyTree) -> PyTree:
 
 
 def gather(tree: PyTree, rows: jax.Array) -> PyTree:
-    """The given rows of every leaf: leaves [M, ...] for rows [M]."""
-    return jax.tree.map(lambda leaf: leaf[rows], tree)
+    """The given rows of every leaf: leaves [M, ...] for rows [M], none below 0."""
+    # That rows count from the end if below 0 would be one more loop of a compiled program.
+    return jax.tree.map(lambda leaf: leaf.at[rows].get(wrap_negative_indices=False), tree)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import CountTraces, clouds, table_model
+from helpers import CountTraces, bad_inputs, clouds, table_model
 
 import jaxal
 from jaxal.pools import devices, size_class
@@ -138,77 +138,46 @@ def outputs(logits=(3,), features=(5,), wrap: Any = jaxal.Outputs):
     return MODEL._replace(apply=apply)
 
 
-@pytest.mark.parametrize(
-    ("changed", "error", "message"),
-    [
-        pytest.param(dict(budget=0), ValueError, "budget.*1 to 20.*got 0", id="zero"),
-        pytest.param(dict(budget=-2), ValueError, "budget.*got -2", id="negative"),
-        pytest.param(dict(budget=2.5), TypeError, "budget.*2.5", id="fraction"),
-        pytest.param(dict(budget=21), ValueError, "budget.*1 to 20.*got 21", id="above N"),
-        pytest.param(
+@bad_inputs(
+    {
+        "zero": (dict(budget=0), ValueError, "budget.*1 to 20.*got 0"),
+        "negative": (dict(budget=-2), ValueError, "budget.*got -2"),
+        "fraction": (dict(budget=2.5), TypeError, "budget.*2.5"),
+        "above N": (dict(budget=21), ValueError, "budget.*1 to 20.*got 21"),
+        "above what is left": (
             dict(labels=np.where(np.arange(20) < 18, LABELS, -1)),
             ValueError,
             r"budget.*1 to 2 \(available rows\), got 3",
-            id="above what is left",
         ),
-        pytest.param(dict(inputs=with_nan()), ValueError, "pool inputs.*row 4", id="NaN"),
-        pytest.param(
-            dict(labels=np.full(20, 3)),
-            ValueError,
-            "pool labels.*got 3 at row 0",
-            id="label",
-        ),
-        pytest.param(
-            dict(labels=LABELS[:9]),
-            ValueError,
-            "must agree.*20.*9",
-            id="labels' length",
-        ),
-        pytest.param(
-            dict(available=np.ones(7, bool)),
-            ValueError,
-            "available.*20 rows.*7",
-            id="mask",
-        ),
-        pytest.param(
+        "NaN": (dict(inputs=with_nan()), ValueError, "pool inputs.*row 4"),
+        "label": (dict(labels=np.full(20, 3)), ValueError, "pool labels.*got 3 at row 0"),
+        "labels' length": (dict(labels=LABELS[:9]), ValueError, "must agree.*20.*9"),
+        "mask": (dict(available=np.ones(7, bool)), ValueError, "available.*20 rows.*7"),
+        "query label": (
             dict(query=(INPUTS[:2], np.array([0, 9]))),
             ValueError,
             "query labels.*got 9 at row 1",
-            id="query label",
         ),
-        pytest.param(
+        "query width": (
             dict(query=(INPUTS[:2, :3], np.zeros(2, np.int32))),
             ValueError,
             r"query inputs.*\(5,\), as in the pool, got \(3,\)",
-            id="query width",
         ),
-        pytest.param(
+        "a plain pair": (
             dict(model=outputs(wrap=lambda *pair: pair)),
             TypeError,
             "expected Outputs.*got tuple",
-            id="a plain pair",
         ),
-        pytest.param(
+        "logits alone": (
             dict(model=outputs(wrap=lambda logits, _: logits)),
             TypeError,
             "expected Outputs",
-            id="logits alone",
         ),
-        pytest.param(
-            dict(model=outputs(logits=())),
-            ValueError,
-            r"logits.*\[n, C\]",
-            id="logits' rank",
-        ),
-        pytest.param(
-            dict(model=outputs(features=(2, 2))),
-            ValueError,
-            r"features.*\[n, D\]",
-            id="features' rank",
-        ),
-        pytest.param(dict(model=outputs(logits=(1,))), ValueError, "2 classes", id="one class"),
-        pytest.param(dict(batch_size=0), ValueError, "batch_size", id="batch size"),
-        pytest.param(
+        "logits' rank": (dict(model=outputs(logits=())), ValueError, r"logits.*\[n, C\]"),
+        "features' rank": (dict(model=outputs(features=(2, 2))), ValueError, r"features.*\[n, D\]"),
+        "one class": (dict(model=outputs(logits=(1,))), ValueError, "2 classes"),
+        "batch size": (dict(batch_size=0), ValueError, "batch_size"),
+        "no selection": (
             dict(
                 strategy=jaxal.Strategy(
                     jaxal.strategies.entropy().observe,
@@ -217,10 +186,9 @@ def outputs(logits=(3,), features=(5,), wrap: Any = jaxal.Outputs):
             ),
             TypeError,
             "expected a Selection of 3 rows",
-            id="no selection",
         ),
-    ],
+    }
 )
-def test_bad_input(changed, error, message):
+def test_bad_input(given, error, message):
     with pytest.raises(error, match=message):
-        acquire(**changed)
+        acquire(**given)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import CountTraces, greedy, keys, softmax
+from helpers import CountTraces, bad_inputs, greedy, keys, softmax
 
 from jaxal import selection
 from jaxal.selection._batch_bald import _batch_bald
@@ -232,31 +232,30 @@ def test_memory_does_not_grow_with_the_pool():
     assert memory.temp_size_in_bytes < 100_000 * 64, "logits take 128 bytes a row"
 
 
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        pytest.param(dict(logits=jnp.ones((4, 2))), ValueError, r"\[K, N, C\]", id="rank"),
-        pytest.param(dict(logits=jnp.ones((3, 4, 1))), ValueError, "C at least 2", id="C"),
-        pytest.param(dict(logits=jnp.ones((0, 4, 2))), ValueError, "K at least 1", id="K"),
-        pytest.param(dict(available=jnp.ones(3, bool)), ValueError, "must agree", id="rows"),
-        pytest.param(dict(budget=0), ValueError, "expected 1 to 4.*got 0", id="zero"),
-        pytest.param(dict(budget=-2), ValueError, "got -2", id="negative"),
-        pytest.param(dict(budget=5), ValueError, "expected 1 to 4.*got 5", id="above N"),
-        pytest.param(dict(budget=2.5), TypeError, "budget.*2.5", id="fraction"),
-        pytest.param(dict(num_samples=0), ValueError, "num_samples", id="no samples"),
-        pytest.param(dict(num_samples=1e4), TypeError, "num_samples", id="float"),
-        pytest.param(dict(block_size=0), ValueError, "block_size", id="block"),
-    ],
+@bad_inputs(
+    {
+        "rank": (dict(logits=jnp.ones((4, 2))), ValueError, r"\[K, N, C\]"),
+        "C": (dict(logits=jnp.ones((3, 4, 1))), ValueError, "C at least 2"),
+        "K": (dict(logits=jnp.ones((0, 4, 2))), ValueError, "K at least 1"),
+        "rows": (dict(available=jnp.ones(3, bool)), ValueError, "must agree"),
+        "zero": (dict(budget=0), ValueError, "expected 1 to 4.*got 0"),
+        "negative": (dict(budget=-2), ValueError, "got -2"),
+        "above N": (dict(budget=5), ValueError, "expected 1 to 4.*got 5"),
+        "fraction": (dict(budget=2.5), TypeError, "budget.*2.5"),
+        "no samples": (dict(num_samples=0), ValueError, "num_samples"),
+        "float": (dict(num_samples=1e4), TypeError, "num_samples"),
+        "block": (dict(block_size=0), ValueError, "block_size"),
+    }
 )
-def test_bad_input(change, error, message):
-    given = (
+def test_bad_input(given, error, message):
+    arguments = (
         dict(
             key=jax.random.key(0),
             logits=jnp.ones((3, 4, 2)),
             available=jnp.ones(4, bool),
             budget=2,
         )
-        | change
+        | given
     )
     with pytest.raises(error, match=message):
-        selection.batch_bald(**given)
+        selection.batch_bald(**arguments)

@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any, NamedTuple
 
 import pytest
+from helpers import bad_inputs
 from rich.console import Console
 
 from jaxal import _cache, experiment, report, strategies
@@ -144,28 +145,18 @@ def test_compare_notes_and_errors(config, runs, tmp_path, capsys):
     assert not (tmp_path / "runs" / "comparison").exists()
 
 
-BAD_INPUT = {
-    "no such file": (["absent.toml"], "absent.toml: No such file or directory"),
-    "a folder": (["."], ".: Is a directory"),
-    "unknown key": (
-        ["--set", "strategy.budgt=5"],
-        "strategy.budgt: unknown key; did you",
-    ),
-    "wrong type": (
-        ["--seeds", "many"],
-        "seeds: expected an integer of at least 1, got",
-    ),
-    "out of range": (
-        ["--seeds", "0"],
-        "seeds: expected an integer of at least 1, got 0",
-    ),
-}
-
-
-@pytest.mark.parametrize(("arguments", "message"), BAD_INPUT.values(), ids=BAD_INPUT)
-def test_bad_input(config, runs, capsys, arguments, message):
-    path = [] if "." in arguments[0] else [config]
-    assert main(["run", *path, *arguments]) == 2
+@bad_inputs(
+    {
+        "no such file": (["absent.toml"], "absent.toml: No such file or directory"),
+        "a folder": (["."], ".: Is a directory"),
+        "unknown key": (["--set", "strategy.budgt=5"], "strategy.budgt: unknown key; did you"),
+        "wrong type": (["--seeds", "many"], "seeds: expected an integer of at least 1, got"),
+        "out of range": (["--seeds", "0"], "seeds: expected an integer of at least 1, got 0"),
+    }
+)
+def test_bad_input(config, runs, capsys, given, message):
+    path = [] if "." in given[0] else [config]
+    assert main(["run", *path, *given]) == 2
     out, err = capsys.readouterr()
     assert err.startswith(f"jaxal: error: {message}") and err.count("\n") == 1
     assert not out and not runs

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from helpers import bad_inputs
 
 from jaxal.experiment import Config, load, override, parse, provenance, to_toml
 from jaxal.experiment._provenance import git_revision
@@ -143,193 +144,109 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
     assert learner == build(config).learner != default
 
 
-BAD_SETTINGS = {
-    "unknown key": ("strategy.budgt=5", ValueError, r"^strategy\.budgt: .*'budget'"),
-    "unknown section": ("lerner.window=5", ValueError, r"^lerner: .*'learner'"),
-    "unknown, nothing near": (
-        "xyz=5",
-        ValueError,
-        "^xyz: unknown key; valid names: data",
-    ),
-    "below a value": ("strategy.budget.x=5", ValueError, "strategy.budget is a value"),
-    "provenance is not a setting": (
-        "provenance.git=5",
-        ValueError,
-        "^provenance: unknown",
-    ),
-    "no value": ("seeds", ValueError, "expected KEY=VALUE.*got 'seeds'"),
-    "no key": ("=5", ValueError, "expected KEY=VALUE.*got '=5'"),
-    "section as value": ("data=5", TypeError, "^data: expected a table, got 5"),
-    "model as value": ("model=5", TypeError, "^model: expected a table, got 5"),
-    "word for integer": ("seeds=many", TypeError, "seeds: expected an integer.*'many'"),
-    "float for integer": ("seeds=2.0", TypeError, "seeds: expected an integer.*2.0"),
-    "bool for integer": ("seeds=true", TypeError, "seeds: expected an integer.*True"),
-    "integer for bool": (
-        "learner.warm_start=1",
-        TypeError,
-        "expected true or false, got 1",
-    ),
-    "integer for string": (
-        "data.source=1",
-        TypeError,
-        "data.source: expected a string",
-    ),
-    "list of integers": (
-        "strategy.names=[1]",
-        TypeError,
-        r"strategy.names: expected a list",
-    ),
-    "option not a table": (
-        "strategy.options.badge=1",
-        TypeError,
-        "options.badge: .* table",
-    ),
-    "no seeds": (
-        "seeds=0",
-        ValueError,
-        "^seeds: expected an integer of at least 1, got 0",
-    ),
-    "negative seed": (
-        "seed=-1",
-        ValueError,
-        r"^seed: .* from 0 to 2\*\*32 - 1, got -1",
-    ),
-    "name with a slash": ("name=a/b", ValueError, "^name: expected letters.*got 'a/b'"),
-    "name of the parent": ("name=..", ValueError, "^name: expected letters"),
-    "no initial labels": (
-        "strategy.initial=0",
-        ValueError,
-        "strategy.initial: .*got 0",
-    ),
-    "no budget": (
-        "strategy.budget=0",
-        ValueError,
-        "strategy.budget: .*at least 1, got 0",
-    ),
-    "no rounds": (
-        "strategy.rounds=0",
-        ValueError,
-        "strategy.rounds: .*at least 1, got 0",
-    ),
-    "no strategies": (
-        "strategy.names=[]",
-        ValueError,
-        r"one or more strategies.*got \[\]",
-    ),
-    "a strategy twice": ("strategy.names=a,a", ValueError, "strategies, each once"),
-    "all rows for the test": (
-        "data.test_fraction=1",
-        ValueError,
-        "0 and 1, both.*got 1",
-    ),
-    "no rows for the test": ("data.test_fraction=0.0", ValueError, "between 0 and 1"),
-    "no pool": ("data.limit=0", ValueError, "data.limit: .*at least 1, got 0"),
-    "validation of less than nothing": (
-        "data.validation=-1",
-        ValueError,
-        "data.validation: .*at least 0, got -1",
-    ),
-    "no copy": ("data.repeat=0", ValueError, "data.repeat: .*at least 1, got 0"),
-    "negative noise": ("data.noise=-0.1", ValueError, "data.noise: .*at least 0"),
-    "infinite noise": ("data.noise=inf", ValueError, "data.noise: .*finite"),
-    "balanced by number": (
-        "strategy.balanced=1",
-        TypeError,
-        "strategy.balanced: expected true or false, got 1",
-    ),
-    "negative rows of an epoch": (
-        "learner.epoch_rows=-1",
-        ValueError,
-        "learner.epoch_rows: .*at least 0, got -1",
-    ),
-    "negative patience": (
-        "learner.patience=-1",
-        ValueError,
-        "learner.patience: .*at least 0, got -1",
-    ),
-    "no rows in a subset": (
-        "learner.subset_fraction=0",
-        ValueError,
-        "learner.subset_fraction: .*above 0, at most 1, got 0",
-    ),
-    "more than all rows": (
-        "learner.subset_fraction=1.5",
-        ValueError,
-        "learner.subset_fraction: .*at most 1, got 1.5",
-    ),
-    "no epoch on a subset": (
-        "learner.subset_every=0",
-        ValueError,
-        "learner.subset_every: .*at least 1, got 0",
-    ),
-    "negative l2": ("learner.l2=-1", ValueError, "learner.l2: .*at least 0"),
-    "no learning": (
-        "learner.learning_rate=0",
-        ValueError,
-        "a finite number above 0, got 0",
-    ),
-    "infinite rate": (
-        "learner.learning_rate=inf",
-        ValueError,
-        "a finite number above 0",
-    ),
-    "rate not a number": (
-        "learner.learning_rate=nan",
-        ValueError,
-        "finite number above 0",
-    ),
-    "no rows at once": ("run.batch_size=0", ValueError, "run.batch_size: .*at least 1, got 0"),
-    "all rows twice": ("learner.subset_fraction=2", ValueError, "above 0, at most 1, got 2"),
-    "no batch": ("learner.batch_size=0", ValueError, "learner.batch_size: .*got 0"),
-    "no epochs": ("learner.max_epochs=0", ValueError, "learner.max_epochs: .*got 0"),
-    "no accuracy": (
-        "learner.max_accuracy=0",
-        ValueError,
-        "learner.max_accuracy: .*got 0",
-    ),
-    "negative window": (
-        "learner.window=-1",
-        ValueError,
-        "learner.window: .*at least 0, got -1",
-    ),
-    "negative gain": (
-        "learner.min_gain=-1",
-        ValueError,
-        "learner.min_gain: .*at least 0",
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("assignment", "error", "message"), BAD_SETTINGS.values(), ids=BAD_SETTINGS.keys()
+@bad_inputs(
+    {
+        "unknown key": ("strategy.budgt=5", ValueError, r"^strategy\.budgt: .*'budget'"),
+        "unknown section": ("lerner.window=5", ValueError, r"^lerner: .*'learner'"),
+        "unknown, nothing near": ("xyz=5", ValueError, "^xyz: unknown key; valid names: data"),
+        "below a value": ("strategy.budget.x=5", ValueError, "strategy.budget is a value"),
+        "provenance is not a setting": ("provenance.git=5", ValueError, "^provenance: unknown"),
+        "no value": ("seeds", ValueError, "expected KEY=VALUE.*got 'seeds'"),
+        "no key": ("=5", ValueError, "expected KEY=VALUE.*got '=5'"),
+        "section as value": ("data=5", TypeError, "^data: expected a table, got 5"),
+        "model as value": ("model=5", TypeError, "^model: expected a table, got 5"),
+        "word for integer": ("seeds=many", TypeError, "seeds: expected an integer.*'many'"),
+        "float for integer": ("seeds=2.0", TypeError, "seeds: expected an integer.*2.0"),
+        "bool for integer": ("seeds=true", TypeError, "seeds: expected an integer.*True"),
+        "integer for bool": ("learner.warm_start=1", TypeError, "expected true or false, got 1"),
+        "integer for string": ("data.source=1", TypeError, "data.source: expected a string"),
+        "list of integers": ("strategy.names=[1]", TypeError, r"strategy.names: expected a list"),
+        "option not a table": ("strategy.options.badge=1", TypeError, "options.badge: .* table"),
+        "no seeds": ("seeds=0", ValueError, "^seeds: expected an integer of at least 1, got 0"),
+        "negative seed": ("seed=-1", ValueError, r"^seed: .* from 0 to 2\*\*32 - 1, got -1"),
+        "name with a slash": ("name=a/b", ValueError, "^name: expected letters.*got 'a/b'"),
+        "name of the parent": ("name=..", ValueError, "^name: expected letters"),
+        "no initial labels": ("strategy.initial=0", ValueError, "strategy.initial: .*got 0"),
+        "no budget": ("strategy.budget=0", ValueError, "strategy.budget: .*at least 1, got 0"),
+        "no rounds": ("strategy.rounds=0", ValueError, "strategy.rounds: .*at least 1, got 0"),
+        "no strategies": ("strategy.names=[]", ValueError, r"one or more strategies.*got \[\]"),
+        "a strategy twice": ("strategy.names=a,a", ValueError, "strategies, each once"),
+        "all rows for the test": ("data.test_fraction=1", ValueError, "0 and 1, both.*got 1"),
+        "no rows for the test": ("data.test_fraction=0.0", ValueError, "between 0 and 1"),
+        "no pool": ("data.limit=0", ValueError, "data.limit: .*at least 1, got 0"),
+        "validation of less than nothing": (
+            "data.validation=-1",
+            ValueError,
+            "data.validation: .*at least 0, got -1",
+        ),
+        "no copy": ("data.repeat=0", ValueError, "data.repeat: .*at least 1, got 0"),
+        "negative noise": ("data.noise=-0.1", ValueError, "data.noise: .*at least 0"),
+        "infinite noise": ("data.noise=inf", ValueError, "data.noise: .*finite"),
+        "balanced by number": (
+            "strategy.balanced=1",
+            TypeError,
+            "strategy.balanced: expected true or false, got 1",
+        ),
+        "negative rows of an epoch": (
+            "learner.epoch_rows=-1",
+            ValueError,
+            "learner.epoch_rows: .*at least 0, got -1",
+        ),
+        "negative patience": (
+            "learner.patience=-1",
+            ValueError,
+            "learner.patience: .*at least 0, got -1",
+        ),
+        "no rows in a subset": (
+            "learner.subset_fraction=0",
+            ValueError,
+            "learner.subset_fraction: .*above 0, at most 1, got 0",
+        ),
+        "more than all rows": (
+            "learner.subset_fraction=1.5",
+            ValueError,
+            "learner.subset_fraction: .*at most 1, got 1.5",
+        ),
+        "no epoch on a subset": (
+            "learner.subset_every=0",
+            ValueError,
+            "learner.subset_every: .*at least 1, got 0",
+        ),
+        "negative l2": ("learner.l2=-1", ValueError, "learner.l2: .*at least 0"),
+        "no learning": ("learner.learning_rate=0", ValueError, "a finite number above 0, got 0"),
+        "infinite rate": ("learner.learning_rate=inf", ValueError, "a finite number above 0"),
+        "rate not a number": ("learner.learning_rate=nan", ValueError, "finite number above 0"),
+        "no rows at once": ("run.batch_size=0", ValueError, "run.batch_size: .*at least 1, got 0"),
+        "all rows twice": ("learner.subset_fraction=2", ValueError, "above 0, at most 1, got 2"),
+        "no batch": ("learner.batch_size=0", ValueError, "learner.batch_size: .*got 0"),
+        "no epochs": ("learner.max_epochs=0", ValueError, "learner.max_epochs: .*got 0"),
+        "no accuracy": ("learner.max_accuracy=0", ValueError, "learner.max_accuracy: .*got 0"),
+        "negative window": (
+            "learner.window=-1",
+            ValueError,
+            "learner.window: .*at least 0, got -1",
+        ),
+        "negative gain": ("learner.min_gain=-1", ValueError, "learner.min_gain: .*at least 0"),
+    }
 )
-def test_bad_setting(minimal, assignment, error, message):
+def test_bad_setting(minimal, given, error, message):
     with pytest.raises(error, match=message):
-        load(minimal, [assignment])
+        load(minimal, [given])
 
 
-BAD_FILES = {
-    "not TOML": ("seeds = ", ValueError, r"bad\.toml: Invalid value"),
-    "not text": (b"\xff\xfe", ValueError, r"bad\.toml: .*utf-8"),
-    "no data": ("seeds = 1", ValueError, r"bad\.toml: data\.source: missing"),
-    "no model name": (
-        "[data]\nsource='x'\n[model]\nw=1",
-        ValueError,
-        "model.name: missing",
-    ),
-    "unknown key": (MINIMAL + "round = 3", ValueError, r"strategy\.round: .*'rounds'"),
-    "wrong type": (
-        MINIMAL + "rounds = '3'",
-        TypeError,
-        r"bad\.toml: strategy\.rounds: ",
-    ),
-}
-
-
-@pytest.mark.parametrize(("text", "error", "message"), BAD_FILES.values(), ids=BAD_FILES.keys())
-def test_bad_file(tmp_path, text, error, message):
+@bad_inputs(
+    {
+        "not TOML": ("seeds = ", ValueError, r"bad\.toml: Invalid value"),
+        "not text": (b"\xff\xfe", ValueError, r"bad\.toml: .*utf-8"),
+        "no data": ("seeds = 1", ValueError, r"bad\.toml: data\.source: missing"),
+        "no model name": ("[data]\nsource='x'\n[model]\nw=1", ValueError, "model.name: missing"),
+        "unknown key": (MINIMAL + "round = 3", ValueError, r"strategy\.round: .*'rounds'"),
+        "wrong type": (MINIMAL + "rounds = '3'", TypeError, r"bad\.toml: strategy\.rounds: "),
+    }
+)
+def test_bad_file(tmp_path, given, error, message):
     path = tmp_path / "bad.toml"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    path.write_bytes(given if isinstance(given, bytes) else given.encode())
     with pytest.raises(error, match=message):
         load(path)
 

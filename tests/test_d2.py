@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import keys
+from helpers import bad_inputs, keys
 
 from jaxal import selection
 from jaxal.greedy.d2 import d2_sampling, sample_rows
@@ -234,22 +234,21 @@ def test_k_means_plus_plus_begins_anywhere():
     assert (np.abs(found - 0.2) < 5 * np.sqrt(0.16 / 4000)).all()
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        pytest.param(dict(residuals=jnp.ones(4)), r"residuals.*\[N, C\]", id="residuals"),
-        pytest.param(dict(features=jnp.ones(4)), r"features.*\[N, D\]", id="features"),
-        pytest.param(dict(features=jnp.ones((3, 2))), "must agree", id="rows"),
-        pytest.param(dict(budget=0), "budget", id="budget"),
-        pytest.param(dict(block_size=-1), "block_size", id="block"),
-    ],
+@bad_inputs(
+    {
+        "residuals": (dict(residuals=jnp.ones(4)), ValueError, r"residuals.*\[N, C\]"),
+        "features": (dict(features=jnp.ones(4)), ValueError, r"features.*\[N, D\]"),
+        "rows": (dict(features=jnp.ones((3, 2))), ValueError, "must agree"),
+        "budget": (dict(budget=0), ValueError, "budget"),
+        "block": (dict(block_size=-1), ValueError, "block_size"),
+    }
 )
-def test_bad_input(change, message):
-    given = dict(
+def test_bad_input(given, error, message):
+    arguments = dict(
         residuals=jnp.ones((4, 3)),
         features=jnp.ones((4, 2)),
         available=jnp.ones(4, bool),
         budget=2,
     )
-    with pytest.raises(ValueError, match=message):
-        selection.badge(jax.random.key(0), **(given | change))
+    with pytest.raises(error, match=message):
+        selection.badge(jax.random.key(0), **(arguments | given))

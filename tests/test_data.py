@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import bad_inputs
 
 from jaxal import data
 from jaxal.base import Examples
@@ -263,19 +264,19 @@ def test_repeat_adds_noise_to_every_copy(times):
     assert_equal(repeated, data.repeat(examples, times, noise=0.1))
 
 
-@pytest.mark.parametrize(
-    "times, noise, message",
-    [
-        pytest.param(0, 0.0, "times.*got 0", id="none"),
-        pytest.param(1.5, 0.0, "times.*got 1.5", id="fraction"),
-        pytest.param(True, 0.0, "times.*got True", id="bool"),
-        pytest.param(1, -0.1, "noise.*got -0.1", id="negative"),
-        pytest.param(1, float("nan"), "noise.*got nan", id="NaN"),
-        pytest.param(1, float("inf"), "noise.*got inf", id="infinite"),
-    ],
+@bad_inputs(
+    {
+        "none": ((0, 0.0), ValueError, "times.*got 0"),
+        "fraction": ((1.5, 0.0), ValueError, "times.*got 1.5"),
+        "bool": ((True, 0.0), ValueError, "times.*got True"),
+        "negative": ((1, -0.1), ValueError, "noise.*got -0.1"),
+        "NaN": ((1, float("nan")), ValueError, "noise.*got nan"),
+        "infinite": ((1, float("inf")), ValueError, "noise.*got inf"),
+    }
 )
-def test_repeat_refuses(times, noise, message):
-    with pytest.raises(ValueError, match=message):
+def test_repeat_refuses(given, error, message):
+    times, noise = given
+    with pytest.raises(error, match=message):
         data.repeat(Examples(np.ones((3, 2)), np.arange(3)), times, noise=noise)
 
 
@@ -342,87 +343,61 @@ def test_home_is_expanded(write, tmp_path, monkeypatch):
 # Bad input
 
 
-@pytest.mark.parametrize(
-    "source, options, message",
-    [
-        pytest.param(
-            "sklearn:digit",
-            {},
+@bad_inputs(
+    {
+        "typo": (
+            ("sklearn:digit", {}),
+            ValueError,
             "source: 'sklearn:digit' is unknown; did you mean 'sklearn:digits'",
-            id="typo",
         ),
-        pytest.param("mnist", {}, "valid names: npz:PATH, sklearn:", id="unknown"),
-        pytest.param("npz:", {}, "'npz:' is unknown", id="no-path"),
-        pytest.param("npz", {}, "'npz' is unknown", id="kind alone"),
-        pytest.param("sklearn:", {}, "'sklearn:' is unknown", id="no data set"),
-        pytest.param("sklearn:iris", {"test_fraction": 0.0}, r"test_fraction.*\(0, 1\)", id="0"),
-        pytest.param("sklearn:iris", {"test_fraction": 1.0}, "got 1.0", id="1"),
-        pytest.param("sklearn:iris", {"test_fraction": 1e-4}, "one row of 150", id="none"),
-        pytest.param("sklearn:iris", {"limit": 121}, r"1 to 120 .*, got 121", id="limit-above"),
-        pytest.param("sklearn:iris", {"limit": 0}, "limit: expected 1 to", id="limit-0"),
-        pytest.param("sklearn:iris", {"limit": 9.5}, "got 9.5", id="limit-float"),
-        pytest.param(
-            "sklearn:iris",
-            {"flat": False},
-            "flat: sklearn:iris has no images",
-            id="flat",
-        ),
-    ],
+        "unknown": (("mnist", {}), ValueError, "valid names: npz:PATH, sklearn:"),
+        "no-path": (("npz:", {}), ValueError, "'npz:' is unknown"),
+        "kind alone": (("npz", {}), ValueError, "'npz' is unknown"),
+        "no data set": (("sklearn:", {}), ValueError, "'sklearn:' is unknown"),
+        "0": (("sklearn:iris", {"test_fraction": 0.0}), ValueError, r"test_fraction.*\(0, 1\)"),
+        "1": (("sklearn:iris", {"test_fraction": 1.0}), ValueError, "got 1.0"),
+        "none": (("sklearn:iris", {"test_fraction": 1e-4}), ValueError, "one row of 150"),
+        "limit-above": (("sklearn:iris", {"limit": 121}), ValueError, r"1 to 120 .*, got 121"),
+        "limit-0": (("sklearn:iris", {"limit": 0}), ValueError, "limit: expected 1 to"),
+        "limit-float": (("sklearn:iris", {"limit": 9.5}), ValueError, "got 9.5"),
+        "flat": (("sklearn:iris", {"flat": False}), ValueError, "flat: sklearn:iris has no images"),
+    }
 )
-def test_load_refuses(source, options, message):
-    with pytest.raises(ValueError, match=message):
+def test_load_refuses(given, error, message):
+    source, options = given
+    with pytest.raises(error, match=message):
         data.load(source, **options)
 
 
 GOOD, LABELS = tabular(rows=6)
 
 
-@pytest.mark.parametrize(
-    "arrays, error, message",
-    [
-        pytest.param(
+@bad_inputs(
+    {
+        "keys": (
             {"inputs": GOOD, "y": LABELS},
             ValueError,
             "expected the keys inputs, labels; or train_inputs, .*; got inputs, y",
-            id="keys",
         ),
-        pytest.param(
+        "no-test-labels": (
             {"x_train": GOOD, "y_train": LABELS, "x_test": GOOD},
             ValueError,
             "got x_train, y_train, x_test",
-            id="no-test-labels",
         ),
-        pytest.param(
-            {"inputs": GOOD[:, 0], "labels": LABELS},
-            ValueError,
-            r"shape \(6,\)",
-            id="rank",
-        ),
-        pytest.param(
-            {"inputs": GOOD, "labels": LABELS[:5]},
-            ValueError,
-            "labels has 5",
-            id="rows",
-        ),
-        pytest.param(
+        "rank": ({"inputs": GOOD[:, 0], "labels": LABELS}, ValueError, r"shape \(6,\)"),
+        "rows": ({"inputs": GOOD, "labels": LABELS[:5]}, ValueError, "labels has 5"),
+        "float-labels": (
             {"inputs": GOOD, "labels": LABELS + 0.5},
             TypeError,
             "labels: expected integers.*float64",
-            id="float-labels",
         ),
-        pytest.param(
-            {"inputs": GOOD, "labels": LABELS - 1},
-            ValueError,
-            "got -1 at row 0",
-            id="-1",
-        ),
-        pytest.param(
+        "-1": ({"inputs": GOOD, "labels": LABELS - 1}, ValueError, "got -1 at row 0"),
+        "nan": (
             {"inputs": np.where(GOOD == GOOD[4, 1], np.nan, GOOD), "labels": LABELS},
             ValueError,
             "inputs: expected finite .* row 4",
-            id="nan",
         ),
-        pytest.param(
+        "widths": (
             {
                 "x_train": GOOD,
                 "y_train": LABELS,
@@ -431,13 +406,12 @@ GOOD, LABELS = tabular(rows=6)
             },
             ValueError,
             r"of one shape, got \(6, 3\) and \(6, 2\)",
-            id="widths",
         ),
-    ],
+    }
 )
-def test_npz_refuses(write, arrays, error, message):
+def test_npz_refuses(write, given, error, message):
     with pytest.raises(error, match=message):
-        data.load(write(**arrays))
+        data.load(write(**given))
 
 
 def test_npz_must_be_there_and_an_archive(tmp_path):
@@ -472,73 +446,44 @@ def spoilt(value):
 
 
 @pytest.mark.parametrize("library", [np, jnp])
-@pytest.mark.parametrize(
-    "inputs, labels, options, error, message",
-    [
-        pytest.param(
-            {"a": ONES, "b": ONES[:2]},
-            ZEROS,
-            {},
+@bad_inputs(
+    {
+        "rows": (
+            ({"a": ONES, "b": ONES[:2]}, ZEROS, {}),
             ValueError,
             r"pool inputs\['a'\] has 3, pool inputs\['b'\] has 2, pool labels has 3",
-            id="rows",
         ),
-        pytest.param(ONES[:0], ZEROS[:0], {}, ValueError, "at least one row", id="empty"),
-        pytest.param({}, ZEROS, {}, ValueError, "at least one array", id="no-arrays"),
-        pytest.param(
-            {"x": (ONES, spoilt(np.nan))},
-            ZEROS,
-            {"name": "test"},
+        "empty": ((ONES[:0], ZEROS[:0], {}), ValueError, "at least one row"),
+        "no-arrays": (({}, ZEROS, {}), ValueError, "at least one array"),
+        "nan": (
+            ({"x": (ONES, spoilt(np.nan))}, ZEROS, {"name": "test"}),
             ValueError,
             r"test inputs\['x'\]\[1\]: expected finite .* at row 1",
-            id="nan",
         ),
-        pytest.param(spoilt(-np.inf), None, {}, ValueError, "at row 1", id="inf"),
-        pytest.param(
-            np.float32(3),
-            ZEROS,
-            {},
-            TypeError,
-            r"expected an array \[N, ...\]",
-            id="scalar",
-        ),
-        pytest.param(ONES, ONES[:, 0], {}, TypeError, r"labels: expected integers", id="float"),
-        pytest.param(ONES, ZEROS > 0, {}, TypeError, "integers .N., got bool array", id="bool"),
-        pytest.param(
-            ONES,
-            ZEROS[:, None],
-            {},
-            ValueError,
-            r"shape \[N\], got \(3, 1\)",
-            id="column",
-        ),
-        pytest.param(
-            ONES,
-            np.array([0, 1, 2]),
-            {"num_classes": 2},
+        "inf": ((spoilt(-np.inf), None, {}), ValueError, "at row 1"),
+        "scalar": ((np.float32(3), ZEROS, {}), TypeError, r"expected an array \[N, ...\]"),
+        "float": ((ONES, ONES[:, 0], {}), TypeError, r"labels: expected integers"),
+        "bool": ((ONES, ZEROS > 0, {}), TypeError, "integers .N., got bool array"),
+        "column": ((ONES, ZEROS[:, None], {}), ValueError, r"shape \[N\], got \(3, 1\)"),
+        "above": (
+            (ONES, np.array([0, 1, 2]), {"num_classes": 2}),
             ValueError,
             "labels: expected 0 to 1, got 2 at row 2",
-            id="above",
         ),
-        pytest.param(
-            ONES,
-            np.array([0, -1, -1]),
-            {},
+        "unknown": (
+            (ONES, np.array([0, -1, -1]), {}),
             ValueError,
             "expected 0 to C - 1, got -1 at row 1",
-            id="unknown",
         ),
-        pytest.param(
-            ONES,
-            np.array([0, -1, -2]),
-            {"num_classes": 2, "allow_unknown": True},
+        "below": (
+            (ONES, np.array([0, -1, -2]), {"num_classes": 2, "allow_unknown": True}),
             ValueError,
             "expected -1 to 1, got -2 at row 2",
-            id="below",
         ),
-    ],
+    }
 )
-def test_check_refuses(library, inputs, labels, options, error, message):
+def test_check_refuses(library, given, error, message):
+    inputs, labels, options = given
     inputs, labels = jax.tree.map(library.asarray, (inputs, labels))
     with pytest.raises(error, match=message):
         data.check((inputs, labels), **options)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import cases, last_layer_gradients, load_case, table_model
+from helpers import bad_inputs, cases, last_layer_gradients, load_case, table_model
 
 import jaxal
 from jaxal import selection, strategies
@@ -292,38 +292,37 @@ def test_the_strategy():
 ONE = (np.zeros((1, CLASSES)), np.zeros((1, WIDTH)), np.zeros(1, int), np.ones(1, bool))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        pytest.param(dict(learning_rate=0.0), "learning_rate", id="rate 0"),
-        pytest.param(dict(learning_rate=float("nan")), "learning_rate", id="rate NaN"),
-        pytest.param(dict(regularizer="rand"), "did you mean 'random'", id="name"),
-        pytest.param(dict(regularizer="random"), "strength", id="none given"),
-        pytest.param(dict(regularizer="random", strength=1.0), "strength", id="share"),
-        pytest.param(dict(regularizer="diversity"), "strength", id="diversity"),
-        pytest.param(dict(regularizer="facility_location", strength=-1.0), "strength", id="-1"),
-        pytest.param(dict(budget=0), "budget", id="budget 0"),
-        pytest.param(dict(budget=ROWS + 1), "budget", id="budget"),
-        pytest.param(dict(pool=(np.zeros((3, 2)),)), "pool", id="pool"),
-        pytest.param(dict(pool=(ONE[0], ONE[1][0])), "pool features", id="rank"),
-        pytest.param(dict(labeled=ONE[:3]), "labeled", id="parts"),
-        pytest.param(dict(available=np.ones(3, bool)), "must agree", id="available"),
-        pytest.param(dict(labeled=(np.zeros((1, 9)), *ONE[1:])), "labeled logits", id="classes"),
-        pytest.param(
+@bad_inputs(
+    {
+        "rate 0": (dict(learning_rate=0.0), ValueError, "learning_rate"),
+        "rate NaN": (dict(learning_rate=float("nan")), ValueError, "learning_rate"),
+        "name": (dict(regularizer="rand"), ValueError, "did you mean 'random'"),
+        "none given": (dict(regularizer="random"), ValueError, "strength"),
+        "share": (dict(regularizer="random", strength=1.0), ValueError, "strength"),
+        "diversity": (dict(regularizer="diversity"), ValueError, "strength"),
+        "-1": (dict(regularizer="facility_location", strength=-1.0), ValueError, "strength"),
+        "budget 0": (dict(budget=0), ValueError, "budget"),
+        "budget": (dict(budget=ROWS + 1), ValueError, "budget"),
+        "pool": (dict(pool=(np.zeros((3, 2)),)), ValueError, "pool"),
+        "rank": (dict(pool=(ONE[0], ONE[1][0])), ValueError, "pool features"),
+        "parts": (dict(labeled=ONE[:3]), ValueError, "labeled"),
+        "available": (dict(available=np.ones(3, bool)), ValueError, "must agree"),
+        "classes": (dict(labeled=(np.zeros((1, 9)), *ONE[1:])), ValueError, "labeled logits"),
+        "width": (
             dict(validation=(ONE[0], np.zeros((1, 9)), *ONE[2:])),
+            ValueError,
             "validation features",
-            id="width",
         ),
-        pytest.param(
+        "empty validation": (
             dict(validation=tuple(part[:0] for part in ONE)),
+            ValueError,
             "validation: expected at least 1",
-            id="empty validation",
         ),
-    ],
+    }
 )
-def test_bad_input(change, message):
-    with pytest.raises(ValueError, match=message):
-        pick(**change)
+def test_bad_input(given, error, message):
+    with pytest.raises(error, match=message):
+        pick(**given)
 
 
 def test_bad_strategy_options():

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
-from helpers import cases, greedy, last_layer_gradients, load_case, table_model
+from helpers import bad_inputs, cases, greedy, last_layer_gradients, load_case, table_model
 
 import jaxal
 from jaxal import loop, selection, strategies
@@ -356,15 +356,14 @@ def test_the_loop_stores_and_uses_the_weights():
 
 
 @pytest.mark.parametrize("rule", [match, pursue])
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        pytest.param(dict(kind="biases"), "did you mean 'bias'", id="kind"),
-        pytest.param(dict(budget=0), "budget", id="budget 0"),
-        pytest.param(dict(budget=ROWS + 1), "budget", id="budget"),
-        pytest.param(dict(available=np.ones(3, bool)), "must agree", id="available"),
-        pytest.param(dict(validation=(np.zeros((2, 4)),)), "validation", id="parts"),
-        pytest.param(
+@bad_inputs(
+    {
+        "kind": (dict(kind="biases"), ValueError, "did you mean 'bias'"),
+        "budget 0": (dict(budget=0), ValueError, "budget"),
+        "budget": (dict(budget=ROWS + 1), ValueError, "budget"),
+        "available": (dict(available=np.ones(3, bool)), ValueError, "must agree"),
+        "parts": (dict(validation=(np.zeros((2, 4)),)), ValueError, "validation"),
+        "empty validation": (
             dict(
                 validation=(
                     np.zeros((0, CLASSES)),
@@ -373,14 +372,14 @@ def test_the_loop_stores_and_uses_the_weights():
                     np.zeros(0, bool),
                 )
             ),
+            ValueError,
             "validation: expected at least 1",
-            id="empty validation",
         ),
-    ],
+    }
 )
-def test_bad_input(rule, change, message):
-    with pytest.raises(ValueError, match=message):
-        rule(**change)
+def test_bad_input(rule, given, error, message):
+    with pytest.raises(error, match=message):
+        rule(**given)
 
 
 def test_bad_options():

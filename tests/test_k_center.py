@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import greedy_k_center
+from helpers import bad_inputs, greedy_k_center
 
 from jaxal import selection
 from jaxal.selection._k_center import _k_center
@@ -161,22 +161,21 @@ def test_jit_and_vmap():
     np.testing.assert_array_equal(jax.jit(jax.vmap(pick))(stack), loop)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        pytest.param(dict(features=jnp.ones(4)), r"features.*\[N, D\]", id="rank"),
-        pytest.param(dict(available=jnp.ones(3, bool)), "must agree", id="rows"),
-        pytest.param(dict(budget=5), "expected 1 to 4.*got 5", id="budget"),
-        pytest.param(dict(centers=jnp.ones((1, 3))), "expected 2 features, got 3", id="width"),
-        pytest.param(
+@bad_inputs(
+    {
+        "rank": (dict(features=jnp.ones(4)), ValueError, r"features.*\[N, D\]"),
+        "rows": (dict(available=jnp.ones(3, bool)), ValueError, "must agree"),
+        "budget": (dict(budget=5), ValueError, "expected 1 to 4.*got 5"),
+        "width": (dict(centers=jnp.ones((1, 3))), ValueError, "expected 2 features, got 3"),
+        "mask": (
             dict(centers=jnp.ones((2, 2)), center_mask=jnp.ones(3, bool)),
+            ValueError,
             "must agree",
-            id="mask",
         ),
-        pytest.param(dict(block_size=0), "block_size", id="block"),
-    ],
+        "block": (dict(block_size=0), ValueError, "block_size"),
+    }
 )
-def test_bad_input(change, message):
-    given = dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2) | change
-    with pytest.raises(ValueError, match=message):
-        selection.k_center(**given)
+def test_bad_input(given, error, message):
+    arguments = dict(features=jnp.ones((4, 2)), available=jnp.ones(4, bool), budget=2) | given
+    with pytest.raises(error, match=message):
+        selection.k_center(**arguments)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import CountTraces, clouds, keys, table_model
+from helpers import CountTraces, bad_inputs, clouds, keys, table_model
 
 import jaxal
 from jaxal import selection, strategies
@@ -263,31 +263,30 @@ def ask(**change):
     return selection.k_means(jax.random.key(0), **(given | change))
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        pytest.param(lambda: ask(features=jnp.ones(4)), r"features.*\[N, D\]", id="rank"),
-        pytest.param(lambda: ask(available=jnp.ones(3, bool)), "must agree", id="rows"),
-        pytest.param(lambda: ask(budget=5), "expected 1 to 4.*got 5", id="budget"),
-        pytest.param(lambda: ask(max_steps=0), "max_steps", id="steps"),
-        pytest.param(lambda: ask(tolerance=-1.0), "tolerance", id="tolerance"),
-        pytest.param(lambda: ask(restarts=0), "restarts", id="restarts"),
-        pytest.param(
+@bad_inputs(
+    {
+        "rank": (lambda: ask(features=jnp.ones(4)), ValueError, r"features.*\[N, D\]"),
+        "rows": (lambda: ask(available=jnp.ones(3, bool)), ValueError, "must agree"),
+        "budget": (lambda: ask(budget=5), ValueError, "expected 1 to 4.*got 5"),
+        "steps": (lambda: ask(max_steps=0), ValueError, "max_steps"),
+        "tolerance": (lambda: ask(tolerance=-1.0), ValueError, "tolerance"),
+        "restarts": (lambda: ask(restarts=0), ValueError, "restarts"),
+        "represents": (
             lambda: selection.nearest_pick(
                 jaxal.Selection(jnp.zeros(1, int), jnp.zeros(1)), jnp.ones(3)
             ),
+            ValueError,
             r"features.*\[N, D\]",
-            id="represents",
         ),
-        pytest.param(
+        "representation": (
             lambda: strategies.k_means(representation="input"),
+            ValueError,
             "did you mean 'inputs'",
-            id="representation",
         ),
-        pytest.param(lambda: strategies.k_means(tolerance=-1), "tolerance", id="strategy"),
-        pytest.param(lambda: strategies.k_means(restarts=0), "restarts", id="restart"),
-    ],
+        "strategy": (lambda: strategies.k_means(tolerance=-1), ValueError, "tolerance"),
+        "restart": (lambda: strategies.k_means(restarts=0), ValueError, "restarts"),
+    }
 )
-def test_bad_input(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
         call()

@@ -20,9 +20,7 @@ RULE = Rule(
     load_block=lambda state, rows: state.scores[rows],
     scores=lambda block: block,
     pick=lambda block, position: block,
-    flush=lambda state, block, rows, positions, count: state._replace(
-        bounds=state.bounds.at[rows].set(block)
-    ),
+    flush=lambda state, block, rows: state._replace(bounds=state.bounds.at[rows].set(block)),
 )
 
 

@@ -569,51 +569,45 @@ def test_cnn_refuses_what_is_no_image(shape):
         models.cnn(3).init(jax.random.key(0), jnp.ones(shape))
 
 
-@pytest.mark.parametrize(
-    "value, error, message",
-    [
-        pytest.param(jnp.ones((2, 3)), TypeError, "got float32 array", id="not-a-pair"),
-        pytest.param((jnp.ones((2, 3)),), TypeError, "tuple of 1", id="one"),
-        pytest.param((jnp.ones((2, 3)),) * 3, TypeError, "tuple of 3", id="three"),
-        pytest.param((jnp.ones((2, 3)), "x"), TypeError, "features.*array.*got str", id="string"),
-        pytest.param(
+@bad_inputs(
+    {
+        "not-a-pair": (jnp.ones((2, 3)), TypeError, "got float32 array"),
+        "one": ((jnp.ones((2, 3)),), TypeError, "tuple of 1"),
+        "three": ((jnp.ones((2, 3)),) * 3, TypeError, "tuple of 3"),
+        "string": ((jnp.ones((2, 3)), "x"), TypeError, "features.*array.*got str"),
+        "integer-logits": (
             (jnp.ones((2, 3), int), jnp.ones((2, 4))),
             TypeError,
             r"logits to be a floating-point array \[n, C\], got int32 .*\(2, 3\)",
-            id="integer-logits",
         ),
-        pytest.param(
+        "logits-rank": (
             (jnp.ones(3), jnp.ones((3, 4))),
             ValueError,
             r"logits: expected shape \[n, C\], got \(3,\)",
-            id="logits-rank",
         ),
-        pytest.param(
+        "features-rank": (
             (jnp.ones((2, 3)), jnp.ones((2, 4, 4))),
             ValueError,
             r"features: expected shape \[n, D\], got \(2, 4, 4\)",
-            id="features-rank",
         ),
-        pytest.param(
+        "rows": (
             (jnp.ones((2, 3)), jnp.ones((5, 4))),
             ValueError,
             r"same n, got \(2, 3\) and \(5, 4\)",
-            id="rows",
         ),
-        pytest.param(
+        "one-class": (
             (jnp.ones((2, 1)), jnp.ones((2, 4))),
             ValueError,
             r"at least 2 classes, got \(2, 1\)",
-            id="one-class",
         ),
-    ],
+    }
 )
-def test_outputs_are_checked_and_the_function_named(value, error, message):
+def test_outputs_are_checked_and_the_function_named(given, error, message):
     def my_apply(params, inputs):
-        return value
+        return given
 
     with pytest.raises(error, match=f"^MyNet: .*{message}"):
-        models.as_outputs(value, "MyNet")
+        models.as_outputs(given, "MyNet")
     model = models.from_functions(lambda key, inputs: {}, my_apply)
     with pytest.raises(error, match=f"my_apply: .*{message}"):
         jax.eval_shape(model.apply, {"params": {}}, jnp.ones((2, 4)))
@@ -638,52 +632,44 @@ class TwoInputs(nn.Module):
         return inputs, inputs
 
 
-@pytest.mark.parametrize(
-    "call, error, message",
-    [
-        pytest.param(
+@bad_inputs(
+    {
+        "linen-class": (
             lambda: models.from_linen(LinenNet),  # pyright: ignore[reportArgumentType]
             TypeError,
             "expected a flax.linen module, got LinenNet",
-            id="linen-class",
         ),
-        pytest.param(
+        "linen-foreign-flag": (
             lambda: models.from_linen(Deterministic()),
             TypeError,
             "Deterministic.__call__: expected .*'deterministic' would never be set",
-            id="linen-foreign-flag",
         ),
-        pytest.param(
+        "linen-second-input": (
             lambda: models.from_linen(TwoInputs()),
             TypeError,
             "missing a required argument: 'mask'",
-            id="linen-second-input",
         ),
-        pytest.param(
+        "linen-no-dense": (
             lambda: models.from_linen(Bad()).apply({"params": {}}, jnp.ones((2, 3))),
             ValueError,
             r"Bad.__call__: returned logits alone .* return \(logits, features\)",
-            id="linen-no-dense",
         ),
-        pytest.param(
+        "linen-type": (
             lambda: models.from_linen(Bad("x")).apply({"params": {}}, jnp.ones((2, 3))),
             TypeError,
             r"Bad.__call__: expected Outputs or a pair .*got str",
-            id="linen-type",
         ),
-        pytest.param(
+        "nnx-instance": (
             lambda: models.from_nnx(NnxNet(nnx.Rngs(0))),  # pyright: ignore[reportArgumentType]
             TypeError,
             "expected a function of nnx.Rngs",
-            id="nnx-instance",
         ),
-        pytest.param(
+        "nnx-not-a-module": (
             lambda: models.from_nnx(lambda rngs: jnp.ones(3)),  # pyright: ignore[reportArgumentType]
             TypeError,
             "expected `make` to return an nnx.Module",
-            id="nnx-not-a-module",
         ),
-    ],
+    }
 )
 def test_adapters_refuse(call, error, message):
     with pytest.raises(error, match=message):

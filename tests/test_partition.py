@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import MODES, keys, table_model
+from helpers import MODES, bad_inputs, keys, table_model
 
 import jaxal
 from jaxal import Strategy, selection, strategies, submodular
@@ -167,19 +167,31 @@ def test_a_strategy_by_name_is_the_strategy():
     assert made is expected
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: strategies.partition(num_partitions=0), "num_partitions: expected"),
-        (lambda: strategies.partition(merge="greedy"), "did you mean 'greedi'"),
-        (lambda: strategies.partition(oversampling=0.5), "oversampling: expected"),
-        (lambda: strategies.partition("badg"), "did you mean 'badge'"),
-        (
+@bad_inputs(
+    {
+        "no part": (
+            lambda: strategies.partition(num_partitions=0),
+            ValueError,
+            "num_partitions: expected",
+        ),
+        "merge": (
+            lambda: strategies.partition(merge="greedy"),
+            ValueError,
+            "did you mean 'greedi'",
+        ),
+        "oversampling": (
+            lambda: strategies.partition(oversampling=0.5),
+            ValueError,
+            "oversampling: expected",
+        ),
+        "strategy": (lambda: strategies.partition("badg"), ValueError, "did you mean 'badge'"),
+        "more parts than the budget": (
             lambda: acquire(strategies.partition(num_partitions=7)),
+            ValueError,
             r"num_partitions: expected 1 to 6 \(the budget\), got 7",
         ),
-    ],
+    }
 )
-def test_bad_input(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
         call()

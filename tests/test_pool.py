@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import CountTraces
+from helpers import CountTraces, bad_inputs
 
 from jaxal.pools import devices
 from jaxal.pools.memory import map_batches, map_rows, place
@@ -74,17 +74,16 @@ def test_place_pads_and_marks_what_is_valid():
     assert alone.valid.all() and (alone.labels == -1).all()
 
 
-@pytest.mark.parametrize(
-    ("sizes", "message"),
-    [
-        pytest.param((None, 3), "seeds: 3 does not divide the 8 devices", id="seeds"),
-        pytest.param((9, 1), "needs 9 devices, there are 8", id="data"),
-        pytest.param((None, 0), "seeds: 0", id="zero"),
-    ],
+@bad_inputs(
+    {
+        "seeds": ((None, 3), ValueError, "seeds: 3 does not divide the 8 devices"),
+        "data": ((9, 1), ValueError, "needs 9 devices, there are 8"),
+        "zero": ((None, 0), ValueError, "seeds: 0"),
+    }
 )
-def test_bad_meshes(sizes, message):
-    data, seeds = sizes
-    with pytest.raises(ValueError, match=message):
+def test_bad_meshes(given, error, message):
+    data, seeds = given
+    with pytest.raises(error, match=message):
         devices.make_mesh(data, seeds=seeds)
 
 

@@ -6,6 +6,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import bad_inputs
 
 from jaxal.experiment import Record, Seconds, Writer, free_directory, read
 
@@ -110,32 +111,31 @@ def test_empty_and_later_versions(path):
     assert read(path) == [RECORD]
 
 
-BAD_LINES = {
-    "not JSON": ("{", "line 2: not a record: "),
-    "torn, but not the last": ('{"strategy": "ba', "line 2: not a record: "),
-    "empty": ("", "line 2: not a record: "),
-    "not an object": ("[1]", "line 2: not a record: expected an object"),
-    "missing key": ({"labels": ...}, "line 2: not a record: no key 'labels'"),
-    "text for integer": ({"labels": "6"}, "labels: expected int, got '6'"),
-    "bool for integer": ({"round": True}, "round: expected int, got True"),
-    "null for integer": ({"seed": None}, "seed: expected int, got None"),
-    "null for time": ({"seconds": None}, "seconds: expected Seconds, got None"),
-    "unknown stage": ({"seconds": {"nap": 1}}, "line 2: .*nap"),
-    "text in rows": ({"rows": [1, "2"]}, "rows: expected int, got '2'"),
-    "text for number": ({"test_loss": "x"}, "line 2: not a record: .*'x'"),
-}
-
-
-@pytest.mark.parametrize(("line", "message"), BAD_LINES.values(), ids=BAD_LINES.keys())
-def test_bad_line_is_named(path, line, message):
+@bad_inputs(
+    {
+        "not JSON": ("{", ValueError, "line 2: not a record: "),
+        "torn, but not the last": ('{"strategy": "ba', ValueError, "line 2: not a record: "),
+        "empty": ("", ValueError, "line 2: not a record: "),
+        "not an object": ("[1]", ValueError, "line 2: not a record: expected an object"),
+        "missing key": ({"labels": ...}, ValueError, "line 2: not a record: no key 'labels'"),
+        "text for integer": ({"labels": "6"}, ValueError, "labels: expected int, got '6'"),
+        "bool for integer": ({"round": True}, ValueError, "round: expected int, got True"),
+        "null for integer": ({"seed": None}, ValueError, "seed: expected int, got None"),
+        "null for time": ({"seconds": None}, ValueError, "seconds: expected Seconds, got None"),
+        "unknown stage": ({"seconds": {"nap": 1}}, ValueError, "line 2: .*nap"),
+        "text in rows": ({"rows": [1, "2"]}, ValueError, "rows: expected int, got '2'"),
+        "text for number": ({"test_loss": "x"}, ValueError, "line 2: not a record: .*'x'"),
+    }
+)
+def test_bad_line_is_named(path, given, error, message):
     with Writer(path) as writer:
         writer.write(RECORD)
     good = path.read_text()
-    if isinstance(line, dict):
-        table = json.loads(good) | line
-        line = json.dumps({key: value for key, value in table.items() if value is not ...})
-    path.write_text(f"{good}{line}\n{good}")
-    with pytest.raises(ValueError, match=message):
+    if isinstance(given, dict):
+        table = json.loads(good) | given
+        given = json.dumps({key: value for key, value in table.items() if value is not ...})
+    path.write_text(f"{good}{given}\n{good}")
+    with pytest.raises(error, match=message):
         read(path)
 
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers import bad_inputs
 from rich.console import Console
 
 from jaxal import report
@@ -110,25 +111,25 @@ def test_label_efficiency():
     np.testing.assert_allclose(label_efficiency(*random, *random), 1)
 
 
-BAD_CURVES = {
-    "unequal lengths": ([1, 2], [0.1], 0.5, "equal length, got shapes"),
-    "a table": ([[1, 2]], [[0.1, 0.2]], 0.5, "two lists of equal length"),
-    "no point": ([], [], 0.5, "expected at least one"),
-    "equal counts": ([1, 1], [0.1, 0.2], 0.5, "increasing, got 1 then 1"),
-    "falling counts": ([1, 3, 2], [0.1, 0.2, 0.3], 0.5, "increasing, got 3 then 2"),
-    "NaN accuracy": ([1, 2], [0.1, NAN], 0.5, "accuracies: .*NaN"),
-    "NaN count": ([1, NAN], [0.1, 0.2], 0.5, "points: .*NaN"),
-    "NaN target": ([1, 2], [0.1, 0.2], NAN, "target: .*NaN"),
-}
-
-
-@pytest.mark.parametrize(
-    ("points", "accuracies", "target", "message"),
-    BAD_CURVES.values(),
-    ids=BAD_CURVES.keys(),
+@bad_inputs(
+    {
+        "unequal lengths": (([1, 2], [0.1], 0.5), ValueError, "equal length, got shapes"),
+        "a table": (([[1, 2]], [[0.1, 0.2]], 0.5), ValueError, "two lists of equal length"),
+        "no point": (([], [], 0.5), ValueError, "expected at least one"),
+        "equal counts": (([1, 1], [0.1, 0.2], 0.5), ValueError, "increasing, got 1 then 1"),
+        "falling counts": (
+            ([1, 3, 2], [0.1, 0.2, 0.3], 0.5),
+            ValueError,
+            "increasing, got 3 then 2",
+        ),
+        "NaN accuracy": (([1, 2], [0.1, NAN], 0.5), ValueError, "accuracies: .*NaN"),
+        "NaN count": (([1, NAN], [0.1, 0.2], 0.5), ValueError, "points: .*NaN"),
+        "NaN target": (([1, 2], [0.1, 0.2], NAN), ValueError, "target: .*NaN"),
+    }
 )
-def test_bad_curve(points, accuracies, target, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_curve(given, error, message):
+    points, accuracies, target = given
+    with pytest.raises(error, match=message):
         labels_to(points, accuracies, target)
 
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import bad_inputs
 
 import jaxal
 from jaxal import cli, experiment, report
@@ -255,40 +256,30 @@ def test_a_loss_that_is_not_finite_names_the_round_and_the_rate(tmp_path, capsys
     assert np.isnan(experiment.read(out / "history.jsonl")[0].train_loss)
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        pytest.param("strategy.names=badg", "did you mean 'badge'", id="strategy"),
-        pytest.param(
-            "strategy.options.badge.block=3",
-            "did you mean 'block_size'",
-            id="strategy's option",
-        ),
-        pytest.param("strategy.options.bagde.x=3", "did you mean 'badge'", id="options of none"),
-        pytest.param("data.source=sklearn:digit", "did you mean 'sklearn:digits'", id="data"),
-        pytest.param("data.source=npz:/not/there.npz", "/not/there.npz", id="file"),
-        pytest.param("model.name=mpl", "did you mean 'mlp'", id="model"),
-        pytest.param("model.hiden=[3]", "did you mean 'hidden'", id="model's option"),
-        pytest.param("learner.optimizer=adm", "did you mean 'adam'", id="optimizer"),
-        pytest.param(
-            "learner.optimizer_options.beta1=0.9",
-            "valid names: b1, b2",
-            id="optimizer's option",
-        ),
-        pytest.param("strategy.buget=3", "did you mean 'strategy.budget'|budget", id="key"),
-        pytest.param("strategy.budget=0", "strategy.budget", id="budget"),
-        pytest.param("learner.patience=3", "set data.validation", id="patience"),
-        pytest.param(
+@bad_inputs(
+    {
+        "strategy": ("strategy.names=badg", "did you mean 'badge'"),
+        "strategy's option": ("strategy.options.badge.block=3", "did you mean 'block_size'"),
+        "options of none": ("strategy.options.bagde.x=3", "did you mean 'badge'"),
+        "data": ("data.source=sklearn:digit", "did you mean 'sklearn:digits'"),
+        "file": ("data.source=npz:/not/there.npz", "/not/there.npz"),
+        "model": ("model.name=mpl", "did you mean 'mlp'"),
+        "model's option": ("model.hiden=[3]", "did you mean 'hidden'"),
+        "optimizer": ("learner.optimizer=adm", "did you mean 'adam'"),
+        "optimizer's option": ("learner.optimizer_options.beta1=0.9", "valid names: b1, b2"),
+        "key": ("strategy.buget=3", "did you mean 'strategy.budget'|budget"),
+        "budget": ("strategy.budget=0", "strategy.budget"),
+        "patience": ("learner.patience=3", "set data.validation"),
+        "validation": (
             "data.validation=1438",
             "data.validation: expected fewer than the 1438 rows",
-            id="validation",
         ),
-        pytest.param('strategy.options.badge.name="badg"', "did you mean 'badge'", id="label"),
-        pytest.param("strategy.rounds=100", "at most 70 rounds", id="more than the pool"),
-    ],
+        "label": ('strategy.options.badge.name="badg"', "did you mean 'badge'"),
+        "more than the pool": ("strategy.rounds=100", "at most 70 rounds"),
+    }
 )
-def test_bad_settings(setting, message, tmp_path, capsys):
-    status = cli.main(["run", str(DIGITS), "--out", str(tmp_path / "run"), "--set", setting])
+def test_bad_settings(tmp_path, capsys, given, message):
+    status = cli.main(["run", str(DIGITS), "--out", str(tmp_path / "run"), "--set", given])
     error = capsys.readouterr().err
     assert status == 2 and error.startswith("jaxal: error: ")
     assert re.search(message, error), error

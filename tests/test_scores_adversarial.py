@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import bad_inputs
 
 from jaxal import scores
 
@@ -309,34 +310,43 @@ def test_half_precision_inputs(attack):
 
 
 X = jnp.zeros((3, 2))
-BAD = {
-    "integer inputs": (APPLY, X.astype(int), {}, TypeError, "inputs: .*got int32"),
-    "two arrays": (APPLY, (X, X), {}, ValueError, "inputs: .*pytree of 2"),
-    "no rows axis": (APPLY, jnp.array(1.0), {}, ValueError, r"inputs: .*got \(\)"),
-    "logits rank": (lambda x: x[:, 0], X, {}, ValueError, r"\[n, C\], got \(3,\)"),
-    "logits rows": (lambda x: x[:2], X, {}, ValueError, "3 rows of logits, got 2"),
-    "one class": (lambda x: x[:, :1], X, {}, ValueError, "at least 2 classes"),
-    "no steps": (lambda x: x, X, {"max_steps": 0}, ValueError, "max_steps: .*got 0"),
-}
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input(attack, case):
-    apply, inputs, options, error, message = BAD[case]
+@bad_inputs(
+    {
+        "integer inputs": ((APPLY, X.astype(int), {}), TypeError, "inputs: .*got int32"),
+        "two arrays": ((APPLY, (X, X), {}), ValueError, "inputs: .*pytree of 2"),
+        "no rows axis": ((APPLY, jnp.array(1.0), {}), ValueError, r"inputs: .*got \(\)"),
+        "logits rank": ((lambda x: x[:, 0], X, {}), ValueError, r"\[n, C\], got \(3,\)"),
+        "logits rows": ((lambda x: x[:2], X, {}), ValueError, "3 rows of logits, got 2"),
+        "one class": ((lambda x: x[:, :1], X, {}), ValueError, "at least 2 classes"),
+        "no steps": ((lambda x: x, X, {"max_steps": 0}), ValueError, "max_steps: .*got 0"),
+    }
+)
+def test_bad_input(attack, given, error, message):
+    apply, inputs, options = given
     with pytest.raises(error, match=message):
         attack(apply, inputs, **options)
 
 
-@pytest.mark.parametrize(
-    "attack, options, message",
-    [
-        (scores.basic_iterative, {"epsilon": -0.1}, "epsilon: .*got -0.1"),
-        (scores.deep_fool, {"overshoot": -1.0}, "overshoot: .*got -1.0"),
-        (scores.deep_fool, {"num_classes": 1}, "num_classes: expected 2 to 2, got 1"),
-        (scores.deep_fool, {"num_classes": 3}, "num_classes: expected 2 to 2, got 3"),
-    ],
+@bad_inputs(
+    {
+        "epsilon": ((scores.basic_iterative, {"epsilon": -0.1}), ValueError, "epsilon: .*got -0.1"),
+        "overshoot": ((scores.deep_fool, {"overshoot": -1.0}), ValueError, "overshoot: .*got -1.0"),
+        "one class": (
+            (scores.deep_fool, {"num_classes": 1}),
+            ValueError,
+            "num_classes: expected 2 to 2, got 1",
+        ),
+        "more classes than there are": (
+            (scores.deep_fool, {"num_classes": 3}),
+            ValueError,
+            "num_classes: expected 2 to 2, got 3",
+        ),
+    }
 )
-def test_bad_numbers(attack, options, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_numbers(given, error, message):
+    attack, options = given
+    with pytest.raises(error, match=message):
         attack(lambda x: x, X, **options)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import softmax
+from helpers import bad_inputs, softmax
 
 from jaxal import scores
 from jaxal.scores import bayesian
@@ -297,35 +297,40 @@ def test_epig_nan_stays_in_its_row():
     np.testing.assert_array_equal(np.isnan(got), [False, True, False])
 
 
-BAD = {
-    "integers": (jnp.zeros((2, 3), jnp.int32), TypeError, "floating point, got int32"),
-    "no draw axis": (jnp.zeros(3), ValueError, r"shape \[K, ..., C\], got \(3,\)"),
-    "no draw": (jnp.zeros((0, 5, 3)), ValueError, r"1 draw .* got shape \(0, 5, 3\)"),
-    "one class": (jnp.zeros((4, 5, 1)), ValueError, r"2 classes .* \(4, 5, 1\)"),
-}
-
-
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input(name, case):
-    logits, error, message = BAD[case]
+@bad_inputs(
+    {
+        "integers": (jnp.zeros((2, 3), jnp.int32), TypeError, "floating point, got int32"),
+        "no draw axis": (jnp.zeros(3), ValueError, r"shape \[K, ..., C\], got \(3,\)"),
+        "no draw": (jnp.zeros((0, 5, 3)), ValueError, r"1 draw .* got shape \(0, 5, 3\)"),
+        "one class": (jnp.zeros((4, 5, 1)), ValueError, r"2 classes .* \(4, 5, 1\)"),
+    }
+)
+def test_bad_input(name, given, error, message):
     with pytest.raises(error, match=f"logits: expected .*{message}"):
-        getattr(scores, name)(logits)
+        getattr(scores, name)(given)
 
 
-BAD_EPIG = {
-    "draws disagree": ((4, 5, 3), (2, 5, 3), r"target_logits: .*\(4, T, 3\).*\(2, 5"),
-    "classes disagree": ((4, 5, 3), (4, 5, 2), r"target_logits: .*\(4, T, 3\)"),
-    "no target": ((4, 5, 3), (4, 0, 3), "target_logits: .*T at least 1"),
-    "rank": ((5, 3), (4, 5, 3), r"logits: expected shape \[K, N, C\]"),
-    "target rank": ((4, 5, 3), (5, 3), r"target_logits: expected shape \[K, T, C\]"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_EPIG)
-def test_bad_input_of_epig(case):
-    shape, target_shape, message = BAD_EPIG[case]
-    with pytest.raises(ValueError, match=message):
+@bad_inputs(
+    {
+        "draws disagree": (
+            ((4, 5, 3), (2, 5, 3)),
+            ValueError,
+            r"target_logits: .*\(4, T, 3\).*\(2, 5",
+        ),
+        "classes disagree": (((4, 5, 3), (4, 5, 2)), ValueError, r"target_logits: .*\(4, T, 3\)"),
+        "no target": (((4, 5, 3), (4, 0, 3)), ValueError, "target_logits: .*T at least 1"),
+        "rank": (((5, 3), (4, 5, 3)), ValueError, r"logits: expected shape \[K, N, C\]"),
+        "target rank": (
+            ((4, 5, 3), (5, 3)),
+            ValueError,
+            r"target_logits: expected shape \[K, T, C\]",
+        ),
+    }
+)
+def test_bad_input_of_epig(given, error, message):
+    shape, target_shape = given
+    with pytest.raises(error, match=message):
         scores.epig(jnp.zeros(shape), jnp.zeros(target_shape))
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import CountTraces, clouds, keys
+from helpers import CountTraces, bad_inputs, clouds, keys
 
 import jaxal
 from jaxal.pools import devices
@@ -271,51 +271,41 @@ def broken(examples, **changed):
     return jaxal.Examples(inputs, labels)
 
 
-@pytest.mark.parametrize(
-    ("pool", "test", "changed", "message"),
-    [
-        pytest.param(
-            POOL,
-            TEST,
-            dict(rounds=22),
+@bad_inputs(
+    {
+        "plan": (
+            (POOL, TEST, dict(rounds=22)),
+            ValueError,
             r"= 94, but the pool has 90 rows: at most 21 rounds",
-            id="plan",
         ),
-        pytest.param(POOL, TEST, dict(initial=0), "initial.*0", id="initial"),
-        pytest.param(POOL, TEST, dict(budget=-1), "budget.*-1", id="budget"),
-        pytest.param(POOL, TEST, dict(rounds=0), "rounds.*0", id="rounds"),
-        pytest.param(
-            broken(POOL, labels=(3, 7)),
-            TEST,
-            {},
+        "initial": ((POOL, TEST, dict(initial=0)), ValueError, "initial.*0"),
+        "budget": ((POOL, TEST, dict(budget=-1)), ValueError, "budget.*-1"),
+        "rounds": ((POOL, TEST, dict(rounds=0)), ValueError, "rounds.*0"),
+        "label": (
+            (broken(POOL, labels=(3, 7)), TEST, {}),
+            ValueError,
             "pool labels.*0 to 2, got 7 at row 3",
-            id="label",
         ),
-        pytest.param(
-            broken(POOL, labels=(3, -1)),
-            TEST,
-            {},
+        "unknown": (
+            (broken(POOL, labels=(3, -1)), TEST, {}),
+            ValueError,
             "pool labels: expected all to be known.*got 1 of 90",
-            id="unknown",
         ),
-        pytest.param(
-            broken(POOL, inputs=((5, 1), np.nan)),
-            TEST,
-            {},
+        "NaN": (
+            (broken(POOL, inputs=((5, 1), np.nan)), TEST, {}),
+            ValueError,
             "pool inputs.*row 5",
-            id="NaN",
         ),
-        pytest.param(
-            POOL,
-            broken(TEST, inputs=((2, 0), np.inf)),
-            {},
+        "test": (
+            (POOL, broken(TEST, inputs=((2, 0), np.inf)), {}),
+            ValueError,
             "test inputs.*row 2",
-            id="test",
         ),
-        pytest.param((POOL.inputs, POOL.labels[:80]), TEST, {}, "must agree.*90.*80", id="rows"),
-    ],
+        "rows": (((POOL.inputs, POOL.labels[:80]), TEST, {}), ValueError, "must agree.*90.*80"),
+    }
 )
-def test_bad_input(pool, test, changed, message):
+def test_bad_input(given, error, message):
+    pool, test, changed = given
     strategy = jaxal.strategies.random()
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         jaxal.simulate(LEARNER, strategy, pool, test, **(PLAN | changed))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import clouds, greedy, keys, table_model
+from helpers import bad_inputs, clouds, greedy, keys, table_model
 
 import jaxal
 from jaxal import scores, selection, strategies, submodular
@@ -194,43 +194,79 @@ def test_in_the_loop():
     assert labels(stops) <= 4 + 2 * 6
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (
+@bad_inputs(
+    {
+        "not of mutual information": (
             lambda: strategies.smi(function="flcg"),
+            ValueError,
             "function: 'flcg' is unknown; .*gcmi",
         ),
-        (lambda: strategies.submodular(function="fl2mi"), "function: 'fl2mi'"),
-        (lambda: strategies.scg(representation="grad"), "did you mean 'grad_"),
-        (lambda: strategies.scmi(metric="l2"), "metric: 'l2' is unknown"),
-        (lambda: strategies.smi(optimizer="lazi"), "did you mean 'lazy'"),
-        (lambda: strategies.fass(uncertainty="bald"), "uncertainty: 'bald'"),
-        (lambda: strategies.fass(top_n=0), "top_n: expected"),
-        (lambda: strategies.smi(function="gcmi", eta=2.0), "eta: gcmi does not take"),
-        (lambda: strategies.scg(ridge=2.0), "ridge: flcg does not take"),
-        (lambda: strategies.submodular(trade_off=2.0), "trade_off: facility_location"),
-        (
+        "needs a query": (
+            lambda: strategies.submodular(function="fl2mi"),
+            ValueError,
+            "function: 'fl2mi'",
+        ),
+        "representation": (
+            lambda: strategies.scg(representation="grad"),
+            ValueError,
+            "did you mean 'grad_",
+        ),
+        "metric": (lambda: strategies.scmi(metric="l2"), ValueError, "metric: 'l2' is unknown"),
+        "optimizer": (lambda: strategies.smi(optimizer="lazi"), ValueError, "did you mean 'lazy'"),
+        "uncertainty": (
+            lambda: strategies.fass(uncertainty="bald"),
+            ValueError,
+            "uncertainty: 'bald'",
+        ),
+        "top_n": (lambda: strategies.fass(top_n=0), ValueError, "top_n: expected"),
+        "eta": (
+            lambda: strategies.smi(function="gcmi", eta=2.0),
+            ValueError,
+            "eta: gcmi does not take",
+        ),
+        "ridge of none": (
+            lambda: strategies.scg(ridge=2.0),
+            ValueError,
+            "ridge: flcg does not take",
+        ),
+        "trade_off": (
+            lambda: strategies.submodular(trade_off=2.0),
+            ValueError,
+            "trade_off: facility_location",
+        ),
+        "ridge": (
             lambda: strategies.submodular(function="log_determinant", ridge=0.0),
+            ValueError,
             "ridge: expected",
         ),
-        (
+        "concave": (
             lambda: strategies.fass(function="feature_based", concave="cube"),
+            ValueError,
             "concave: 'cube'",
         ),
-        (
+        "gradients of a cover": (
             lambda: strategies.fass(function="set_cover", representation="bias"),
+            ValueError,
             "representation: expected 'features' for set_cover, got 'bias'",
         ),
-        (lambda: strategies.make("smi", nu=1.0), "nu: fl2mi does not take it; .*eta"),
-        (lambda: acquire(strategies.smi()), "query: fl2mi needs it"),
-        (lambda: acquire(strategies.scmi(), query=QUERY), "private: flcmi needs it"),
-        (
+        "nu": (
+            lambda: strategies.make("smi", nu=1.0),
+            ValueError,
+            "nu: fl2mi does not take it; .*eta",
+        ),
+        "no query": (lambda: acquire(strategies.smi()), ValueError, "query: fl2mi needs it"),
+        "no private": (
+            lambda: acquire(strategies.scmi(), query=QUERY),
+            ValueError,
+            "private: flcmi needs it",
+        ),
+        "a query too many": (
             lambda: acquire(strategies.scg(), query=QUERY, private=PRIVATE),
+            ValueError,
             "query: flcg does not take it",
         ),
-    ],
+    }
 )
-def test_bad_input(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
         call()

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import bad_inputs
 
 from jaxal import selection, submodular
 from jaxal.points.embedding import Embedding
@@ -391,42 +392,75 @@ def test_traced_once_for_all_data_of_a_shape():
 
 
 X, Q = jnp.asarray(POOL), jnp.asarray(QUERY)
-BAD = {
-    "name": (lambda: submodular.make("facility_locaton", X), "did you mean 'facil"),
-    "hyper": (lambda: submodular.make("graph_cut", X, ridge=1.0), "trade_off"),
-    "metric": (lambda: submodular.make("graph_cut", X, metric="dot"), "metric: 'dot'"),
-    "concave": (lambda: submodular.feature_based(X, concave="exp"), "concave: 'exp'"),
-    "no query": (lambda: submodular.make("fl1mi", X), "query: fl1mi needs it"),
-    "private": (lambda: submodular.make("gcmi", X, query=Q, private=Q), "private:"),
-    "rank": (lambda: submodular.make("graph_cut", X[0]), r"features: .*\[N, D\]"),
-    "width": (lambda: submodular.make("gcmi", X, query=Q[:, :3]), "query: expected 5"),
-    "empty": (lambda: submodular.make("gcmi", X, query=Q[:0]), "query: .* one row"),
-    "weights": (lambda: submodular.feature_based(X, weights=X[0, :2]), "weights:"),
-    "ridge": (lambda: submodular.log_determinant(X, ridge=0.0), "ridge: expected"),
-    "ridge below rounding": (
-        lambda: submodular.make("logdetmi", X, query=Q, ridge=1e-8),
-        "ridge: expected a finite number >= 1.2e-07",
-    ),
-    "trade_off": (lambda: submodular.graph_cut(X, trade_off=-0.1), "trade_off: expected"),
-    "eta": (lambda: submodular.make("fl1mi", X, query=Q, eta=np.nan), "eta: expected"),
-    "negative weights": (lambda: submodular.set_cover(X, weights=X[0]), "weights: expected"),
-    "usable": (lambda: submodular.make("graph_cut", X, usable=EVERY[1:]), "usable: expected 26"),
-    "budget": (lambda: pick(budget=ROWS + 1), "budget: expected 1 to 26"),
-    "no budget": (lambda: pick(budget=0), "budget: expected 1 to 26"),
-    "optimizer": (lambda: pick(optimizer="lasy"), "did you mean 'lazy'"),
-    "key": (lambda: pick(optimizer="stochastic"), "key: stochastic"),
-    "epsilon": (lambda: pick(epsilon=1.0), "epsilon: expected"),
-    "available": (lambda: pick(available=EVERY[1:]), "available: expected 26"),
-    "rows": (lambda: submodular.evaluate(build("flcg", {}), X[0]), "rows: .* integers"),
-}
 
 
 def pick(*, available=EVERY, budget=2, **options):
     return submodular.maximize(submodular.facility_location(X), available, budget, **options)
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_named(case):
-    call, message = BAD[case]
-    with pytest.raises(ValueError, match=message):
+@bad_inputs(
+    {
+        "name": (lambda: submodular.make("facility_locaton", X), ValueError, "did you mean 'facil"),
+        "hyper": (lambda: submodular.make("graph_cut", X, ridge=1.0), ValueError, "trade_off"),
+        "metric": (
+            lambda: submodular.make("graph_cut", X, metric="dot"),
+            ValueError,
+            "metric: 'dot'",
+        ),
+        "concave": (
+            lambda: submodular.feature_based(X, concave="exp"),
+            ValueError,
+            "concave: 'exp'",
+        ),
+        "no query": (lambda: submodular.make("fl1mi", X), ValueError, "query: fl1mi needs it"),
+        "private": (lambda: submodular.make("gcmi", X, query=Q, private=Q), ValueError, "private:"),
+        "rank": (lambda: submodular.make("graph_cut", X[0]), ValueError, r"features: .*\[N, D\]"),
+        "width": (
+            lambda: submodular.make("gcmi", X, query=Q[:, :3]),
+            ValueError,
+            "query: expected 5",
+        ),
+        "empty": (lambda: submodular.make("gcmi", X, query=Q[:0]), ValueError, "query: .* one row"),
+        "weights": (lambda: submodular.feature_based(X, weights=X[0, :2]), ValueError, "weights:"),
+        "ridge": (lambda: submodular.log_determinant(X, ridge=0.0), ValueError, "ridge: expected"),
+        "ridge below rounding": (
+            lambda: submodular.make("logdetmi", X, query=Q, ridge=1e-8),
+            ValueError,
+            "ridge: expected a finite number >= 1.2e-07",
+        ),
+        "trade_off": (
+            lambda: submodular.graph_cut(X, trade_off=-0.1),
+            ValueError,
+            "trade_off: expected",
+        ),
+        "eta": (
+            lambda: submodular.make("fl1mi", X, query=Q, eta=np.nan),
+            ValueError,
+            "eta: expected",
+        ),
+        "negative weights": (
+            lambda: submodular.set_cover(X, weights=X[0]),
+            ValueError,
+            "weights: expected",
+        ),
+        "usable": (
+            lambda: submodular.make("graph_cut", X, usable=EVERY[1:]),
+            ValueError,
+            "usable: expected 26",
+        ),
+        "budget": (lambda: pick(budget=ROWS + 1), ValueError, "budget: expected 1 to 26"),
+        "no budget": (lambda: pick(budget=0), ValueError, "budget: expected 1 to 26"),
+        "optimizer": (lambda: pick(optimizer="lasy"), ValueError, "did you mean 'lazy'"),
+        "key": (lambda: pick(optimizer="stochastic"), ValueError, "key: stochastic"),
+        "epsilon": (lambda: pick(epsilon=1.0), ValueError, "epsilon: expected"),
+        "available": (lambda: pick(available=EVERY[1:]), ValueError, "available: expected 26"),
+        "rows": (
+            lambda: submodular.evaluate(build("flcg", {}), X[0]),
+            ValueError,
+            "rows: .* integers",
+        ),
+    }
+)
+def test_bad_input_is_named(call, error, message):
+    with pytest.raises(error, match=message):
         call()

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import bad_inputs
 
 from jaxal import submodular
 from jaxal.pools import devices
@@ -271,17 +272,17 @@ def test_gains_that_are_rounding_are_ties(optimizer, seed):
 
 
 X, COSTS = jnp.asarray(POOL), jnp.ones(ROWS)
-BAD = {
-    "no cost budget": ({"costs": COSTS}, "cost_budget: needed with costs"),
-    "no costs": ({"cost_budget": 1.0}, "costs: needed with cost_budget"),
-    "length": ({"costs": COSTS[1:], "cost_budget": 1.0}, "costs: expected 26 rows"),
-    "rank": ({"costs": COSTS[None], "cost_budget": 1.0}, r"costs: .*\[N\]"),
-    "budgets": ({"costs": COSTS, "cost_budget": COSTS}, r"cost_budget: .*\[\]"),
-}
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_bad_costs_are_named(case):
-    options, message = BAD[case]
-    with pytest.raises(ValueError, match=message):
-        submodular.maximize(submodular.facility_location(X), EVERY, 2, **options)
+@bad_inputs(
+    {
+        "no cost budget": ({"costs": COSTS}, ValueError, "cost_budget: needed with costs"),
+        "no costs": ({"cost_budget": 1.0}, ValueError, "costs: needed with cost_budget"),
+        "length": ({"costs": COSTS[1:], "cost_budget": 1.0}, ValueError, "costs: expected 26 rows"),
+        "rank": ({"costs": COSTS[None], "cost_budget": 1.0}, ValueError, r"costs: .*\[N\]"),
+        "budgets": ({"costs": COSTS, "cost_budget": COSTS}, ValueError, r"cost_budget: .*\[\]"),
+    }
+)
+def test_bad_costs_are_named(given, error, message):
+    with pytest.raises(error, match=message):
+        submodular.maximize(submodular.facility_location(X), EVERY, 2, **given)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import keys
+from helpers import bad_inputs, keys
 
 from jaxal.selection import take_stochastic, take_top
 
@@ -136,27 +136,26 @@ def test_stochastic_ignores_what_is_not_available():
         np.testing.assert_array_equal(rows, again)
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        pytest.param(lambda s, a: take_top(s, a, 0), "expected 1 to 4.*got 0", id="zero"),
-        pytest.param(lambda s, a: take_top(s, a, 5), "expected 1 to 4.*got 5", id="above N"),
-        pytest.param(lambda s, a: take_top(s[None], a, 1), r"scores.*\[N\]", id="rank"),
-        pytest.param(lambda s, a: take_top(s, a[:2], 1), "must agree", id="lengths"),
-        pytest.param(
+@bad_inputs(
+    {
+        "zero": (lambda s, a: take_top(s, a, 0), ValueError, "expected 1 to 4.*got 0"),
+        "above N": (lambda s, a: take_top(s, a, 5), ValueError, "expected 1 to 4.*got 5"),
+        "rank": (lambda s, a: take_top(s[None], a, 1), ValueError, r"scores.*\[N\]"),
+        "lengths": (lambda s, a: take_top(s, a[:2], 1), ValueError, "must agree"),
+        "kind": (
             lambda s, a: take_stochastic(jax.random.key(0), s, a, 1, kind="powr"),
+            ValueError,
             "did you mean 'power'",
-            id="kind",
         ),
-        pytest.param(
+        "coldness": (
             lambda s, a: take_stochastic(jax.random.key(0), s, a, 1, coldness=-1.0),
+            ValueError,
             "coldness.*-1",
-            id="coldness",
         ),
-    ],
+    }
 )
-def test_bad_input(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=message):
         call(jnp.arange(4.0), jnp.ones(4, bool))
 
 

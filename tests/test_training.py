@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import clouds
+from helpers import bad_inputs, clouds
 
 import jaxal
 from jaxal.training import evaluate
@@ -326,26 +326,25 @@ def test_vmap_over_seeds_is_each_seed_alone():
         )
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        pytest.param(dict(batch_size=0), "batch_size.*0", id="batch size"),
-        pytest.param(dict(max_epochs=-3), "max_epochs.*-3", id="epochs"),
-        pytest.param(dict(max_accuracy=0.0), "max_accuracy", id="accuracy"),
-        pytest.param(dict(window=-1), "window.*-1", id="window"),
-        pytest.param(dict(epoch_rows=-1), "epoch_rows.*-1", id="rows of an epoch"),
-        pytest.param(dict(patience=-1), "patience.*-1", id="patience"),
-        pytest.param(dict(subset_fraction=0.0), "subset_fraction.*0", id="no subset"),
-        pytest.param(dict(subset_fraction=1.5), "at most 1, got 1.5", id="subset"),
-        pytest.param(dict(subset_every=0), "subset_every.*0", id="match"),
-        pytest.param(dict(min_gain=-0.1), "min_gain.*-0.1", id="gain"),
-        pytest.param(dict(min_gain=float("nan")), "min_gain.*nan", id="NaN"),
-        pytest.param(dict(eval_batch_size=0), "eval_batch_size.*0", id="rows at once"),
-    ],
+@bad_inputs(
+    {
+        "batch size": (dict(batch_size=0), ValueError, "batch_size.*0"),
+        "epochs": (dict(max_epochs=-3), ValueError, "max_epochs.*-3"),
+        "accuracy": (dict(max_accuracy=0.0), ValueError, "max_accuracy"),
+        "window": (dict(window=-1), ValueError, "window.*-1"),
+        "rows of an epoch": (dict(epoch_rows=-1), ValueError, "epoch_rows.*-1"),
+        "patience": (dict(patience=-1), ValueError, "patience.*-1"),
+        "no subset": (dict(subset_fraction=0.0), ValueError, "subset_fraction.*0"),
+        "subset": (dict(subset_fraction=1.5), ValueError, "at most 1, got 1.5"),
+        "match": (dict(subset_every=0), ValueError, "subset_every.*0"),
+        "gain": (dict(min_gain=-0.1), ValueError, "min_gain.*-0.1"),
+        "NaN": (dict(min_gain=float("nan")), ValueError, "min_gain.*nan"),
+        "rows at once": (dict(eval_batch_size=0), ValueError, "eval_batch_size.*0"),
+    }
 )
-def test_bad_input(change, message):
-    with pytest.raises(ValueError, match=message):
-        jaxal.Learner(MODEL, optax.sgd(0.1), **change)
+def test_bad_input(given, error, message):
+    with pytest.raises(error, match=message):
+        jaxal.Learner(MODEL, optax.sgd(0.1), **given)
 
 
 @pytest.mark.parametrize("change", [dict(batch_size=2.5), dict(max_epochs=True), dict(window="9")])

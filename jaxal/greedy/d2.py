@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Selection
-from jaxal.numerics import matmul, next_uniforms
+from jaxal.numerics import largest, next_uniforms, running_sum
 from jaxal.points.embedding import Embedding
 
 # The tiers that rows are drawn from: a tier is empty before the next lower one is drawn from.
@@ -28,6 +28,7 @@ class D2State(NamedTuple):
     rows: jax.Array  # [B] int32
     scores: jax.Array  # [B]
     count: jax.Array  # [] rows picked so far
+    left: jax.Array  # [] bool, whether the last pass found a row that was free
     key: jax.Array
     passes: jax.Array  # []
 
@@ -49,19 +50,13 @@ def sample_rows(uniform: jax.Array, weights: jax.Array) -> jax.Array:
     width = max(1, round(num**0.5))
     # A line of the table holds `width` rows; the sums of lines are drawn from first.
     table = jnp.pad(weights, (0, -num % width)).reshape(-1, width)
-    ends = _running_sum(jnp.sum(table, axis=1))
+    ends = running_sum(jnp.sum(table, axis=1))
     target = uniform * ends[-1]
     line = jnp.argmax(ends[None, :] > target[:, None], axis=1)
     # What is left of the target is spent inside the line.
     rest = target - jnp.where(line > 0, ends[line - 1], 0.0)
-    place = jnp.argmax(_running_sum(table[line]) > rest[:, None], axis=1)
+    place = jnp.argmax(running_sum(table[line]) > rest[:, None], axis=1)
     return (line * width + place).astype(jnp.int32)
-
-
-def _running_sum(x: jax.Array) -> jax.Array:
-    """Cumulative sums along the last axis, as a product: a tenth of the program of `cumsum`."""
-    size = x.shape[-1]
-    return matmul(x, jnp.tri(size, dtype=x.dtype).T)
 
 
 def _accept(now: jax.Array, uniform: jax.Array, between: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -125,7 +120,6 @@ def d2_sampling(
     norms = points.squared_norm()
     block_size = min(block_size, max(16, 2 * budget))
     every = jnp.arange(size, dtype=jnp.int32)
-    most = jnp.minimum(jnp.sum(available, dtype=norms.dtype), budget).astype(jnp.int32)
 
     def weigh(state: D2State) -> tuple[jax.Array, jax.Array]:
         """The tier to draw from [], and the weights of its rows [N]."""
@@ -135,9 +129,9 @@ def d2_sampling(
         tier = jnp.where(distant, _DISTANT, _COVERED)
         tier = jnp.where(begins & (state.count == 0), _FIRST, jnp.where(usable, tier, _NOT_FINITE))
         tier = jnp.where(state.free, tier, _TAKEN)
-        top = jnp.max(tier)
+        top = largest(tier)
         weights = jnp.where(top == _DISTANT, state.squared, jnp.ones_like(norms))
-        return top, jnp.where(tier == top, weights, 0.0)
+        return top, jnp.where(state.free & (tier == top), weights, 0.0)
 
     def one_pass(state: D2State) -> D2State:
         key, (draw, accept) = next_uniforms(state.key, block_size, norms.dtype)
@@ -153,7 +147,7 @@ def d2_sampling(
         accepted, worth = _accept(weights[rows], accept, between)
         worth = jnp.where(by_distance, worth, jnp.where(top == _FIRST, norms[rows], 0.0))
         # Slots that are not filled, and those past the budget, lie beyond the end and are dropped.
-        order = state.count + _running_sum(accepted.astype(norms.dtype)).astype(jnp.int32)
+        order = state.count + running_sum(accepted.astype(norms.dtype)).astype(jnp.int32)
         slot = jnp.where(accepted, order - 1, budget)
         accepted &= slot < budget
         nearest = norms + jnp.min(jnp.where(accepted[None, :], cross, jnp.inf), axis=1)
@@ -163,12 +157,13 @@ def d2_sampling(
             rows=state.rows.at[slot].set(rows),
             scores=state.scores.at[slot].set(worth),
             count=jnp.minimum(order[-1], budget),
+            left=top > _TAKEN,
             key=key,
             passes=state.passes + 1,
         )
 
     state = jax.lax.while_loop(
-        lambda state: state.count < most,
+        lambda state: (state.count < budget) & state.left,
         one_pass,
         D2State(
             # Distances of any size add up to a finite sum.
@@ -177,6 +172,7 @@ def d2_sampling(
             rows=jnp.full(budget, -1, jnp.int32),
             scores=jnp.full(budget, -jnp.inf, norms.dtype),
             count=jnp.int32(0),
+            left=jnp.bool_(True),
             key=key,
             passes=jnp.int32(0),
         ),

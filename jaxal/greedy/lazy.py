@@ -15,7 +15,6 @@ import jax.numpy as jnp
 
 from jaxal.base import PyTree, Selection
 from jaxal.greedy.take import priority
-from jaxal.numerics import largest
 
 
 class Rule(NamedTuple):
@@ -31,8 +30,7 @@ class Rule(NamedTuple):
     load_block: Callable[[PyTree, jax.Array], Any]  # (State, rows [Q]) -> Block
     scores: Callable[[Any], jax.Array]  # Block -> [Q]
     pick: Callable[[Any, jax.Array], Any]  # (Block, position []) -> Block
-    # (State, Block, rows [Q], positions [Q] in the order picked, how many []) -> State
-    flush: Callable[[PyTree, Any, jax.Array, jax.Array, jax.Array], PyTree]
+    flush: Callable[[PyTree, Any, jax.Array], PyTree]  # (State, Block, rows [Q]) -> State
     # (Block, position []) -> [] bool; False: that score is not exact enough to pick by, so the
     # pass ends before it and the next one makes it exact.
     is_exact: Callable[[Any, jax.Array], jax.Array | bool] = lambda block, position: True
@@ -44,14 +42,21 @@ class Rule(NamedTuple):
     refresh: Callable[[PyTree, jax.Array, jax.Array], PyTree] = lambda state, rows, num: state
 
 
+class Picks(NamedTuple):
+    """What has been picked so far."""
+
+    rows: jax.Array  # [B] int32, -1 from `count` on
+    scores: jax.Array  # [B]
+    count: jax.Array  # []
+
+
 class LazyState(NamedTuple):
     """What a pass over the pool hands the next."""
 
     state: PyTree
     available: jax.Array  # [N] bool, and not picked
-    rows: jax.Array  # [B] int32
-    scores: jax.Array  # [B]
-    count: jax.Array  # [] rows picked so far
+    picks: Picks
+    left: jax.Array  # [] bool, whether the last pass left a row that could be picked
     passes: jax.Array  # [] passes over the pool so far
     idle: jax.Array  # [] passes since the last that picked a row
 
@@ -74,9 +79,8 @@ def pick_inside(
     rows: jax.Array,
     available: jax.Array,
     outside: tuple[jax.Array, jax.Array],
-    count: jax.Array,
-    budget: int,
-) -> tuple[Any, jax.Array, jax.Array, jax.Array]:
+    picks: Picks,
+) -> tuple[Any, jax.Array, Picks, jax.Array]:
     """Greedy inside a block until a row outside could be better.
 
     Args:
@@ -85,46 +89,45 @@ def pick_inside(
       rows: [Q] int32 pool rows of the block, ascending.
       available: [Q] bool.
       outside: the highest bound outside the block [] and its row [].
-      count: [] rows picked before.
-      budget: how many in all, at most.
+      picks: before.
 
     Returns:
-      The block; which pick took each row, `budget` for rows not picked [Q] int32; the scores at the
-      pick [Q]; and how many are picked now [].
+      The block; which rows are still available [Q] bool; the picks; and whether a row was left, in
+      the block or outside [] bool.
     """
     limit, limit_row = outside
-
-    def best(block, order):
-        free = available & (order == budget)
-        ranked = priority(rule.scores(block), free & rule.feasible(block))
-        # The rows are in order, so that `argmax` gives ties inside the block to the lowest row.
-        position = jnp.argmax(ranked)
-        # A tie with the bound outside goes to the lowest row too: the row outside may have that
-        # score, and only a later pass can tell.
-        ahead = ranked[position] > limit
-        ahead |= (ranked[position] == limit) & (rows[position] < limit_row)
-        # -inf: no row of the block is left.
-        return position, ahead & (ranked[position] > -jnp.inf) & rule.is_exact(block, position)
+    budget = len(picks.rows)
 
     def goes_on(carry):
-        _, _, _, count, wins = carry
-        return wins & (count < budget)
+        _, _, picks, _, wins = carry
+        return wins & (picks.count < budget)
 
     def body(carry):
-        block, order, scores, count, _ = carry
+        block, available, picks, _, _ = carry
         block = rule.measure(block)
-        position, wins = best(block, order)
+        ranked = priority(rule.scores(block), available & rule.feasible(block))
+        # The rows are in order, so that `argmax` gives ties inside the block to the lowest row.
+        position = jnp.argmax(ranked)
+        best, row = ranked[position], rows[position]
+        # A tie with the bound outside goes to the lowest row too: the row outside may have that
+        # score, and only a later pass can tell.
+        ahead = (best > limit) | ((best == limit) & (row < limit_row))
+        left = jnp.maximum(best, limit) > -jnp.inf  # -inf: no row is left
+        wins = left & ahead & rule.is_exact(block, position)
         # If nothing wins, the pass ends here, and its updates point past the end.
-        slot = jnp.where(wins, position, len(rows))
-        scores = scores.at[slot].set(rule.scores(block)[position])
-        order = order.at[slot].set(count)
+        slot = jnp.where(wins, picks.count, budget)
+        picks = Picks(
+            picks.rows.at[slot].set(row),
+            picks.scores.at[slot].set(rule.scores(block)[position]),
+            picks.count + wins.astype(picks.count.dtype),
+        )
+        available = available.at[jnp.where(wins, position, len(rows))].set(False)
         block = jax.lax.cond(wins, lambda: rule.pick(block, position), lambda: block)
-        return block, order, scores, count + wins.astype(count.dtype), wins
+        return block, available, picks, left, wins
 
-    order = jnp.full(rows.shape, budget, jnp.int32)
-    start = (block, order, rule.scores(block), count, jnp.bool_(True))
-    block, order, scores, count, _ = jax.lax.while_loop(goes_on, body, start)
-    return block, order, scores, count
+    start = (block, available, picks, jnp.bool_(True), jnp.bool_(True))
+    block, available, picks, left, _ = jax.lax.while_loop(goes_on, body, start)
+    return block, available, picks, left
 
 
 def lazy_greedy(
@@ -150,43 +153,39 @@ def lazy_greedy(
     block_size = min(block_size, size)
 
     def one_pass(lazy: LazyState) -> LazyState:
-        state = rule.refresh(lazy.state, lazy.rows, lazy.count)
+        before = lazy.picks
+        state = rule.refresh(lazy.state, before.rows, before.count)
         free = lazy.available & rule.feasible(state)
-        rows, *outside = highest_bounds(rule.bounds(state), free, block_size)
-        block, order, scores, count = pick_inside(
-            rule,
-            rule.load_block(state, rows),
-            rows,
-            free[rows],
-            (outside[0], outside[1]),
-            lazy.count,
-            budget,
+        rows, limit, limit_row = highest_bounds(rule.bounds(state), free, block_size)
+        block = rule.load_block(state, rows)
+        block, still_free, picks, left = pick_inside(
+            rule, block, rows, free[rows], (limit, limit_row), before
         )
-        # The order of rows that were not picked is past the end, where updates are dropped.
         return LazyState(
-            rule.flush(state, block, rows, jnp.argsort(order), count - lazy.count),
-            free.at[jnp.where(order < budget, rows, size)].set(False),
-            lazy.rows.at[order].set(rows),
-            lazy.scores.at[order].set(scores),
-            count,
+            rule.flush(state, block, rows),
+            free.at[rows].set(still_free),
+            picks,
+            left,
             lazy.passes + 1,
-            jnp.where(count > lazy.count, 0, lazy.idle + 1),
+            jnp.where(picks.count > before.count, 0, lazy.idle + 1),
         )
 
     def goes_on(lazy: LazyState):
         # Of the passes between two picks each brings a row up to date that was not, or else its
         # highest bound is exact and wins: there are at most N, and the limit is never met.
-        left = largest(lazy.available & rule.feasible(lazy.state))
-        return (lazy.count < budget) & left & (lazy.idle <= size)
+        return (lazy.picks.count < budget) & lazy.left & (lazy.idle <= size)
 
     start = LazyState(
         state,
         available,
-        jnp.full(budget, -1, jnp.int32),
-        jnp.full(budget, -jnp.inf, rule.bounds(state).dtype),
-        jnp.int32(0),
+        Picks(
+            jnp.full(budget, -1, jnp.int32),
+            jnp.full(budget, -jnp.inf, rule.bounds(state).dtype),
+            jnp.int32(0),
+        ),
+        jnp.bool_(True),
         jnp.int32(0),
         jnp.int32(0),
     )
     end = jax.lax.while_loop(goes_on, one_pass, start)
-    return Selection(end.rows, end.scores.astype(jnp.float32)), end
+    return Selection(end.picks.rows, end.picks.scores.astype(jnp.float32)), end

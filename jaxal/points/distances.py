@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from jaxal.base import PyTree
 from jaxal.numerics import num_rows
 from jaxal.points.embedding import Embedding
-from jaxal.points.embedding import centred as centred
 
 COLUMNS = 64  # centers to a product: memory is N x COLUMNS
 DIFFERENCES = 16  # centers to a difference: memory is Q x DIFFERENCES x D

@@ -155,15 +155,14 @@ def centred(features: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]
 
     Args:
       features: [N, D].
-      mask: [N] bool, the rows that count; those with a NaN or an infinity do not.
+      mask: [N] bool, the rows that count; these are finite.
 
     Returns:
       A row [1, D] near the mean, and a power of two [] (so that dividing by it is exact) near the
       largest distance from the mean along an axis. The row is rounded to a quarter of that, so that
       small integers stay such and ties between their distances stay ties.
     """
-    mask &= Dense(features).finite()
-    num = jnp.maximum(jnp.sum(mask, dtype=features.dtype), 1.0)
+    num = jnp.maximum(jnp.sum(mask, dtype=jnp.int32), 1).astype(features.dtype)
     mask = mask[:, None]
     features = jnp.where(mask, features, 0.0)
     origin = jnp.sum(features / num, axis=0, keepdims=True)

@@ -149,23 +149,31 @@ def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: 
     total = num_rows(rows)
     if total <= batch_size:
         return function(rows)
-    steps = -(-total // batch_size)
-    size = -(-total // steps)
+    size = -(-total // -(-total // batch_size))
 
     def batch(start):
-        return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, size), rows)
-
-    def body(step, results):
-        start = jnp.minimum(step * size, total - size)
+        # A batch that would end past the last row begins earlier: slices stay inside the array.
         return jax.tree.map(
-            lambda all_, some: jax.lax.dynamic_update_slice_in_dim(all_, some, start, 0),
+            lambda leaf: jax.lax.dynamic_slice_in_dim(
+                leaf, start, size, allow_negative_indices=False
+            ),
+            rows,
+        )
+
+    def body(carry):
+        start, results = carry
+        results = jax.tree.map(
+            lambda all_, some: jax.lax.dynamic_update_slice_in_dim(
+                all_, some, start, 0, allow_negative_indices=False
+            ),
             results,
             function(batch(start)),
         )
+        return start + size, results
 
     shapes = jax.eval_shape(lambda: function(batch(0)))
     empty = jax.tree.map(lambda leaf: jnp.zeros((total, *leaf.shape[1:]), leaf.dtype), shapes)
-    return jax.lax.fori_loop(0, steps, body, empty)
+    return jax.lax.while_loop(lambda carry: carry[0] < total, body, (jnp.int32(0), empty))[1]
 
 
 def map_rows(

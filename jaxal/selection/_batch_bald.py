@@ -71,13 +71,7 @@ def _pick(block: BatchBALDBlock, position: jax.Array) -> BatchBALDBlock:
     return block._replace(outcomes=outcomes, count=block.count + 1)
 
 
-def _flush(
-    state: BatchBALDState,
-    block: BatchBALDBlock,
-    rows: jax.Array,
-    positions: jax.Array,
-    count: jax.Array,
-) -> BatchBALDState:
+def _flush(state: BatchBALDState, block: BatchBALDBlock, rows: jax.Array) -> BatchBALDState:
     return state._replace(
         gains=state.gains.at[rows].set(block.gains),
         computed=state.computed.at[rows].set(block.computed),

@@ -107,11 +107,7 @@ def _load_block(state: KCenterState, rows: jax.Array) -> KCenterBlock:
 
         # Measured again, a row may only fall.
         nearest = fold_nearest(by_difference, 0, state.folded, squared, DIFFERENCES)
-        places = jnp.arange(len(rows), dtype=jnp.int32)
-        between = jax.lax.map(
-            lambda at: block.difference(block.take(at[None]), state.scale)[:, 0], places
-        )
-        return nearest, between
+        return nearest, block.difference(block, state.scale)
 
     if placed.product_error is None:
         nearest, between = plain()
@@ -131,13 +127,7 @@ def _is_exact(block: KCenterBlock, position: jax.Array) -> jax.Array:
     return (squared >= block.floor[position]) | (squared < 0)
 
 
-def _flush(
-    state: KCenterState,
-    block: KCenterBlock,
-    rows: jax.Array,
-    positions: jax.Array,
-    count: jax.Array,
-) -> KCenterState:
+def _flush(state: KCenterState, block: KCenterBlock, rows: jax.Array) -> KCenterState:
     # By product the next fold finds the same; by differences it could only find worse bounds.
     measured = jnp.where(state.precise, block.squared, jnp.inf)
     return state._replace(squared=state.squared.at[rows].min(measured))

@@ -192,10 +192,10 @@ def _k_means(
     check_rank("available", available, 1, "[N]")
     check_rows(features=features, available=available)
     check_budget(budget, features.shape[0])
-    origin, scale = centred(features, available)
     usable = available & points.finite()
+    origin, scale = centred(features, usable)
     scaled = jnp.where(usable[:, None], (features - origin) / scale, 0.0)
-    valid = jnp.arange(budget) < jnp.sum(usable)
+    valid = jnp.arange(budget) < jnp.sum(usable, dtype=jnp.int32)
     # All random numbers at once: draws in loops are most of a small program.
     trials = 2 + int(math.log(budget))
     uniform = jax.random.uniform(key, (restarts, budget, trials), scaled.dtype)

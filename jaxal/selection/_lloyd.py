@@ -5,6 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal.numerics import running_sum
 from jaxal.points.distances import nearest_center, rounding_slack
 from jaxal.points.embedding import Dense
 
@@ -51,7 +52,7 @@ def _reseed(
     """
     away = (squared < jnp.inf) & (squared > rounding_slack(Dense(points)))
     farthest, rows = jax.lax.top_k(jnp.where(away, squared, -1.0), len(centers))
-    place = jnp.cumsum(empty, dtype=jnp.int32) - 1
+    place = running_sum(empty.astype(points.dtype)).astype(jnp.int32) - 1
     moves = empty & (farthest[place] > 0)
     return jnp.where(moves[:, None], points[rows[place]], centers)
 
@@ -106,7 +107,7 @@ def lloyd(
       `Clusters` of the last centers, whose squared distances are by differences.
     """
     mask = usable[:, None]
-    count = jnp.maximum(jnp.sum(usable, dtype=points.dtype), 1.0)
+    count = jnp.maximum(jnp.sum(usable, dtype=jnp.int32), 1).astype(points.dtype)
     mean = jnp.sum(jnp.where(mask, points, 0.0), axis=0, keepdims=True) / count
     variance = jnp.sum(jnp.where(mask, points - mean, 0.0) ** 2) / (count * points.shape[1])
 

@@ -130,7 +130,7 @@ def maximize(
         if samples:
             best = _sampling(optimizer, key, epsilon, function.size, budget)
         selection = one_by_one(function, available, budget, knapsack, best)
-    if not isinstance(function.offset, float) or function.offset:
+    if function.offset is not None:
         scores = selection.scores.at[0].add(jnp.asarray(function.offset, jnp.float32))
         selection = selection._replace(scores=scores)
     return _stop(selection, stop_if_zero_gain, stop_if_negative_gain)

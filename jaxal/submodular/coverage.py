@@ -28,7 +28,7 @@ class Representation(SetFunction):
     start: jax.Array  # [G]
     cap: jax.Array | None = None  # [G]
     bonus: jax.Array | None = None  # [N]
-    offset: jax.Array | float = 0.0
+    offset: jax.Array | None = None
     at_most: jax.Array | None = None  # [N], bounds of the first gains
 
     @property

@@ -51,8 +51,8 @@ class SetFunction:
     usable: jax.Array | None = None
     """The rows that exist, [N] bool; the gain of others counts as -inf. None: all do."""
 
-    offset: jax.Array | float = 0.0
-    """f(S) = offset + the sum of gains for every S but the empty one, where f is 0."""
+    offset: jax.Array | None = None
+    """f(S) = offset + the sum of gains for every S but the empty one, where f is 0. None: 0."""
 
     @property
     def size(self) -> int:
@@ -139,4 +139,6 @@ def evaluate(function: SetFunction, rows: jax.Array) -> jax.Array:
 
     start = function.init(len(rows)), jnp.zeros(())
     (_, total), _ = jax.lax.scan(one, start, rows)
-    return jnp.where(jnp.any(rows >= 0), total + function.offset, 0.0).astype(jnp.float32)
+    if function.offset is not None:
+        total = jnp.where(jnp.any(rows >= 0), total + function.offset, 0.0)
+    return total.astype(jnp.float32)

@@ -70,7 +70,7 @@ def block_lazy(
         costs = None if block.knapsack is None else block.knapsack.spend(position)
         return BlockState(state, block.columns, fresh, costs)
 
-    def flush(lazy: BoundsState, block: BlockState, rows, positions, count):
+    def flush(lazy: BoundsState, block: BlockState, rows):
         costs = lazy.knapsack
         if costs is not None and block.knapsack is not None:
             costs = costs._replace(left=block.knapsack.left)

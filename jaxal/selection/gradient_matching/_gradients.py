@@ -82,8 +82,7 @@ def gradients(examples: LabeledRows, kind: str) -> Gradients:
     """The gradients of the examples in the mask; `kind` as in `gradient_embedding`."""
     logits, features, labels, mask = examples
     points = gradient_embedding(logits, features, labels=labels, kind=kind)
-    finite = jnp.all(jnp.isfinite(points.residuals), axis=1)
-    finite &= jnp.all(jnp.isfinite(points.features), axis=1)
+    finite = points.finite()
     counts = mask & finite
     kept, points = jax.tree.map(
         lambda leaf: jnp.where(counts[:, None], leaf, 0.0),
