@@ -1,6 +1,7 @@
 """Data and reference implementations that several test files share."""
 
 import contextlib
+import gc
 import json
 import pathlib
 from typing import NamedTuple
@@ -32,15 +33,20 @@ def bad_inputs(table):
 
 
 @contextlib.contextmanager
-def strict():
+def strict(nans=True):
     """Everything that JAX can be asked to refuse, at once: each alone refuses less."""
-    with (
-        jax.numpy_dtype_promotion("strict"),
-        jax.numpy_rank_promotion("raise"),
-        jax.debug_nans(True),
-        jax.checking_leaks(),
-    ):
-        yield
+    # The leak check collects garbage at every trace: of what is made inside, not of all there is.
+    gc.freeze()
+    try:
+        with (
+            jax.numpy_dtype_promotion("strict"),
+            jax.numpy_rank_promotion("raise"),
+            jax.debug_nans(nans),
+            jax.checking_leaks(),
+        ):
+            yield
+    finally:
+        gc.unfreeze()
 
 
 MODES = {"strict": strict, "x64": lambda: jax.enable_x64(True)}
