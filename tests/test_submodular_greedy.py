@@ -280,7 +280,11 @@ X, COSTS = jnp.asarray(POOL), jnp.ones(ROWS)
         "no costs": ({"cost_budget": 1.0}, ValueError, "costs: needed with cost_budget"),
         "length": ({"costs": COSTS[1:], "cost_budget": 1.0}, ValueError, "costs: expected 26 rows"),
         "rank": ({"costs": COSTS[None], "cost_budget": 1.0}, ValueError, r"costs: .*\[N\]"),
-        "budgets": ({"costs": COSTS, "cost_budget": COSTS}, ValueError, r"cost_budget: .*\[\]"),
+        "budgets": (
+            {"costs": COSTS, "cost_budget": COSTS},
+            TypeError,
+            "cost_budget: .*number",
+        ),
     }
 )
 def test_bad_costs_are_named(given, error, message):

@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.d2 import d2_sampling
@@ -12,6 +13,14 @@ from jaxal.greedy.take import priority
 from jaxal.points.embedding import GradientEmbedding
 
 
+@entry.checked(
+    key=entry.key,
+    residuals=entry.matrix("[N, C]"),
+    features=entry.matrix("[N, D]"),
+    available=entry.mask,
+    budget=entry.budget,
+    block_size=entry.integer(1),
+)
 @partial(jax.jit, static_argnames=("budget", "block_size"))
 def badge(
     key: jax.Array,

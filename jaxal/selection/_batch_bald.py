@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
@@ -80,6 +81,14 @@ def _flush(state: BatchBALDState, block: BatchBALDBlock, rows: jax.Array) -> Bat
     )
 
 
+@entry.checked(
+    key=entry.key,
+    logits=entry.matrix("[K, N, C]"),
+    available=entry.mask,
+    budget=entry.budget,
+    num_samples=entry.integer(1),
+    block_size=entry.integer(1),
+)
 @partial(jax.jit, static_argnames=("budget", "num_samples", "block_size"))
 def batch_bald(
     key: jax.Array,
