@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 
 import jax.numpy as jnp
-import numpy as np
 
 from jaxal import checks
-from jaxal.checks import check_rank, describe, is_array, is_traced
+from jaxal.checks import check_rank, describe, is_array
 
 Check = Callable[[str, Any], None]
 """(argument, value) -> None; raises ValueError or TypeError."""
@@ -67,19 +66,9 @@ def at_least(minimum: float) -> Check:
     return lambda name, value: checks.check_at_least(minimum, **{name: value})
 
 
-def positive(name: str, value: Any) -> None:
-    """A finite number above 0."""
-    checks.check_positive(**{name: value})
-
-
 def fraction(name: str, value: Any) -> None:
     """A number in (0, 1)."""
     checks.check_fraction(**{name: value})
-
-
-def finite(name: str, value: Any) -> None:
-    """A finite number, of either sign."""
-    checks.check_finite(**{name: value})
 
 
 def flag(name: str, value: Any) -> None:
@@ -112,20 +101,6 @@ def matrix(shape: str) -> Check:
     return lambda name, value: check_rank(name, value, shape.count(",") + 1, shape)
 
 
-def numbers(shape: str) -> Check:
-    """Finite numbers of at least 0, with as many axes as `shape` names."""
-
-    def check(name: str, value: Any) -> None:
-        check_rank(name, value, shape.count(",") + 1, shape)
-        if is_traced(value):
-            return
-        array = np.asarray(value)
-        if not np.all((array >= 0) & (array < np.inf)):
-            raise ValueError(f"{name}: expected finite numbers >= 0, got {array[:9].tolist()}")
-
-    return check
-
-
 def integers(name: str, value: Any) -> None:
     """[N] integers."""
     if not is_array(value) or not jnp.issubdtype(value.dtype, jnp.integer):
@@ -147,3 +122,19 @@ def parts(*names: str) -> Check:
                 raise TypeError(f"{name} {part}: expected an array, got {describe(array)}")
 
     return check
+
+
+def instance(kind: type) -> Check:
+    """An instance of a class."""
+
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, kind):
+            raise TypeError(f"{name}: expected {kind.__name__}, got {describe(value)}")
+
+    return check
+
+
+def function(name: str, value: Any) -> None:
+    """A function."""
+    if not callable(value):
+        raise TypeError(f"{name}: expected a function, got {describe(value)}")

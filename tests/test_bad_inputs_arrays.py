@@ -80,6 +80,35 @@ SCORES = tables(
 )
 
 
+NO_STATE = {"none": None, "an array": LOGITS, "a string": "x", "a tuple": (1, 2)}
+
+
+def running(**given):
+    good = {"state": scores.init_running_scores((6, 3)), "logits": LOGITS}
+    return scores.update_running_scores(**{**good, **given})
+
+
+def fold(**given):
+    return scores.fold_draws(**{"draw": lambda logits: logits, "draws": DRAWS, **given})
+
+
+SCORES |= tables(
+    running=each(running, state=NO_STATE, logits=NO_LOGITS | {"another shape": np.ones((6, 4))}),
+    draw_scores=each(scores.draw_scores, state=NO_STATE),
+    init=each(
+        scores.init_running_scores,
+        shape={"none": None, "a number": 3, "a string": "63", "empty": (), "one class": (6, 1)}
+        | {"half": (6, 2.5), "negative": (-1, 3)},
+    ),
+    fold_draws=each(
+        fold,
+        draw={"none": None, "a string": "x", "an array": DRAWS},
+        draws={"none": None, "a number": 1.0, "no draw": DRAWS[:0], "uneven": (DRAWS, LOGITS)},
+    ),
+    perturbation_score=each(scores.perturbation_score, perturbation=NO_STATE),
+)
+
+
 @refused(SCORES)
 def test_scores(call, argument):
     check_refused(call, argument)
@@ -198,6 +227,13 @@ SELECTION = tables(
     grad_match=each(grad_match, pool=PAIR, kind=NAME, target=NAME, **COMMON),
     orthogonal_matching_pursuit=each(
         pursuit, key=KEY, pool=PAIR, kind=NAME, ridge=NUMBER, tolerance=NUMBER, **COMMON
+    ),
+    nearest_pick=each(
+        lambda **given: selection.nearest_pick(
+            **{"selection": take_top(), "features": LOGITS, **given}
+        ),
+        selection={"none": None, "rows": np.array([1, 2]), "a string": "x"},
+        features=NO_MATRIX,
     ),
     glister=each(
         glister,

@@ -91,6 +91,13 @@ def test_unknown_keys(key):
         parse(with_setting(f"{key}x", 1))
 
 
+def test_tables_inside_tables():
+    posterior = {"name": "mc_dropout", "num_draws": 0}
+    key = "strategy.options.bald.posterior.num_draws"
+    with pytest.raises(ValueError, match=f"^{key}: expected an integer >= 1, got 0"):
+        built("strategy.options.bald.posterior", posterior)
+
+
 def built(key, value):
     table = minimal()
     *sections, last = key.split(".")

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import optax
@@ -60,7 +60,7 @@ def build(config: Config) -> Parts:
 def _examples(config: DataConfig) -> tuple[Examples, Examples | None, Examples]:
     """The pool, the validation rows and the test rows."""
     limit, validation, seed = config.limit, None, config.split_seed
-    with _named("data", [field.name for field in dataclasses.fields(config)]):
+    with _named("data", vars(config)):
         pool, test = data.load(
             config.source,
             test_fraction=config.test_fraction,
@@ -114,15 +114,25 @@ def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
 
 
 @contextlib.contextmanager
-def _named(path: str, options: Iterable[str]) -> Iterator[None]:
+def _named(path: str, options: Mapping[str, Any]) -> Iterator[None]:
     """Has errors that begin with the name of an option begin with its key in the file."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        known = re.match(r"\w*", str(error))
-        if known is None or known[0] not in options or type(error) not in (TypeError, ValueError):
+        begin = re.match(r"\w*", str(error))
+        table = None if begin is None else _table_of(begin[0], path, options)
+        if table is None or type(error) not in (TypeError, ValueError):
             raise
-        raise type(error)(f"{path}.{error}") from error
+        raise type(error)(f"{table}.{error}") from error
+
+
+def _table_of(option: str, path: str, options: Mapping[str, Any]) -> str | None:
+    """The key of the table that holds an option, this one or one inside it."""
+    if option in options:
+        return path
+    inner = ((f"{path}.{key}", one) for key, one in options.items() if isinstance(one, Mapping))
+    found = (_table_of(option, *table) for table in inner)
+    return next((key for key in found if key is not None), None)
 
 
 def _takes_learning_rate(value: Any) -> bool:

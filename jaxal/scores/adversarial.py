@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import PyTree
 from jaxal.checks import as_numbers, check_at_least, check_integer, check_positive, describe
 from jaxal.scores import uncertainty
@@ -32,6 +33,7 @@ class Perturbation(NamedTuple):
     flipped: jax.Array  # [n] bool, whether the prediction did change
 
 
+@entry.checked(perturbation=entry.instance(Perturbation))
 def perturbation_score(perturbation: Perturbation) -> jax.Array:
     """Negated squared distance where the prediction changed, -inf where it never did.
 
