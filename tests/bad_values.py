@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 NAN, INF = float("nan"), float("inf")
-WORDING = "expected|is unknown|need|leading axes must agree|with these variables|at most"
+AGREE = "leading axes must agree: "
+WORDING = f"expected|is unknown|need|{AGREE}|with these variables|at most"
 OTHERS = {"a string": "1", "a list": [1, 2], "an array": np.ones(2), "a table": {}}
 BOUNDS = {"NaN": NAN, "infinite": INF, "negative": -1}
 NO_NUMBER = OTHERS | {"none": None, "a boolean": True}
@@ -25,9 +26,6 @@ MASK = {"a list": [True] * 6, "integers": np.arange(6), "none": None, "a string"
 MASK |= {"a number": True, "another length": np.ones(5, bool), "a matrix": np.ones((6, 1), bool)}
 MATRIX = {"a list": [[1.0, 2.0]] * 6, "a string": "x", "none": None, "a number": 1.0}
 MATRIX |= {"a vector": np.ones(6), "three axes": np.ones((6, 2, 1)), "text": np.full((6, 2), "x")}
-ROWS = {"floats": np.ones(2), "a string": "1", "none": None, "a matrix": np.ones((2, 2), int)}
-ROWS |= {"flags": np.ones(6, bool)}
-REAL = {key: value for key, value in NUMBER.items() if key != "negative"}  # may be negative
 
 
 def but(kinds, *names):
@@ -67,5 +65,5 @@ def check_refused(call, argument):
     with pytest.raises((TypeError, ValueError)) as raised:
         call()
     message = str(raised.value)
-    assert re.search(rf"\b{argument}\b", message), message
+    assert re.match(rf"({AGREE})?[^:]*\b{argument}\b", message), message
     assert re.search(WORDING, message), message
