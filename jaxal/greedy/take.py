@@ -52,6 +52,7 @@ def take_top(scores: jax.Array, available: jax.Array, budget: int) -> Selection:
       `Selection`; rows are -1, with scores -inf, past the last available row.
 
     Raises:
+      TypeError: scores that are not numbers, or a mask that is not bool.
       ValueError: if the shapes disagree or the budget is outside 1 to N.
 
     Example:
@@ -171,6 +172,7 @@ def take_stochastic(
       `Selection` in the order drawn, with the unperturbed scores.
 
     Raises:
+      TypeError: no PRNG key, scores that are not numbers, or a mask that is not bool.
       ValueError: unknown kind, negative coldness, shapes or budget as in `take_top`.
 
     References:

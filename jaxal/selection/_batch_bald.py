@@ -136,7 +136,7 @@ def batch_bald(
       +inf, or nothing but -inf, scores NaN and comes after all others.
 
     Raises:
-      TypeError: if the budget, `num_samples` or `block_size` is not an integer.
+      TypeError: if an array or a mask is none, or a number is not an integer.
       ValueError: if shapes disagree, there is no draw, fewer than two classes, no sample, or the
         budget is outside 1 to N.
 

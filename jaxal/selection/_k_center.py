@@ -186,7 +186,7 @@ def k_center(
       a NaN or an infinity come last, with scores -inf, and such centers do not count.
 
     Raises:
-      TypeError: if the budget or block_size is not an integer.
+      TypeError: if an array or a mask is none, or the budget or block_size is not an integer.
       ValueError: if shapes disagree, the budget is outside 1 to N or block_size below 1.
 
     References:

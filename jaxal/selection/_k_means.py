@@ -57,7 +57,7 @@ def k_means_plus_plus(
       with a NaN or an infinity last.
 
     Raises:
-      TypeError: if the budget or block_size is not an integer.
+      TypeError: if an array or a mask is none, or the budget or block_size is not an integer.
       ValueError: if shapes disagree, the budget is outside 1 to N or block_size below 1.
 
     References:

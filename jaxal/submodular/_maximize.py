@@ -97,7 +97,7 @@ def maximize(
         there are no costs.
       block_size: rows whose gains are brought up to date at a time, in lazy.
       costs: [N], what each row costs, > 0; a row whose cost is not above 0 is never picked.
-      cost_budget: [], what the picks may cost together, within rounding.
+      cost_budget: [], what the picks may cost together, within rounding; finite and at least 0.
       cost_sensitive: compare gains per cost; if not, gains.
       stop_if_zero_gain: end before the first pick that adds nothing; -1 from there on.
       stop_if_negative_gain: end before the first pick that takes away.
@@ -108,7 +108,8 @@ def maximize(
 
     Raises:
       ValueError: unknown optimizer, no key for one that samples, `available` or `costs` not [N],
-        costs or their budget without the other, or budget, epsilon or block_size out of range.
+        costs or their budget without the other, or a number out of range.
+      TypeError: no set function, a mask that is not bool, or an argument of another type.
 
     References:
       Minoux, "Accelerated greedy algorithms for maximizing submodular set functions", 1978.
