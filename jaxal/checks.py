@@ -84,8 +84,29 @@ def check_rank(name: str, array: Any, rank: int, shape: str) -> None:
         raise TypeError(f"{name}: expected an array {shape}, got {describe(array)}")
     if array.ndim != rank:
         raise ValueError(f"{name}: expected shape {shape}, got {tuple(array.shape)}")
-    if not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
+    if not _holds_numbers(array):
         raise TypeError(f"{name}: expected an array of numbers, got dtype {array.dtype}")
+
+
+def as_numbers(name: str, values: Any, shape: str) -> jax.Array:
+    """The values as an array of JAX, lists of numbers too; refuses whatever else is no array."""
+    is_list = isinstance(values, list | tuple) and all(
+        is_number(value) or isinstance(value, bool) for value in jax.tree.leaves(values)
+    )
+    if not (is_array(values) or is_list or is_number(values)):
+        raise TypeError(f"{name}: expected an array {shape}, got {describe(values)}")
+    if is_array(values) and not _holds_numbers(values):
+        raise TypeError(f"{name}: expected an array of numbers, got {describe(values)}")
+    try:
+        return jnp.asarray(values)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name}: expected an array {shape}, got lists that differ in length"
+        ) from None
+
+
+def _holds_numbers(array: Any) -> bool:
+    return jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool
 
 
 def check_mask(name: str, mask: Any, rows: int | None = None) -> None:
@@ -159,6 +180,20 @@ def check_fraction(**numbers: float) -> None:
             raise ValueError(f"{name}: expected a number in (0, 1), got {number!r}")
 
 
+def check_finite(**numbers: float) -> None:
+    """Raises unless each is a finite number, of either sign."""
+    for name, number in numbers.items():
+        _check_is_number(name, number, "a finite number")
+        if not is_traced(number) and not -math.inf < number < math.inf:
+            raise ValueError(f"{name}: expected a finite number, got {number!r}")
+
+
+def check_whole(**numbers: int) -> None:
+    """Raises TypeError unless each is an integer, NumPy's included."""
+    for name, number in numbers.items():
+        _check_is_integer(name, number)
+
+
 def check_integer(minimum: int, **numbers: int) -> None:
     """Raises unless each number is an integer, NumPy's included, of at least `minimum`."""
     for name, number in numbers.items():
@@ -171,7 +206,7 @@ def check_flag(**flags: bool) -> None:
     """Raises TypeError unless each is True or False: a string such as "no" would count as true."""
     for name, flag in flags.items():
         if not isinstance(flag, bool | np.bool_):
-            raise TypeError(f"{name}: expected True or False, got {flag!r}")
+            raise TypeError(f"{name}: expected True or False, got {_shown(flag)}")
 
 
 def is_integer(number: Any) -> bool:
@@ -188,14 +223,19 @@ def is_number(number: Any) -> bool:
 
 def _check_is_integer(name: str, number: Any) -> None:
     if not is_integer(number):
-        raise TypeError(f"{name}: expected an integer, got {number!r}")
+        raise TypeError(f"{name}: expected an integer, got {_shown(number)}")
 
 
 def _check_is_number(name: str, number: Any, expected: str) -> None:
     if not is_number(number):
-        raise TypeError(f"{name}: expected {expected}, got {number!r}")
+        raise TypeError(f"{name}: expected {expected}, got {_shown(number)}")
     if not is_traced(number) and number != number:
         raise ValueError(f"{name}: expected {expected}, got {number!r}")
+
+
+def _shown(value: Any) -> str:
+    """A value as it is, unless it is an array, which may be long."""
+    return describe(value) if is_array(value) else repr(value)
 
 
 def is_traced(*trees: PyTree) -> bool:

@@ -667,7 +667,7 @@ class TwoInputs(nn.Module):
         "nnx-not-a-module": (
             lambda: models.from_nnx(lambda rngs: jnp.ones(3)),  # pyright: ignore[reportArgumentType]
             TypeError,
-            "expected `make` to return an nnx.Module",
+            "make: expected it to return an nnx.Module",
         ),
     }
 )

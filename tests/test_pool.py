@@ -76,9 +76,9 @@ def test_place_pads_and_marks_what_is_valid():
 
 @bad_inputs(
     {
-        "seeds": ((None, 3), ValueError, "seeds: 3 does not divide the 8 devices"),
-        "data": ((9, 1), ValueError, "needs 9 devices, there are 8"),
-        "zero": ((None, 0), ValueError, "seeds: 0"),
+        "seeds": ((None, 3), ValueError, "seeds: expected a divisor of 8, .*got 3"),
+        "data": ((9, 1), ValueError, "data: expected at most 8, .*1 x 9"),
+        "zero": ((None, 0), ValueError, "seeds: expected .* got 0"),
     }
 )
 def test_bad_meshes(given, error, message):

@@ -337,7 +337,7 @@ def test_bad_input(attack, given, error, message):
         "one class": (
             (scores.deep_fool, {"num_classes": 1}),
             ValueError,
-            "num_classes: expected 2 to 2, got 1",
+            "num_classes: expected an integer >= 2, got 1",
         ),
         "more classes than there are": (
             (scores.deep_fool, {"num_classes": 3}),

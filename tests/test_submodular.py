@@ -456,7 +456,7 @@ def pick(*, available=EVERY, budget=2, **options):
         "available": (lambda: pick(available=EVERY[1:]), ValueError, "available: expected 26"),
         "rows": (
             lambda: submodular.evaluate(build("flcg", {}), X[0]),
-            ValueError,
+            TypeError,
             "rows: .* integers",
         ),
     }

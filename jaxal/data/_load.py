@@ -2,13 +2,21 @@
 
 import numpy as np
 
+from jaxal import entry
 from jaxal.base import Examples
-from jaxal.checks import check_fraction
 from jaxal.data.checks import check
 from jaxal.data.readers import read
 from jaxal.data.splits import split, standardized, subset
 
 
+@entry.checked(
+    test_fraction=entry.fraction,
+    seed=entry.integer(0),
+    standardize=entry.flag,
+    limit=entry.integer(1),
+    flat=entry.flag,
+    labeled_only=entry.flag,
+)
 def load(
     source: str,
     *,
@@ -17,6 +25,7 @@ def load(
     standardize: bool = True,
     limit: int | None = None,
     flat: bool | None = None,
+    labeled_only: bool = False,
 ) -> tuple[Examples, Examples]:
     """Loads a pool and a test set.
 
@@ -34,28 +43,29 @@ def load(
       limit: keep a random subset of this many pool rows, with the classes in proportion.
       flat: True gives inputs [N, D]; False gives digits as images [N, 8, 8, 1], and refuses inputs
         that are not images; None leaves inputs as they are stored, digits [N, 64].
+      labeled_only: leave out the rows whose label is -1, unknown; otherwise there may be none.
 
     Returns:
       (pool, test): NumPy arrays, inputs float32 [N, ...], labels int32 [N].
 
     Raises:
       FileNotFoundError: no such .npz file.
-      TypeError: labels that are not integers.
-      ValueError: an unknown source, an argument outside its range, a file without the keys above or
-        that is no .npz archive, or values that `check` refuses.
+      TypeError: labels that are not integers, or an argument of another type.
+      ValueError: an unknown source, an argument outside its range, unknown labels, a file without
+        the keys above or that is no .npz archive, or values that `check` refuses.
 
     Example:
       >>> pool, test = load("sklearn:iris")
       >>> pool.inputs.shape, test.inputs.shape
       ((120, 4), (30, 4))
     """
-    check_fraction(test_fraction=test_fraction)
     train, held_out = read(source, flat=flat)
-    pool = _as_examples(*train, source=source, flat=flat)
+    options = {"source": source, "flat": flat, "labeled_only": labeled_only}
+    pool = _as_examples(*train, **options)
     if held_out is None:
         pool, test = split(pool, test_fraction, seed=seed)
     else:
-        test = _as_examples(*held_out, source=source, flat=flat)
+        test = _as_examples(*held_out, **options)
     if pool.inputs.shape[1:] != test.inputs.shape[1:]:
         raise ValueError(
             f"{source}: expected train and test inputs of one shape, "
@@ -63,7 +73,7 @@ def load(
         )
     if limit is not None:
         rows = len(pool.labels)
-        if not (isinstance(limit, int) and 1 <= limit <= rows):
+        if limit > rows:
             raise ValueError(f"limit: expected 1 to {rows} (the rows of the pool), got {limit!r}")
         pool = subset(pool, limit, seed=seed)
     if standardize:
@@ -72,19 +82,36 @@ def load(
 
 
 def _as_examples(
-    inputs: np.ndarray, labels: np.ndarray, *, source: str, flat: bool | None
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    *,
+    source: str,
+    flat: bool | None,
+    labeled_only: bool,
 ) -> Examples:
     """Checked arrays: inputs float32, or float64 where that would round, and labels int32."""
+    if np.iscomplexobj(inputs):
+        raise TypeError(f"{source} inputs: expected real numbers, got {inputs.dtype}")
     if inputs.ndim < 2:
         raise ValueError(
             f"{source}: expected inputs [N, D] or images [N, H, W, ...], got shape {inputs.shape}"
         )
     is_images = inputs.ndim > 2
     if flat is False and not is_images:
-        raise ValueError(f"flat: {source} has no images, inputs are {inputs.shape}")
+        raise ValueError(f"flat: expected images, as False asks for; {source} has {inputs.shape}")
     if labels.ndim == 2 and labels.shape[1] == 1:  # as Keras stores CIFAR's
         labels = labels[:, 0]
-    check((inputs, labels), name=source)
+    check((inputs, labels), name=source, allow_unknown=True)
+    known = labels != -1
+    if labeled_only:
+        inputs, labels = inputs[known], labels[known]
+    elif not known.all():
+        raise ValueError(
+            f"{source} labels: expected all to be known, got {np.sum(~known)} of {len(labels)} "
+            "that are -1; labeled_only leaves these rows out"
+        )
+    if not len(labels):
+        raise ValueError(f"{source} labels: expected at least one that is known, got none")
     scale = 255 if is_images and inputs.dtype == np.uint8 else 1
     inputs = inputs.astype(np.result_type(inputs.dtype, np.float32)) / scale
     if flat:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal.base import PyTree
-from jaxal.checks import describe, is_array
+from jaxal.checks import check_flag, check_integer, describe, is_array
 
 LARGEST_LABEL = 2**31 - 1  # labels are kept as int32
 
@@ -41,6 +41,9 @@ def check(
           ...
       ValueError: pool labels: expected 0 to 1, got 5 at row 2
     """
+    if num_classes is not None:
+        check_integer(1, num_classes=num_classes)
+    check_flag(allow_unknown=allow_unknown)
     inputs = check_structure(examples, name)
     _, labels = examples
     for where, array in inputs.items():
@@ -71,6 +74,13 @@ def check_structure(examples: tuple[PyTree, Any], name: str = "pool") -> dict[st
         _check_labels_type(labels, f"{name} labels")
         _check_row_counts({**arrays, f"{name} labels": labels})
     return arrays
+
+
+def check_labeled(name: str, examples: Any) -> None:
+    """`check_structure` of examples that have to have labels; a check of `jaxal.entry`."""
+    check_structure(examples, name)
+    if examples[1] is None:
+        raise TypeError(f"{name} labels: expected integers [N], got None")
 
 
 def check_labels(

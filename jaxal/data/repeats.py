@@ -1,12 +1,18 @@
 """Pools with near-duplicates, on which top-k batches of most strategies waste their labels."""
 
-import math
-
 import numpy as np
 
+from jaxal import entry
 from jaxal.base import Examples
+from jaxal.data.checks import check_labeled
 
 
+@entry.checked(
+    examples=check_labeled,
+    times=entry.integer(1),
+    noise=entry.at_least(0.0),
+    seed=entry.integer(0),
+)
 def repeat(examples: Examples, times: int, *, noise: float = 0.0, seed: int = 0) -> Examples:
     """Repeats each row and adds Gaussian noise to every copy, drawn once.
 
@@ -22,6 +28,7 @@ def repeat(examples: Examples, times: int, *, noise: float = 0.0, seed: int = 0)
       times x N rows in random order.
 
     Raises:
+      TypeError: no examples, or an argument of another type.
       ValueError: fewer than one time, or noise that is negative or not finite.
 
     References:
@@ -31,10 +38,7 @@ def repeat(examples: Examples, times: int, *, noise: float = 0.0, seed: int = 0)
       >>> repeat(Examples(np.zeros((3, 2)), np.arange(3)), 4).inputs.shape
       (12, 2)
     """
-    if isinstance(times, bool) or not (isinstance(times, int) and times >= 1):
-        raise ValueError(f"times: expected an integer of at least 1, got {times!r}")
-    if not 0 <= noise < math.inf:
-        raise ValueError(f"noise: expected a finite number >= 0, got {noise!r}")
+    examples = Examples(*examples)
     generator = np.random.default_rng(seed)
     rows = generator.permutation(np.tile(np.arange(len(examples.labels)), times))
     inputs = examples.inputs[rows]

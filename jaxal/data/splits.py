@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from jaxal import entry
 from jaxal.base import Examples
-from jaxal.checks import check_fraction
+from jaxal.data.checks import check_labeled
 
 
+@entry.checked(examples=check_labeled, fraction=entry.fraction, seed=entry.integer(0))
 def split(examples: Examples, fraction: float, *, seed: int = 0) -> tuple[Examples, Examples]:
     """Splits examples in two at random, each class by the same fraction.
 
@@ -21,6 +23,7 @@ def split(examples: Examples, fraction: float, *, seed: int = 0) -> tuple[Exampl
       (the rest, the share).
 
     Raises:
+      TypeError: no examples, or an argument of another type.
       ValueError: a fraction outside (0, 1), or one that leaves the second part empty.
 
     Example:
@@ -29,7 +32,7 @@ def split(examples: Examples, fraction: float, *, seed: int = 0) -> tuple[Exampl
       >>> np.bincount(rest.labels).tolist(), np.bincount(share.labels).tolist()
       ([3, 3], [2, 2])
     """
-    check_fraction(fraction=fraction)
+    examples = Examples(*examples)
     rest, share = stratified_rows(
         examples.labels, fraction, np.random.default_rng(seed), keep_one=True
     )
@@ -38,6 +41,7 @@ def split(examples: Examples, fraction: float, *, seed: int = 0) -> tuple[Exampl
     return take(examples, rest), take(examples, share)
 
 
+@entry.checked(examples=check_labeled, size=entry.integer(1), seed=entry.integer(0))
 def subset(examples: Examples, size: int, *, seed: int = 0) -> Examples:
     """Keeps `size` random rows, with the classes in proportion (each within one row).
 
@@ -48,8 +52,16 @@ def subset(examples: Examples, size: int, *, seed: int = 0) -> Examples:
 
     Returns:
       The rows kept, in random order.
+
+    Raises:
+      TypeError: no examples, or an argument of another type.
+      ValueError: a size outside 1 to N.
     """
-    fraction = size / len(examples.labels)
+    examples = Examples(*examples)
+    count = len(examples.labels)
+    if size > count:
+        raise ValueError(f"size: expected 1 to {count} (the rows of the examples), got {size}")
+    fraction = size / count
     rows = stratified_rows(examples.labels, fraction, np.random.default_rng(seed))[1]
     return take(examples, rows)
 

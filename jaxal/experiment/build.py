@@ -1,14 +1,17 @@
 """From settings to objects: the examples, the learner and the strategies of an experiment."""
 
+import contextlib
 import dataclasses
 import inspect
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import optax
 
 from jaxal import data, models, strategies
 from jaxal.base import Examples, Strategy
-from jaxal.checks import check_name, check_options, nearest
+from jaxal.checks import check_like_default, check_name, check_options, nearest
 from jaxal.experiment.config import Config, DataConfig, OptimizerConfig
 from jaxal.training.learner import Learner, TrainingOptions
 
@@ -42,7 +45,8 @@ def build(config: Config) -> Parts:
     chosen = _strategies(config)
     pool, validation, test = _examples(config.data)
     classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
-    model = models.make(config.model.name, classes, **config.model.hyper)
+    with _named("model", config.model.hyper):
+        model = models.make(config.model.name, classes, **config.model.hyper)
     options = {field.name for field in dataclasses.fields(TrainingOptions)}
     learner = Learner(
         model,
@@ -56,14 +60,16 @@ def build(config: Config) -> Parts:
 def _examples(config: DataConfig) -> tuple[Examples, Examples | None, Examples]:
     """The pool, the validation rows and the test rows."""
     limit, validation, seed = config.limit, None, config.split_seed
-    pool, test = data.load(
-        config.source,
-        test_fraction=config.test_fraction,
-        seed=seed,
-        standardize=config.standardize,
-        limit=None if limit is None else limit + config.validation,
-        flat=config.flat,
-    )
+    with _named("data", vars(config)):
+        pool, test = data.load(
+            config.source,
+            test_fraction=config.test_fraction,
+            seed=seed,
+            standardize=config.standardize,
+            limit=None if limit is None else limit + config.validation,
+            flat=config.flat,
+            labeled_only=config.labeled_only,
+        )
     if config.validation:
         rows = len(pool.labels)
         if config.validation >= rows:
@@ -84,10 +90,12 @@ def _strategies(config: Config) -> dict[str, Strategy]:
     for name in options:
         if name not in known and name not in config.strategy.names:
             raise ValueError(f"strategy.options: {name!r} is unknown; {nearest(name, known)}")
-    return {
-        label: strategies.make(**{"name": label} | options.get(label, {}))
-        for label in config.strategy.names
-    }
+    made = {}
+    for label in config.strategy.names:
+        own = options.get(label, {})
+        with _named(f"strategy.options.{label}", own):
+            made[label] = strategies.make(**{"name": label} | own)
+    return made
 
 
 def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
@@ -95,10 +103,36 @@ def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     check_name("learner.optimizer", config.optimizer, known)
     make = getattr(optax, config.optimizer)
     check_options("learner.optimizer", config.optimizer, make, config.optimizer_options)
+    parameters = inspect.signature(make).parameters
+    for option, given in config.optimizer_options.items():
+        default = parameters[option].default
+        check_like_default(f"learner.optimizer_options.{option}", given, default)
     optimizer = make(learning_rate=config.learning_rate, **config.optimizer_options)
     if not config.l2:
         return optimizer
     return optax.chain(optax.add_decayed_weights(config.l2), optimizer)
+
+
+@contextlib.contextmanager
+def _named(path: str, options: Mapping[str, Any]) -> Iterator[None]:
+    """Has errors that begin with the name of an option begin with its key in the file."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        begin = re.match(r"\w*", str(error))
+        table = None if begin is None else _table_of(begin[0], path, options)
+        if table is None or type(error) not in (TypeError, ValueError):
+            raise
+        raise type(error)(f"{table}.{error}") from error
+
+
+def _table_of(option: str, path: str, options: Mapping[str, Any]) -> str | None:
+    """The key of the table that holds an option, this one or one inside it."""
+    if option in options:
+        return path
+    inner = ((f"{path}.{key}", one) for key, one in options.items() if isinstance(one, Mapping))
+    found = (_table_of(option, *table) for table in inner)
+    return next((key for key in found if key is not None), None)
 
 
 def _takes_learning_rate(value: Any) -> bool:

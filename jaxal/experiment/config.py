@@ -39,6 +39,7 @@ class DataConfig:
     standardize: bool = True  # Inputs get mean 0 and standard deviation 1 over the pool.
     limit: int | None = count(None)  # So many pool rows are kept; None keeps all.
     test_limit: int | None = count(None)  # At most so many test rows are kept; None keeps all.
+    labeled_only: bool = False  # Rows whose label is -1, unknown, are left out.
     flat: bool | None = None  # Inputs are vectors (true) or images (false); None: as stored.
     validation: int = count_or_zero(0)  # So many rows are held out of the pool, beside `limit`.
     repeat: int = count(1)  # Each pool row is there so many times.

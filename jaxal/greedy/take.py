@@ -1,10 +1,21 @@
 """From scores to rows: the masked top-k that every rule selects through, and random forms of it."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from jaxal.base import Selection
-from jaxal.checks import check_at_least, check_budget, check_name, check_rank, check_rows
+from jaxal.checks import (
+    as_numbers,
+    check_at_least,
+    check_budget,
+    check_key,
+    check_mask,
+    check_name,
+    check_rank,
+    check_rows,
+)
 
 STOCHASTIC_KINDS = ("power", "softmax", "softrank")
 
@@ -41,6 +52,7 @@ def take_top(scores: jax.Array, available: jax.Array, budget: int) -> Selection:
       `Selection`; rows are -1, with scores -inf, past the last available row.
 
     Raises:
+      TypeError: scores that are not numbers, or a mask that is not bool.
       ValueError: if the shapes disagree or the budget is outside 1 to N.
 
     Example:
@@ -49,15 +61,21 @@ def take_top(scores: jax.Array, available: jax.Array, budget: int) -> Selection:
     [2, 0]
     """
     # Cast before anything is compared: NumPy scores may be float64 where JAX has float32 alone.
-    scores, available = jnp.asarray(scores).astype(float), jnp.asarray(available)
-    check_rank("scores", scores, 1, "[N]")
-    check_rank("available", available, 1, "[N]")
-    check_rows(scores=scores, available=available)
+    scores, available = _checked(scores, available)
     check_budget(budget, scores.shape[0])
     best, rows = jax.lax.top_k(priority(scores, available), budget)
     found = best > -jnp.inf
     taken = jnp.where(found, scores[rows], -jnp.inf).astype(jnp.float32)
     return Selection(jnp.where(found, rows, -1).astype(jnp.int32), taken)
+
+
+def _checked(scores: Any, available: Any) -> tuple[jax.Array, jax.Array]:
+    scores = as_numbers("scores", scores, "[N]").astype(float)
+    available = as_numbers("available", available, "[N]")
+    check_rank("scores", scores, 1, "[N]")
+    check_mask("available", available)
+    check_rows(scores=scores, available=available)
+    return scores, available
 
 
 def fill(
@@ -154,6 +172,7 @@ def take_stochastic(
       `Selection` in the order drawn, with the unperturbed scores.
 
     Raises:
+      TypeError: no PRNG key, scores that are not numbers, or a mask that is not bool.
       ValueError: unknown kind, negative coldness, shapes or budget as in `take_top`.
 
     References:
@@ -162,9 +181,9 @@ def take_stochastic(
     """
     check_name("kind", kind, STOCHASTIC_KINDS)
     check_at_least(0, coldness=coldness)
-    scores, available = jnp.asarray(scores).astype(float), jnp.asarray(available)
-    check_rank("scores", scores, 1, "[N]")
-    check_rows(scores=scores, available=available)
+    check_key(key)
+    scores, available = _checked(scores, available)
+    check_budget(budget, scores.shape[0])
     if kind == "power":
         possible = scores > 0
         log_weight = jnp.log(jnp.where(possible, scores, 1.0))

@@ -219,6 +219,7 @@ def acquire(
     check_strategy(strategy)
     check_model_functions("model", model)
     check_integer(1, batch_size=batch_size)
+    devices.check_mesh(mesh)
     sets = ExampleSets(query, private, validation)
     for name, examples in sets.given().items():
         check_structure(examples, name)

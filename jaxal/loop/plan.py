@@ -88,6 +88,7 @@ def prepare(
     check_learner(learner)
     _check_plan(plan)
     check_flag(labeled_only=labeled_only)
+    devices.check_mesh(mesh)
     named = {"pool": pool, "test": test, **sets.given()}
     for name, examples in named.items():
         check_structure(examples, name)

@@ -12,7 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal.base import PyTree, Selection
-from jaxal.checks import as_integers, check_flag, check_integer, check_key, is_integer, is_traced
+from jaxal.checks import (
+    as_integers,
+    check_flag,
+    check_integer,
+    check_key,
+    describe,
+    is_integer,
+    is_traced,
+)
 from jaxal.greedy.take import take_balanced, take_top
 from jaxal.loop.answers import Told, check_answers, check_distinct, check_each
 from jaxal.loop.plan import check_model, check_pool
@@ -162,17 +170,24 @@ def tell(state: State, rows: Any, labels: Any, weights: Any = None) -> State:
       The state of the next round.
 
     Raises:
-      TypeError: rows or labels that are not integers, or weights that are not numbers.
+      TypeError: no state, rows or labels that are not integers, or weights that are not numbers.
       ValueError: lengths that disagree, rows outside the pool, labelled already or told twice,
         labels outside [0, C), weights that are negative or not finite, or more answers than there
         is room for (`enlarge` makes more). Nothing is checked of values that are traced: there,
         answers beyond the room are dropped.
     """
+    check_state(state)
     if not is_traced(state.rows, state.count, rows, labels, weights):
         if state.rows.ndim != 1:
             raise ValueError("state: expected that of one seed; jax.vmap tells several")
         check_answers(_told(state), rows, labels, weights)
     return _add(state, rows, labels, weights)
+
+
+def check_state(state: Any) -> None:
+    """Raises TypeError unless it is a state."""
+    if not isinstance(state, State):
+        raise TypeError(f"state: expected a State, as jaxal.init returns, got {describe(state)}")
 
 
 def _add(state: State, rows: Any, labels: Any, weights: Any) -> State:
@@ -230,6 +245,7 @@ def enlarge(state: State, *, capacity: int | None = None, skips: int | None = No
       TypeError: a number that is not an integer.
       ValueError: less room than before.
     """
+    check_state(state)
     more = []
     for name, wanted, buffer in (
         ("capacity", capacity, state.rows),

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 
 from jaxal import data
 from jaxal.base import Examples, Selection, Strategy
-from jaxal.checks import check_budget, is_traced
+from jaxal.checks import check_budget, check_flag, is_traced
 from jaxal.loop.checked import check_fitted, check_loss, check_observed, check_picks
 from jaxal.loop.plan import ExampleSets, check_pool, check_same_shapes, unknown_labels
 from jaxal.loop.returned import check_strategy, strategy_name
 from jaxal.loop.round import RoundInfo, choose, compiled_round, make_round, run_round
-from jaxal.loop.state import State, pool_size
+from jaxal.loop.state import State, check_state, pool_size
 from jaxal.pools import Pool
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner, refuse_host_fit
@@ -87,8 +87,9 @@ def _check(
     check_learner(learner)
     check_strategy(strategy)
     check_pool(pool)
-    if not isinstance(state, State) or jnp.ndim(state.round):
-        raise TypeError("state: expected that of one seed, as jaxal.init returns")
+    check_state(state)
+    if jnp.ndim(state.round):
+        raise ValueError("state: expected that of one seed; jax.vmap takes several")
     check_budget(budget, len(pool))
     size = int(pool_size(pool))
     if size != state.pool_rows:
@@ -148,6 +149,9 @@ def step(
         return _step(state, learner, strategy, pool, examples, budget, sets, select_batch)
     _check(state, learner, strategy, pool, budget, sets)
     data.check(test, int(state.num_classes), "test")
+    check_same_shapes(pool.first(), {"test": test})
+    if not isinstance(select_batch, jax.Array):
+        check_flag(select_batch=select_batch)
     if unknown := int(_unknown(pool)):
         option = "place(..., labeled_only=True)"
         raise ValueError(unknown_labels(unknown, int(state.pool_rows), option))

@@ -23,7 +23,8 @@ def from_functions(init: Callable[[jax.Array, PyTree], PyTree], apply: Callable[
       A `Model` whose variables are {"params": params}.
 
     Raises:
-      TypeError, ValueError: as `as_outputs`.
+      TypeError: an argument that is no function.
+      TypeError, ValueError: from the model, as `as_outputs`.
 
     Example:
       >>> def init(key, inputs):
@@ -33,6 +34,9 @@ def from_functions(init: Callable[[jax.Array, PyTree], PyTree], apply: Callable[
       >>> model.apply(variables, jnp.ones((5, 4))).logits.shape
       (5, 3)
     """
+    for argument, function in (("init", init), ("apply", apply)):
+        if not callable(function):
+            raise TypeError(f"{argument}: expected a function, got {describe(function)}")
     name = getattr(apply, "__qualname__", type(apply).__name__)
     takes_key = "key" in inspect.signature(apply).parameters
 

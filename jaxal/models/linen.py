@@ -53,7 +53,7 @@ def from_linen(module: nn.Module) -> Model:
       ((5, 3), (5, 16))
     """
     if not isinstance(module, nn.Module):
-        raise TypeError(f"from_linen: expected a flax.linen module, got {describe(module)}")
+        raise TypeError(f"module: expected a flax.linen module, got {describe(module)}")
     flags = _mode_flags(module)
 
     def init(key: jax.Array, inputs: PyTree) -> dict[str, PyTree]:

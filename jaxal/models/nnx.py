@@ -46,12 +46,12 @@ def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Model:
     """
     if isinstance(make, nnx.Module) or not callable(make):
         raise TypeError(
-            "from_nnx: expected a function of nnx.Rngs that returns an nnx.Module, "
+            "make: expected a function of nnx.Rngs that returns an nnx.Module, "
             f"got {describe(make)}"
         )
     blank = nnx.eval_shape(lambda: make(nnx.Rngs(0)))
     if not isinstance(blank, nnx.Module):
-        raise TypeError(f"from_nnx: expected `make` to return an nnx.Module, got {describe(blank)}")
+        raise TypeError(f"make: expected it to return an nnx.Module, got {describe(blank)}")
     graph, blank_streams = nnx.graphdef(blank), nnx.state(blank, nnx.RngState)
     name = f"{type(blank).__name__}.__call__"
     takes_rngs = "rngs" in inspect.signature(blank).parameters

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, Outputs
-from jaxal.checks import check_integer, check_name, check_options
+from jaxal.checks import check_integer, check_name, check_options, is_number
 from jaxal.factories import cached_factory
 from jaxal.models.linen import from_linen
 
@@ -289,5 +289,7 @@ def _check_widths(name: str, values: Any) -> None:
 
 
 def _check_rate(dropout: float) -> None:
-    if not (hasattr(dropout, "__float__") and 0 <= float(dropout) < 1):
+    if not is_number(dropout):
+        raise TypeError(f"dropout: expected a number in [0, 1), got {dropout!r}")
+    if not 0 <= dropout < 1:
         raise ValueError(f"dropout: expected a number in [0, 1), got {dropout!r}")

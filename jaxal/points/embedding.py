@@ -5,11 +5,12 @@ Both have the same methods, so that a rule over distances or inner products is w
 
 import math
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.checks import check_name, check_rank, check_rows
 from jaxal.numerics import (
     gather,
@@ -183,11 +184,22 @@ def as_embedding(name: str, points: Points) -> Embedding:
     """
     if isinstance(points, Embedding):
         return points
-    points = jnp.asarray(points)
+    check_points(name, points)
+    return Dense(jnp.asarray(points).astype(float))
+
+
+def check_points(name: str, points: Any) -> None:
+    """Raises unless `points` is an `Embedding`, or numbers [N, D] that are not none.
+
+    Args:
+      name: what they are, for the message.
+      points: to be looked at.
+    """
+    if isinstance(points, Embedding):
+        return
     check_rank(name, points, 2, "[N, D]")
     if 0 in points.shape:
         raise ValueError(f"{name}: expected at least one row, got {points.shape}")
-    return Dense(points.astype(float))
 
 
 def check_alike(name: str, points: Embedding, others: Embedding) -> None:
@@ -345,7 +357,7 @@ def gradient_embedding(
     check_rows(logits=logits, features=features)
     predicted = jnp.argmax(logits, axis=-1)
     if labels is not None:
-        check_rank("labels", labels, 1, "[N]")
+        entry.integers("labels", labels)
         check_rows(logits=logits, labels=labels)
         predicted = jnp.where(labels >= 0, labels, predicted)
     logits, features = logits.astype(float), features.astype(float)

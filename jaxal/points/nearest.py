@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import Selection
 from jaxal.points.distances import nearest_center
-from jaxal.points.embedding import Points, as_embedding
+from jaxal.points.embedding import Points, as_embedding, check_points
 
 
+@entry.checked(selection=entry.instance(Selection), features=check_points)
 @jax.jit
 def nearest_pick(selection: Selection, features: Points) -> jax.Array:
     """For every row of the pool, the picked row nearest to it.
@@ -25,6 +27,7 @@ def nearest_pick(selection: Selection, features: Points) -> jax.Array:
       picked.
 
     Raises:
+      TypeError: if the selection is none, or the features are not numbers.
       ValueError: if an array of features does not have shape [N, D].
 
     Example:

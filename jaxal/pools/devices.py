@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxal.base import PyTree
+from jaxal.checks import check_integer, describe
 
 SEEDS, DATA = "seeds", "data"
 
@@ -32,19 +33,46 @@ def make_mesh(
       of sharded rows.
 
     Raises:
-      ValueError: if the sizes do not divide the devices.
+      TypeError: a size that is no integer, or devices that are none.
+      ValueError: no device, or sizes that do not divide the devices.
     """
-    devices = jax.devices() if devices is None else list(devices)
-    if seeds < 1 or len(devices) % seeds:
-        raise ValueError(f"seeds: {seeds} does not divide the {len(devices)} devices")
+    devices = _checked(jax.devices() if devices is None else devices)
+    check_integer(1, seeds=seeds)
+    if data is not None:
+        check_integer(1, data=data)
+    if len(devices) % seeds:
+        raise ValueError(
+            f"seeds: expected a divisor of {len(devices)}, the number of devices, got {seeds}"
+        )
     data = len(devices) // seeds if data is None else data
     if not 1 <= data * seeds <= len(devices):
         raise ValueError(
-            f"mesh: seeds {seeds} x data {data} needs {seeds * data} devices, "
-            f"there are {len(devices)}"
+            f"seeds x data: expected at most {len(devices)}, the number of devices, "
+            f"got {seeds} x {data}"
         )
     grid = np.asarray(devices[: seeds * data]).reshape(seeds, data)
     return Mesh(grid, (SEEDS, DATA), axis_types=(AxisType.Auto,) * 2)
+
+
+def _checked(devices: Any) -> list[Any]:
+    """The devices as a list, once it is seen that they are some."""
+    given = list(devices) if isinstance(devices, Sequence | np.ndarray) else [devices]
+    if not all(isinstance(device, jax.Device) for device in given):
+        raise TypeError(f"devices: expected a list of jax.Device, got {describe(devices)}")
+    if not given:
+        raise ValueError("devices: expected at least one, got none")
+    return given
+
+
+def check_mesh(mesh: Any) -> None:
+    """Raises unless it is a mesh with an axis for the rows of pools, or None."""
+    expected = "mesh: expected a mesh of jaxal.devices.make_mesh"
+    if mesh is None:
+        return
+    if not isinstance(mesh, Mesh):
+        raise TypeError(f"{expected}, got {describe(mesh)}")
+    if DATA not in mesh.shape:
+        raise ValueError(f"{expected}, got one with the axes {', '.join(mesh.axis_names)}")
 
 
 def mesh_for(seeds: int) -> Mesh | None:

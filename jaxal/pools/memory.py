@@ -77,7 +77,7 @@ def place(
 
     Raises:
       TypeError: a number that is not an integer, an input or labels that are not arrays, or labels
-        that are not integers.
+        that are not integers, or a mesh that is none.
       ValueError: a number out of range, leading axes that disagree, NaN or infinite inputs, or
         labels below -1. `init` checks them against the classes of its model.
     """
@@ -85,6 +85,7 @@ def place(
     if size is not None:
         check_integer(1, size=size)
     check_flag(labeled_only=labeled_only)
+    devices.check_mesh(mesh)
     check_structure((inputs, labels))
     if not is_traced(inputs, labels):
         check((inputs, labels), allow_unknown=True)
@@ -124,6 +125,7 @@ def size_class(rows: int) -> int:
     >>> [size_class(rows) for rows in (1, 16, 100, 970, 1000, 1030)]
     [1, 16, 104, 1024, 1024, 1152]
     """
+    check_integer(1, rows=rows)
     step = 1 << max(0, (rows - 1).bit_length() - 4)
     return rows + -rows % step
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import PyTree
-from jaxal.checks import check_at_least, check_integer, check_positive
+from jaxal.checks import as_numbers, check_at_least, check_integer, check_positive, describe
 from jaxal.scores import uncertainty
 
 _LARGEST_LEAD = 745.0  # exp(-lead), and with it the cross-entropy, is 0 in float64 beyond
@@ -32,6 +33,7 @@ class Perturbation(NamedTuple):
     flipped: jax.Array  # [n] bool, whether the prediction did change
 
 
+@entry.checked(perturbation=entry.instance(Perturbation))
 def perturbation_score(perturbation: Perturbation) -> jax.Array:
     """Negated squared distance where the prediction changed, -inf where it never did.
 
@@ -155,6 +157,8 @@ def deep_fool(
     """
     check_integer(1, max_steps=max_steps)
     check_at_least(0, overshoot=overshoot)
+    if num_classes is not None:
+        check_integer(2, num_classes=num_classes)
     predict, start = _problem(apply, inputs)
     logits = predict(start)
     label, rivals = logits.argmax(-1), _rivals(logits, num_classes)
@@ -229,10 +233,12 @@ def _problem(
     apply: ApplyLogits, inputs: PyTree
 ) -> tuple[Callable[[jax.Array], jax.Array], jax.Array]:
     """The model on inputs flattened to [n, D], and those inputs, in float32 or wider."""
+    if not callable(apply):
+        raise TypeError(f"apply: expected a function, got {describe(apply)}")
     leaves, tree = jax.tree.flatten(inputs)
     if len(leaves) != 1:
         raise ValueError(f"inputs: expected one array, got a pytree of {len(leaves)}")
-    array = jnp.asarray(leaves[0])
+    array = as_numbers("inputs", leaves[0], "[n, ...]")
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise TypeError(f"inputs: expected floating point, got {array.dtype}")
     if array.ndim == 0:

@@ -6,12 +6,14 @@ caller's `jax.jit`, what the scores that are read do not need is neither held no
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import PyTree
+from jaxal.checks import is_integer
 from jaxal.scores import bayesian, uncertainty
 
 
@@ -36,6 +38,14 @@ class DrawScores(NamedTuple):
     mean_std: jax.Array  # [...]
 
 
+def _check_shape(name: str, shape: Any) -> None:
+    if not isinstance(shape, tuple | list) or not all(is_integer(size) for size in shape):
+        raise TypeError(f"{name}: expected a tuple of integers [..., C], got {shape!r}")
+    if not shape or shape[-1] < 2 or min(shape) < 0:
+        raise ValueError(f"{name}: expected [..., C] with at least 2 classes, got {shape!r}")
+
+
+@entry.checked(shape=_check_shape)
 def init_running_scores(
     shape: tuple[int, ...], dtype: jax.typing.DTypeLike = jnp.float32
 ) -> RunningScores:
@@ -47,7 +57,12 @@ def init_running_scores(
 
     Returns:
       `RunningScores`, for `update_running_scores`.
+
+    Raises:
+      TypeError: a shape that is none.
+      ValueError: fewer than two classes.
     """
+    shape = tuple(shape)
     zeros = jnp.zeros(shape, dtype)
     return RunningScores(
         count=jnp.zeros((), jnp.int32),
@@ -60,6 +75,7 @@ def init_running_scores(
     )
 
 
+@entry.checked(state=entry.instance(RunningScores))
 def update_running_scores(state: RunningScores, logits: jax.Array) -> RunningScores:
     """Adds one draw of the model to the statistics.
 
@@ -104,6 +120,7 @@ def update_running_scores(state: RunningScores, logits: jax.Array) -> RunningSco
     )
 
 
+@entry.checked(draw=entry.function)
 def fold_draws(draw: Callable[[PyTree], jax.Array], draws: PyTree) -> RunningScores:
     """The statistics of all draws, made one at a time by a scan.
 
@@ -117,13 +134,17 @@ def fold_draws(draw: Callable[[PyTree], jax.Array], draws: PyTree) -> RunningSco
       The state after K draws; see `draw_scores`.
 
     Raises:
-      TypeError: if the logits are not floating point.
+      TypeError: if `draw` is no function, or the logits are not floating point.
+      ValueError: if there is no draw, or the leading axes differ.
 
     Example:
       >>> ensemble = jnp.log(jnp.array([[1.0, 0.0], [0.5, 0.5]]))
       >>> jnp.exp(draw_scores(fold_draws(lambda member: member, ensemble)).predictive).tolist()
       [0.75, 0.25]
     """
+    sizes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(draws)}
+    if len(sizes) != 1 or not all(size and size[0] for size in sizes):
+        raise ValueError(f"draws: expected leaves [K, ...], got leading axes {sorted(sizes)}")
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), draws)
     first = jax.eval_shape(draw, one)
     dtype = jnp.promote_types(first.dtype, jnp.float32)
@@ -131,6 +152,7 @@ def fold_draws(draw: Callable[[PyTree], jax.Array], draws: PyTree) -> RunningSco
     return jax.lax.scan(lambda s, d: (update_running_scores(s, draw(d)), None), start, draws)[0]
 
 
+@entry.checked(state=entry.instance(RunningScores))
 def draw_scores(state: RunningScores) -> DrawScores:
     """The scores of the draws seen so far; NaN before the first.
 
@@ -139,6 +161,9 @@ def draw_scores(state: RunningScores) -> DrawScores:
 
     Returns:
       `DrawScores`, equal to the scores of the stacked logits but for rounding.
+
+    Raises:
+      TypeError: if the state is none.
     """
     count = state.count.astype(state.mean.dtype)
     predictive = state.log_total - jnp.log(count)

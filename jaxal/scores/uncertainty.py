@@ -8,6 +8,8 @@ logits may be anything up to 1e38, or -inf for a probability of 0. Log-probabili
 import jax
 import jax.numpy as jnp
 
+from jaxal.checks import as_numbers
+
 
 def entropy(logits: jax.Array) -> jax.Array:
     """Entropy of the predicted class, `-sum_c p_c log p_c` with `0 log 0 = 0`.
@@ -103,7 +105,7 @@ def as_logits(name: str, logits: jax.Array, shape: str = "[..., C]") -> jax.Arra
       TypeError: if the logits are not floating point.
       ValueError: if the rank is not as said, a named axis is empty, or there is but one class.
     """
-    logits = jnp.asarray(logits)
+    logits = as_numbers(name, logits, shape)
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(f"{name}: expected floating point, got {logits.dtype}")
     axes = [axis for axis in shape.strip("[]").split(", ") if axis != "..."]

@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.d2 import d2_sampling
@@ -12,6 +13,14 @@ from jaxal.greedy.take import priority
 from jaxal.points.embedding import GradientEmbedding
 
 
+@entry.checked(
+    key=entry.key,
+    residuals=entry.matrix("[N, C]"),
+    features=entry.matrix("[N, D]"),
+    available=entry.mask,
+    budget=entry.budget,
+    block_size=entry.integer(1),
+)
 @partial(jax.jit, static_argnames=("budget", "block_size"))
 def badge(
     key: jax.Array,
@@ -44,7 +53,7 @@ def badge(
       infinity last.
 
     Raises:
-      TypeError: if the budget or block_size is not an integer.
+      TypeError: if an array or a mask is none, or the budget or block_size is not an integer.
       ValueError: if shapes disagree, the budget is outside 1 to N or block_size below 1.
 
     References:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
@@ -80,6 +81,14 @@ def _flush(state: BatchBALDState, block: BatchBALDBlock, rows: jax.Array) -> Bat
     )
 
 
+@entry.checked(
+    key=entry.key,
+    logits=entry.matrix("[K, N, C]"),
+    available=entry.mask,
+    budget=entry.budget,
+    num_samples=entry.integer(1),
+    block_size=entry.integer(1),
+)
 @partial(jax.jit, static_argnames=("budget", "num_samples", "block_size"))
 def batch_bald(
     key: jax.Array,
@@ -127,7 +136,7 @@ def batch_bald(
       +inf, or nothing but -inf, scores NaN and comes after all others.
 
     Raises:
-      TypeError: if the budget, `num_samples` or `block_size` is not an integer.
+      TypeError: if an array or a mask is none, or a number is not an integer.
       ValueError: if shapes disagree, there is no draw, fewer than two classes, no sample, or the
         budget is outside 1 to N.
 

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
 from jaxal.greedy.take import priority
 from jaxal.points.distances import COLUMNS, DIFFERENCES, fold_nearest, rounding_slack
-from jaxal.points.embedding import Embedding, Points, as_embedding, check_alike
+from jaxal.points.embedding import Embedding, Points, as_embedding, check_alike, check_points
 
 TRUSTED = 1e3  # times the rounding slack: squared distances above that have three right digits
 
@@ -144,6 +145,14 @@ RULE = Rule(
 )
 
 
+@entry.checked(
+    features=check_points,
+    available=entry.mask,
+    budget=entry.budget,
+    centers=check_points,
+    center_mask=entry.mask,
+    block_size=entry.integer(1),
+)
 @partial(jax.jit, static_argnames=("budget", "block_size"))
 def k_center(
     features: Points,
@@ -177,7 +186,7 @@ def k_center(
       a NaN or an infinity come last, with scores -inf, and such centers do not count.
 
     Raises:
-      TypeError: if the budget or block_size is not an integer.
+      TypeError: if an array or a mask is none, or the budget or block_size is not an integer.
       ValueError: if shapes disagree, the budget is outside 1 to N or block_size below 1.
 
     References:

@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import (
     check_at_least,
@@ -17,10 +18,17 @@ from jaxal.checks import (
 )
 from jaxal.greedy.d2 import d2_sampling, sample_rows
 from jaxal.greedy.take import take_top
-from jaxal.points.embedding import Dense, Points, as_embedding, centred
+from jaxal.points.embedding import Dense, Points, as_embedding, centred, check_points
 from jaxal.selection._lloyd import Clusters, lloyd
 
 
+@entry.checked(
+    key=entry.key,
+    features=check_points,
+    available=entry.mask,
+    budget=entry.budget,
+    block_size=entry.integer(1),
+)
 @partial(jax.jit, static_argnames=("budget", "block_size"))
 def k_means_plus_plus(
     key: jax.Array,
@@ -49,7 +57,7 @@ def k_means_plus_plus(
       with a NaN or an infinity last.
 
     Raises:
-      TypeError: if the budget or block_size is not an integer.
+      TypeError: if an array or a mask is none, or the budget or block_size is not an integer.
       ValueError: if shapes disagree, the budget is outside 1 to N or block_size below 1.
 
     References:
@@ -111,6 +119,12 @@ def _seed(uniform: jax.Array, points: jax.Array, usable: jax.Array) -> jax.Array
     return jax.lax.fori_loop(0, len(uniform), draw, start)[1]
 
 
+@entry.checked(
+    key=entry.key,
+    features=check_points,
+    available=entry.mask,
+    budget=entry.budget,
+)
 def k_means(
     key: jax.Array,
     features: Points,

@@ -138,6 +138,8 @@ def adversarial_deepfool(
     """
     check_integer(1, max_steps=max_steps)
     check_at_least(0, overshoot=overshoot)
+    if num_classes is not None:
+        check_integer(2, num_classes=num_classes)
     return _least_moved(
         scores.deep_fool,
         max_steps=max_steps,

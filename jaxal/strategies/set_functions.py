@@ -26,6 +26,7 @@ OPTIONS += ("stop_if_zero_gain", "stop_if_negative_gain")
 
 _KINDS = {kind: kind for kind in selection.GRADIENT_KINDS}
 _KINDS |= {f"grad_{kind}": kind for kind in selection.GRADIENT_KINDS}  # DISTIL's names
+REPRESENTATIONS = ("features", *_KINDS)
 
 
 def specified(function: Function, examples: tuple[str, ...], **hyper: Any) -> FunctionSpec:
@@ -58,7 +59,7 @@ def specified(function: Function, examples: tuple[str, ...], **hyper: Any) -> Fu
 
 def represent(representation: str) -> ObserveFn:
     """Observes features, or gradients for the label where it is known, else for the prediction."""
-    check_name("representation", representation, ["features", *_KINDS])
+    check_name("representation", representation, REPRESENTATIONS)
 
     def observe(key, model, variables, inputs, labels) -> Points:
         outputs = model.apply(variables, inputs)
@@ -97,6 +98,7 @@ def greedy(
     Raises:
       ValueError: unknown names, or gradients for a function of columns.
     """
+    check_name("representation", representation, REPRESENTATIONS)
     check_name("metric", metric, METRICS)
     check_name("optimizer", optimizer, OPTIMIZERS)
     if representation != "features" and not function.declaration.similar:

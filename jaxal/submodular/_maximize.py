@@ -8,10 +8,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import Selection
-from jaxal.checks import check_budget, check_name, check_positive, check_rank
+from jaxal.checks import check_budget
 from jaxal.submodular.costs import make_knapsack
-from jaxal.submodular.function import SetFunction
+from jaxal.submodular.function import SetFunction, check_function
 from jaxal.submodular.optimizers import (
     Best,
     GreedyState,
@@ -26,6 +27,20 @@ OPTIMIZERS = ("naive", "lazy", "stochastic", "lazier_than_lazy")
 ROUNDING = 1e-6  # gains are zero within this share of the largest
 
 
+@entry.checked(
+    function=check_function,
+    available=entry.mask,
+    budget=entry.budget,
+    optimizer=entry.one_of(OPTIMIZERS),
+    key=entry.key,
+    epsilon=entry.fraction,
+    block_size=entry.integer(1),
+    costs=entry.matrix("[N]"),
+    cost_budget=entry.at_least(0.0),
+    cost_sensitive=entry.flag,
+    stop_if_zero_gain=entry.flag,
+    stop_if_negative_gain=entry.flag,
+)
 @partial(
     jax.jit,
     static_argnames=(
@@ -82,7 +97,7 @@ def maximize(
         there are no costs.
       block_size: rows whose gains are brought up to date at a time, in lazy.
       costs: [N], what each row costs, > 0; a row whose cost is not above 0 is never picked.
-      cost_budget: [], what the picks may cost together, within rounding.
+      cost_budget: [], what the picks may cost together, within rounding; finite and at least 0.
       cost_sensitive: compare gains per cost; if not, gains.
       stop_if_zero_gain: end before the first pick that adds nothing; -1 from there on.
       stop_if_negative_gain: end before the first pick that takes away.
@@ -93,7 +108,8 @@ def maximize(
 
     Raises:
       ValueError: unknown optimizer, no key for one that samples, `available` or `costs` not [N],
-        costs or their budget without the other, or budget, epsilon or block_size out of range.
+        costs or their budget without the other, or a number out of range.
+      TypeError: no set function, a mask that is not bool, or an argument of another type.
 
     References:
       Minoux, "Accelerated greedy algorithms for maximizing submodular set functions", 1978.
@@ -108,14 +124,9 @@ def maximize(
     >>> maximize(facility_location(points), jnp.ones(3, bool), 3, **costs).rows.tolist()
     [0, 2, -1]
     """
-    check_name("optimizer", optimizer, OPTIMIZERS)
-    check_rank("available", available, 1, "[N]")
     if len(available) != function.size:
         raise ValueError(f"available: expected {function.size} rows, got {len(available)}")
     check_budget(budget, function.size)
-    check_positive(block_size=block_size)
-    if not 0 < epsilon < 1:
-        raise ValueError(f"epsilon: expected a number in (0, 1), got {epsilon!r}")
     knapsack = make_knapsack(function.size, costs, cost_budget, cost_sensitive)
     samples = optimizer in ("stochastic", "lazier_than_lazy")
     if samples and not function.submodular:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 import jax
 import jax.numpy as jnp
 
+from jaxal.entry import at_least, one_of
 from jaxal.points.embedding import Points
 from jaxal.points.similarity import similarities
 from jaxal.submodular.coverage import columns_of
-from jaxal.submodular.declare import finite, one_of, set_function, weights_of_columns
+from jaxal.submodular.declare import set_function, weights_of_columns
 from jaxal.submodular.function import SetFunction
 
 CONCAVE = {
@@ -90,7 +91,7 @@ def feature_based(
     return ConcaveOverModular(scaled, weights, bonus, concave, usable=usable)
 
 
-@set_function("com", eta=finite, concave=one_of(CONCAVE))
+@set_function("com", eta=at_least(0.0), concave=one_of(CONCAVE))
 def concave_over_modular(
     features: Points,
     *,
@@ -109,7 +110,7 @@ def concave_over_modular(
     Args:
       features: V, [N, D] or an `Embedding`.
       query: Q, [M, D] or as `features`.
-      eta: the weight of the first term.
+      eta: the weight of the first term, at least 0.
       concave: psi, as in `feature_based`.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.checks import check_rank
+from jaxal.entry import at_least
 from jaxal.numerics import matmul
 from jaxal.points.embedding import Dense, Points
 from jaxal.points.similarity import Similarity, similarities, usable_rows
-from jaxal.submodular.declare import finite, set_function, weights_of_columns
+from jaxal.submodular.declare import set_function, weights_of_columns
 from jaxal.submodular.function import SetFunction
 
 ROUNDING = 2.0**-20  # a similarity that much higher is the same but for rounding
@@ -93,7 +94,7 @@ def facility_location(
     return Representation(pool, start, at_most=pool.positive_totals_bound())
 
 
-@set_function("fl1mi", eta=finite)
+@set_function("fl1mi", eta=at_least(0.0))
 def facility_location_mutual_information(
     features: Points,
     *,
@@ -110,7 +111,7 @@ def facility_location_mutual_information(
     Args:
       features: V, [N, D] or an `Embedding`.
       query: Q, [M, D] or as `features`.
-      eta: the weight of the query.
+      eta: the weight of the query, at least 0.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
       usable: [N] bool, the rows that exist; all finite ones if None.
@@ -133,7 +134,7 @@ def facility_location_mutual_information(
     return Representation(near.pool, start, cap=cap, offset=offset)
 
 
-@set_function("fl2mi", eta=finite)
+@set_function("fl2mi", eta=at_least(0.0))
 def facility_location_variant_mutual_information(
     features: Points,
     *,
@@ -150,7 +151,7 @@ def facility_location_variant_mutual_information(
     Args:
       features: V, [N, D] or an `Embedding`.
       query: Q, [M, D] or as `features`.
-      eta: the weight of the second sum.
+      eta: the weight of the second sum, at least 0.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
       usable: [N] bool, the rows that exist; all finite ones if None.
@@ -171,7 +172,7 @@ def facility_location_variant_mutual_information(
     return Representation(near.toward("query"), start, bonus=bonus, offset=jnp.sum(start))
 
 
-@set_function("flcg", nu=finite)
+@set_function("flcg", nu=at_least(0.0))
 def facility_location_conditional_gain(
     features: Points,
     *,
@@ -188,7 +189,7 @@ def facility_location_conditional_gain(
     Args:
       features: V, [N, D] or an `Embedding`.
       private: P, [M, D] or as `features`, examples to keep away from.
-      nu: the weight of the private examples.
+      nu: the weight of the private examples, at least 0.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
       usable: [N] bool, the rows that exist; all finite ones if None.
@@ -208,7 +209,7 @@ def facility_location_conditional_gain(
     return Representation(near.pool, start)
 
 
-@set_function("flcmi", eta=finite, nu=finite)
+@set_function("flcmi", eta=at_least(0.0), nu=at_least(0.0))
 def facility_location_conditional_mutual_information(
     features: Points,
     *,
@@ -228,8 +229,8 @@ def facility_location_conditional_mutual_information(
       features: V, [N, D] or an `Embedding`.
       query: Q, [M, D] or as `features`.
       private: P, [L, D] or as `features`, examples to keep away from.
-      eta: the weight of the query.
-      nu: the weight of the private examples.
+      eta: the weight of the query, at least 0.
+      nu: the weight of the private examples, at least 0.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
       usable: [N] bool, the rows that exist; all finite ones if None.

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple, TypeVar, cast
 import jax
 import numpy as np
 
-from jaxal.checks import check_at_least, check_name, is_traced, nearest
+from jaxal import entry
+from jaxal.checks import as_numbers, is_traced, nearest
+from jaxal.entry import Check
+from jaxal.points.embedding import check_points
+from jaxal.points.similarity import METRICS
 from jaxal.submodular.function import SetFunction
 
 Factory = TypeVar("Factory", bound=Callable[..., SetFunction])
-Check = Callable[[str, Any], None]
-"""(option, value) -> None; raises ValueError."""
 
 COMMON = frozenset({"features", "query", "private", "usable", "metric", "shifted"})
 
@@ -62,7 +64,9 @@ def set_function(name: str, **checks: Check) -> Callable[[Factory], Factory]:
     def declare(factory: Factory) -> Factory:
         parameters = inspect.signature(factory).parameters
         choices = [one.name for one in parameters.values() if isinstance(one.default, str | bool)]
-        compiled = jax.jit(factory, static_argnames=choices)
+        similar = "metric" in parameters
+        rules = {name: check for name, check in _rules(similar).items() if name in parameters}
+        compiled = entry.checked(**rules)(jax.jit(factory, static_argnames=choices))
 
         @functools.wraps(factory)
         def checked(features, **options) -> SetFunction:
@@ -75,7 +79,7 @@ def set_function(name: str, **checks: Check) -> Callable[[Factory], Factory]:
             checks,
             frozenset({"query", "private"} & set(parameters)),
             frozenset(parameters) - COMMON,
-            "metric" in parameters,
+            similar,
         )
         DECLARED[name] = DECLARED[factory.__name__] = declaration
         SHORT_NAMES.append(name)
@@ -84,24 +88,22 @@ def set_function(name: str, **checks: Check) -> Callable[[Factory], Factory]:
     return declare
 
 
-def at_least(minimum: float) -> Check:
-    """A finite number of at least `minimum`."""
-    return lambda option, value: check_at_least(minimum, **{option: value})
-
-
-def finite(option: str, value: float) -> None:
-    """A finite number."""
-    if not -math.inf < value < math.inf:
-        raise ValueError(f"{option}: expected a finite number, got {value!r}")
-
-
-def one_of(known: Mapping[str, Any]) -> Check:
-    """One of the known names."""
-    return lambda option, value: check_name(option, value, known)
+def _rules(similar: bool) -> dict[str, Check]:
+    """The checks of what all set functions are given, and of what those of similarities are."""
+    points = check_points if similar else entry.matrix("[N, F]")
+    return {
+        "features": points,
+        "query": points,
+        "private": points,
+        "usable": entry.mask,
+        "metric": entry.one_of(METRICS),
+        "shifted": entry.flag,
+    }
 
 
 def weights_of_columns(option: str, value: Any) -> None:
-    """Finite numbers of at least 0."""
-    numbers = np.asarray(value)
+    """Finite numbers of at least 0, one a column; lists as well."""
+    as_numbers(option, value, "[F]")
+    numbers = np.asarray(value, float)
     if not np.all((numbers >= 0) & (numbers < math.inf)):
         raise ValueError(f"{option}: expected finite numbers >= 0, got {value!r}")

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal.checks import check_finite
+from jaxal.entry import at_least
 from jaxal.numerics import matmul
 from jaxal.points.embedding import Points
 from jaxal.points.similarity import Similarities, Similarity, similarities
-from jaxal.submodular.declare import finite, set_function
+from jaxal.submodular.declare import set_function
 from jaxal.submodular.function import SetFunction
 
 ROUNDING = float(jnp.finfo(jnp.float32).eps)  # of a similarity; a smaller variance has no digits
@@ -98,7 +100,8 @@ class Difference(SetFunction):
 
 def ridge_in_range(option: str, value: float) -> None:
     """A finite number that the variances of float32 similarities can hold."""
-    if not ROUNDING <= value < float("inf"):
+    check_finite(**{option: value})
+    if value < ROUNDING:
         raise ValueError(f"{option}: expected a finite number >= {ROUNDING:.2g}, got {value!r}")
 
 
@@ -158,7 +161,7 @@ def log_determinant(
     return _log_determinant(near, ridge)
 
 
-@set_function("logdetmi", ridge=ridge_in_range, eta=finite)
+@set_function("logdetmi", ridge=ridge_in_range, eta=at_least(0.0))
 def log_determinant_mutual_information(
     features: Points,
     *,
@@ -179,7 +182,7 @@ def log_determinant_mutual_information(
     Args:
       features: V, [N, D] or an `Embedding`.
       query: Q, [M, D] or as `features`.
-      eta: the weight of the query.
+      eta: the weight of the query, at least 0.
       ridge: at least 1.2e-7, what float32 resolves; added to the diagonal.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
@@ -199,7 +202,7 @@ def log_determinant_mutual_information(
     return Difference(_log_determinant(near, ridge), _log_determinant(near, ridge, query=eta))
 
 
-@set_function("logdetcg", ridge=ridge_in_range, nu=finite)
+@set_function("logdetcg", ridge=ridge_in_range, nu=at_least(0.0))
 def log_determinant_conditional_gain(
     features: Points,
     *,
@@ -218,7 +221,7 @@ def log_determinant_conditional_gain(
     Args:
       features: V, [N, D] or an `Embedding`.
       private: P, [M, D] or as `features`, examples to keep away from.
-      nu: the weight of the private examples.
+      nu: the weight of the private examples, at least 0.
       ridge: at least 1.2e-7, what float32 resolves; added to the diagonal.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
@@ -238,7 +241,7 @@ def log_determinant_conditional_gain(
     return _log_determinant(near, ridge, private=nu)
 
 
-@set_function("logdetcmi", ridge=ridge_in_range, eta=finite, nu=finite)
+@set_function("logdetcmi", ridge=ridge_in_range, eta=at_least(0.0), nu=at_least(0.0))
 def log_determinant_conditional_mutual_information(
     features: Points,
     *,
@@ -261,8 +264,8 @@ def log_determinant_conditional_mutual_information(
       features: V, [N, D] or an `Embedding`.
       query: Q, [M, D] or as `features`.
       private: P, [L, D] or as `features`, examples to keep away from.
-      eta: the weight of the query.
-      nu: the weight of the private examples.
+      eta: the weight of the query, at least 0.
+      nu: the weight of the private examples, at least 0.
       ridge: at least 1.2e-7, what float32 resolves; added to the diagonal.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.

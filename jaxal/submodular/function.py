@@ -4,9 +4,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from jaxal import entry
 from jaxal.base import PyTree
-from jaxal.checks import check_rank
+from jaxal.checks import describe, is_traced
 
 COLUMN_ENTRIES = 1 << 24  # numbers that `columns` may hold at once, 64 MiB
 
@@ -109,7 +111,15 @@ def add_row(function: SetFunction, state: PyTree, row: jax.Array) -> PyTree:
     return function.add(state, jax.tree.map(lambda leaf: leaf[0], columns))
 
 
-@jax.jit
+def check_function(name: str, function: Any) -> None:
+    """Raises TypeError unless it is a set function."""
+    if not isinstance(function, SetFunction):
+        raise TypeError(
+            f"{name}: expected a SetFunction, as submodular.make returns, got {describe(function)}"
+        )
+
+
+@entry.checked(function=check_function, rows=entry.integers)
 def evaluate(function: SetFunction, rows: jax.Array) -> jax.Array:
     """f(rows), as the sum of the gains in the order given.
 
@@ -121,16 +131,31 @@ def evaluate(function: SetFunction, rows: jax.Array) -> jax.Array:
       f(rows) []; -inf if a row is not usable.
 
     Raises:
-      ValueError: if `rows` is not one axis of integers.
+      TypeError: if `function` is none, or `rows` are not integers.
+      ValueError: if `rows` is not one axis, holds a row twice or one outside -1 to N - 1; values
+        are not looked at inside jit.
 
     >>> from jaxal.submodular import set_cover
     >>> evaluate(set_cover(jnp.array([[1, 0], [1, 1]])), jnp.array([0, -1])).item()
     1.0
     """
-    check_rank("rows", rows, 1, "[B]")
-    if not jnp.issubdtype(rows.dtype, jnp.integer):
-        raise ValueError(f"rows: expected integers, got {rows.dtype}")
 
+    if not is_traced(rows):
+        _check_rows(np.asarray(rows), function.size)
+    return _evaluate(function, rows)
+
+
+def _check_rows(rows: np.ndarray, size: int) -> None:
+    outside = rows[(rows < -1) | (rows >= size)]
+    if outside.size:
+        raise ValueError(f"rows: expected -1 to {size - 1}, got {outside[0]}")
+    found, counts = np.unique(rows[rows >= 0], return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(f"rows: expected each row once, got {found[counts > 1][0]} twice")
+
+
+@jax.jit
+def _evaluate(function: SetFunction, rows: jax.Array) -> jax.Array:
     def one(carry, row):
         state, total = carry
         gain = gains_of(function, state, row[None])[0]

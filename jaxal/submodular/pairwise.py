@@ -6,9 +6,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal.entry import at_least
 from jaxal.points.embedding import Points
 from jaxal.points.similarity import Similarity, similarities
-from jaxal.submodular.declare import at_least, finite, set_function
+from jaxal.submodular.declare import set_function
 from jaxal.submodular.function import SetFunction
 
 
@@ -80,7 +81,7 @@ def graph_cut(
     return GraphCut(pool, pool.totals(), jnp.asarray(trade_off, float))
 
 
-@set_function("gccg", trade_off=at_least(0.0), nu=finite)
+@set_function("gccg", trade_off=at_least(0.0), nu=at_least(0.0))
 def graph_cut_conditional_gain(
     features: Points,
     *,
@@ -99,7 +100,7 @@ def graph_cut_conditional_gain(
     Args:
       features: V, [N, D] or an `Embedding`.
       private: P, [M, D] or as `features`, examples to keep away from.
-      nu: the weight of the private examples.
+      nu: the weight of the private examples, at least 0.
       trade_off: >= 0, what similarity between the picks costs.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.

@@ -1,17 +1,18 @@
 """The learner: fits a model to the labelled rows, as one compiled program for all rounds."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxal.base import Examples, Model, PyTree
+from jaxal.checks import describe
 from jaxal.fields import check_fields, checked, count, count_or_zero, finite, positive
 from jaxal.numerics import first
 from jaxal.sameness import ByStructure
-from jaxal.training.base import FitInfo
+from jaxal.training.base import FitInfo, check_model_functions
 from jaxal.training.epoch import LossFn, Trained, TrainingRows, train_epoch
 from jaxal.training.evaluation import evaluate
 from jaxal.training.stopping import Best, better, first_best, is_saturated, may_train
@@ -35,6 +36,18 @@ class TrainingOptions:
 
     def __post_init__(self):
         check_fields(self)
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    """Raises TypeError unless it is a transformation of optax, or has its two functions."""
+    if all(callable(getattr(optimizer, part, None)) for part in ("init", "update")):
+        return
+    hint, got = "", describe(optimizer)
+    if isinstance(optimizer, str):
+        hint, got = f"; optax.{optimizer}(1e-3) is one", repr(optimizer)
+    elif callable(optimizer):
+        hint = f"; call it: {got}(1e-3)"
+    raise TypeError(f"optimizer: expected an optax.GradientTransformation, got {got}{hint}")
 
 
 class _FitState(NamedTuple):
@@ -88,7 +101,8 @@ class Learner(ByStructure, TrainingOptions):
         validation examples and to match subsets.
 
     Raises:
-      TypeError: a number of rows or epochs that is not an integer.
+      TypeError: a model, an optimizer or a loss that is none, or a number of rows or epochs that is
+        not an integer.
       ValueError: a number out of range.
 
     References:
@@ -106,6 +120,13 @@ class Learner(ByStructure, TrainingOptions):
     optimizer: optax.GradientTransformation
     loss: LossFn = optax.softmax_cross_entropy_with_integer_labels
     eval_batch_size: int = count(1024)
+
+    def __post_init__(self):
+        check_model_functions("model", self.model)
+        _check_optimizer(self.optimizer)
+        if not callable(self.loss):
+            raise TypeError(f"loss: expected a function, got {describe(self.loss)}")
+        check_fields(self)
 
     def fit(
         self,

@@ -1,10 +1,13 @@
 """Archives of NumPy arrays."""
 
 import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from jaxal.checks import describe
 from jaxal.data.readers.registry import Table, source
 
 KEYS = (  # the first whose keys are all there
@@ -13,6 +16,11 @@ KEYS = (  # the first whose keys are all there
     ("train_images", "train_labels", "test_images", "test_labels"),
     ("x_train", "y_train", "x_test", "y_test"),
 )
+
+
+UNREADABLE = (ValueError, OSError, EOFError, MemoryError, NotImplementedError, RuntimeError)
+UNREADABLE += (zipfile.BadZipFile, zlib.error)
+"""What reading a damaged archive raises."""
 
 
 @source("npz")
@@ -29,17 +37,35 @@ def read_npz(path: str) -> Table:
 
     Raises:
       FileNotFoundError: no such file.
-      ValueError: a file without the keys above, or that is no .npz archive.
+      ValueError: a file without the keys above, one that is no .npz archive, or damaged or pickled
+        arrays; names the file.
     """
     file = Path(path).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"no such file: {file}")
     if not zipfile.is_zipfile(file):
         raise ValueError(f"{file}: expected an .npz archive")
-    with np.load(file, allow_pickle=False) as archive:
+    try:
+        archive = np.load(file, allow_pickle=False)
+    except UNREADABLE as error:
+        raise ValueError(f"{file}: expected an .npz archive, got {error}") from None
+    with archive:
         for keys in KEYS:
             if set(keys) <= set(archive.files):
-                arrays = [archive[key] for key in keys]
+                arrays = [_array(archive, key, file) for key in keys]
                 return Table(*zip(arrays[::2], arrays[1::2], strict=True))
         expected = "; or ".join(", ".join(keys) for keys in KEYS)
-        raise ValueError(f"{file}: expected the keys {expected}; got {', '.join(archive.files)}")
+        got = ", ".join(archive.files) or "none"
+        raise ValueError(f"{file}: expected the keys {expected}; got {got}")
+
+
+def _array(archive: Any, key: str, file: Path) -> np.ndarray:
+    """An array of an archive, whose errors name the file and the key; nothing is unpickled."""
+    expected = f"{file}: expected an array of numbers at {key!r}"
+    try:
+        array = archive[key]
+    except UNREADABLE as error:
+        raise ValueError(f"{expected}, got a damaged or pickled one: {error}") from None
+    if not isinstance(array, np.ndarray):  # NumPy returns what is no array as bytes
+        raise ValueError(f"{expected}, got {describe(array)}")
+    return array

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-from jaxal.checks import check_name
+from jaxal.checks import check_name, describe
+from jaxal.entry import parts
 
 
 class Table(NamedTuple):
@@ -23,6 +24,7 @@ class _Source(NamedTuple):
     is_open: bool  # whether anything may follow the colon, which the one name stands for
 
 
+check_part = parts("inputs", "labels")
 _REGISTRY: dict[str, _Source] = {}
 
 
@@ -49,6 +51,11 @@ def source(kind: str, names: Iterable[str] | None = None) -> Callable[[Reader], 
       ((8, 1), (2, 1))
     """
 
+    if not isinstance(kind, str) or ":" in kind or not kind:
+        raise TypeError(f"kind: expected text without a colon, got {kind!r}")
+    if names is not None:
+        names = _checked_names(names)
+
     def register(reader: Reader) -> Reader:
         parameters = inspect.signature(reader).parameters
         placeholder = next((name for name in parameters if name != "flat"), None)
@@ -61,6 +68,13 @@ def source(kind: str, names: Iterable[str] | None = None) -> Callable[[Reader], 
         return reader
 
     return register
+
+
+def _checked_names(names: Any) -> tuple[str, ...]:
+    given = () if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
+    if not given or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"names: expected a list of text, got {names!r}")
+    return given
 
 
 def sources() -> tuple[str, ...]:
@@ -82,6 +96,8 @@ def read(name: str, *, flat: bool | None = None) -> Table:
       TypeError: the reader returned something else.
       ValueError: an unknown source; suggests the nearest.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"source: expected text, as in 'sklearn:digits', got {describe(name)}")
     kind, _, which = name.partition(":")
     if not (kind in _REGISTRY and _REGISTRY[kind].is_open and which):
         check_name("source", name, sources())
@@ -90,5 +106,9 @@ def read(name: str, *, flat: bool | None = None) -> Table:
     options = {"flat": flat} if "flat" in inspect.signature(known.read).parameters else {}
     table = known.read(*given, **options)
     if not isinstance(table, Table):
-        raise TypeError(f"source {name}: expected its reader to return a Table, got {table!r}")
+        raise TypeError(
+            f"source {name}: expected its reader to return a Table, got {describe(table)}"
+        )
+    for part in table if table.test else table[:1]:
+        check_part(f"source {name}", part)
     return table

@@ -6,11 +6,20 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import Selection
-from jaxal.checks import check_budget, check_name, check_positive
+from jaxal.checks import (
+    check_at_least,
+    check_budget,
+    check_fraction,
+    check_name,
+    check_positive,
+)
 from jaxal.greedy.take import fill
 from jaxal.numerics import matmul
 from jaxal.selection.gradient_matching._gradients import (
+    LABELED,
+    POOL,
     Gradients,
     LabeledRows,
     Rows,
@@ -29,6 +38,14 @@ from jaxal.selection.gradient_matching._regularizers import (
 REGULARIZERS = ("none", "random", "facility_location", "diversity")
 
 
+@entry.checked(
+    key=entry.key,
+    pool=entry.parts(*POOL),
+    labeled=entry.parts(*LABELED),
+    available=entry.mask,
+    budget=entry.budget,
+    validation=entry.parts(*LABELED),
+)
 def glister(
     key: jax.Array,
     pool: Rows,
@@ -126,14 +143,10 @@ def check_regularizer(regularizer: str, strength: float | None) -> None:
     if regularizer == "none":
         return
     if strength is None:
-        raise ValueError(f"strength: {regularizer} needs one, got None")
-    if regularizer == "random" and not 0 < strength < 1:
-        raise ValueError(
-            f"strength: expected a number between 0 and 1, the share of random picks, "
-            f"got {strength!r}"
-        )
-    if not 0 <= strength < float("inf"):
-        raise ValueError(f"strength: expected a finite number >= 0, got {strength!r}")
+        raise ValueError(f"strength: expected a number, as {regularizer} needs one, got None")
+    if regularizer == "random":
+        check_fraction(strength=strength)
+    check_at_least(0, strength=strength)
 
 
 class Factors(NamedTuple):

@@ -6,12 +6,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_name
 from jaxal.greedy.take import priority
 from jaxal.numerics import matmul
 from jaxal.points.embedding import GRADIENT_KINDS
 from jaxal.selection.gradient_matching._gradients import (
+    LABELED,
+    POOL,
     Gradients,
     LabeledRows,
     Rows,
@@ -34,6 +37,14 @@ class GradMatchState(NamedTuple):
     scores: jax.Array  # [B]
 
 
+@entry.checked(
+    pool=entry.parts(*POOL),
+    available=entry.mask,
+    budget=entry.budget,
+    validation=entry.parts(*LABELED),
+    kind=entry.one_of(GRADIENT_KINDS),
+    target=entry.one_of(TARGETS),
+)
 @partial(jax.jit, static_argnames=("budget", "kind", "target"))
 def grad_match(
     pool: Rows,

@@ -19,6 +19,11 @@ LabeledRows = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 """Logits [M, C], features [M, D], labels [M] (negative: the predicted class), mask [M]."""
 
 
+POOL = ("logits", "features")
+LABELED = ("logits", "features", "labels", "mask")
+"""The parts of the two, for messages."""
+
+
 class Gradients(NamedTuple):
     """Gradients of examples; of those that do not count, gradient and logits are 0."""
 
@@ -43,8 +48,6 @@ class Gradients(NamedTuple):
 
 def check_pool(pool: Rows, available: jax.Array) -> None:
     """Raises ValueError unless `pool` is logits [N, C] and features [N, D], and `available` [N]."""
-    if len(pool) != 2:
-        raise ValueError(f"pool: expected (logits, features), got {len(pool)} values")
     check_rank("pool logits", pool[0], 2, "[N, C]")
     check_rank("pool features", pool[1], 2, "[N, D]")
     check_rank("available", available, 1, "[N]")
@@ -53,19 +56,14 @@ def check_pool(pool: Rows, available: jax.Array) -> None:
 
 def check_labeled(name: str, given: LabeledRows, pool: Rows, *, at_least: int = 0) -> None:
     """Raises ValueError unless the examples agree in rows, are enough, and as wide as the pool."""
-    parts = ("logits", "features", "labels", "mask")
-    if len(given) != len(parts):
-        raise ValueError(
-            f"{name}: expected (logits, features, labels, mask), got {len(given)} values"
-        )
-    named = {f"{name} {part}": array for part, array in zip(parts, given, strict=True)}
+    named = {f"{name} {part}": array for part, array in zip(LABELED, given, strict=True)}
     shapes = ("[M, C]", "[M, D]", "[M]", "[M]")
     for (part, array), shape in zip(named.items(), shapes, strict=True):
         check_rank(part, array, 2 if "," in shape else 1, shape)
     check_rows(**named)
     if len(given[0]) < at_least:
         raise ValueError(f"{name}: expected at least {at_least} row, got none")
-    for part, mine, theirs in zip(parts[:2], given[:2], pool, strict=True):
+    for part, mine, theirs in zip(POOL, given[:2], pool, strict=True):
         if mine.shape[1] != theirs.shape[1]:
             raise ValueError(
                 f"{name} {part}: expected {theirs.shape[1]} columns, as in the pool, "

@@ -7,12 +7,20 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 
+from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import check_at_least
 from jaxal.greedy.take import fill, priority
 from jaxal.numerics import matmul
+from jaxal.points.embedding import GRADIENT_KINDS
 from jaxal.selection.gradient_matching._grad_match import matching
-from jaxal.selection.gradient_matching._gradients import Gradients, LabeledRows, Rows
+from jaxal.selection.gradient_matching._gradients import (
+    LABELED,
+    POOL,
+    Gradients,
+    LabeledRows,
+    Rows,
+)
 
 NOISE = 16.0  # times the rounding unit: inner products that small, relative to the norms, are 0
 
@@ -105,6 +113,14 @@ def initial_state(residual: jax.Array, available: jax.Array, budget: int) -> Pur
     )
 
 
+@entry.checked(
+    key=entry.key,
+    pool=entry.parts(*POOL),
+    available=entry.mask,
+    budget=entry.budget,
+    validation=entry.parts(*LABELED),
+    kind=entry.one_of(GRADIENT_KINDS),
+)
 def orthogonal_matching_pursuit(
     key: jax.Array,
     pool: Rows,
