@@ -12,17 +12,22 @@ import numpy as np
 from jaxal.experiment._provenance import provenance
 from jaxal.experiment.build import Parts, build
 from jaxal.experiment.config import Config, to_toml
-from jaxal.experiment.identity import DATA, check_same, digest
+from jaxal.experiment.identity import DATA, SEEDS_PER_DEVICE, check_same, identity
 from jaxal.experiment.journal import Journal
 from jaxal.experiment.stages import Stage, Stages, compile_ahead, make_stages
 from jaxal.files import claimed, written_whole
 from jaxal.loop.checked import check_loss, check_strategies
+from jaxal.loop.checkpoint import Checkpoints
+from jaxal.loop.identity import digest
 from jaxal.loop.plan import ExampleSets, Plan, Prepared, prepare
 from jaxal.loop.round import Round, RoundInfo
 from jaxal.loop.simulation import begin, run_rounds
 from jaxal.loop.state import State
 from jaxal.pools import devices
 from jaxal.records import CONFIG, HISTORY, Listener, Record, Seconds, Writer
+
+CHECKPOINT_SHARE = 0.05
+"""The most of a run's time that checkpoints take; rounds since the last are done again."""
 
 
 class Silence:
@@ -65,14 +70,17 @@ def run(
         parts = build(config)
         experiment = _Experiment(config, parts, Silence() if listener is None else listener)
         examples = (parts.pool, parts.test, parts.validation)
-        settings = to_toml(config, provenance() | {DATA: digest(examples)})
+        facts = {DATA: digest(examples), SEEDS_PER_DEVICE: experiment.seeds_per_device}
+        settings = to_toml(config, provenance() | facts)
         if begun:
             check_same(out / CONFIG, settings)
         else:
             _write(out / CONFIG, settings)
+        saved = Checkpoints(out / "checkpoints", identity(settings), CHECKPOINT_SHARE)
         try:
             with Writer(out / HISTORY) as writer, _memory_errors():
-                experiment.run(Journal(writer, config.seeds))
+                experiment.run(Journal(writer, config.seeds), saved)
+            saved.clear()
         finally:
             if out.exists() and not (out / CONFIG).exists():  # the folder was deleted meanwhile
                 _write(out / CONFIG, settings)
@@ -108,7 +116,13 @@ class _Experiment:
         sets = ExampleSets(validation=parts.validation)
         self.prepared = prepare(parts.learner, parts.pool, parts.test, self.plan, sets, self.mesh)
 
-    def run(self, journal: Journal) -> None:
+    @property
+    def seeds_per_device(self) -> int:
+        """How many seeds are vmapped on a device."""
+        shared = 1 if self.mesh is None else self.mesh.shape[devices.SEEDS]
+        return self.config.seeds // shared
+
+    def run(self, journal: Journal, saved: Checkpoints) -> None:
         """Runs the strategies that are not finished."""
         rounds = range(self.plan.rounds + 1)
         left = {}
@@ -124,7 +138,7 @@ class _Experiment:
         try:
             start = self._start(stages, executor)
             for name, own in stages.items():
-                self._run_strategy(journal, name, own, start)
+                self._run_strategy(journal, saved, name, own, start)
         finally:
             # After an error or an interrupt nobody waits for what is not compiled yet.
             executor.shutdown(wait=False, cancel_futures=True)
@@ -147,17 +161,36 @@ class _Experiment:
         # All strategies begin with the same rows, and the same variables, of each seed.
         return jax.jit(start)(keys, self.prepared)
 
-    def _run_strategy(self, journal: Journal, name: str, own: Stages, state: State) -> None:
-        rate = self.config.learner.learning_rate
+    def _run_strategy(
+        self, journal: Journal, saved: Checkpoints, name: str, own: Stages, start: State
+    ) -> None:
+        rate, plan = self.config.learner.learning_rate, self.plan
         hint = f"lower learner.learning_rate, which is {rate}"
         self.listener.begin(name)
-        rounds = run_rounds(Round(*own), state, self.prepared, self.plan, f"strategy {name}")
-        for number, (_, info) in enumerate(rounds):
+        first, state = self._resume(journal, saved, name, start)
+        self._tell(journal, name, range(first))
+        rounds = run_rounds(
+            Round(*own), state, self.prepared, plan, f"strategy {name}", first=first
+        )
+        for number, (state, info) in enumerate(rounds, first):
             info = jax.device_get(info)
-            timed = own.timed(selects=number < self.plan.rounds)
-            journal.add([*_records(name, number, info, timed)])
+            selects = number < plan.rounds
+            journal.add([*_records(name, number, info, own.timed(selects=selects))])
             self._tell(journal, name, [number])
             check_loss(info.train.loss, number, hint)
+            if selects:  # a finished strategy has records, and needs no state
+                place = [*self.parts.strategies].index(name) * plan.rounds + number
+                saved.save(place, state, {"strategy": name, "round": number + 1})
+
+    def _resume(
+        self, journal: Journal, saved: Checkpoints, name: str, start: State
+    ) -> tuple[int, State]:
+        """The round to go on with, and the state before it."""
+        done = journal.finished(name)
+        found = saved.newest(
+            start, lambda where: where["strategy"] == name and where["round"] <= done
+        )
+        return (0, start) if found is None else (found[0]["round"], found[1])
 
     def _tell(self, journal: Journal, name: str, rounds: Sequence[int]) -> None:
         """Tells the listener of finished rounds."""

@@ -1,60 +1,57 @@
-"""What makes two runs one: settings, data and versions. A run goes on only where all are equal."""
+"""What makes two runs one: settings, data and versions, as `config.toml` has them."""
 
-import hashlib
 import tomllib
+import warnings
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
-from jaxal.base import PyTree
+from jaxal.loop.identity import VERSIONS, check_identity
 
 DATA = "data_sha256"
-"""The key of the data's hash in `[provenance]`."""
-
-_VERSIONS = ("jaxal", "jax", "jaxlib", "flax", "optax")
+"""The key of the data's digest in `[provenance]`."""
 
 
-def digest(tree: PyTree) -> str:
-    """The SHA-256 of arrays, NumPy's or JAX's: their names in the tree, types, shapes and bytes."""
-    total = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        array = np.asarray(leaf)
-        total.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode())
-        total.update(np.ascontiguousarray(array).tobytes())
-    return total.hexdigest()
+SEEDS_PER_DEVICE = "seeds_per_device"
+"""The key of how many seeds a device computes at once: another number may round otherwise."""
+
+_ROUNDING = {"device": "the device", SEEDS_PER_DEVICE: "the number of seeds on a device"}
 
 
-def check_same(path: Path, text: str) -> None:
-    """Raises ValueError if a run's `config.toml` says other than `text`; says what differs.
+def check_same(path: Path, settings: str) -> None:
+    """Raises ValueError if a run's `config.toml` is that of another run; says what differs.
+
+    Warns where the same run may round otherwise than it began.
 
     Args:
       path: the file, as the run that is to go on wrote it.
-      text: what it would be now.
+      settings: what would be written now.
     """
     if not path.exists():
         raise ValueError(f"{path.parent}: cannot go on: it has records, but no {path.name}")
     try:
-        old, new = _facts(path.read_text(encoding="utf-8")), _facts(text)
+        old = identity(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    differ = [
-        f"{key} was {old.get(key)!r} and is {new.get(key)!r}"
-        for key in {**old, **new}
-        if old.get(key) != new.get(key)
-    ]
-    if differ:
-        raise ValueError(
-            f"{path.parent}: cannot go on, as this is another run: {'; '.join(differ)}"
-        )
+    check_identity(path.parent, old, identity(settings))
+    before, now = (tomllib.loads(text)["provenance"] for text in (path.read_text(), settings))
+    for name, what in _ROUNDING.items():
+        if before.get(name) != now.get(name):
+            warnings.warn(
+                f"{path.parent}: {what} was {before.get(name)!r} and is {now.get(name)!r}: figures "
+                "may differ in their last bits from those of an unbroken run, and picks by them",
+                stacklevel=2,
+            )
 
 
-def _facts(text: str) -> dict[str, Any]:
-    table = tomllib.loads(text)
+def identity(settings: str) -> dict[str, Any]:
+    """The settings by dotted key, the digest of the data, and the versions.
+
+    Args:
+      settings: the text of a `config.toml`.
+    """
+    table = tomllib.loads(settings)
     where = table.pop("provenance", {})
-    kept = {name: where[name] for name in (DATA, *_VERSIONS) if name in where}
-    return _flat(table) | kept
+    return _flat(table) | {name: where[name] for name in (DATA, *VERSIONS) if name in where}
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:

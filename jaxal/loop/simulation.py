@@ -111,7 +111,13 @@ def begin(key: jax.Array, learner: AnyLearner, prepared: Prepared, plan: Plan) -
 
 
 def run_rounds(
-    stages: Round, state: State, prepared: Prepared, plan: Plan, name: str = "strategy"
+    stages: Round,
+    state: State,
+    prepared: Prepared,
+    plan: Plan,
+    name: str = "strategy",
+    *,
+    first: int = 0,
 ) -> Iterator[tuple[State, RoundInfo]]:
     """The rounds of a plan on the host, one by one; what they return is checked.
 
@@ -121,15 +127,16 @@ def run_rounds(
       prepared: the examples.
       plan: how many rounds there are.
       name: the strategy's, for messages.
+      first: the round that the state is of.
 
     Yields:
-      The state after each round and its report, `rounds + 1` times.
+      The state after each round and its report, `rounds + 1` times less `first`.
 
     Raises:
       ValueError, FloatingPointError: as `loop.checked.checked_round`.
     """
     stages = checked_round(stages, name)
-    for number in range(plan.rounds + 1):
+    for number in range(first, plan.rounds + 1):
         select_batch = number < plan.rounds
         state, info = run_round(stages, plan.budget, state, *prepared, select_batch)
         yield state, info
