@@ -46,13 +46,13 @@ class Checkpoints:
         self._opened, self._spent, self._last = time.monotonic(), 0.0, _FIRST
         shutil.rmtree(folder / _PART, ignore_errors=True)  # of a process that was killed
 
-    def save(self, number: int, tree: PyTree, where: Mapping[str, Any]) -> None:
+    def save(self, number: int, tree: PyTree, where: Any) -> None:
         """Saves a tree of arrays, unless that would take more than its share of the time.
 
         Args:
           number: larger than that of any before.
           tree: of arrays and random keys.
-          where: JSON values that `newest` returns with it.
+          where: a JSON value that `newest` returns with it.
 
         Raises:
           OSError: it could not be written; the ones before are as they were.
@@ -66,7 +66,7 @@ class Checkpoints:
         path, part = self.folder / f"{number:08}", self.folder / _PART
         part.mkdir(parents=True, exist_ok=True)
         _check_space(part, sum(array.nbytes for array in arrays))
-        about = {"identity": self._identity, "where": dict(where)}
+        about = {"identity": self._identity, "where": where}
         try:
             with _context(orbax), _quiet():
                 # Orbax knows no empty arrays.
@@ -86,8 +86,8 @@ class Checkpoints:
         self._spent, self._last = self._spent + end - start, end - imported
 
     def newest(
-        self, template: PyTree, usable: Callable[[dict[str, Any]], bool] = lambda where: True
-    ) -> tuple[dict[str, Any], PyTree] | None:
+        self, template: PyTree, usable: Callable[[Any], bool] = lambda where: True
+    ) -> tuple[Any, PyTree] | None:
         """The newest checkpoint that can be read; those that cannot are dropped, with a warning.
 
         Args:
