@@ -187,7 +187,9 @@ def iterate(
       mesh: devices that share the pool's rows.
       checkpoint: a folder, made if need be and held while the rounds go on. A round is finished
         when the next is asked for; then its state is saved. Called again with equal arguments,
-        after whatever ended it, `iterate` goes on with the first round that is not finished.
+        after whatever ended it, `iterate` goes on with the first round that is not finished. Of a
+        fit on the host alone the code is not compared. Saving takes some 20 ms and the time to
+        write the variables.
 
     Yields:
       The state after each round and its report, `rounds + 1` times; with `checkpoint` only of the
