@@ -28,7 +28,7 @@ KEPT = 2
 _PART = "part"  # of a name that no checkpoint has
 _ABOUT, _ARRAYS = "about.json", "arrays"
 _OVERHEAD = 2**16  # bytes beside the arrays
-_FIRST = 0.25  # seconds that saving is thought to take before it was done once
+_FIRST = 0.2  # seconds that saving is thought to take before it was done once
 
 
 class Checkpoints:
