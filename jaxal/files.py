@@ -35,6 +35,9 @@ def written_whole(path: Path) -> Iterator[Path]:
         _sync(part)
         os.replace(part, path)
         _sync(path.parent)
+    except OSError as error:
+        error.filename = str(path)  # what was to be written, for the message
+        raise
     finally:
         part.unlink(missing_ok=True)
 

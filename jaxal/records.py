@@ -83,8 +83,10 @@ class Writer:
         text = "".join(f"{line}\n" for line in lines).encode()
         try:
             _append(self._file, text)
-        except BaseException:
+        except BaseException as error:
             self._cut(self._end)
+            if isinstance(error, OSError):
+                error.filename = str(self.path)
             raise
         self._end += len(text)
         if not is_open_at(self._file, self.path):

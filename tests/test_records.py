@@ -168,7 +168,7 @@ def test_free_directory_of_the_working_directory(tmp_path, monkeypatch):
 def full(file, text):
     """Writes half of a text, as the last bytes of a disk take it."""
     file.write(text[: len(text) // 2])
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_full_disk_leaves_whole_records(path, monkeypatch):

@@ -63,7 +63,7 @@ def run(
       OSError: another run is writing to `out`, it cannot be written to, or was deleted meanwhile.
       MemoryError: of the device.
     """
-    with claimed(out):
+    with claimed(out), _memory_errors():
         begun = (out / HISTORY).exists()
         if begun and not resume:
             raise ValueError(f"{out}: holds a run already; to go on with it, resume it")
@@ -78,7 +78,7 @@ def run(
             _write(out / CONFIG, settings)
         saved = Checkpoints(out / "checkpoints", identity(settings), CHECKPOINT_SHARE)
         try:
-            with Writer(out / HISTORY) as writer, _memory_errors():
+            with Writer(out / HISTORY) as writer:
                 experiment.run(Journal(writer, config.seeds), saved)
             saved.clear()
         finally:

@@ -105,7 +105,7 @@ class Checkpoints:
                 about = json.loads((path / _ABOUT).read_bytes())
                 if _checksums(path / _ARRAYS) != about["files"]:
                     raise ValueError("its files are not as they were written")
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, TypeError) as error:
                 warnings.warn(
                     f"{path}: this checkpoint cannot be read, and is dropped: {_line(error)}",
                     stacklevel=2,

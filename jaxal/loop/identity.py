@@ -1,8 +1,9 @@
 """What makes two loops one, so that one may go on where the other stopped: compared by value."""
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ VERSIONS = ("jaxal", "jax", "jaxlib", "flax", "optax")
 """Packages that decide the figures of a run: with another version it is another run."""
 
 
-def versions() -> dict[str, str]:
-    """The versions of these packages."""
-    return {name: metadata.version(name) for name in VERSIONS}
+def versions(packages: Iterable[str] = VERSIONS) -> dict[str, str]:
+    """The versions of packages, of those that are installed."""
+    found = {}
+    for name in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def digest(tree: PyTree) -> str:
