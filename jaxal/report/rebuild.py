@@ -1,5 +1,6 @@
 """The table and the picture of one run, from the records in its folder, finished or not."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jaxal.experiment.config import Config, load
@@ -38,7 +39,7 @@ def rebuild(folder: Path) -> tuple[list[Summary], list[str]]:
     return summaries, notes
 
 
-def write(records: list[Record], folder: Path, title: str) -> list[Summary]:
+def write(records: Iterable[Record], folder: Path, title: str) -> list[Summary]:
     """Writes `summary.csv` and `curves.png` into `folder` and returns what they show."""
     summaries = summarize(records)
     save(summaries, folder, title)
@@ -66,7 +67,7 @@ def save(
         draw(summaries, title).savefig(part)
 
 
-def _unfinished(records: list[Record], config: Config) -> list[str]:
+def _unfinished(records: Sequence[Record], config: Config) -> list[str]:
     asked = config.strategy
     total = len(asked.names) * (asked.rounds + 1) * config.seeds
     if len(records) == total:
