@@ -2,16 +2,15 @@
 
 # jax and matplotlib take a second to import: only the commands that need them do.
 import argparse
-import contextlib
 import shlex
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from jaxal._interrupts import Interruptible, interrupts
 
 _RUN_EXAMPLES = """\
 examples:
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     try:
-        with _terminations(), warnings.catch_warnings():
+        with interrupts(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
             return arguments.command(arguments)
     except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
@@ -191,7 +190,8 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         total = len(config.strategy.names) * config.seeds * (config.strategy.rounds + 1)
         with report.progress(total, console) as progress:
-            experiment.run(config, out, progress, resume=arguments.resume)
+            listener = Interruptible(progress)
+            experiment.run(config, out, listener, resume=arguments.resume)
         return _show_run(out, arguments.quiet)
     except BlockingIOError:
         raise  # the run is another one's
@@ -272,19 +272,6 @@ def _strategies(arguments: argparse.Namespace) -> int:
 
     Console().print(report.strategies_list(strategies.describe()))
     return 0
-
-
-@contextlib.contextmanager
-def _terminations() -> Iterator[None]:
-    """Has SIGTERM, which batch systems send before they kill, end a command as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _show_warning(message: Warning | str, *where: Any) -> None:

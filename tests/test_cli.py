@@ -1,5 +1,6 @@
 """The commands: what they print where, and how they end."""
 
+import contextlib
 import errno
 import io
 import os
@@ -251,6 +252,20 @@ def test_termination_ends_a_run_as_an_interrupt(config, monkeypatch):
     monkeypatch.setattr(experiment, "run", terminated)
     assert main(["run", config]) == 130
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_python_drops_ends_the_run_after_the_round(config, monkeypatch, number):
+    def run(config, out, listener, *, resume):
+        listener.begin("random")
+        listener.advance("random", 0, 0.5)
+        with contextlib.suppress(KeyboardInterrupt):  # as in a callback
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        listener.advance("random", 1, 0.5)
+
+    monkeypatch.setattr(experiment, "run", run)
+    assert main(["run", config]) == 130
 
 
 def test_resume_stays_in_its_folder(config, monkeypatch, capsys):
