@@ -5,8 +5,8 @@
 Every run is a process of its own that is ended by SIGKILL, at a random instant or at a named place
 of the code, and is resumed, perhaps to be killed again, until it ends. After every kill its records
 have to be the first ones of the unbroken run, and at the end all of them, bit for bit but for the
-times. `--devices 8,2` runs on so many virtual devices of the CPU in turn. Nothing in jaxal knows of
-this: the process that is to be killed replaces functions of its own.
+times. `--devices 8,2` begins runs on 8 virtual devices of the CPU, and goes on with 8 or 2 in turn.
+Nothing in jaxal knows of this: the process that is to be killed replaces functions of its own.
 """
 
 import argparse
@@ -163,14 +163,14 @@ def sweep(kills: int, devices: list[int], seeds: int, draws: random.Random) -> i
         done = runs = turn = 0
         while done < kills:
             folder = pathlib.Path(scratch, f"run{runs}")
-            last = False
+            last, found = False, []
             while True:
                 place = PLACES[turn % len(PLACES)]
                 kill = Kill(
                     "never" if last else place,
                     draws.randint(1, 6),
                     draws.uniform(0.1, 1.0) * length,
-                    devices[turn % len(devices)],
+                    devices[(turn + turn // len(PLACES)) % len(devices) if found else 0],
                     place != "instant" or draws.random() < 0.5,
                     seeds,
                 )

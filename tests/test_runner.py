@@ -18,6 +18,7 @@ import jaxal
 from jaxal import cli, experiment, records, report
 from jaxal.experiment import _run as runner
 from jaxal.experiment import stages
+from jaxal.experiment.identity import check_same
 
 CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
 DIGITS = CONFIGS / "digits.toml"
@@ -324,6 +325,30 @@ def test_other_data_or_another_version_is_refused(small_run, tmp_path, monkeypat
     path.unlink()
     with pytest.raises(ValueError, match="it has records, but no config.toml"):
         experiment.run(config, path.parent, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "seeds_axis"),
+    {4: 1, 2: 2, 1: 4, 3: 4, "none": 4}.items(),
+    ids=["all on one", "two on one", "as now", "cannot be", "not said"],
+)
+def test_a_run_goes_on_with_as_many_seeds_on_a_device(tmp_path, before, seeds_axis):
+    path = tmp_path / "config.toml"
+    said = "" if before == "none" else f"seeds_per_device = {before}"
+    path.write_text(f"[provenance]\n{said}\n")
+    mesh = runner._mesh(4, path)  # on the eight devices of the tests
+    assert mesh is not None and dict(mesh.shape) == {"seeds": seeds_axis, "data": 8 // seeds_axis}
+
+
+@pytest.mark.parametrize(("name", "now"), [("devices", 1), ("device", "gpu")])
+def test_a_run_that_may_round_otherwise_says_so(tmp_path, name, now):
+    provenance = {"device": "cpu", "devices": 8, "seeds_per_device": 1}
+    config = experiment.load(DIGITS)
+    path = tmp_path / "config.toml"
+    path.write_text(experiment.to_toml(config, provenance))
+    check_same(path, experiment.to_toml(config, {**provenance, "devices": 2}))
+    with pytest.warns(UserWarning, match="device.* was .* and is .*may differ in their last bits"):
+        check_same(path, experiment.to_toml(config, {**provenance, name: now}))
 
 
 @pytest.mark.slow

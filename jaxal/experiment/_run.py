@@ -8,11 +8,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxal.experiment._provenance import provenance
 from jaxal.experiment.build import Parts, build
 from jaxal.experiment.config import Config, to_toml
-from jaxal.experiment.identity import DATA, SEEDS_PER_DEVICE, check_same, identity
+from jaxal.experiment.identity import DATA, SEEDS_PER_DEVICE, check_same, identity, provenance_of
 from jaxal.experiment.journal import Journal
 from jaxal.experiment.stages import Stage, Stages, compile_ahead, make_stages
 from jaxal.files import claimed, written_whole
@@ -68,7 +69,8 @@ def run(
         if begun and not resume:
             raise ValueError(f"{out}: holds a run already; to go on with it, resume it")
         parts = build(config)
-        experiment = _Experiment(config, parts, Silence() if listener is None else listener)
+        mesh = _mesh(config.seeds, out / CONFIG if begun else None)
+        experiment = _Experiment(config, parts, mesh, listener or Silence())
         examples = (parts.pool, parts.test, parts.validation)
         facts = {DATA: digest(examples), SEEDS_PER_DEVICE: experiment.seeds_per_device}
         settings = to_toml(config, provenance() | facts)
@@ -103,16 +105,23 @@ def _memory_errors() -> Iterator[None]:
         raise MemoryError(f"{reason}; lower run.batch_size or seeds") from error
 
 
+def _mesh(seeds: int, begun: Path | None) -> Mesh | None:
+    """A mesh of all devices; to go on, one where each has as many seeds as before, if there is."""
+    count, per_device = jax.device_count(), begun and provenance_of(begun).get(SEEDS_PER_DEVICE)
+    if count == 1 or not per_device or seeds % per_device or count % (seeds // per_device):
+        return devices.mesh_for(seeds)
+    return devices.make_mesh(seeds=seeds // per_device)
+
+
 class _Experiment:
     """The parts of an experiment, its examples on the devices."""
 
-    def __init__(self, config: Config, parts: Parts, listener: Listener):
+    def __init__(self, config: Config, parts: Parts, mesh: Mesh | None, listener: Listener):
         asked = config.strategy
-        self.config, self.parts, self.listener = config, parts, listener
+        self.config, self.parts, self.mesh, self.listener = config, parts, mesh, listener
         self.plan = Plan(
             asked.initial, asked.budget, asked.rounds, asked.balanced, config.run.batch_size
         )
-        self.mesh = devices.mesh_for(config.seeds)
         sets = ExampleSets(validation=parts.validation)
         self.prepared = prepare(parts.learner, parts.pool, parts.test, self.plan, sets, self.mesh)
 

@@ -14,8 +14,6 @@ DATA = "data_sha256"
 SEEDS_PER_DEVICE = "seeds_per_device"
 """The key of how many seeds a device computes at once: another number may round otherwise."""
 
-_ROUNDING = {"device": "the device", SEEDS_PER_DEVICE: "the number of seeds on a device"}
-
 
 def check_same(path: Path, settings: str) -> None:
     """Raises ValueError if a run's `config.toml` is that of another run; says what differs.
@@ -26,21 +24,38 @@ def check_same(path: Path, settings: str) -> None:
       path: the file, as the run that is to go on wrote it.
       settings: what would be written now.
     """
+    before, now = _layout(provenance_of(path)), _layout(tomllib.loads(settings)["provenance"])
+    check_identity(path.parent, identity(path.read_text(encoding="utf-8")), identity(settings))
+    for name, value in before.items():
+        if value != now[name]:
+            warnings.warn(
+                f"{path.parent}: {name} was {value!r} and is {now[name]!r}: figures may differ in "
+                "their last bits from those of an unbroken run, and picks by them",
+                stacklevel=2,
+            )
+
+
+def _layout(provenance: dict[str, Any]) -> dict[str, Any]:
+    """What decides how a compiler rounds."""
+    return {
+        "the kind of device": provenance.get("device"),
+        "the number of seeds on a device": provenance.get(SEEDS_PER_DEVICE),
+        "the number of devices": "one" if provenance.get("devices") == 1 else "several",
+    }
+
+
+def provenance_of(path: Path) -> dict[str, Any]:
+    """Where a run took place, from its `config.toml`.
+
+    Raises:
+      ValueError: there is no such file, or it is not TOML.
+    """
     if not path.exists():
         raise ValueError(f"{path.parent}: cannot go on: it has records, but no {path.name}")
     try:
-        old = identity(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8")).get("provenance", {})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    check_identity(path.parent, old, identity(settings))
-    before, now = (tomllib.loads(text)["provenance"] for text in (path.read_text(), settings))
-    for name, what in _ROUNDING.items():
-        if before.get(name) != now.get(name):
-            warnings.warn(
-                f"{path.parent}: {what} was {before.get(name)!r} and is {now.get(name)!r}: figures "
-                "may differ in their last bits from those of an unbroken run, and picks by them",
-                stacklevel=2,
-            )
 
 
 def identity(settings: str) -> dict[str, Any]:
