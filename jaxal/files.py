@@ -14,7 +14,7 @@ else:
     import fcntl
 
 LOCK = ".lock"
-"""The file whose lock a folder's owner holds; it stays, empty, when the lock is gone."""
+"""The file whose lock a folder's owner holds; a process that is killed leaves it, without."""
 
 
 @contextlib.contextmanager
@@ -60,12 +60,13 @@ def claimed(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        with contextlib.suppress(OSError):
+            if is_open_at(lock, folder / LOCK):
+                (folder / LOCK).unlink()
         lock.close()
-        if folder in made and [path.name for path in folder.glob("*")] == [LOCK]:
-            (folder / LOCK).unlink()
-            with contextlib.suppress(OSError):  # somebody else may have begun to use it
-                for path in made:
-                    path.rmdir()
+        with contextlib.suppress(OSError):  # there is something in it
+            for path in made:
+                path.rmdir()
 
 
 def _lock(folder: Path) -> IO[bytes]:

@@ -31,8 +31,8 @@ def test_a_folder_is_claimed_once(tmp_path):
                 pass
         (folder / "history.jsonl").touch()
     with claimed(folder):
-        pass
-    assert (folder / "history.jsonl").exists()
+        assert (folder / LOCK).exists()
+    assert [path.name for path in folder.iterdir()] == ["history.jsonl"]
 
 
 def test_a_folder_in_which_nothing_was_written_goes_away(tmp_path):
@@ -42,7 +42,7 @@ def test_a_folder_in_which_nothing_was_written_goes_away(tmp_path):
     (tmp_path / "c").mkdir()
     with claimed(tmp_path / "c"):
         pass
-    assert [path.name for path in (tmp_path / "c").iterdir()] == [LOCK]
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path):

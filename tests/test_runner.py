@@ -308,6 +308,19 @@ def test_a_finished_run_is_not_run_again_nor_merged(small_run):
 
 
 @pytest.mark.slow
+def test_checkpoints_without_records_are_of_no_use(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "CHECKPOINT_SHARE", math.inf)
+    settings = [*SMALL, "strategy.names=random"]
+    with pytest.raises(KeyboardInterrupt):
+        config = experiment.load(DIGITS, settings)
+        experiment.run(config, tmp_path, Stop("random", 1, KeyboardInterrupt()))
+    (tmp_path / "history.jsonl").unlink()
+    config = experiment.load(DIGITS, [*settings, "strategy.budget=4"])
+    experiment.run(config, tmp_path, resume=True)
+    assert len(said(tmp_path)) == 6 and said(tmp_path)[-1]["labels"] == 20
+
+
+@pytest.mark.slow
 def test_other_data_or_another_version_is_refused(small_run, tmp_path, monkeypatch):
     config, out, _ = small_run
     shutil.copytree(out, tmp_path / "run")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,7 @@ from jaxal.loop.state import State
 from jaxal.pools import devices
 from jaxal.records import CONFIG, HISTORY, Listener, Record, Seconds, Writer
 
+CHECKPOINTS = "checkpoints"
 CHECKPOINT_SHARE = 0.05
 """The most of a run's time that checkpoints take; rounds since the last are done again."""
 
@@ -78,7 +80,8 @@ def run(
             check_same(out / CONFIG, settings)
         else:
             _write(out / CONFIG, settings)
-        saved = Checkpoints(out / "checkpoints", identity(settings), CHECKPOINT_SHARE)
+            shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)  # of records that were deleted
+        saved = Checkpoints(out / CHECKPOINTS, identity(settings), CHECKPOINT_SHARE)
         try:
             with Writer(out / HISTORY) as writer:
                 experiment.run(Journal(writer, config.seeds), saved)
