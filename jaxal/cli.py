@@ -1,17 +1,22 @@
-"""The commands: `jaxal run CONFIG`, `jaxal compare RUN...` and `jaxal strategies`."""
+"""The commands: `jaxal run CONFIG`, `report DIR`, `compare RUN...` and `strategies`."""
 
 # jax and matplotlib take a second to import: only the commands that need them do.
 import argparse
+import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from jaxal._interrupts import Interruptible, interrupts
+
 _RUN_EXAMPLES = """\
 examples:
   jaxal run configs/digits.toml
   jaxal run configs/digits.toml --seeds 20 --out runs/more
+  jaxal run configs/digits.toml --seeds 20 --out runs/more --resume
   jaxal run configs/digits.toml --set strategy.budget=50 --set strategy.names=random,badge
 """
 
@@ -30,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: arguments without the program's name; None: those of the process.
 
     Returns:
-      The exit status: 0, 2 for a mistake in the input, 130 for an interrupt.
+      The exit status: 0, 2 for a mistake in the input or what stops a run from outside (a full
+      disk, no memory), 130 for an interrupt.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -38,8 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help(sys.stderr)
         return 2
     try:
-        return arguments.command(arguments)
-    except (ValueError, TypeError, OSError, FloatingPointError) as error:
+        with interrupts(), warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return arguments.command(arguments)
+    except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
         if arguments.traceback:
             raise
         _tell(f"error: {_message(error)}")
@@ -60,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None, traceback=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_run(commands)
+    _add_report(commands)
     _add_compare(commands)
     strategies = commands.add_parser(
         "strategies",
@@ -99,12 +108,32 @@ def _add_run(commands: Any) -> None:
         "where it holds a run already, DIR-2, DIR-3, ... is used",
     )
     run.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in DIR, which was interrupted or killed; "
+        "begin it where there is none",
+    )
+    run.add_argument(
         "--no-cache",
         action="store_true",
         help="compile everything anew; otherwise compiled programs are kept in "
         "JAX_COMPILATION_CACHE_DIR, or in the user's cache folder",
     )
     _add_common(run)
+
+
+def _add_report(commands: Any) -> None:
+    report = commands.add_parser(
+        "report",
+        help="make the table and the picture of a run again",
+        description="Make summary.csv and curves.png of a run again from its records,\n"
+        "also of one that is not finished.",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    report.set_defaults(command=_report)
+    report.add_argument("folder", metavar="DIR", type=Path, help="the folder of the run")
+    _add_common(report)
 
 
 def _add_compare(commands: Any) -> None:
@@ -152,7 +181,7 @@ def _run(arguments: argparse.Namespace) -> int:
     seeds = [] if arguments.seeds is None else [f"seeds={arguments.seeds}"]
     config = experiment.load(arguments.config, arguments.overrides + seeds)
     wanted = arguments.out or Path("runs", config.name)
-    out = experiment.free_directory(wanted)
+    out = wanted if arguments.resume else experiment.free_directory(wanted)
     # The display goes to stderr, so that stdout is the result alone.
     console = Console(stderr=True, quiet=arguments.quiet)
     if out != wanted:
@@ -161,16 +190,45 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         total = len(config.strategy.names) * config.seeds * (config.strategy.rounds + 1)
         with report.progress(total, console) as progress:
-            folder = experiment.run(config, out, progress)
-    except BaseException:
+            listener = Interruptible(progress)
+            experiment.run(config, out, listener, resume=arguments.resume)
+        return _show_run(out, arguments.quiet)
+    except BlockingIOError:
+        raise  # the run is another one's
+    except BaseException as error:
         history = out / "history.jsonl"
         if history.exists() and history.stat().st_size:
             _tell(f"the finished rounds are in {history}")
+            if isinstance(error, KeyboardInterrupt | OSError | MemoryError):
+                _tell(f"to go on: {_resume_command(arguments, out)}")
         raise
-    seeds = "1 seed" if config.seeds == 1 else f"mean ± std over {config.seeds} seeds"
-    records = experiment.read(folder / "history.jsonl")
-    summaries = report.write(records, folder, f"{config.name}: test accuracy, {seeds}")
-    if arguments.quiet:
+
+
+def _resume_command(arguments: argparse.Namespace, out: Path) -> str:
+    words = ["jaxal", "run", str(arguments.config)]
+    for assignment in arguments.overrides:
+        words += ["--set", assignment]
+    if arguments.seeds is not None:
+        words += ["--seeds", arguments.seeds]
+    flags = {"--no-cache": arguments.no_cache, "--quiet": arguments.quiet}
+    words += [flag for flag, given in flags.items() if given]
+    return shlex.join([*words, "--out", str(out), "--resume"])
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    return _show_run(arguments.folder, arguments.quiet)
+
+
+def _show_run(folder: Path, quiet: bool) -> int:
+    """Makes the table and the picture from the records, and prints where they are."""
+    from rich.console import Console
+
+    from jaxal import experiment, report
+
+    summaries, notes = report.rebuild(folder)
+    for note in notes:
+        _tell(f"note: {note}")
+    if quiet:
         print(folder)
         return 0
     console = Console()
@@ -216,6 +274,10 @@ def _strategies(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _show_warning(message: Warning | str, *where: Any) -> None:
+    _tell(f"warning: {message}")
+
+
 def _tell(message: str) -> None:
     """Prints a line to stderr, which is not the result."""
     from jaxal.report._text import printable
@@ -226,4 +288,6 @@ def _tell(message: str) -> None:
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error}".rstrip(": ")
     return str(error)

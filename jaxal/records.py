@@ -3,12 +3,16 @@
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import IO, Any, Protocol, Self
 
-RUN_FILES = ("config.toml", "history.jsonl", "summary.csv", "curves.png")
+from jaxal.files import is_open_at, written_whole
+
+CONFIG, HISTORY = "config.toml", "history.jsonl"
+RUN_FILES = (CONFIG, HISTORY, "summary.csv", "curves.png")
 """What a finished run leaves in its folder."""
 
 
@@ -55,22 +59,44 @@ class Listener(Protocol):
 
 
 class Writer:
-    """Appends records to a file, one flushed line each: an interrupt loses no finished round.
+    """A journal: records are appended, a line each, and are on the disk when `write` returns.
 
     Use it as a context manager. NumPy and JAX scalars and arrays are accepted in the records;
-    numbers that are not finite, which JSON cannot hold, are written as null.
+    numbers that are not finite, which JSON cannot hold, are written as null. A last line that was
+    torn when a process was killed is dropped.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        _mend(self.path)
-        self._file = open(self.path, "a", encoding="utf-8", newline="\n")
+        # Without a buffer: what a failed write leaves behind is known, and taken back.
+        self._file = open(self.path, "a+b", buffering=0)
+        self._end = _mend(self._file)
 
-    def write(self, record: Record) -> None:
-        """Appends one record."""
-        line = json.dumps(_plain(dataclasses.asdict(record)), allow_nan=False)
-        self._file.write(line + "\n")
-        self._file.flush()
+    def write(self, *records: Record) -> None:
+        """Appends records, all or none.
+
+        Raises:
+          OSError: the disk is full, or the file was deleted; then it is made anew, with all
+            records.
+        """
+        lines = [json.dumps(_plain(dataclasses.asdict(one)), allow_nan=False) for one in records]
+        text = "".join(f"{line}\n" for line in lines).encode()
+        try:
+            _append(self._file, text)
+        except BaseException as error:
+            self._cut(self._end)
+            if isinstance(error, OSError):
+                error.filename = str(self.path)
+            raise
+        self._end += len(text)
+        if not is_open_at(self._file, self.path):
+            self._save_elsewhere()
+
+    def keep(self, count: int) -> None:
+        """Drops all records but the first `count`."""
+        lines = _content(self._file).split(b"\n")[:count]
+        self._end = sum(len(line) + 1 for line in lines)
+        self._cut(self._end)
 
     def close(self) -> None:
         """Closes the file; records already written are safe without it."""
@@ -81,6 +107,18 @@ class Writer:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _cut(self, size: int) -> None:
+        self._file.truncate(size)
+        os.fsync(self._file.fileno())
+
+    def _save_elsewhere(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(self.path) as part:
+            part.write_bytes(_content(self._file))
+        raise OSError(
+            f"{self.path}: deleted during the run; written anew, with all finished rounds"
+        )
 
 
 def read(path: str | Path) -> list[Record]:
@@ -108,6 +146,19 @@ def read(path: str | Path) -> list[Record]:
     return records
 
 
+def figures(record: Record) -> dict[str, Any]:
+    """What a record says beside times: equal for a run that was broken off and one that was not.
+
+    Args:
+      record: made, or read from a file.
+
+    Returns:
+      The values by name, rows as a list; None for a number that is not finite.
+    """
+    table = _plain(dataclasses.asdict(record))
+    return {name: value for name, value in table.items() if not name.endswith("seconds")}
+
+
 def free_directory(path: str | Path, files: Sequence[str] = RUN_FILES) -> Path:
     """Returns `path`, or the first of `path-2`, `path-3`, ... that has none of the files."""
     path = Path(path)
@@ -120,16 +171,31 @@ def free_directory(path: str | Path, files: Sequence[str] = RUN_FILES) -> Path:
     return free
 
 
-def _mend(path: Path) -> None:
-    """Ends or drops an unfinished last line, so that the next record starts its own."""
-    if not path.exists():
-        return
-    text = path.read_bytes()
-    ended, _, tail = text.rpartition(b"\n")
+def _mend(file: IO[bytes]) -> int:
+    """Ends or drops an unfinished last line, so that the next record starts its own.
+
+    Returns:
+      The size of the file.
+    """
+    text = _content(file)
+    ended, newline, tail = text.rpartition(b"\n")
     if _is_json(tail):
-        path.write_bytes(text + b"\n")
-    elif tail:
-        path.write_bytes(ended + b"\n" if ended else b"")
+        _append(file, b"\n")
+        return len(text) + 1
+    if tail:
+        file.truncate(len(ended + newline))
+    return len(ended + newline)
+
+
+def _append(file: IO[bytes], text: bytes) -> None:
+    while text:
+        text = text[file.write(text) :]
+    os.fsync(file.fileno())
+
+
+def _content(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
 
 
 def _is_json(text: bytes) -> bool:

@@ -54,7 +54,7 @@ def runs(monkeypatch):
     """Replaces the run itself, and keeps what it was asked for."""
     asked = []
 
-    def fake(config, out, listener):
+    def fake(config, out, listener, *, resume=False):
         asked.append(config)
         out.mkdir(parents=True)
         (out / "config.toml").write_text(experiment.to_toml(config))
@@ -163,7 +163,7 @@ def test_bad_input(config, runs, capsys, given, message):
 
 
 def fail(error):
-    def run(config, out, listener):
+    def run(config, out, listener, *, resume=False):
         out.mkdir(parents=True)
         with Writer(out / "history.jsonl") as writer:
             writer.write(record("random", 0, 0))

@@ -1,14 +1,19 @@
 """history.jsonl: what survives an interrupt, and what is said of a broken file."""
 
+import errno
 import json
 import math
+import os
+import shutil
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import bad_inputs
 
+from jaxal import records
 from jaxal.experiment import Record, Seconds, Writer, free_directory, read
+from jaxal.experiment.journal import Journal
 
 RECORD = Record(
     strategy="badge",
@@ -158,3 +163,77 @@ def test_free_directory_of_the_working_directory(tmp_path, monkeypatch):
     (here / "config.toml").touch()
     monkeypatch.chdir(here)
     assert free_directory(".") == tmp_path / "here-2"
+
+
+def full(file, text):
+    """Writes half of a text, as the last bytes of a disk take it."""
+    file.write(text[: len(text) // 2])
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_leaves_whole_records(path, monkeypatch):
+    with Writer(path) as writer:
+        writer.write(RECORD)
+        with monkeypatch.context() as patch:
+            patch.setattr(records, "_append", full)
+            with pytest.raises(OSError, match="history.jsonl"):
+                writer.write(RECORD, RECORD)
+        assert path.read_bytes().count(b"\n") == 1 and path.read_bytes().endswith(b"\n")
+        writer.write(replace(RECORD, round=3))
+    assert [record.round for record in read(path)] == [2, 3]
+
+
+def test_a_deleted_folder_is_written_anew(tmp_path):
+    path = tmp_path / "run" / "history.jsonl"
+    path.parent.mkdir()
+    with Writer(path) as writer:
+        writer.write(RECORD)
+        shutil.rmtree(path.parent)
+        with pytest.raises(OSError, match="history.jsonl: deleted during the run; written anew"):
+            writer.write(replace(RECORD, round=3))
+    assert [record.round for record in read(path)] == [2, 3]
+
+
+def test_records_are_dropped_from_the_end(path):
+    with Writer(path) as writer:
+        writer.write(*(replace(RECORD, round=number) for number in range(4)))
+        writer.keep(2)
+        writer.write(replace(RECORD, round=9))
+    assert [record.round for record in read(path)] == [0, 1, 9]
+
+
+def of_round(number, **changes):
+    return [replace(RECORD, round=number, seed=seed, **changes) for seed in (0, 1)]
+
+
+@pytest.fixture
+def journal(path):
+    with Writer(path) as writer:
+        writer.write(*of_round(0), *of_round(1), *of_round(2)[:1])
+        yield Journal(writer, 2)
+
+
+def test_a_round_done_again_is_not_written_twice(path, journal):
+    before = path.read_bytes()
+    assert journal.finished("badge") == 2 and journal.finished("random") == 0
+    journal.add(of_round(1, seconds=Seconds(fit=9.0)))
+    assert path.read_bytes() == before
+
+
+def test_a_half_written_round_is_written_whole(path, journal):
+    journal.add(of_round(2))
+    assert read(path) == [*of_round(0), *of_round(1), *of_round(2)]
+    assert journal.finished("badge") == 3 and journal.accuracies("badge", 2) == [0.5, 0.5]
+
+
+def test_other_figures_replace_what_came_after(path, journal):
+    with pytest.warns(UserWarning, match="badge, round 1: not the figures that"):
+        journal.add(of_round(1, rows=(5, 4)))
+    assert read(path) == [*of_round(0), *of_round(1, rows=(5, 4))]
+    assert journal.finished("badge") == 2
+
+
+def test_figures_that_are_not_finite_are_equal(path, journal):
+    for loss in (math.inf, math.nan):
+        journal.add(of_round(3, train_loss=loss))
+    assert path.read_bytes().count(b"\n") == 7

@@ -13,7 +13,7 @@ import jaxal
 from jaxal import models
 
 ROOT = pathlib.Path(__file__).parent.parent
-HEAVY = {"flax", "optax", "sklearn", "matplotlib", "rich", "tomli_w"}
+HEAVY = {"flax", "optax", "sklearn", "matplotlib", "rich", "tomli_w", "orbax"}
 
 
 def python(code, *options):
@@ -51,6 +51,10 @@ def test_a_package_loads_no_more_than_it_needs(package):
 
 def test_jaxal_alone_loads_nothing():
     assert not loaded("import jaxal; dir(jaxal); jaxal.__version__") & (HEAVY | {"jax", "numpy"})
+
+
+def test_only_a_checkpoint_loads_orbax():
+    assert "orbax" not in loaded("import jaxal.experiment; jaxal.iterate; jaxal.Learner")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])

@@ -3,12 +3,13 @@
 import platform
 import subprocess
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import Any
 
 import jax
 
-_PACKAGES = ("jaxal", "jax", "jaxlib", "flax", "optax", "numpy")
+from jaxal.loop.identity import VERSIONS, versions
+
+_PACKAGES = (*VERSIONS, "numpy")
 
 
 def provenance() -> dict[str, Any]:
@@ -22,7 +23,7 @@ def provenance() -> dict[str, Any]:
     facts = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
-        **_versions(),
+        **versions(_PACKAGES),
         "platform": platform.platform(),
         "device": devices[0].device_kind,
         "devices": len(devices),
@@ -39,13 +40,3 @@ def git_revision() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return git.stdout.strip() or None
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -1,22 +1,36 @@
 """Runs an experiment round by round, all seeds at once, and writes each round as it ends."""
 
+import contextlib
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxal.experiment._provenance import provenance
-from jaxal.experiment.build import build
+from jaxal.experiment.build import Parts, build
 from jaxal.experiment.config import Config, to_toml
-from jaxal.experiment.stages import Stage, compile_ahead, make_stages
-from jaxal.loop.plan import ExampleSets, Plan, prepare
+from jaxal.experiment.identity import DATA, SEEDS_PER_DEVICE, check_same, identity, provenance_of
+from jaxal.experiment.journal import Journal
+from jaxal.experiment.stages import Stage, Stages, compile_ahead, make_stages
+from jaxal.files import claimed, written_whole
+from jaxal.loop.checked import check_loss, check_strategies
+from jaxal.loop.checkpoint import Checkpoints
+from jaxal.loop.identity import digest
+from jaxal.loop.plan import ExampleSets, Plan, Prepared, prepare
 from jaxal.loop.round import Round, RoundInfo
-from jaxal.loop.simulation import begin, check_loss, run_rounds
+from jaxal.loop.simulation import begin, run_rounds
+from jaxal.loop.state import State
 from jaxal.pools import devices
-from jaxal.records import Listener, Record, Seconds, Writer
+from jaxal.records import CONFIG, HISTORY, Listener, Record, Seconds, Writer
+
+CHECKPOINTS = "checkpoints"
+CHECKPOINT_SHARE = 0.05
+"""The most of a run's time that checkpoints take; rounds since the last are done again."""
 
 
 class Silence:
@@ -29,58 +43,172 @@ class Silence:
         """Nothing."""
 
 
-def run(config: Config, out: Path, listener: Listener | None = None) -> Path:
+def run(
+    config: Config, out: Path, listener: Listener | None = None, *, resume: bool = False
+) -> Path:
     """Runs every strategy and seed of an experiment and writes its records into `out`.
 
     Args:
       config: what to run.
-      out: folder, created if it is not there.
+      out: folder, created if it is not there; no other process may write to it meanwhile.
       listener: told of every round; nobody if not given.
+      resume: go on with the run in `out`, or begin where there is none. Records and picks are those
+        of a run that was never broken off, whenever that was.
 
     Returns:
       The folder, with `config.toml` and `history.jsonl`; `report.write` makes the rest of it.
 
     Raises:
-      ValueError: unknown names or options, data that cannot be used, more labels than the pool has.
-      FloatingPointError: the training loss is not finite; the rounds before are in `history.jsonl`.
+      ValueError: unknown names or options, data that cannot be used, more labels than the pool has;
+        a run in `out` already, or, to go on, one of other settings, data or versions.
+      FloatingPointError: the training loss, the variables or what a strategy observes are not
+        finite; the rounds before are in `history.jsonl`.
+      OSError: another run is writing to `out`, it cannot be written to, or was deleted meanwhile.
+      MemoryError: of the device.
     """
-    listener = Silence() if listener is None else listener
-    parts, asked = build(config), config.strategy
-    plan = Plan(asked.initial, asked.budget, asked.rounds, asked.balanced, config.run.batch_size)
-    mesh = devices.mesh_for(config.seeds)
-    sets = ExampleSets(validation=parts.validation)
-    prepared = prepare(parts.learner, parts.pool, parts.test, plan, sets, mesh)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.toml").write_text(to_toml(config, provenance()), encoding="utf-8")
-    hint = f"lower learner.learning_rate, which is {config.learner.learning_rate}"
-
-    def start(keys, prepared):
-        return jax.vmap(lambda key: begin(key, parts.learner, prepared, plan))(keys)
-
-    stages = make_stages(parts.learner, parts.strategies, plan.budget)
-    keys = devices.place_seeds(jax.random.split(jax.random.key(config.seed), config.seeds), mesh)
-    executor = ThreadPoolExecutor(os.cpu_count())
-    try:
-        if mesh is None:
-            compile_ahead(executor, stages, jax.eval_shape(start, keys, prepared), prepared)
-        # All strategies begin with the same rows, and the same variables, of each seed.
-        state = jax.jit(start)(keys, prepared)
-        with Writer(out / "history.jsonl") as writer:
-            for name, own in stages.items():
-                listener.begin(name)
-                rounds = run_rounds(Round(*own), state, prepared, plan)
-                for number, (_, info) in enumerate(rounds):
-                    info = jax.device_get(info)
-                    timed = own.timed(selects=number < plan.rounds)
-                    for record in _records(name, number, info, timed):
-                        writer.write(record)
-                    accuracy = float(np.mean(info.test.accuracy))
-                    listener.advance(name, number, accuracy, steps=config.seeds)
-                    check_loss(info.train.loss, number, hint)
-    finally:
-        # After an error or an interrupt nobody waits for what is not compiled yet.
-        executor.shutdown(wait=False, cancel_futures=True)
+    with claimed(out), _memory_errors():
+        begun = (out / HISTORY).exists()
+        if begun and not resume:
+            raise ValueError(f"{out}: holds a run already; to go on with it, resume it")
+        parts = build(config)
+        mesh = _mesh(config.seeds, out / CONFIG if begun else None)
+        experiment = _Experiment(config, parts, mesh, listener or Silence())
+        examples = (parts.pool, parts.test, parts.validation)
+        facts = {DATA: digest(examples), SEEDS_PER_DEVICE: experiment.seeds_per_device}
+        settings = to_toml(config, provenance() | facts)
+        if begun:
+            check_same(out / CONFIG, settings)
+        else:
+            _write(out / CONFIG, settings)
+            shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)  # of records that were deleted
+        saved = Checkpoints(out / CHECKPOINTS, identity(settings), CHECKPOINT_SHARE)
+        try:
+            with Writer(out / HISTORY) as writer:
+                experiment.run(Journal(writer, config.seeds), saved)
+            saved.clear()
+        finally:
+            if out.exists() and not (out / CONFIG).exists():  # the folder was deleted meanwhile
+                _write(out / CONFIG, settings)
     return out
+
+
+def _write(path: Path, text: str) -> None:
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _memory_errors() -> Iterator[None]:
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        reason = str(error).splitlines()[0]
+        if not reason.startswith("RESOURCE_EXHAUSTED"):
+            raise
+        raise MemoryError(f"{reason}; lower run.batch_size or seeds") from error
+
+
+def _mesh(seeds: int, begun: Path | None) -> Mesh | None:
+    """A mesh of all devices; to go on, one where each has as many seeds as before, if there is."""
+    count, per_device = jax.device_count(), begun and provenance_of(begun).get(SEEDS_PER_DEVICE)
+    if count == 1 or not per_device or seeds % per_device or count % (seeds // per_device):
+        return devices.mesh_for(seeds)
+    return devices.make_mesh(seeds=seeds // per_device)
+
+
+class _Experiment:
+    """The parts of an experiment, its examples on the devices."""
+
+    def __init__(self, config: Config, parts: Parts, mesh: Mesh | None, listener: Listener):
+        asked = config.strategy
+        self.config, self.parts, self.mesh, self.listener = config, parts, mesh, listener
+        self.plan = Plan(
+            asked.initial, asked.budget, asked.rounds, asked.balanced, config.run.batch_size
+        )
+        sets = ExampleSets(validation=parts.validation)
+        self.prepared = prepare(parts.learner, parts.pool, parts.test, self.plan, sets, self.mesh)
+
+    @property
+    def seeds_per_device(self) -> int:
+        """How many seeds are vmapped on a device."""
+        shared = 1 if self.mesh is None else self.mesh.shape[devices.SEEDS]
+        return self.config.seeds // shared
+
+    def run(self, journal: Journal, saved: Checkpoints) -> None:
+        """Runs the strategies that are not finished."""
+        rounds = range(self.plan.rounds + 1)
+        left = {}
+        for name, strategy in self.parts.strategies.items():
+            if journal.finished(name) < len(rounds):
+                left[name] = strategy
+            else:
+                self._tell(journal, name, rounds)
+        if not left:
+            return
+        stages = make_stages(self.parts.learner, left, self.plan.budget)
+        executor = ThreadPoolExecutor(os.cpu_count())
+        try:
+            start = self._start(stages, executor)
+            for name, own in stages.items():
+                self._run_strategy(journal, saved, name, own, start)
+        finally:
+            # After an error or an interrupt nobody waits for what is not compiled yet.
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, stages: dict[str, Stages], executor: ThreadPoolExecutor) -> State:
+        """The state before the first round, after the stages were traced: all that cannot work."""
+        learner, plan, config = self.parts.learner, self.plan, self.config
+
+        def start(keys, prepared: Prepared):
+            return jax.vmap(lambda key: begin(key, learner, prepared, plan))(keys)
+
+        keys = jax.random.split(jax.random.key(config.seed), config.seeds)
+        keys = devices.place_seeds(keys, self.mesh)
+        if self.mesh is None:
+            shapes = jax.eval_shape(start, keys, self.prepared)
+            compile_ahead(executor, stages, shapes, self.prepared)
+        else:
+            left = {name: self.parts.strategies[name] for name in stages}
+            check_strategies(learner, left, self.prepared, plan)
+        # All strategies begin with the same rows, and the same variables, of each seed.
+        return jax.jit(start)(keys, self.prepared)
+
+    def _run_strategy(
+        self, journal: Journal, saved: Checkpoints, name: str, own: Stages, start: State
+    ) -> None:
+        rate, plan = self.config.learner.learning_rate, self.plan
+        hint = f"lower learner.learning_rate, which is {rate}"
+        self.listener.begin(name)
+        first, state = self._resume(journal, saved, name, start)
+        self._tell(journal, name, range(first))
+        rounds = run_rounds(
+            Round(*own), state, self.prepared, plan, f"strategy {name}", first=first
+        )
+        for number, (state, info) in enumerate(rounds, first):
+            info = jax.device_get(info)
+            selects = number < plan.rounds
+            journal.add([*_records(name, number, info, own.timed(selects=selects))])
+            self._tell(journal, name, [number])
+            check_loss(info.train.loss, number, hint)
+            if selects:  # a finished strategy has records, and needs no state
+                place = [*self.parts.strategies].index(name) * plan.rounds + number
+                saved.save(place, state, {"strategy": name, "round": number + 1})
+
+    def _resume(
+        self, journal: Journal, saved: Checkpoints, name: str, start: State
+    ) -> tuple[int, State]:
+        """The round to go on with, and the state before it."""
+        done = journal.finished(name)
+        found = saved.newest(
+            start, lambda where: where["strategy"] == name and where["round"] <= done
+        )
+        return (0, start) if found is None else (found[0]["round"], found[1])
+
+    def _tell(self, journal: Journal, name: str, rounds: Sequence[int]) -> None:
+        """Tells the listener of finished rounds."""
+        for number in rounds:
+            accuracy = float(np.mean(journal.accuracies(name, number)))
+            self.listener.advance(name, number, accuracy, steps=self.config.seeds)
 
 
 def _records(name: str, number: int, info: RoundInfo, timed: Sequence[Stage]) -> Iterator[Record]:

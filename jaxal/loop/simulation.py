@@ -1,7 +1,9 @@
 """Whole experiments: the rounds as one compiled program, or one by one on the host."""
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -10,13 +12,16 @@ from jax.sharding import Mesh
 
 from jaxal.base import Strategy
 from jaxal.checks import check_key
+from jaxal.files import claimed
 from jaxal.loop.checked import check_loss, check_strategies, checked_round
+from jaxal.loop.checkpoint import Checkpoints
+from jaxal.loop.identity import digest, digest_program, versions
 from jaxal.loop.plan import ExampleSets, Plan, Prepared, prepare
 from jaxal.loop.returned import check_strategy, strategy_name
 from jaxal.loop.round import Round, RoundInfo, compiled_round, make_round, run_round
 from jaxal.loop.state import State, init
 from jaxal.training import AnyLearner
-from jaxal.training.base import refuse_host_fit
+from jaxal.training.base import fits_on_host, refuse_host_fit
 
 
 def simulate(
@@ -111,7 +116,13 @@ def begin(key: jax.Array, learner: AnyLearner, prepared: Prepared, plan: Plan) -
 
 
 def run_rounds(
-    stages: Round, state: State, prepared: Prepared, plan: Plan, name: str = "strategy"
+    stages: Round,
+    state: State,
+    prepared: Prepared,
+    plan: Plan,
+    name: str = "strategy",
+    *,
+    first: int = 0,
 ) -> Iterator[tuple[State, RoundInfo]]:
     """The rounds of a plan on the host, one by one; what they return is checked.
 
@@ -121,15 +132,16 @@ def run_rounds(
       prepared: the examples.
       plan: how many rounds there are.
       name: the strategy's, for messages.
+      first: the round that the state is of.
 
     Yields:
-      The state after each round and its report, `rounds + 1` times.
+      The state after each round and its report, `rounds + 1` times less `first`.
 
     Raises:
       ValueError, FloatingPointError: as `loop.checked.checked_round`.
     """
     stages = checked_round(stages, name)
-    for number in range(plan.rounds + 1):
+    for number in range(first, plan.rounds + 1):
         select_batch = number < plan.rounds
         state, info = run_round(stages, plan.budget, state, *prepared, select_batch)
         yield state, info
@@ -152,7 +164,8 @@ def iterate(
     labeled_only: bool = False,
     batch_size: int = 1024,
     mesh: Mesh | None = None,
-) -> Iterator[tuple[State, RoundInfo]]:
+    checkpoint: str | Path | None = None,
+) -> Generator[tuple[State, RoundInfo], None, None]:
     """The rounds of `simulate` one by one, on the host: the same stages, the same picks.
 
     Args:
@@ -172,9 +185,17 @@ def iterate(
         them; the others keep their numbers.
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows.
+      checkpoint: a folder, made if need be and held while the rounds go on. A round is finished
+        when the next is asked for; then its state is saved. Called again with equal arguments,
+        after whatever ended it, `iterate` goes on with the first round that is not finished. Of a
+        fit on the host alone the code is not compared. Saving takes some 20 ms and the time to
+        write the variables.
 
     Yields:
-      The state after each round and its report, `rounds + 1` times.
+      The state after each round and its report, `rounds + 1` times; with `checkpoint` only of the
+      rounds that are not finished, so nothing after the last. All are bit for bit those of a loop
+      that was never broken off. The round that was dealt with when the process ended comes again;
+      `info.labels` tells which it is.
 
     Raises:
       ValueError, TypeError: as `simulate`, but a learner may fit on the host; a strategy that
@@ -182,6 +203,8 @@ def iterate(
         and which strategy.
       FloatingPointError: the training loss, the variables or what the strategy observes are not
         finite; says in which round.
+      ValueError, with `checkpoint`: it was left by other arguments or versions; says what differs.
+      OSError: another process uses the folder of `checkpoint`, or it cannot be written to.
     """
     check_key(key)
     check_strategy(strategy)
@@ -191,11 +214,54 @@ def iterate(
     name = strategy_name(strategy)
     check_strategies(learner, {name: strategy}, prepared, plan)
     stages = compiled_round(learner, strategy, budget)
-    state = _begin(key, learner, prepared, plan)
-    rounds_of_plan = run_rounds(stages, state, prepared, plan, name)
-    for number, (state, info) in enumerate(rounds_of_plan):
-        check_loss(info.train.loss, number)
-        yield state, info
+    with contextlib.ExitStack() as held:
+        first, state, saved = 0, _begin(key, learner, prepared, plan), None
+        if checkpoint is not None:
+            held.enter_context(claimed(Path(checkpoint)))
+            arguments = _Arguments(learner, strategy, plan, labeled_only)
+            saved = Checkpoints(Path(checkpoint), _identity(arguments, key, pool, test, sets))
+            first, state = saved.newest(state) or (first, state)
+        rounds_left = run_rounds(stages, state, prepared, plan, name, first=first)
+        for number, (state, info) in enumerate(rounds_left, first):
+            check_loss(info.train.loss, number)
+            yield state, info
+            if saved is not None:
+                saved.save(number, state, number + 1)
 
 
 _begin = jax.jit(begin, static_argnames=("learner", "plan"))
+
+
+class _Arguments(NamedTuple):
+    """What `iterate` does, as opposed to what it does it to."""
+
+    learner: AnyLearner
+    strategy: Strategy
+    plan: Plan
+    labeled_only: bool
+
+
+def _identity(
+    arguments: _Arguments, key: jax.Array, pool: Any, test: Any, sets: ExampleSets
+) -> dict[str, Any]:
+    """What has to be equal for a loop to go on; the devices do not."""
+    learner, strategy, plan, labeled_only = arguments
+
+    def whole(key, pool, test, sets):
+        prepared = prepare(learner, pool, test, plan, sets, labeled_only=labeled_only)
+        state = begin(key, learner, prepared, plan)
+        stages = make_round(learner, strategy, plan.budget)
+        if not fits_on_host(learner):
+            return run_round(stages, plan.budget, state, *prepared, True)
+        # A fit in Python cannot be traced: what it does is not known.
+        observed = stages.observe(state, prepared.pool, prepared.sets)
+        return stages.select(state, prepared.pool, observed)
+
+    examples = {"pool": pool, "test": test, **sets.given()}
+    return {
+        **versions(),
+        **plan._asdict(),
+        "key": digest(key),
+        **{f"{name} (SHA-256)": digest(tuple(given)) for name, given in examples.items()},
+        "learner and strategy (SHA-256)": digest_program(whole, key, pool, test, sets),
+    }

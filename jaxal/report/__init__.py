@@ -1,9 +1,5 @@
 """What a run showed: numbers, a table, a picture, and a display while it goes on."""
 
-from collections.abc import Iterable
-from pathlib import Path
-
-from jaxal.records import Record
 from jaxal.report._progress import progress
 from jaxal.report.comparison import (
     COMPARISON_FILES,
@@ -13,6 +9,7 @@ from jaxal.report.comparison import (
 )
 from jaxal.report.curves import draw
 from jaxal.report.efficiency import label_efficiency, labels_to
+from jaxal.report.rebuild import rebuild, write
 from jaxal.report.summary import Point, Summary, summarize, write_csv
 from jaxal.report.table import results_table, strategies_list
 
@@ -26,6 +23,7 @@ __all__ = [
     "label_efficiency",
     "labels_to",
     "progress",
+    "rebuild",
     "results_table",
     "strategies_list",
     "summarize",
@@ -33,11 +31,3 @@ __all__ = [
     "write_comparison",
     "write_csv",
 ]
-
-
-def write(records: Iterable[Record], folder: Path, title: str) -> list[Summary]:
-    """Writes `summary.csv` and `curves.png` into `folder` and returns what they show."""
-    summaries = summarize(records)
-    write_csv(summaries, folder / "summary.csv")
-    draw(summaries, title).savefig(folder / "curves.png")
-    return summaries

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from jaxal.experiment.config import Config, load
 from jaxal.records import Record, read
-from jaxal.report.curves import draw
-from jaxal.report.summary import Summary, over_seeds, summarize, write_csv
+from jaxal.report.rebuild import save
+from jaxal.report.summary import Summary, over_seeds, summarize
 
 COMPARISON_FILES = ("comparison.csv", "comparison.png")
 """What a comparison leaves in its folder."""
@@ -67,11 +67,9 @@ def compare(paths: Sequence[str | Path]) -> Comparison:
 def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Writes `comparison.csv` and `comparison.png` into `folder`, which is created."""
     folder.mkdir(parents=True, exist_ok=True)
-    table, picture = (folder / name for name in COMPARISON_FILES)
-    write_csv(comparison.summaries, table)
     runs = ", ".join(dict.fromkeys(summary.run for summary in comparison.summaries))
     title = f"{runs}: test accuracy, {over_seeds(comparison.summaries)}"
-    draw(comparison.summaries, title).savefig(picture)
+    save(comparison.summaries, folder, title, COMPARISON_FILES)
 
 
 def _runs(paths: Sequence[Path]) -> list[_Run]:

@@ -1,0 +1,63 @@
+"""The records of a run that may have been broken off: what is finished, and what is done again."""
+
+import warnings
+from collections.abc import Sequence
+
+from jaxal.records import Record, Writer, figures, read
+
+
+class Journal:
+    """The records of a run, by strategy and round; a round that is done again is not written twice.
+
+    Args:
+      writer: of the file, which may have records already.
+      seeds: records a round has.
+    """
+
+    def __init__(self, writer: Writer, seeds: int):
+        self._writer, self._seeds = writer, seeds
+        self._records = read(writer.path)
+        self._index()
+
+    def finished(self, strategy: str) -> int:
+        """How many rounds of a strategy, from the first on, have the records of all seeds."""
+        count = 0
+        while all((strategy, count, seed) in self._places for seed in range(self._seeds)):
+            count += 1
+        return count
+
+    def accuracies(self, strategy: str, round: int) -> list[float]:
+        """The test accuracies of a finished round, by seed."""
+        keys = ((strategy, round, seed) for seed in range(self._seeds))
+        return [self._records[self._places[key]].test_accuracy for key in keys]
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Writes the records of a round, unless the same are there already.
+
+        Of a round that was half written, or that came out otherwise than before, the old records
+        and all later ones are dropped first.
+        """
+        places = [self._places.get(_key(record)) for record in records]
+        there = [place for place in places if place is not None]
+        old = [self._records[place] for place in there]
+        if list(map(figures, old)) == list(map(figures, records)):
+            return
+        if len(old) == len(records):
+            warnings.warn(
+                f"{records[0].strategy}, round {records[0].round}: not the figures that "
+                f"{self._writer.path} had; they and what came after are replaced",
+                stacklevel=2,
+            )
+        if there:
+            self._records = self._records[: min(there)]
+            self._writer.keep(len(self._records))
+        self._writer.write(*records)
+        self._records += records
+        self._index()
+
+    def _index(self) -> None:
+        self._places = {_key(record): place for place, record in enumerate(self._records)}
+
+
+def _key(record: Record) -> tuple[str, int, int]:
+    return record.strategy, record.round, record.seed

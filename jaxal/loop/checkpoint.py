@@ -1,0 +1,187 @@
+"""Checkpoints: what a loop hands its next round, saved by Orbax and loaded bit for bit."""
+
+import contextlib
+import errno
+import json
+import logging
+import math
+import os
+import shutil
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxal.base import PyTree
+from jaxal.files import written_whole
+from jaxal.loop.identity import check_identity, is_key, to_host
+
+KEPT = 2
+"""How many of the newest checkpoints stay: one is left if the other cannot be read."""
+
+_PART = "part"  # of a name that no checkpoint has
+_ABOUT, _ARRAYS = "about.json", "arrays"
+_OVERHEAD = 2**16  # bytes beside the arrays
+_FIRST = 0.2  # seconds that saving is thought to take before it was done once
+
+
+class Checkpoints:
+    """The newest checkpoints of a loop, in a folder that no other process writes to.
+
+    Args:
+      folder: is made when the first one is saved.
+      identity: JSON values that have to be equal if the loop is to go on, by name.
+      share: of the time since now, the most that may go into saving: what would be more is not
+        saved. By default everything is.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], share: float = math.inf):
+        self.folder, self._identity, self._share = folder, dict(identity), share
+        self._opened, self._spent, self._last = time.monotonic(), 0.0, _FIRST
+        shutil.rmtree(folder / _PART, ignore_errors=True)  # of a process that was killed
+
+    def save(self, number: int, tree: PyTree, where: Any) -> None:
+        """Saves a tree of arrays, unless that would take more than its share of the time.
+
+        Args:
+          number: larger than that of any before.
+          tree: of arrays and random keys.
+          where: a JSON value that `newest` returns with it.
+
+        Raises:
+          OSError: it could not be written; the ones before are as they were.
+        """
+        start = time.monotonic()
+        if self._spent + self._last > self._share * (start - self._opened):
+            return
+        orbax = _orbax()
+        imported = time.monotonic()
+        arrays = [to_host(leaf) for leaf in jax.tree.leaves(tree)]
+        path, part = self.folder / f"{number:08}", self.folder / _PART
+        part.mkdir(parents=True, exist_ok=True)
+        _check_space(part, sum(array.nbytes for array in arrays))
+        about = {"identity": self._identity, "where": where}
+        try:
+            with _context(orbax), _quiet():
+                # Orbax knows no empty arrays.
+                kept = {str(place): array for place, array in enumerate(arrays) if array.size}
+                orbax.save((part / _ARRAYS).absolute(), kept)
+            about["files"] = _checksums(part / _ARRAYS)
+            with written_whole(part / _ABOUT) as file:
+                file.write_text(json.dumps(about))
+            shutil.rmtree(path, ignore_errors=True)
+            os.rename(part, path)
+        except Exception as error:  # tensorstore raises errors of many types
+            shutil.rmtree(part, ignore_errors=True)
+            raise OSError(f"{path}: the checkpoint cannot be written: {_line(error)}") from error
+        for old in self._saved()[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
+        end = time.monotonic()
+        self._spent, self._last = self._spent + end - start, end - imported
+
+    def newest(
+        self, template: PyTree, usable: Callable[[Any], bool] = lambda where: True
+    ) -> tuple[Any, PyTree] | None:
+        """The newest checkpoint that can be read; those that cannot are dropped, with a warning.
+
+        Args:
+          template: a tree of arrays of the same shapes and dtypes, placed as the result is to be.
+          usable: tells by `where` it was saved whether a checkpoint serves.
+
+        Returns:
+          `where` and the tree, or None if there is none.
+
+        Raises:
+          ValueError: it was saved by another loop; says what differs.
+        """
+        for path in reversed(self._saved()):
+            try:
+                about = json.loads((path / _ABOUT).read_bytes())
+                if _checksums(path / _ARRAYS) != about["files"]:
+                    raise ValueError("its files are not as they were written")
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                warnings.warn(
+                    f"{path}: this checkpoint cannot be read, and is dropped: {_line(error)}",
+                    stacklevel=2,
+                )
+                shutil.rmtree(path)
+                continue
+            check_identity(self.folder, about["identity"], self._identity)
+            if usable(about["where"]):
+                arrays = _orbax().load((path / _ARRAYS).absolute())
+                return about["where"], _placed(arrays, template)
+        return None
+
+    def clear(self) -> None:
+        """Deletes all."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _saved(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("*") if path.name.isdigit())
+
+
+def _check_space(folder: Path, size: int) -> None:
+    """Raises OSError if the disk is too full: Orbax, on a full disk, waits for minutes."""
+    if shutil.disk_usage(folder).free < size + _OVERHEAD:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _context(orbax: Any) -> Any:
+    context = orbax.Context()
+    context.asynchronous.create_directories_asynchronously = False
+    context.asynchronous.timeout_secs = 120  # not the twenty minutes of its default
+    return context
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the traces of Orbax's threads to itself: what failed is raised in one line."""
+    logger = logging.getLogger("absl")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _placed(arrays: dict[str, np.ndarray], template: PyTree) -> PyTree:
+    """The arrays in the tree of the template, on its devices."""
+    leaves, structure = jax.tree.flatten(template)
+    placed = []
+    for place, leaf in enumerate(leaves):
+        empty = np.zeros(leaf.shape, jnp.float32 if is_key(leaf) else leaf.dtype)
+        array = arrays.get(str(place), empty)
+        if is_key(leaf):
+            impl = jax.random.key_impl(leaf)
+            array = jax.random.wrap_key_data(jnp.asarray(array), impl=impl)
+        if (array.shape, array.dtype) != (leaf.shape, leaf.dtype):
+            raise ValueError(
+                f"expected {leaf.dtype}{list(leaf.shape)}, got {array.dtype}{list(array.shape)}"
+            )
+        # An array that is bound to no device stays so, and finds the program compiled for it.
+        bound = leaf.committed
+        placed.append(jax.device_put(array, leaf.sharding) if bound else jnp.asarray(array))
+    return jax.tree.unflatten(structure, placed)
+
+
+def _checksums(folder: Path) -> dict[str, int]:
+    """The CRC-32 of every file in a folder: Orbax does not notice a bit that flipped."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): zlib.crc32(path.read_bytes()) for path in files}
+
+
+def _line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _orbax() -> Any:
+    # Takes a fifth of a second to import: only who saves waits for it.
+    import orbax.checkpoint.experimental.v1 as orbax
+
+    return orbax

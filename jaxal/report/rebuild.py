@@ -1,0 +1,75 @@
+"""The table and the picture of one run, from the records in its folder, finished or not."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from jaxal.experiment.config import Config, load
+from jaxal.files import written_whole
+from jaxal.records import CONFIG, HISTORY, Record, read
+from jaxal.report.curves import draw
+from jaxal.report.summary import Summary, over_seeds, summarize, write_csv
+
+
+def rebuild(folder: Path) -> tuple[list[Summary], list[str]]:
+    """Writes `summary.csv` and `curves.png` of the run in `folder`, as `write` does.
+
+    Args:
+      folder: with `history.jsonl`, and `config.toml` if it is there.
+
+    Returns:
+      What they show, and notes on what is missing.
+
+    Raises:
+      OSError: the records cannot be read, or the files not written.
+      ValueError: there is no finished round, or a line other than the last is no record.
+    """
+    history = folder / HISTORY
+    records = read(history)
+    if not records:
+        raise ValueError(f"{history}: no finished round")
+    name, notes = folder.resolve().name, []
+    try:
+        config = load(folder / CONFIG)
+    except (OSError, ValueError, TypeError):
+        notes = [f"{folder} has no {CONFIG} that can be read: whether all rounds are there is open"]
+    else:
+        name, notes = config.name, _unfinished(records, config)
+    summaries = summarize(records)
+    save(summaries, folder, f"{name}: test accuracy, {over_seeds(summaries)}")
+    return summaries, notes
+
+
+def write(records: Iterable[Record], folder: Path, title: str) -> list[Summary]:
+    """Writes `summary.csv` and `curves.png` into `folder` and returns what they show."""
+    summaries = summarize(records)
+    save(summaries, folder, title)
+    return summaries
+
+
+def save(
+    summaries: list[Summary],
+    folder: Path,
+    title: str,
+    files: tuple[str, str] = ("summary.csv", "curves.png"),
+) -> None:
+    """Writes a table and a picture into `folder`, each whole or not at all.
+
+    Args:
+      summaries: what they show.
+      folder: of the files.
+      title: above the picture.
+      files: their names.
+    """
+    table, picture = files
+    with written_whole(folder / table) as part:
+        write_csv(summaries, part)
+    with written_whole(folder / picture) as part:
+        draw(summaries, title).savefig(part)
+
+
+def _unfinished(records: Sequence[Record], config: Config) -> list[str]:
+    asked = config.strategy
+    total = len(asked.names) * (asked.rounds + 1) * config.seeds
+    if len(records) == total:
+        return []
+    return [f"the run is not finished: {len(records)} of its {total} rounds, over all seeds"]
