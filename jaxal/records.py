@@ -230,7 +230,11 @@ def _from_json(text: bytes) -> Record:
 
 def _value(kind: Any, value: Any, name: str) -> Any:
     if kind is float:
-        return float("nan") if value is None else float(value)
+        if value is None:
+            return float("nan")
+        if type(value) not in (int, float):
+            raise ValueError(f"{name}: expected a number, got {value!r}")
+        return float(value)
     if kind is Seconds and isinstance(value, dict):
         stages = {stage: _value(float, seconds, name) for stage, seconds in value.items()}
         return Seconds(**stages)

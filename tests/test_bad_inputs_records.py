@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 from bad_values import NAN, but
+from helpers import bad_inputs
 
 from jaxal import report
 from jaxal.experiment import Record, read
@@ -18,7 +20,7 @@ TEXT = {"a table": {}, "a list": [], "an integer": 1, "none": None, "a flag": Tr
 INTEGER = WRONG | {"none": None, "half": 1.5, "a flag": True}
 FIELDS = {"strategy": TEXT, "rows": but(WRONG, "a table") | {"none": None, "halves": [1.5]}}
 FIELDS |= dict.fromkeys(("seed", "round", "labels", "epochs"), INTEGER)
-FIELDS |= dict.fromkeys(SCORES, WRONG)
+FIELDS |= dict.fromkeys(SCORES, WRONG | {"digits": "1", "a flag": True})
 FIELDS |= dict.fromkeys(("seconds", "compile_seconds"), WRONG | {"none": None})
 CASES = {
     f"{key}, {kind}": (key, given) for key, kinds in FIELDS.items() for kind, given in kinds.items()
@@ -60,6 +62,40 @@ def test_curves(points):
         report.labels_to(points, [0.5, 0.6], 0.55)
 
 
-def test_no_record():
-    with pytest.raises(ValueError, match="^records: expected"):
-        report.summarize([])
+TEXTS = {"text": ["x", "y"], "digits": ["1", "2"], "flags": [False, True], "none": [None, None]}
+CURVES = {
+    "points": report.labels_to,
+    "accuracies": lambda accuracies: report.labels_to([1, 2], accuracies, 0.5),
+    "target": lambda target: report.labels_to([1, 2], [0.1, 0.9], target),
+    "strategy points": lambda points: report.label_efficiency(points, [0.5, 0.6], [1], [0.5]),
+    "random accuracies": lambda given: report.label_efficiency([1, 2], [0.5, 0.6], [1, 2], given),
+}
+
+
+@pytest.mark.parametrize("values", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("argument", CURVES)
+def test_curves_of_no_numbers(argument, values):
+    call = CURVES[argument]
+    given = (values, [0.5, 0.6], 0.55) if argument == "points" else (values,)
+    with pytest.raises(TypeError, match=rf"^{argument.split()[-1]}: expected numbers"):
+        call(*given)
+
+
+@bad_inputs(
+    {
+        "none": (None, TypeError, "^records: expected records, got None"),
+        "a path": ("runs/digits", TypeError, "^records: expected records"),
+        "empty": ([], ValueError, "^records: expected at least one round"),
+        "a table": ([ROUND], TypeError, "^records: expected records, got .* among them"),
+        "numbers": ([0.5], TypeError, "^records: expected records, got float among them"),
+    }
+)
+def test_no_records(given, error, message):
+    with pytest.raises(error, match=message):
+        report.summarize(given)
+
+
+def test_no_records_of_random(tmp_path):
+    given: Any = [ROUND]
+    with pytest.raises(TypeError, match="^random: expected records"):
+        report.summarize(reading(tmp_path, json.dumps(ROUND)), random=given)

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from jaxal.checks import describe
+
 
 def labels_to(points: ArrayLike, accuracies: ArrayLike, target: ArrayLike) -> Any:
     """Returns the smallest label count at which a learning curve reaches a target.
@@ -22,6 +24,7 @@ def labels_to(points: ArrayLike, accuracies: ArrayLike, target: ArrayLike) -> An
 
     Raises:
       ValueError: unequal lengths, no point, label counts that do not increase, or NaN.
+      TypeError: values that are no numbers.
 
     Example:
         >>> labels_to([20, 40, 60], [0.5, 0.7, 0.9], [0.4, 0.8, 0.95])
@@ -61,7 +64,7 @@ def label_efficiency(
       curve never reaches the accuracy.
 
     Raises:
-      ValueError: as `labels_to`.
+      ValueError, TypeError: as `labels_to`.
 
     References:
       Beck et al. 2021, "Effective Evaluation of Deep Active Learning on Image Classification
@@ -91,7 +94,10 @@ def _curve(points: ArrayLike, accuracies: ArrayLike) -> tuple[NDArray, NDArray]:
 
 
 def _numbers(name: str, values: ArrayLike) -> NDArray:
-    numbers = np.asarray(values, np.float64)
+    numbers = np.asarray(values)
+    if numbers.dtype.kind not in "iuf" and numbers.size:
+        raise TypeError(f"{name}: expected numbers, got {describe(values)}")
+    numbers = numbers.astype(np.float64)
     if np.isnan(numbers).any():
         raise ValueError(f"{name}: expected numbers, got NaN")
     return numbers

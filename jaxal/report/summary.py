@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxal.checks import describe
 from jaxal.records import Record
 from jaxal.report._text import printable
 from jaxal.report.efficiency import label_efficiency, labels_to
@@ -76,13 +77,14 @@ def summarize(
 
     Raises:
       ValueError: there is no record.
+      TypeError: something else than records.
     """
     by_strategy: dict[str, list[Record]] = {}
-    for record in records:
+    for record in _checked("records", records):
         by_strategy.setdefault(record.strategy, []).append(record)
     if not by_strategy:
         raise ValueError("records: expected at least one round, got none")
-    baseline = _mean_curve(by_strategy.get("random", [*random]))
+    baseline = _mean_curve(by_strategy.get("random", [*_checked("random", random)]))
     return [_summary(name, kept, baseline)._replace(run=run) for name, kept in by_strategy.items()]
 
 
@@ -124,6 +126,15 @@ def write_csv(summaries: Sequence[Summary], path: str | Path) -> None:
             shared = (summary.area_mean, summary.area_std, *prices)
             for point in summary.points:
                 writer.writerow([*which, *map(_cell, (*point, *shared))])
+
+
+def _checked(name: str, records: Iterable[Record]) -> Iterable[Record]:
+    if isinstance(records, str | bytes) or not isinstance(records, Iterable):
+        raise TypeError(f"{name}: expected records, got {describe(records)}")
+    for record in records:
+        if not isinstance(record, Record):
+            raise TypeError(f"{name}: expected records, got {describe(record)} among them")
+        yield record
 
 
 def _summary(name: str, records: list[Record], baseline: Curve) -> Summary:
