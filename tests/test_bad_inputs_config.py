@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from bad_values import INF, NAN, but
 
-from jaxal.experiment import config as settings
-from jaxal.experiment import parse
+from jaxal.experiment import Config, parse
 from jaxal.experiment.build import build
+from jaxal.experiment.config import _kind
 
 WRONG = {"a list": [1], "a table": {"a": 1}, "NaN": NAN, "infinite": INF, "negative": -1}
 WRONG |= {"half": 1.5, "an integer": 1, "zero": 0, "a flag": True, "a string": "no", "empty": ""}
@@ -52,13 +52,13 @@ def with_setting(key, value):
     return table
 
 
-def leaves(kind: Any = settings.Config, path=""):
+def leaves(kind: Any = Config, path=""):
     """The keys of all settings, with their types."""
     for field in dataclasses.fields(kind):
         if dataclasses.is_dataclass(field.type):
             yield from leaves(field.type, f"{field.name}.")
         elif field.name != "hyper":  # stands beside the model's name
-            yield path + field.name, settings._kind(field)
+            yield path + field.name, _kind(field)
 
 
 def bad_settings():

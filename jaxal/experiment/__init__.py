@@ -2,16 +2,13 @@
 
 from jaxal.experiment._provenance import provenance
 from jaxal.experiment._run import run
-from jaxal.experiment.config import (
+from jaxal.experiment.config import load, override, parse, to_toml
+from jaxal.experiment.settings import (
     Config,
     DataConfig,
     LearnerConfig,
     ModelConfig,
     StrategyConfig,
-    load,
-    override,
-    parse,
-    to_toml,
 )
 from jaxal.records import (
     RUN_FILES,

@@ -13,9 +13,10 @@ from jax.sharding import Mesh
 
 from jaxal.experiment._provenance import provenance
 from jaxal.experiment.build import Parts, build
-from jaxal.experiment.config import Config, to_toml
+from jaxal.experiment.config import to_toml
 from jaxal.experiment.identity import DATA, SEEDS_PER_DEVICE, check_same, identity, provenance_of
 from jaxal.experiment.journal import Journal
+from jaxal.experiment.settings import Config
 from jaxal.experiment.stages import Stage, Stages, compile_ahead, make_stages
 from jaxal.files import claimed, written_whole
 from jaxal.loop.checked import check_loss, check_strategies

@@ -1,10 +1,7 @@
 """From settings to objects: the examples, the learner and the strategies of an experiment."""
 
-import contextlib
 import dataclasses
 import inspect
-import re
-from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import optax
@@ -12,7 +9,9 @@ import optax
 from jaxal import data, models, strategies
 from jaxal.base import Examples, Strategy
 from jaxal.checks import check_like_default, check_name, check_options, nearest
-from jaxal.experiment.config import Config, DataConfig, OptimizerConfig
+from jaxal.experiment.examples import examples
+from jaxal.experiment.keys import named
+from jaxal.experiment.settings import Config, OptimizerConfig
 from jaxal.training.learner import Learner, TrainingOptions
 
 
@@ -43,9 +42,9 @@ def build(config: Config) -> Parts:
     if config.learner.patience and not config.data.validation:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
     chosen = _strategies(config)
-    pool, validation, test = _examples(config.data)
+    pool, validation, test = examples(config.data)
     classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
-    with _named("model", config.model.hyper):
+    with named("model", config.model.hyper):
         model = models.make(config.model.name, classes, **config.model.hyper)
     options = {field.name for field in dataclasses.fields(TrainingOptions)}
     learner = Learner(
@@ -57,34 +56,6 @@ def build(config: Config) -> Parts:
     return Parts(pool, test, validation, learner, chosen)
 
 
-def _examples(config: DataConfig) -> tuple[Examples, Examples | None, Examples]:
-    """The pool, the validation rows and the test rows."""
-    limit, validation, seed = config.limit, None, config.split_seed
-    with _named("data", vars(config)):
-        pool, test = data.load(
-            config.source,
-            test_fraction=config.test_fraction,
-            seed=seed,
-            standardize=config.standardize,
-            limit=None if limit is None else limit + config.validation,
-            flat=config.flat,
-            labeled_only=config.labeled_only,
-        )
-    if config.validation:
-        rows = len(pool.labels)
-        if config.validation >= rows:
-            raise ValueError(
-                f"data.validation: expected fewer than the {rows} rows of the pool, "
-                f"got {config.validation}"
-            )
-        pool, validation = data.split(pool, config.validation / rows, seed=seed)
-    if config.repeat > 1 or config.noise:
-        pool = data.repeat(pool, config.repeat, noise=config.noise, seed=seed)
-    if config.test_limit is not None:
-        test = data.subset(test, min(config.test_limit, len(test.labels)), seed=seed)
-    return pool, validation, test
-
-
 def _strategies(config: Config) -> dict[str, Strategy]:
     options, known = config.strategy.options, strategies.names()
     for name in options:
@@ -93,7 +64,7 @@ def _strategies(config: Config) -> dict[str, Strategy]:
     made = {}
     for label in config.strategy.names:
         own = options.get(label, {})
-        with _named(f"strategy.options.{label}", own):
+        with named(f"strategy.options.{label}", own):
             made[label] = strategies.make(**{"name": label} | own)
     return made
 
@@ -111,28 +82,6 @@ def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
     if not config.l2:
         return optimizer
     return optax.chain(optax.add_decayed_weights(config.l2), optimizer)
-
-
-@contextlib.contextmanager
-def _named(path: str, options: Mapping[str, Any]) -> Iterator[None]:
-    """Has errors that begin with the name of an option begin with its key in the file."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        begin = re.match(r"\w*", str(error))
-        table = None if begin is None else _table_of(begin[0], path, options)
-        if table is None or type(error) not in (TypeError, ValueError):
-            raise
-        raise type(error)(f"{table}.{error}") from error
-
-
-def _table_of(option: str, path: str, options: Mapping[str, Any]) -> str | None:
-    """The key of the table that holds an option, this one or one inside it."""
-    if option in options:
-        return path
-    inner = ((f"{path}.{key}", one) for key, one in options.items() if isinstance(one, Mapping))
-    found = (_table_of(option, *table) for table in inner)
-    return next((key for key in found if key is not None), None)
 
 
 def _takes_learning_rate(value: Any) -> bool:

@@ -1,117 +1,21 @@
 """The settings of an experiment: TOML in, checked and frozen dataclasses out, and back.
 
-Every key is known, typed and bounded, and a mistake names its dotted key. What belongs to one
-model, optimizer or strategy (`model.*`, `learner.optimizer_options.*`, `strategy.options.NAME.*`)
-is free here and checked where it is used. Lists become tuples, so that a setting can be a static
-argument of jit.
+Every key is known, typed and bounded, and a mistake names its dotted key. Lists become tuples, so
+that a setting can be a static argument of jit.
 """
 
 import dataclasses
-import math
-import re
 import tomllib
 import types
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from jaxal.checks import nearest
-from jaxal.fields import checked, count, count_or_zero, finite
-from jaxal.training.learner import TrainingOptions
-
-
-def _seed(default: int) -> Any:
-    return checked("an integer from 0 to 2**32 - 1", lambda n: 0 <= n < 2**32, default)
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """What to learn from: `jaxal.data.load`, `split` and `repeat`."""
-
-    source: str  # The data are named as in "sklearn:digits" or "npz:PATH".
-    test_fraction: float = checked(  # This share is tested on, if the source has no test part.
-        "a number between 0 and 1, both excluded", lambda x: 0 < x < 1, 0.2
-    )
-    split_seed: int = _seed(0)  # Equal seeds hold out the same rows and keep the same ones.
-    standardize: bool = True  # Inputs get mean 0 and standard deviation 1 over the pool.
-    limit: int | None = count(None)  # So many pool rows are kept; None keeps all.
-    test_limit: int | None = count(None)  # At most so many test rows are kept; None keeps all.
-    labeled_only: bool = False  # Rows whose label is -1, unknown, are left out.
-    flat: bool | None = None  # Inputs are vectors (true) or images (false); None: as stored.
-    validation: int = count_or_zero(0)  # So many rows are held out of the pool, beside `limit`.
-    repeat: int = count(1)  # Each pool row is there so many times.
-    noise: float = finite(0.0)  # Noise of this standard deviation is added to each pool row.
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What to train: `jaxal.models.make(name, num_classes, **hyper)`."""
-
-    name: str  # The model is one of `jaxal.models.names()`.
-    hyper: dict[str, Any] = field(default_factory=dict)  # In TOML these stand beside `name`.
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """How a step is taken: an optimizer of optax."""
-
-    optimizer: str = "adam"  # Any optimizer of optax that takes a learning rate will do.
-    learning_rate: float = checked("a finite number above 0", lambda x: 0 < x < math.inf, 1e-3)
-    optimizer_options: dict[str, Any] = field(
-        default_factory=dict
-    )  # The optimizer takes these as well.
-    l2: float = finite(0.0)  # This times the parameters is added to the gradient.
-
-
-@dataclass(frozen=True)
-class LearnerConfig(TrainingOptions, OptimizerConfig):
-    """How to train: an optimizer, and the options of `jaxal.Learner` by the same names."""
-
-
-@dataclass(frozen=True)
-class StrategyConfig:
-    """What to compare, and how many labels to buy.
-
-    A name need not be a strategy's if its table of options says which is meant: with
-    `name = "bald"` there, two differently made ones are compared.
-    """
-
-    names: tuple[str, ...] = checked(
-        "a list of one or more strategies, each once",
-        lambda names: names and len(set(names)) == len(names),
-    )
-    initial: int = count(20)  # So many rows are labelled before the first round.
-    budget: int = count(20)  # So many labels are bought in a round.
-    rounds: int = count(15)  # Labels are bought so many times.
-    balanced: bool = False  # As many initial rows are drawn of each class.
-    options: dict[str, dict[str, Any]] = field(default_factory=dict)  # Each strategy has a table.
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """How the experiment runs on the machine."""
-
-    batch_size: int = count(1024)  # So many rows go through the model at once on a device.
-
-
-@dataclass(frozen=True)
-class Config:
-    """A whole experiment, as `load` and `parse` return it."""
-
-    data: DataConfig
-    model: ModelConfig
-    learner: LearnerConfig
-    strategy: StrategyConfig
-    run: RunConfig
-    name: str = checked(
-        "letters, digits, '.', '_' or '-', and no '.' in front (it names a folder)",
-        lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,
-    )
-    seeds: int = count(10)  # Each strategy runs so many times.
-    seed: int = _seed(0)  # All randomness comes from this, but for `data.split_seed`.
+from jaxal.experiment.settings import Config
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:

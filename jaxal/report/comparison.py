@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxal.experiment.config import Config, load
+from jaxal.experiment.config import load
+from jaxal.experiment.settings import Config
 from jaxal.records import Record, read
 from jaxal.report.rebuild import save
 from jaxal.report.summary import Summary, over_seeds, summarize

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jaxal.experiment.config import Config, load
+from jaxal.experiment.config import load
+from jaxal.experiment.settings import Config
 from jaxal.files import written_whole
 from jaxal.records import CONFIG, HISTORY, Record, read
 from jaxal.report.curves import draw
