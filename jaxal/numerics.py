@@ -34,14 +34,6 @@ def power_of_two(size: jax.Array) -> jax.Array:
     return jnp.exp2(jnp.round(jnp.log2(jnp.where(size > 0, size, 1.0))))
 
 
-def largest(vector: jax.Array) -> jax.Array:
-    """The maximum of [N] numbers or truth values; NaN if there is one.
-
-    One loop of a compiled program: XLA splits `max` of a long vector into three on a CPU.
-    """
-    return vector[jnp.argmax(vector)]
-
-
 def running_sum(x: jax.Array) -> jax.Array:
     """Cumulative sums of floats along the last axis, [..., M].
 

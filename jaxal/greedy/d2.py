@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Selection
-from jaxal.numerics import largest, next_uniforms, running_sum
+from jaxal.numerics import next_uniforms, running_sum
 from jaxal.points.embedding import Embedding
+from jaxal.rows import largest
 
 # The tiers that rows are drawn from: a tier is empty before the next lower one is drawn from.
 _TAKEN, _NOT_FINITE, _COVERED, _DISTANT, _FIRST = -1.0, 0.0, 1.0, 2.0, 3.0

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxal.base import PyTree, Selection
 from jaxal.greedy.take import priority
+from jaxal.rows import top_rows
 
 
 class Rule(NamedTuple):
@@ -68,8 +69,8 @@ def highest_bounds(
     if block_size == bounds.shape[0]:
         nothing = jnp.asarray(-jnp.inf, bounds.dtype)
         return jnp.arange(block_size, dtype=jnp.int32), nothing, jnp.int32(block_size)
-    # `top_k` breaks ties by the lowest row, so no row outside ties with a block row below it.
-    best, rows = jax.lax.top_k(priority(bounds, available), block_size + 1)
+    # `top_rows` breaks ties by the lowest row, so no row outside ties with a block row below it.
+    best, rows = top_rows(priority(bounds, available), block_size + 1)
     return jnp.sort(rows[:-1]), best[-1], rows[-1]
 
 

@@ -16,6 +16,7 @@ from jaxal.checks import (
     check_rank,
     check_rows,
 )
+from jaxal.rows import top_rows
 
 STOCHASTIC_KINDS = ("power", "softmax", "softrank")
 
@@ -63,7 +64,7 @@ def take_top(scores: jax.Array, available: jax.Array, budget: int) -> Selection:
     # Cast before anything is compared: NumPy scores may be float64 where JAX has float32 alone.
     scores, available = _checked(scores, available)
     check_budget(budget, scores.shape[0])
-    best, rows = jax.lax.top_k(priority(scores, available), budget)
+    best, rows = top_rows(priority(scores, available), budget)
     found = best > -jnp.inf
     taken = jnp.where(found, scores[rows], -jnp.inf).astype(jnp.float32)
     return Selection(jnp.where(found, rows, -1).astype(jnp.int32), taken)

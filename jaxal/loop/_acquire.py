@@ -27,6 +27,7 @@ from jaxal.loop.returned import (
 from jaxal.numerics import derive_keys, num_rows
 from jaxal.pools import ArrayPool, Pool, devices, map_rows, size_class
 from jaxal.pools.memory import put
+from jaxal.rows import rows_over
 from jaxal.training.base import check_model_functions
 
 
@@ -82,6 +83,7 @@ def select(
     labels: jax.Array,
     available: jax.Array,
     budget: int,
+    mesh: Mesh | None,
 ) -> Selection:
     """Has the strategy decide; labels of rows that are available stay hidden.
 
@@ -92,6 +94,7 @@ def select(
       labels: [N] int32, -1 where unknown.
       available: [N] bool.
       budget: how many rows.
+      mesh: of the devices that share the rows.
 
     Raises:
       TypeError: the strategy returns something else than a `Selection` of `budget` rows; any error
@@ -99,7 +102,7 @@ def select(
     """
     labels = jnp.where(available, -1, labels)
     view = View(observed.pool, labels, labels >= 0, available, **observed.sets)
-    with explained(strategy_name(strategy)):
+    with explained(strategy_name(strategy)), rows_over(mesh):
         selection = strategy.select(key, view, budget)
         check_selection_type(selection, budget)
     # Some rules compute in the widest type there is; what they report is the same everywhere.
@@ -139,7 +142,8 @@ def _decide(
     labels = jnp.where(available, -1, pool.labels)
     key_observe, key_select = derive_keys(key, jnp.arange(1, 3))
     observed = observe(key_observe, strategy, model, variables, pool, labels, sets)
-    return select(key_select, strategy, observed, labels, available, budget), observed
+    chosen = select(key_select, strategy, observed, labels, available, budget, pool.mesh)
+    return chosen, observed
 
 
 class _Facts(NamedTuple):

@@ -100,7 +100,8 @@ def choose(
     """The strategy's decision on what it observed, among the rows neither labelled nor skipped."""
     labels = known_labels(state, pool)
     available = available_rows(state, pool, labels)
-    return _acquire.select(round_keys(state).select, strategy, observed, labels, available, budget)
+    key = round_keys(state).select
+    return _acquire.select(key, strategy, observed, labels, available, budget, pool.mesh)
 
 
 def select(

@@ -15,12 +15,12 @@ from jaxal.checks import check_name, check_rank, check_rows
 from jaxal.numerics import (
     gather,
     inner_products,
-    largest,
     matmul,
     num_rows,
     power_of_two,
     unit_rows,
 )
+from jaxal.rows import largest
 
 GRADIENT_KINDS = ("bias", "linear", "bias_linear")
 TOTAL_COLUMNS = 64  # inner products summed at a time, where nothing quicker is known

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import jax
+from jax.sharding import Mesh
 
 from jaxal.base import PyTree
 
@@ -24,6 +25,11 @@ class Pool(Protocol):
     @property
     def batch_size(self) -> int:
         """How many rows go through a model at once on a device."""
+        ...
+
+    @property
+    def mesh(self) -> Mesh | None:
+        """The devices that share the rows; None for one."""
         ...
 
     def __len__(self) -> int:

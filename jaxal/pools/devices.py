@@ -11,8 +11,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxal.base import PyTree
 from jaxal.checks import check_integer, describe
+from jaxal.rows import DATA
 
-SEEDS, DATA = "seeds", "data"
+SEEDS = "seeds"
 
 
 def make_mesh(

@@ -11,6 +11,7 @@ from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.d2 import d2_sampling
 from jaxal.greedy.take import priority
 from jaxal.points.embedding import GradientEmbedding
+from jaxal.rows import best_row
 
 
 @entry.checked(
@@ -70,7 +71,7 @@ def badge(
     usable = points.finite()
     (points,), scale = points.conditioned(available & usable)
     points = points.masked(usable)
-    first = jnp.argmax(priority(jnp.where(usable, points.squared_norm(), -1.0), available))
+    first = best_row(priority(jnp.where(usable, points.squared_norm(), -1.0), available))
     selection, _ = d2_sampling(
         key,
         points,

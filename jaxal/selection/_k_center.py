@@ -13,6 +13,7 @@ from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
 from jaxal.greedy.take import priority
 from jaxal.points.distances import COLUMNS, DIFFERENCES, fold_nearest, rounding_slack
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_alike, check_points
+from jaxal.rows import best_row
 
 TRUSTED = 1e3  # times the rounding slack: squared distances above that have three right digits
 
@@ -80,7 +81,7 @@ def _refresh(state: KCenterState, rows: jax.Array, count: jax.Array) -> KCenterS
     squared = jnp.minimum(state.squared, nearest)
     # If the largest distance left is so small that the product may have its digits wrong, all
     # distances become bounds, and those of blocks are measured by differences from here on.
-    row = jnp.argmax(priority(squared, state.available))
+    row = best_row(priority(squared, state.available))
     doubtful = squared[row] < TRUSTED * state.slack[row]
     squared += jnp.where(doubtful & ~state.precise, state.slack, 0.0)
     return state._replace(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxal.base import PyTree, Selection
 from jaxal.greedy.lazy import Rule, lazy_greedy
 from jaxal.greedy.take import priority
+from jaxal.rows import best_row, top_rows
 from jaxal.submodular.costs import Knapsack
 from jaxal.submodular.function import SetFunction, add_row, gains_of, rows_at_once
 
@@ -176,7 +177,7 @@ def one_by_one(
 def best_of_all(function: SetFunction, greedy: GreedyState) -> Best:
     """The best available row, all N gains computed anew."""
     gains = gains_of(function, greedy.state, jnp.arange(function.size, dtype=jnp.int32))
-    row = jnp.argmax(priority(worth(gains, greedy.knapsack), greedy.available))
+    row = best_row(priority(worth(gains, greedy.knapsack), greedy.available))
     return row.astype(jnp.int32), gains[row], greedy.bounds
 
 
@@ -184,7 +185,7 @@ def _draw(greedy: GreedyState, key: jax.Array, sample: int) -> jax.Array:
     """Random rows [sample] in order, available ones as long as there are any."""
     uniform = jax.random.uniform(jax.random.fold_in(key, greedy.count), greedy.available.shape)
     ranked = jnp.where(greedy.available, uniform, -1.0)
-    return jnp.sort(jax.lax.top_k(ranked, sample)[1].astype(jnp.int32))
+    return jnp.sort(top_rows(ranked, sample)[1].astype(jnp.int32))
 
 
 def best_of_sample(
@@ -194,7 +195,7 @@ def best_of_sample(
     rows = _draw(greedy, key, sample)
     gains = gains_of(function, greedy.state, rows)
     costs = None if greedy.knapsack is None else greedy.knapsack.take(rows)
-    at = jnp.argmax(priority(worth(gains, costs), greedy.available[rows]))
+    at = best_row(priority(worth(gains, costs), greedy.available[rows]))
     return rows[at], gains[at], greedy.bounds
 
 
@@ -208,17 +209,17 @@ def best_of_sample_lazily(
 
     def best_is_stale(carry):
         bounds, fresh = carry
-        return ~fresh[jnp.argmax(priority(worth(bounds, costs), free))]
+        return ~fresh[best_row(priority(worth(bounds, costs), free))]
 
     def refresh(carry):
         bounds, fresh = carry
         # The highest bounds that are stale: the best row is among them, or fresh already.
         ranked = priority(worth(bounds, costs), free & ~fresh)
-        _, at = jax.lax.top_k(ranked, min(REFRESHED, sample))
+        _, at = top_rows(ranked, min(REFRESHED, sample))
         gains = jnp.minimum(gains_of(function, greedy.state, rows[at]), bounds[at])
         return bounds.at[at].set(gains), fresh.at[at].set(True)
 
     start = greedy.bounds[rows], jnp.zeros(sample, bool)
     bounds, _ = jax.lax.while_loop(best_is_stale, refresh, start)
-    at = jnp.argmax(priority(worth(bounds, costs), free))
+    at = best_row(priority(worth(bounds, costs), free))
     return rows[at], bounds[at], greedy.bounds.at[rows].set(bounds)

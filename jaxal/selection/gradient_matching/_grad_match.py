@@ -12,6 +12,7 @@ from jaxal.checks import check_budget, check_name
 from jaxal.greedy.take import priority
 from jaxal.numerics import matmul
 from jaxal.points.embedding import GRADIENT_KINDS
+from jaxal.rows import best_row
 from jaxal.selection.gradient_matching._gradients import (
     LABELED,
     POOL,
@@ -103,7 +104,7 @@ def grad_match(
 
     def pick(i, state: GradMatchState) -> GradMatchState:
         # |r|^2 is the same for all rows: the smallest rest of |r + g_i|^2 is picked.
-        row = jnp.argmax(priority(-(norms + 2.0 * state.inner), state.available))
+        row = best_row(priority(-(norms + 2.0 * state.inner), state.available))
         one, other = residuals[:, row], features[:, row]
         inner = matmul(one, residuals) * matmul(other, features)
         residual = state.residual + one[:, None] * other[None, :]

@@ -13,6 +13,7 @@ from jaxal.checks import check_at_least
 from jaxal.greedy.take import fill, priority
 from jaxal.numerics import matmul
 from jaxal.points.embedding import GRADIENT_KINDS
+from jaxal.rows import best_row
 from jaxal.selection.gradient_matching._grad_match import matching
 from jaxal.selection.gradient_matching._gradients import (
     LABELED,
@@ -238,7 +239,7 @@ def pursue(
 
     def aim(state: PursuitState) -> PursuitState:
         inner = jnp.where(rows.finite, rows.inner(state.residual), jnp.nan)
-        row = jnp.argmax(priority(inner, state.available)).astype(jnp.int32)
+        row = best_row(priority(inner, state.available)).astype(jnp.int32)
         return state._replace(best=row, score=inner[row])
 
     def goes_on(state: PursuitState) -> jax.Array:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxal.greedy.take import priority
 from jaxal.points.embedding import GradientEmbedding
+from jaxal.rows import best_row, top_rows
 from jaxal.selection.gradient_matching._gradients import Gradients
 
 BLOCK = 256  # rows whose distances to the pool are computed at a time
@@ -20,7 +21,7 @@ class Nothing(NamedTuple):
         self, gains: jax.Array, available: jax.Array
     ) -> tuple["Nothing", jax.Array, jax.Array]:
         """The regularizer, the best available row [] and all totals [N], exact for that row."""
-        return self, jnp.argmax(priority(gains, available)), gains
+        return self, best_row(priority(gains, available)), gains
 
     def add(self, row: jax.Array) -> "Nothing":
         """The regularizer after a pick."""
@@ -38,7 +39,7 @@ class Diversity(NamedTuple):
         self, gains: jax.Array, available: jax.Array
     ) -> tuple["Diversity", jax.Array, jax.Array]:
         totals = gains - self.strength * self.crowding
-        return self, jnp.argmax(priority(totals, available)), totals
+        return self, best_row(priority(totals, available)), totals
 
     def add(self, row: jax.Array) -> "Diversity":
         near = jnp.exp(-_distances(self.points, row[None])[0] / 2.0)
@@ -67,12 +68,12 @@ class Coverage(NamedTuple):
 
         def best_is_stale(carry):
             bounds, fresh = carry
-            return ~fresh[jnp.argmax(priority(totals(bounds), available))]
+            return ~fresh[best_row(priority(totals(bounds), available))]
 
         def refresh(carry):
             bounds, fresh = carry
             ranked = priority(totals(bounds), available & ~fresh)
-            _, rows = jax.lax.top_k(ranked, min(REFRESHED, len(bounds)))
+            _, rows = top_rows(ranked, min(REFRESHED, len(bounds)))
             gap = self.nearest[None, :] - _distances(self.points, rows)
             sums = jnp.sum(jnp.maximum(gap, 0.0), axis=1)
             sums = jnp.minimum(sums, bounds[rows])  # above it is rounding
@@ -80,7 +81,7 @@ class Coverage(NamedTuple):
 
         start = self.bounds, jnp.zeros(available.shape, bool)
         bounds, _ = jax.lax.while_loop(best_is_stale, refresh, start)
-        row = jnp.argmax(priority(totals(bounds), available))
+        row = best_row(priority(totals(bounds), available))
         return self._replace(bounds=bounds), row, totals(bounds)
 
     def add(self, row: jax.Array) -> "Coverage":

@@ -1,0 +1,105 @@
+"""Decisions over rows that several devices share: each looks at its own, and only results travel.
+
+The compiler's own partitioning of `top_k`, `argmax` and the like gathers all rows on every device.
+Here each device decides among its rows and sends what it chose, of the size of the result. Which
+devices there are is known from the mesh in use (`rows_over`); without one, or where the rows cannot
+be shared evenly, these are the plain functions of `jax.numpy`. The results are the same.
+"""
+
+import contextlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, PartitionSpec
+
+DATA = "data"
+"""The axis of a mesh over which the rows of a pool are shared."""
+
+
+def rows_over(mesh: Mesh | None) -> contextlib.AbstractContextManager:
+    """Has the functions below know the mesh, inside a traced function too; None is no mesh."""
+    if mesh is None:
+        return contextlib.nullcontext()
+    return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+
+
+def shards(rows: int) -> int:
+    """Over how many devices the mesh in use shares an axis of so many rows: 1 if it does not."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if DATA not in mesh.axis_names:
+        return 1
+    # Inside a `shard_map` over the rows, a device sees its own alone.
+    if dict(zip(mesh.axis_names, mesh.axis_types, strict=True))[DATA] == AxisType.Manual:
+        return 1
+    count = mesh.shape[DATA]
+    return 1 if rows % count else count
+
+
+def top_rows(values: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
+    """The highest values with their rows, as `jax.lax.top_k`: ties go to the lowest row.
+
+    Args:
+      values: [N] without NaN.
+      num: how many, 1 to N.
+
+    Returns:
+      values [num], highest first, and rows [num] int32; the same on every device.
+    """
+    if shards(len(values)) == 1:
+        return jax.lax.top_k(values, num)
+
+    def local(own: jax.Array) -> tuple[jax.Array, jax.Array]:
+        best, rows = jax.lax.top_k(own, min(num, len(own)))
+        best, rows = _gathered(best, rows + _offset(own))
+        # Devices come in the order of their rows, so that a tie stays with the lowest.
+        best, places = jax.lax.top_k(best, num)
+        return best, rows[places]
+
+    return _shared(local)(values)
+
+
+def best_row(values: jax.Array) -> jax.Array:
+    """The row of the highest value [], the lowest of several; of [N] values, without NaN."""
+    if shards(len(values)) == 1:
+        return jnp.argmax(values)
+
+    def local(own: jax.Array) -> jax.Array:
+        row = jnp.argmax(own)
+        best, rows = _gathered(own[row][None], (row + _offset(own))[None])
+        return rows[jnp.argmax(best)]
+
+    return _shared(local)(values)
+
+
+def largest(values: jax.Array) -> jax.Array:
+    """The maximum [] of [N] numbers or truth values; NaN if there is one."""
+    if shards(len(values)) == 1:
+        # One loop of a compiled program: XLA splits `max` of a long vector into three on a CPU.
+        return values[jnp.argmax(values)]
+    return jnp.max(values)
+
+
+def _offset(own: Any) -> jax.Array:
+    """The number of the first row that a device has."""
+    return jax.lax.axis_index(DATA).astype(jnp.int32) * len(own)
+
+
+def _gathered(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+    return tuple(jax.lax.all_gather(array, DATA, tiled=True) for array in arrays)
+
+
+def _shared(local: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that every device runs on its own rows, and whose result is that of all."""
+    # Manual over this axis only, so that a vmap over seeds may use the other.
+    return partial(
+        jax.shard_map(
+            local,
+            in_specs=PartitionSpec(DATA),
+            out_specs=PartitionSpec(),
+            axis_names={DATA},
+            check_vma=False,
+        )
+    )
