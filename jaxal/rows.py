@@ -8,15 +8,18 @@ be shared evenly, these are the plain functions of `jax.numpy`. The results are 
 
 import contextlib
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
+from jaxal.base import PyTree
+
 DATA = "data"
 """The axis of a mesh over which the rows of a pool are shared."""
+
+SHARED, REPLICATED = PartitionSpec(DATA), PartitionSpec()
 
 
 def rows_over(mesh: Mesh | None) -> contextlib.AbstractContextManager:
@@ -82,6 +85,48 @@ def largest(values: jax.Array) -> jax.Array:
     return jnp.max(values)
 
 
+def row_at(tree: PyTree, row: jax.Array) -> PyTree:
+    """One row of every leaf, the same on every device: leaves [...] for row [].
+
+    The compiler would gather all rows to slice one out of them, but not to look some up.
+    """
+
+    def one(leaf: jax.Array) -> jax.Array:
+        return leaf[row] if shards(len(leaf)) == 1 else leaf[row[None]][0]
+
+    return jax.tree.map(one, tree)
+
+
+def index_of(mask: jax.Array) -> jax.Array:
+    """What `set_rows` finds the set rows of a mask [N] bool by, [N] int32."""
+    if shards(len(mask)) == 1:
+        return jnp.argsort(~mask).astype(jnp.int32)  # the rows themselves, those that are set first
+
+    def local(own: jax.Array) -> jax.Array:
+        here = jnp.cumsum(own, dtype=jnp.int32)
+        totals = jax.lax.all_gather(here[-1], DATA)
+        before = jnp.arange(len(totals)) < jax.lax.axis_index(DATA)
+        return here + jnp.sum(jnp.where(before, totals, 0))
+
+    return _shared(local, SHARED)(mask)  # how many are set up to each row
+
+
+def set_rows(index: jax.Array, places: jax.Array) -> jax.Array:
+    """The rows of a mask that are set, by their place among these.
+
+    Args:
+      index: of the mask, from `index_of`.
+      places: [M] int32, from 0.
+
+    Returns:
+      [M] int32, anything where fewer are set. O(N M) time on several devices.
+    """
+    if shards(len(index)) == 1:
+        return index.at[places].get(mode="clip")
+    # As many rows come before it as have counts up to its place: a sum, which devices can share.
+    return jnp.sum(index[None, :] <= places[:, None], axis=1, dtype=jnp.int32)
+
+
 def _offset(own: Any) -> jax.Array:
     """The number of the first row that a device has."""
     return jax.lax.axis_index(DATA).astype(jnp.int32) * len(own)
@@ -91,15 +136,22 @@ def _gathered(*arrays: jax.Array) -> tuple[jax.Array, ...]:
     return tuple(jax.lax.all_gather(array, DATA, tiled=True) for array in arrays)
 
 
-def _shared(local: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that every device runs on its own rows, and whose result is that of all."""
-    # Manual over this axis only, so that a vmap over seeds may use the other.
-    return partial(
-        jax.shard_map(
+def _shared(local: Callable[..., Any], results: PartitionSpec = REPLICATED) -> Callable[..., Any]:
+    """A function that every device runs on its own rows, and on what else it is given.
+
+    Args:
+      local: of a device's rows, and of arrays that all devices have.
+      results: how they are shared; by default every device has the same.
+    """
+
+    def call(rows: jax.Array, *others: jax.Array) -> Any:
+        # Manual over this axis only, so that a vmap over seeds may use the other.
+        return jax.shard_map(
             local,
-            in_specs=PartitionSpec(DATA),
-            out_specs=PartitionSpec(),
+            in_specs=(SHARED, *[REPLICATED] * len(others)),
+            out_specs=results,
             axis_names={DATA},
             check_vma=False,
-        )
-    )
+        )(rows, *others)
+
+    return call

@@ -13,7 +13,7 @@ from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
 from jaxal.greedy.take import priority
 from jaxal.points.distances import COLUMNS, DIFFERENCES, fold_nearest, rounding_slack
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_alike, check_points
-from jaxal.rows import best_row
+from jaxal.rows import best_row, index_of, row_at, set_rows
 
 TRUSTED = 1e3  # times the rounding slack: squared distances above that have three right digits
 
@@ -24,14 +24,14 @@ class Covering(NamedTuple):
     points: Embedding  # N
     centers: Embedding  # M
     usable: jax.Array  # [N] bool
-    order: jax.Array  # [M], the centers in use first
+    index: jax.Array  # [M], of the centers in use
     num_centers: jax.Array  # [], how many of these
     picked: jax.Array  # [B] rows
 
     def take(self, slots: jax.Array) -> tuple[Embedding, jax.Array]:
         """The points at some slots, and which of these count, [columns] bool."""
         given = slots < self.num_centers
-        centers = self.centers.take(self.order.at[slots].get(mode="clip"))
+        centers = self.centers.take(set_rows(self.index, slots))
         rows = self.picked.at[slots - self.num_centers].get(mode="clip")
         picks = self.points.take(rows).masked(self.usable[rows])
 
@@ -82,7 +82,8 @@ def _refresh(state: KCenterState, rows: jax.Array, count: jax.Array) -> KCenterS
     # If the largest distance left is so small that the product may have its digits wrong, all
     # distances become bounds, and those of blocks are measured by differences from here on.
     row = best_row(priority(squared, state.available))
-    doubtful = squared[row] < TRUSTED * state.slack[row]
+    farthest, slack = row_at((squared, state.slack), row)
+    doubtful = farthest < TRUSTED * slack
     squared += jnp.where(doubtful & ~state.precise, state.slack, 0.0)
     return state._replace(
         exact=exact,
@@ -244,7 +245,7 @@ def _start(
         points,
         centers,
         usable,
-        order=jnp.argsort(~center_mask).astype(jnp.int32),
+        index=index_of(center_mask),
         num_centers=jnp.sum(center_mask, dtype=jnp.int32),
         picked=jnp.zeros(budget, jnp.int32),
     )

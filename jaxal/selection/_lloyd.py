@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxal.numerics import running_sum
 from jaxal.points.distances import nearest_center, rounding_slack
 from jaxal.points.embedding import Dense
+from jaxal.rows import top_rows
 
 
 class Clusters(NamedTuple):
@@ -51,7 +52,7 @@ def _reseed(
     centers, some clusters stay empty, and their centers where they are.
     """
     away = (squared < jnp.inf) & (squared > rounding_slack(Dense(points)))
-    farthest, rows = jax.lax.top_k(jnp.where(away, squared, -1.0), len(centers))
+    farthest, rows = top_rows(jnp.where(away, squared, -1.0), len(centers))
     place = running_sum(empty.astype(points.dtype)).astype(jnp.int32) - 1
     moves = empty & (farthest[place] > 0)
     return jnp.where(moves[:, None], points[rows[place]], centers)

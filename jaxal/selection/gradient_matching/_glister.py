@@ -17,6 +17,7 @@ from jaxal.checks import (
 )
 from jaxal.greedy.take import fill
 from jaxal.numerics import matmul
+from jaxal.rows import row_at
 from jaxal.selection.gradient_matching._gradients import (
     LABELED,
     POOL,
@@ -228,15 +229,16 @@ def _glister(
     def pick(i: jax.Array, state: GlisterState) -> GlisterState:
         spread, row, totals = state.regularizer.best(gains(state.evaluation), state.available)
         # A step along one gradient, residual (x) features, moves every logit by their products.
-        overlap = matmul(factors.features[:, row], state.evaluation.features)
-        change = learning_rate * factors.residuals[:, row][:, None] * overlap[None, :]
+        residual, feature = row_at((rows.points.residuals, rows.points.features), row)
+        overlap = matmul(feature, state.evaluation.features)
+        change = learning_rate * residual[:, None] * overlap[None, :]
         logits = state.evaluation.logits - change
         return GlisterState(
             state.evaluation._replace(logits=logits),
             spread.add(row),
             state.available.at[row].set(False),
             state.rows.at[i].set(row.astype(jnp.int32)),
-            state.scores.at[i].set(totals[row]),
+            state.scores.at[i].set(row_at(totals, row)),
         )
 
     start = GlisterState(

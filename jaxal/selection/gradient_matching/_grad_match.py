@@ -12,7 +12,7 @@ from jaxal.checks import check_budget, check_name
 from jaxal.greedy.take import priority
 from jaxal.numerics import matmul
 from jaxal.points.embedding import GRADIENT_KINDS
-from jaxal.rows import best_row
+from jaxal.rows import best_row, row_at
 from jaxal.selection.gradient_matching._gradients import (
     LABELED,
     POOL,
@@ -105,7 +105,7 @@ def grad_match(
     def pick(i, state: GradMatchState) -> GradMatchState:
         # |r|^2 is the same for all rows: the smallest rest of |r + g_i|^2 is picked.
         row = best_row(priority(-(norms + 2.0 * state.inner), state.available))
-        one, other = residuals[:, row], features[:, row]
+        one, other = row_at((rows.points.residuals, rows.points.features), row)
         inner = matmul(one, residuals) * matmul(other, features)
         residual = state.residual + one[:, None] * other[None, :]
         score = -jnp.sqrt(jnp.sum(residual**2))
@@ -114,7 +114,7 @@ def grad_match(
             state.inner + inner,
             state.available.at[row].set(False),
             state.rows.at[i].set(row.astype(jnp.int32)),
-            state.scores.at[i].set(jnp.where(rows.finite[row], score, jnp.nan)),
+            state.scores.at[i].set(jnp.where(row_at(rows.finite, row), score, jnp.nan)),
         )
 
     start = GradMatchState(

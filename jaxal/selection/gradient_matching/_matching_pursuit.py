@@ -13,7 +13,7 @@ from jaxal.checks import check_at_least
 from jaxal.greedy.take import fill, priority
 from jaxal.numerics import matmul
 from jaxal.points.embedding import GRADIENT_KINDS
-from jaxal.rows import best_row
+from jaxal.rows import best_row, row_at
 from jaxal.selection.gradient_matching._grad_match import matching
 from jaxal.selection.gradient_matching._gradients import (
     LABELED,
@@ -240,11 +240,12 @@ def pursue(
     def aim(state: PursuitState) -> PursuitState:
         inner = jnp.where(rows.finite, rows.inner(state.residual), jnp.nan)
         row = best_row(priority(inner, state.available)).astype(jnp.int32)
-        return state._replace(best=row, score=inner[row])
+        return state._replace(best=row, score=row_at(inner, row))
 
     def goes_on(state: PursuitState) -> jax.Array:
         far = jnp.sqrt(jnp.sum(state.residual**2)) > tolerance * length
-        helps = state.available[state.best] & (state.score > noise[state.best])
+        available, least = row_at((state.available, noise), state.best)
+        helps = available & (state.score > least)
         return (state.count < limit) & far & helps
 
     def pick(state: PursuitState) -> PursuitState:
@@ -257,9 +258,9 @@ def pursue(
         gram = state.problem.gram.at[slot].set(column).at[:, slot].set(column)
         problem = Problem(
             gram.at[slot, slot].add(ridge),
-            state.problem.aim.at[slot].set(toward_target[row]),
+            state.problem.aim.at[slot].set(row_at(toward_target, row)),
             used,
-            state.problem.noise.at[slot].set(noise[row]),
+            state.problem.noise.at[slot].set(row_at(noise, row)),
         )
         passive = state.fit.passive.at[slot].set(True)
         # From the weights so far, which are feasible, with the new one at 0.
