@@ -127,6 +127,41 @@ def set_rows(index: jax.Array, places: jax.Array) -> jax.Array:
     return jnp.sum(index[None, :] <= places[:, None], axis=1, dtype=jnp.int32)
 
 
+def in_tiles(function: Callable[[PyTree], PyTree], tree: PyTree, tiles: int) -> PyTree:
+    """Applies a function of each row by itself to all, a tile of them at a time.
+
+    A tile is every `tiles`-th row: where devices share the rows, each has its part of every tile.
+
+    Args:
+      function: leaves [n, ...] -> leaves [n].
+      tree: leaves [N, ...].
+      tiles: how many; the rows of a tile are filled up to a multiple of 128 with zeros.
+
+    Returns:
+      Leaves [N].
+    """
+    if tiles == 1:
+        return function(tree)
+    total = len(jax.tree.leaves(tree)[0])
+    rows = -(-total // tiles)
+    rows += -rows % 128  # so that devices can share it
+
+    def spread(leaf):
+        widths = [(0, rows * tiles - total)] + [(0, 0)] * (leaf.ndim - 1)
+        return jnp.pad(leaf, widths).reshape(rows, tiles, *leaf.shape[1:])
+
+    table = jax.tree.map(spread, tree)
+
+    def tile(i):
+        def part(leaf):
+            return jax.lax.dynamic_index_in_dim(leaf, i, axis=1, keepdims=False)
+
+        return function(jax.tree.map(part, table))
+
+    found = jax.lax.map(tile, jnp.arange(tiles))
+    return jax.tree.map(lambda leaf: leaf.T.reshape(-1)[:total], found)
+
+
 def _offset(own: Any) -> jax.Array:
     """The number of the first row that a device has."""
     return jax.lax.axis_index(DATA).astype(jnp.int32) * len(own)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import PyTree
 from jaxal.numerics import num_rows
 from jaxal.points.embedding import Embedding
+from jaxal.rows import in_tiles
 
 COLUMNS = 64  # centers to a product: memory is N x COLUMNS
 DIFFERENCES = 16  # centers to a difference: memory is Q x DIFFERENCES x D
@@ -87,31 +87,4 @@ def nearest_center(
         found = least < jnp.inf
         return jnp.where(found, least, jnp.inf), jnp.where(found, place, -1)
 
-    return _in_tiles(nearest, points, -(-total // max(TILE // size, 128)))
-
-
-def _in_tiles(function: Callable[[Embedding], PyTree], points: Embedding, tiles: int) -> PyTree:
-    """Applies a function of each row by itself to all, a tile of them at a time.
-
-    A tile is every `tiles`-th row: where devices share the rows, each has its part of every tile.
-    """
-    if tiles == 1:
-        return function(points)
-    total = num_rows(points)
-    rows = -(-total // tiles)
-    rows += -rows % 128  # so that devices can share it
-
-    def spread(leaf):
-        widths = [(0, rows * tiles - total)] + [(0, 0)] * (leaf.ndim - 1)
-        return jnp.pad(leaf, widths).reshape(rows, tiles, *leaf.shape[1:])
-
-    table = jax.tree.map(spread, points)
-
-    def tile(i):
-        def part(leaf):
-            return jax.lax.dynamic_index_in_dim(leaf, i, axis=1, keepdims=False)
-
-        return function(jax.tree.map(part, table))
-
-    found = jax.lax.map(tile, jnp.arange(tiles))
-    return jax.tree.map(lambda leaf: leaf.T.reshape(-1)[:total], found)
+    return in_tiles(nearest, points, -(-total // max(TILE // size, 128)))

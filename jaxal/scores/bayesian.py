@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.numerics import matmul
+from jaxal.rows import in_tiles
 from jaxal.scores import uncertainty
 
 _EPIG_BLOCK = 1 << 21  # joint probabilities held at a time
@@ -171,15 +172,9 @@ def epig(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
     deviations = target - target_mean[None]
     # Each class of each row is a row of its own, so that one GEMM serves any block of them.
     pool = jax.nn.softmax(logits).reshape(draws, rows * classes).T
-    # Blocks of one size, so that the program holds their code once. Padding has probability 0 and
-    # no information.
-    largest = max(_EPIG_BLOCK // (targets * classes), 1)
-    blocks = -(-len(pool) // largest)
-    size = -(-len(pool) // blocks)
-    padding = blocks * size - len(pool)
-    pool = jnp.pad(pool, ((0, padding), (0, 0))).reshape(blocks, size, draws)
-    information = jax.lax.map(lambda probs: _information(probs, deviations, target_mean), pool)
-    information = information.reshape(-1)[: rows * classes]
+    # Rows that fill up a tile have probability 0 and no information.
+    tiles = -(-len(pool) // max(_EPIG_BLOCK // (targets * classes), 1))
+    information = in_tiles(lambda some: _information(some, deviations, target_mean), pool, tiles)
     return jnp.maximum(information.reshape(rows, classes).sum(1) / targets, 0)
 
 

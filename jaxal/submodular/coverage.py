@@ -47,10 +47,14 @@ class Representation(SetFunction):
         return self.at_most
 
     def columns(self, rows: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-        similar = self.similarity.rows(rows)
-        if self.cap is not None:
-            similar = jnp.minimum(similar, self.cap[None, :])
+        similar = self._capped(self.similarity.rows(rows))
         return similar, None if self.bonus is None else self.bonus[rows]
+
+    def all_columns(self) -> tuple[jax.Array, jax.Array | None]:
+        return self._capped(self.similarity.all_rows()), self.bonus
+
+    def _capped(self, similar: jax.Array) -> jax.Array:
+        return similar if self.cap is None else jnp.minimum(similar, self.cap[None, :])
 
     def gains(self, state: jax.Array, columns: tuple[jax.Array, jax.Array | None]) -> jax.Array:
         similar, bonus = columns

@@ -73,6 +73,10 @@ class SetFunction:
         """What `gains` and `add` need of rows [Q]; leaves [Q, ...]. The row numbers by default."""
         return rows
 
+    def all_columns(self) -> PyTree:
+        """`columns` of every row, which need not look rows up; called where memory allows."""
+        return self.columns(jnp.arange(self.size, dtype=jnp.int32))
+
     def gains(self, state: Any, columns: Any) -> jax.Array:
         """f(S + row) - f(S) for a block of rows, [Q]."""
         raise NotImplementedError
@@ -87,6 +91,14 @@ def rows_at_once(function: SetFunction) -> int:
     one = jax.eval_shape(function.columns, jax.ShapeDtypeStruct((1,), jnp.int32))
     entries = sum(leaf.size for leaf in jax.tree.leaves(one))
     return min(function.size, max(1, COLUMN_ENTRIES // max(entries, 1)))
+
+
+def all_gains(function: SetFunction, state: PyTree) -> jax.Array:
+    """The gains of every row, [N], as many at a time as memory allows."""
+    if rows_at_once(function) < function.size:
+        return gains_of(function, state, jnp.arange(function.size, dtype=jnp.int32))
+    gains = function.gains(state, function.all_columns()).astype(float)
+    return gains if function.usable is None else jnp.where(function.usable, gains, -jnp.inf)
 
 
 def gains_of(function: SetFunction, state: PyTree, rows: jax.Array) -> jax.Array:

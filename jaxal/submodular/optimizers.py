@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxal.base import PyTree, Selection
 from jaxal.greedy.lazy import Rule, lazy_greedy
 from jaxal.greedy.take import priority
-from jaxal.rows import best_row, top_rows
+from jaxal.rows import best_row, row_at, top_rows
 from jaxal.submodular.costs import Knapsack
-from jaxal.submodular.function import SetFunction, add_row, gains_of, rows_at_once
+from jaxal.submodular.function import SetFunction, add_row, all_gains, gains_of, rows_at_once
 
 REFRESHED = 16  # gains brought up to date at a time in a sample
 
@@ -88,7 +88,7 @@ def block_lazy(
     state = function.init(budget)
     bounds = function.bounds()
     if bounds is None:
-        bounds = gains_of(function, state, jnp.arange(function.size, dtype=jnp.int32))
+        bounds = all_gains(function, state)
     elif function.usable is not None:
         bounds = jnp.where(function.usable, bounds, -jnp.inf)
     block_size = min(block_size, rows_at_once(function))
@@ -176,9 +176,9 @@ def one_by_one(
 
 def best_of_all(function: SetFunction, greedy: GreedyState) -> Best:
     """The best available row, all N gains computed anew."""
-    gains = gains_of(function, greedy.state, jnp.arange(function.size, dtype=jnp.int32))
+    gains = all_gains(function, greedy.state)
     row = best_row(priority(worth(gains, greedy.knapsack), greedy.available))
-    return row.astype(jnp.int32), gains[row], greedy.bounds
+    return row.astype(jnp.int32), row_at(gains, row), greedy.bounds
 
 
 def _draw(greedy: GreedyState, key: jax.Array, sample: int) -> jax.Array:
