@@ -12,21 +12,28 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import AbstractMesh, AxisType, Mesh, PartitionSpec
 
 from jaxal.base import PyTree
+from jaxal.numerics import num_rows
 
 DATA = "data"
 """The axis of a mesh over which the rows of a pool are shared."""
+
+LINE = 128
+"""Rows whose numbers are added up first."""
+
+NO_MESH = AbstractMesh((), ())
 
 SHARED, REPLICATED = PartitionSpec(DATA), PartitionSpec()
 
 
 def rows_over(mesh: Mesh | None) -> contextlib.AbstractContextManager:
-    """Has the functions below know the mesh, inside a traced function too; None is no mesh."""
-    if mesh is None:
-        return contextlib.nullcontext()
-    return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+    """Has the functions below know the mesh, inside a traced function too; None: no device shares.
+
+    Arrays that are no pool's, but may be as long, are looked at with None.
+    """
+    return jax.sharding.use_abstract_mesh(NO_MESH if mesh is None else mesh.abstract_mesh)
 
 
 def shards(rows: int) -> int:
@@ -127,39 +134,63 @@ def set_rows(index: jax.Array, places: jax.Array) -> jax.Array:
     return jnp.sum(index[None, :] <= places[:, None], axis=1, dtype=jnp.int32)
 
 
-def in_tiles(function: Callable[[PyTree], PyTree], tree: PyTree, tiles: int) -> PyTree:
-    """Applies a function of each row by itself to all, a tile of them at a time.
+def line_sums(values: jax.Array) -> jax.Array:
+    """Sums of LINE rows after one another, [N] -> [N / LINE, rounded up], on every device.
 
-    A tile is every `tiles`-th row: where devices share the rows, each has its part of every tile.
+    They are rounded alike on any number of devices. Where a device's rows are no whole lines, all
+    of them are gathered; `pools.place` sees to it that those of a large pool are.
+    """
+    if shards(len(values)) == 1:
+        return _line_sums(values)
+
+    def local(own: jax.Array) -> jax.Array:
+        if len(own) % LINE:
+            return _line_sums(*_gathered(own))
+        return _gathered(_line_sums(own))[0]
+
+    return _shared(local)(values)
+
+
+def _line_sums(values: jax.Array) -> jax.Array:
+    return jnp.sum(jnp.pad(values, (0, -len(values) % LINE)).reshape(-1, LINE), axis=1)
+
+
+def in_tiles(function: Callable[..., PyTree], tree: PyTree, size: int, *shared: PyTree) -> PyTree:
+    """Applies a function of each row by itself to all, at most `size` at a time on a device.
 
     Args:
-      function: leaves [n, ...] -> leaves [n].
+      function: (leaves [n, ...], *shared) -> leaves [n, ...].
       tree: leaves [N, ...].
-      tiles: how many; the rows of a tile are filled up to a multiple of 128 with zeros.
+      size: rows of a tile; the last is filled up with zeros.
+      *shared: arrays that all tiles need; the function closes over none.
 
     Returns:
-      Leaves [N].
+      Leaves [N, ...], shared as the rows are.
     """
-    if tiles == 1:
-        return function(tree)
-    total = len(jax.tree.leaves(tree)[0])
-    rows = -(-total // tiles)
-    rows += -rows % 128  # so that devices can share it
+    if shards(num_rows(tree)) == 1:
+        return _in_tiles(function, tree, size, shared)
 
-    def spread(leaf):
-        widths = [(0, rows * tiles - total)] + [(0, 0)] * (leaf.ndim - 1)
-        return jnp.pad(leaf, widths).reshape(rows, tiles, *leaf.shape[1:])
+    def local(own: PyTree, *shared: PyTree) -> PyTree:
+        return _in_tiles(function, own, size, shared)
 
-    table = jax.tree.map(spread, tree)
+    return _shared(local, SHARED)(tree, *shared)
 
-    def tile(i):
-        def part(leaf):
-            return jax.lax.dynamic_index_in_dim(leaf, i, axis=1, keepdims=False)
 
-        return function(jax.tree.map(part, table))
+def _in_tiles(
+    function: Callable[..., PyTree], tree: PyTree, size: int, shared: tuple[PyTree, ...]
+) -> PyTree:
+    total = num_rows(tree)
+    if total <= size:
+        return function(tree, *shared)
+    tiles = -(-total // size)
+    size = -(-total // tiles)
 
-    found = jax.lax.map(tile, jnp.arange(tiles))
-    return jax.tree.map(lambda leaf: leaf.T.reshape(-1)[:total], found)
+    def split(leaf):
+        widths = [(0, tiles * size - total)] + [(0, 0)] * (leaf.ndim - 1)
+        return jnp.pad(leaf, widths).reshape(tiles, size, *leaf.shape[1:])
+
+    found = jax.lax.map(lambda some: function(some, *shared), jax.tree.map(split, tree))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:total], found)
 
 
 def _offset(own: Any) -> jax.Array:
@@ -179,7 +210,7 @@ def _shared(local: Callable[..., Any], results: PartitionSpec = REPLICATED) -> C
       results: how they are shared; by default every device has the same.
     """
 
-    def call(rows: jax.Array, *others: jax.Array) -> Any:
+    def call(rows: PyTree, *others: PyTree) -> Any:
         # Manual over this axis only, so that a vmap over seeds may use the other.
         return jax.shard_map(
             local,

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxal.base import Selection
 from jaxal.numerics import next_uniforms, running_sum
 from jaxal.points.embedding import Embedding
-from jaxal.rows import largest
+from jaxal.rows import LINE, largest, line_sums
 
 # The tiers that rows are drawn from: a tier is empty before the next lower one is drawn from.
 _TAKEN, _NOT_FINITE, _COVERED, _DISTANT, _FIRST = -1.0, 0.0, 1.0, 2.0, 3.0
@@ -37,8 +37,9 @@ class D2State(NamedTuple):
 def sample_rows(uniform: jax.Array, weights: jax.Array) -> jax.Array:
     """Draws rows with replacement, row i with probability weights[i] / sum, [num] int32.
 
-    Inverts the cumulative sum in two levels, so that no float32 sum runs over more than about
-    sqrt(N) terms: O(N + num sqrt(N)) time outside of matrix products.
+    Inverts the cumulative sum in two levels, of lines of LINE rows, so that no float32 sum is long:
+    O(N + num N / LINE) time, and on several devices N / LINE numbers are exchanged. The same draws
+    come of any number of devices.
 
     Args:
       uniform: [num] numbers in [0, 1), a draw of each.
@@ -47,17 +48,15 @@ def sample_rows(uniform: jax.Array, weights: jax.Array) -> jax.Array:
     Returns:
       [num] int32; a row of weight 0 only if all are 0, or by rounding.
     """
-    num = len(weights)
-    width = max(1, round(num**0.5))
-    # A line of the table holds `width` rows; the sums of lines are drawn from first.
-    table = jnp.pad(weights, (0, -num % width)).reshape(-1, width)
-    ends = running_sum(jnp.sum(table, axis=1))
+    ends = running_sum(line_sums(weights))
     target = uniform * ends[-1]
-    line = jnp.argmax(ends[None, :] > target[:, None], axis=1)
+    line = jnp.argmax(ends[None, :] > target[:, None], axis=1).astype(jnp.int32)
     # What is left of the target is spent inside the line.
     rest = target - jnp.where(line > 0, ends[line - 1], 0.0)
-    place = jnp.argmax(running_sum(table[line]) > rest[:, None], axis=1)
-    return (line * width + place).astype(jnp.int32)
+    rows = line[:, None] * LINE + jnp.arange(LINE, dtype=jnp.int32)[None, :]
+    inside = weights.at[rows].get(mode="fill", fill_value=0.0)
+    place = jnp.argmax(running_sum(inside) > rest[:, None], axis=1)
+    return line * LINE + place.astype(jnp.int32)
 
 
 def _accept(now: jax.Array, uniform: jax.Array, between: jax.Array) -> tuple[jax.Array, jax.Array]:

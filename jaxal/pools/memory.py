@@ -14,9 +14,13 @@ from jaxal.checks import check_flag, check_integer, is_traced
 from jaxal.data.checks import check, check_structure
 from jaxal.numerics import first, gather, num_rows
 from jaxal.pools import devices
+from jaxal.rows import LINE
 
 BATCH_SIZE = 1024
 """Rows that go through a model at once on a device, where nothing else is asked for."""
+
+MANY = 32
+"""Lines on a device from which on a pool is padded to whole ones: by a thirty-second at most."""
 
 
 @jax.tree_util.register_dataclass
@@ -105,7 +109,9 @@ def put(
     shards = 1 if mesh is None else mesh.shape[devices.DATA]
     rows = num_rows(inputs)
     padded = rows if size is None else max(rows, size)
-    padded += -padded % shards
+    # The shards of a large pool hold whole lines, whose sums are those of any number of devices.
+    lines = shards * LINE
+    padded += -padded % (lines if padded >= MANY * lines else shards)
     xp = jnp if isinstance(labels, jax.Array) else np
     labels = np.full(rows, -1) if labels is None else xp.asarray(labels)
     valid = np.arange(padded) < rows

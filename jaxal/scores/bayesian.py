@@ -173,8 +173,8 @@ def epig(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
     # Each class of each row is a row of its own, so that one GEMM serves any block of them.
     pool = jax.nn.softmax(logits).reshape(draws, rows * classes).T
     # Rows that fill up a tile have probability 0 and no information.
-    tiles = -(-len(pool) // max(_EPIG_BLOCK // (targets * classes), 1))
-    information = in_tiles(lambda some: _information(some, deviations, target_mean), pool, tiles)
+    size = max(_EPIG_BLOCK // (targets * classes), 1)
+    information = in_tiles(_information, pool, size, deviations, target_mean)
     return jnp.maximum(information.reshape(rows, classes).sum(1) / targets, 0)
 
 

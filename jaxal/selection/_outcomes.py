@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from jaxal.greedy.d2 import sample_rows
 from jaxal.numerics import matmul
+from jaxal.rows import rows_over
 
 _ELEMENTS = 1 << 19  # mixture probabilities held at a time
 _LANES = 16  # the rows of a block are filled up to a multiple of it
@@ -138,7 +139,9 @@ def extend(uniform: jax.Array, outcomes: LabelOutcomes, probs: jax.Array) -> Lab
     def stratify():
         # One draw from each of M equal parts of the cumulative probability.
         strata = (slots.astype(jitter.dtype) + jitter) / capacity
-        return jnp.minimum(sample_rows(strata, outcomes.probs), outcomes.count - 1)
+        with rows_over(None):
+            drawn = sample_rows(strata, outcomes.probs)
+        return jnp.minimum(drawn, outcomes.count - 1)
 
     # Each slot continues an outcome of the labels before: while all fit, outcome m by each of its C
     # labels in slots m C to m C + C - 1; the first time they do not, outcomes drawn from the exact
