@@ -59,7 +59,8 @@ def top_rows(values: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
       values [num], highest first, and rows [num] int32; the same on every device.
     """
     if shards(len(values)) == 1:
-        return jax.lax.top_k(values, num)
+        best, rows = jax.lax.top_k(values, num)
+        return best, rows
 
     def local(own: jax.Array) -> tuple[jax.Array, jax.Array]:
         best, rows = jax.lax.top_k(own, min(num, len(own)))
@@ -87,9 +88,14 @@ def best_row(values: jax.Array) -> jax.Array:
 def largest(values: jax.Array) -> jax.Array:
     """The maximum [] of [N] numbers or truth values; NaN if there is one."""
     if shards(len(values)) == 1:
-        # One loop of a compiled program: XLA splits `max` of a long vector into three on a CPU.
-        return values[jnp.argmax(values)]
-    return jnp.max(values)
+        return _largest(values)
+    # The compiler's own maximum over devices forgets a NaN.
+    return _shared(lambda own: _largest(_gathered(_largest(own)[None])[0]))(values)
+
+
+def _largest(values: jax.Array) -> jax.Array:
+    # One loop of a compiled program: XLA splits `max` of a long vector into three on a CPU.
+    return values[jnp.argmax(values)]
 
 
 def row_at(tree: PyTree, row: jax.Array) -> PyTree:

@@ -1,0 +1,134 @@
+"""Decisions over rows that devices share: as on one, and nothing of a pool's size is sent."""
+
+import math
+import re
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import clouds
+
+import jaxal
+from jaxal import rows, strategies
+from jaxal.loop._acquire import acquire_unchecked
+from jaxal.pools import devices, place
+
+SHARDS = 4
+VALUES = np.random.default_rng(0).permutation(np.repeat(np.arange(12.0), 2)).astype(np.float32)
+MASK = VALUES > 7
+FUNCTIONS = {
+    "top_rows": partial(rows.top_rows, num=9),
+    "top_rows, more than a device has": partial(rows.top_rows, num=20),
+    "top_rows, all": partial(rows.top_rows, num=24),
+    "best_row": rows.best_row,
+    "best_row, negated": lambda values: rows.best_row(-values),
+    "largest": rows.largest,
+    "largest truth value": lambda values: rows.largest(values > 7),
+    "largest, NaN": lambda values: rows.largest(jnp.where(values > 7, jnp.nan, values)),
+    "row_at": lambda values: rows.row_at((values, values > 3), jnp.int32(17)),
+    "line_sums": lambda values: rows.line_sums(jnp.tile(values, 64)),
+    "line_sums, broken lines": rows.line_sums,
+    "in_tiles": lambda values: rows.in_tiles(lambda some, by: some * by, values, 4, jnp.float32(3)),
+    "set_rows": lambda values: rows.set_rows(rows.index_of(values > 7), jnp.arange(8)),
+}
+
+
+def shared(function, mesh, **vmap):
+    def call(values):
+        with rows.rows_over(mesh):
+            return function(values)
+
+    return jax.jit(jax.vmap(call, **vmap) if vmap else call)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_many_devices_as_one(name):
+    mesh = devices.make_mesh(SHARDS)
+    placed = devices.place_rows(VALUES, mesh)
+    one = FUNCTIONS[name](jnp.asarray(VALUES))
+    jax.tree.map(np.testing.assert_array_equal, shared(FUNCTIONS[name], mesh)(placed), one)
+
+
+@pytest.mark.parametrize("name", ["top_rows", "best_row", "set_rows", "line_sums"])
+def test_many_seeds(name):
+    mesh = devices.make_mesh(SHARDS, seeds=2)
+    several = devices.place_seeds(np.stack([VALUES, VALUES[::-1]]), mesh)
+    found = shared(FUNCTIONS[name], mesh, in_axes=0)(several)
+    one_by_one = jax.vmap(FUNCTIONS[name])(np.asarray(several))
+    jax.tree.map(np.testing.assert_array_equal, found, one_by_one)
+
+
+def test_ties_go_to_the_lowest_row():
+    mesh = devices.make_mesh(SHARDS)
+    placed = devices.place_rows(np.zeros(24, np.float32), mesh)
+    assert shared(FUNCTIONS["top_rows"], mesh)(placed)[1].tolist() == list(range(9))
+    assert int(shared(rows.best_row, mesh)(placed)) == 0
+
+
+def test_rows_that_cannot_be_shared_evenly():
+    found = shared(partial(rows.top_rows, num=5), devices.make_mesh(SHARDS))(jnp.arange(23.0))
+    assert found[1].tolist() == [22, 21, 20, 19, 18]
+
+
+def test_sums_are_those_of_any_number_of_devices():
+    values = np.random.default_rng(0).lognormal(0, 5, 12 * rows.LINE).astype(np.float32)
+    for shards in (2, 3, 4, 6, 8):
+        mesh = devices.make_mesh(shards)
+        found = shared(rows.line_sums, mesh)(devices.place_rows(values, mesh))
+        np.testing.assert_array_equal(found, rows.line_sums(jnp.asarray(values)))
+
+
+def test_large_pools_are_padded_to_whole_lines():
+    mesh = devices.make_mesh(SHARDS)
+    assert len(place(np.zeros((1003, 1)), None, mesh)) == 1004
+    assert len(place(np.zeros((20_001, 1)), None, mesh)) % (SHARDS * rows.LINE) == 0
+
+
+ROWS, CLASSES, BUDGET = 2**18, 3, 20
+MODEL = jaxal.models.mlp(CLASSES, hidden=(8,), dropout=0.3)
+NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
+COLLECTIVES = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"
+WHOLE = {
+    "partition": "its parts are rows from anywhere, and are gathered to lie side by side",
+}
+
+
+def compiled(name, mesh):
+    """The decision of a strategy with its default options."""
+    inputs = np.zeros((ROWS, 4), np.float32)
+    pool = place(inputs, np.where(np.arange(ROWS) < 100, 0, -1), mesh)
+    some = clouds(4, width=4)
+    variables = MODEL.init(jax.random.key(0), jnp.asarray(inputs[:1]))
+    sets = jaxal.ExampleSets(**dict.fromkeys(NEEDS.get(name, []), some))
+    variables, sets = devices.replicate((variables, sets), mesh)
+    free, strategy = pool.labels < 0, strategies.make(name)
+    decide = jax.jit(acquire_unchecked, static_argnums=(1, 2, 6))
+    lowered = decide.lower(jax.random.key(1), strategy, MODEL, variables, pool, free, BUDGET, sets)
+    return lowered.compile()
+
+
+def sent(program):
+    """How many numbers each collective of a program hands on."""
+    shapes = re.findall(rf"= (.*?) (?:{COLLECTIVES})(?:-start)?\(", program.as_text())
+    sizes = [re.findall(r"\w+\[([\d,]*)\]", shape) for shape in shapes]
+    return [math.prod(map(int, size.split(","))) for some in sizes for size in some if size]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", strategies.names())
+def test_nothing_of_a_pools_size_is_sent(name):
+    largest = max(sent(compiled(name, devices.make_mesh(8))), default=0)
+    if name in WHOLE:
+        assert largest >= ROWS // 2, "no longer an exception"
+    else:
+        assert largest < ROWS // 2
+
+
+@pytest.mark.slow
+def test_what_is_sent_is_seen():
+    mesh = devices.make_mesh(8)
+    placed = devices.place_rows(np.zeros(1024, np.float32), mesh)
+    program = jax.jit(lambda values: jax.lax.top_k(values, 5)).lower(placed).compile()
+    assert max(sent(program)) == 1024
