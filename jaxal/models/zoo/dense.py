@@ -15,6 +15,7 @@ from jaxal.models.zoo.layers import (
     apply_stem,
     as_images,
     check_settings,
+    halve,
     mean_pool,
 )
 
@@ -30,8 +31,8 @@ class Layer(nn.Module):
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
         conv, norm = self.layers.conv, self.layers.norm
-        x = conv(4 * _GROWTH, 1)(nn.relu(norm()(inputs)))
-        x = conv(_GROWTH, 3)(nn.relu(norm()(x)))
+        x = conv(4 * _GROWTH, 1)(nn.relu(norm(inputs)))
+        x = conv(_GROWTH, 3)(nn.relu(norm(x)))
         return jnp.concatenate([inputs, x], axis=-1)
 
 
@@ -51,10 +52,10 @@ class DenseNet(nn.Module):
         for block, depth in enumerate(_DEPTHS):
             if block:
                 x = layers.conv(x.shape[-1] // 2, 1)(x)
-                x = nn.avg_pool(x, (2, 2), (2, 2))
+                x = halve(x)
             for i in range(depth):
                 x = layer(layers, name=f"block{block}_layer{i}")(x)
-            x = nn.relu(layers.norm()(x))
+            x = nn.relu(layers.norm(x))
         return layers.head(mean_pool(x))
 
 

@@ -49,11 +49,14 @@ class Layers(NamedTuple):
         """A convolution without zeros around, with bias, for networks without normalisation."""
         return self.conv(width, size, padding=0, use_bias=True, kernel_init=lecun_normal)
 
-    def norm(self) -> nn.BatchNorm:
-        """Batch normalisation: of the batch in training, by running statistics otherwise."""
-        return nn.BatchNorm(
-            use_running_average=not self.train, momentum=0.9, dtype=self.settings.dtype
-        )
+    def norm(self, inputs: jax.Array) -> jax.Array:
+        """Batch normalisation: by the batch in training, by running statistics otherwise."""
+        norm = nn.BatchNorm(use_running_average=not self.train, momentum=0.9)
+        return norm(inputs.astype(jnp.float32)).astype(self.settings.dtype)
+
+    def layer_norm(self, inputs: jax.Array) -> jax.Array:
+        """Layer normalisation."""
+        return nn.LayerNorm()(inputs.astype(jnp.float32)).astype(self.settings.dtype)
 
     def dense(self, width: int) -> nn.Dense:
         """A dense layer."""
@@ -127,10 +130,18 @@ def apply_stem(
     """The first convolution: 3x3 for images as of CIFAR; for ImageNet's, 7x7 and then pooled."""
     if kind == "cifar":
         x = layers.conv(width, 3)(images)
-        return nn.relu(layers.norm()(x)) if normalize else x
-    x = nn.relu(layers.norm()(layers.conv(width, 7, 2)(images)))
+        return nn.relu(layers.norm(x)) if normalize else x
+    x = nn.relu(layers.norm(layers.conv(width, 7, 2)(images)))
     # As numbers after ReLU are not negative, zeros around them are never the maximum alone.
     return nn.max_pool(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), (3, 3), (2, 2))
+
+
+def halve(images: jax.Array) -> jax.Array:
+    """The mean over squares of 2x2 places; a row or column left over is dropped."""
+    rows, height, width, channels = images.shape
+    height, width = height // 2, width // 2
+    squares = images[:, : 2 * height, : 2 * width]
+    return squares.reshape(rows, height, 2, width, 2, channels).mean((2, 4))
 
 
 def mean_pool(images: jax.Array) -> jax.Array:

@@ -39,13 +39,13 @@ class InvertedResidual(nn.Module):
     def __call__(self, inputs: jax.Array) -> jax.Array:
         conv, norm = self.layers.conv, self.layers.norm
         inside = self.expansion * inputs.shape[-1]
-        x = nn.relu(norm()(conv(inside, 1)(inputs)))
-        x = nn.relu(norm()(conv(inside, 3, self.stride, feature_group_count=inside)(x)))
-        x = norm()(conv(self.width, 1)(x))
+        x = nn.relu(norm(conv(inside, 1)(inputs)))
+        x = nn.relu(norm(conv(inside, 3, self.stride, feature_group_count=inside)(x)))
+        x = norm(conv(self.width, 1)(x))
         if self.stride > 1:
             return x
         same = inputs.shape[-1] == self.width
-        return x + (inputs if same else norm()(conv(self.width, 1)(inputs)))
+        return x + (inputs if same else norm(conv(self.width, 1)(inputs)))
 
 
 class MobileNet(nn.Module):
@@ -63,7 +63,7 @@ class MobileNet(nn.Module):
             for i in range(depth):
                 name = f"stage{stage}_block{i}"
                 x = block(layers, expansion, width, 1 if i else stride, name=name)(x)
-        x = nn.relu(layers.norm()(layers.conv(1280, 1)(x)))
+        x = nn.relu(layers.norm(layers.conv(1280, 1)(x)))
         return layers.head(mean_pool(x))
 
 

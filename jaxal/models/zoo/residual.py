@@ -31,8 +31,8 @@ class Basic(nn.Module):
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
         conv, norm = self.layers.conv, self.layers.norm
-        x = nn.relu(norm()(conv(self.width, 3, self.stride)(inputs)))
-        x = norm()(conv(self.width, 3)(x))
+        x = nn.relu(norm(conv(self.width, 3, self.stride)(inputs)))
+        x = norm(conv(self.width, 3)(x))
         return nn.relu(x + _shortcut(self.layers, inputs, x.shape[-1], self.stride))
 
 
@@ -42,9 +42,9 @@ class Bottleneck(Basic):
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
         conv, norm = self.layers.conv, self.layers.norm
-        x = nn.relu(norm()(conv(self.width, 1)(inputs)))
-        x = nn.relu(norm()(conv(self.width, 3, self.stride)(x)))
-        x = norm()(conv(4 * self.width, 1)(x))
+        x = nn.relu(norm(conv(self.width, 1)(inputs)))
+        x = nn.relu(norm(conv(self.width, 3, self.stride)(x)))
+        x = norm(conv(4 * self.width, 1)(x))
         return nn.relu(x + _shortcut(self.layers, inputs, x.shape[-1], self.stride))
 
 
@@ -54,10 +54,10 @@ class PreActivation(Basic):
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
         conv, norm = self.layers.conv, self.layers.norm
-        x = nn.relu(norm()(inputs))
+        x = nn.relu(norm(inputs))
         same = self.stride == 1 and inputs.shape[-1] == self.width
         shortcut = inputs if same else conv(self.width, 1, self.stride)(x)
-        x = nn.relu(norm()(conv(self.width, 3, self.stride)(x)))
+        x = nn.relu(norm(conv(self.width, 3, self.stride)(x)))
         x = self.layers.drop(self.rate)(x)
         return shortcut + conv(self.width, 3)(x)
 
@@ -66,7 +66,7 @@ def _shortcut(layers: Layers, inputs: jax.Array, width: int, stride: int) -> jax
     """The inputs; a normalised 1x1 convolution of them where the shape changes."""
     if stride == 1 and inputs.shape[-1] == width:
         return inputs
-    return layers.norm()(layers.conv(width, 1, stride)(inputs))
+    return layers.norm(layers.conv(width, 1, stride)(inputs))
 
 
 class ResNet(nn.Module):
@@ -95,7 +95,7 @@ class ResNet(nn.Module):
                 name = f"stage{stage}_block{i}"
                 x = block(layers, self.width * 2**stage, stride, self.rate, name=name)(x)
         if before:
-            x = nn.relu(layers.norm()(x))
+            x = nn.relu(layers.norm(x))
         return layers.head(mean_pool(x))
 
 

@@ -9,7 +9,6 @@ from jaxal.checks import check_integer, describe
 from jaxal.factories import cached_factory
 from jaxal.models.linen import from_linen
 from jaxal.models.zoo.layers import Layers, Settings, check_settings
-from jaxal.models.zoo.weights import lecun_normal
 
 
 class EncoderBlock(nn.Module):
@@ -20,18 +19,14 @@ class EncoderBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
-        dtype, rate = self.layers.settings.dtype, self.layers.settings.dropout
-        attention = nn.MultiHeadDotProductAttention(
-            self.heads,
-            dtype=dtype,
-            kernel_init=lecun_normal,
-            force_fp32_for_softmax=True,
-        )
-        y = nn.LayerNorm(dtype=dtype)(x)
-        x = x + self.layers.drop(rate)(attention(y, mask=mask[:, None, None, :]))
-        y = nn.LayerNorm(dtype=dtype)(x)
-        y = nn.gelu(self.layers.dense(4 * x.shape[-1])(y))
-        return x + self.layers.drop(rate)(self.layers.dense(x.shape[-1])(y))
+        dense, norm = self.layers.dense, self.layers.layer_norm
+        drop = self.layers.drop(self.layers.settings.dropout)
+        rows, length, width = x.shape
+        split = (rows, length, 3, self.heads, width // self.heads)
+        query, key, value = jnp.moveaxis(dense(3 * width)(norm(x)).reshape(split), 2, 0)
+        seen = jax.nn.dot_product_attention(query, key, value, mask=mask[:, None, None])
+        x = x + drop(dense(width)(seen.reshape(x.shape)))
+        return x + drop(dense(width)(nn.gelu(dense(4 * width)(norm(x)))))
 
 
 class Transformer(nn.Module):
@@ -54,7 +49,7 @@ class Transformer(nn.Module):
         block = layers.block(EncoderBlock)
         for i in range(self.depth):
             x = block(layers, self.heads, name=f"block{i}")(x, mask)
-        x = nn.LayerNorm()(x.astype(jnp.float32)) * mask[..., None]
+        x = jnp.where(mask[..., None], nn.LayerNorm()(x.astype(jnp.float32)), 0)
         count = jnp.maximum(mask.sum(1, keepdims=True), 1).astype(jnp.float32)
         return layers.head(x.sum(1) / count)
 

@@ -22,7 +22,7 @@ class Stage(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         for _ in range(self.depth):
             x = self.layers.conv(self.width, 3, use_bias=True)(x)
-            x = nn.relu(self.layers.norm()(x))
+            x = nn.relu(self.layers.norm(x))
         return nn.max_pool(x, (2, 2), (2, 2))
 
 
