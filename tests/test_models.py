@@ -479,7 +479,7 @@ def test_equal_calls_return_the_identical_model():
 
 def test_every_name_makes_a_model():
     assert models.bayesian_cnn(3) is models.make("bayesian_cnn", 3, dropout=0.5)
-    assert models.names() == ("bayesian_cnn", "cnn", "logistic", "mlp")
+    assert {"bayesian_cnn", "cnn", "logistic", "mlp"} < set(models.names())
     for name in models.names():
         assert isinstance(models.make(name, 3), Model)
 
