@@ -152,20 +152,20 @@ def passes(model, inputs):
     return variables, plain, dropped, *model.train(variables, inputs, key=jax.random.key(2))
 
 
-def rows():
-    """Each network plain, in bfloat16, and with blocks computed again."""
-    for name in NETWORKS:
-        marks = pytest.mark.slow if name in LONG_TO_TRACE else ()
-        yield pytest.param(name, {}, id=name, marks=marks)
-        for option, value in (("dtype", "bfloat16"), ("remat", True)):
-            if option in inspect.signature(getattr(models, name)).parameters:
-                yield pytest.param(name, {option: value}, id=f"{name}-{option}", marks=marks)
+def each_network(takes=None):
+    """Parametrises a test by the networks, or by those that take an option."""
+    names = [
+        pytest.param(name, marks=pytest.mark.slow if name in LONG_TO_TRACE else ())
+        for name in NETWORKS
+        if not takes or takes in inspect.signature(getattr(models, name)).parameters
+    ]
+    return pytest.mark.parametrize("name", names)
 
 
-@pytest.mark.parametrize(("name", "options"), list(rows()))
-def test_shapes_and_dtypes(name, options):
+@each_network()
+def test_shapes_and_dtypes(name):
     """By shapes alone: nothing is compiled."""
-    model = models.make(name, CLASSES, **options)
+    model = models.make(name, CLASSES)
     before, *outputs, trained, after = jax.eval_shape(lambda: passes(model, batch(name)))
     for one in (*outputs, trained):
         assert isinstance(one, Outputs)
@@ -175,6 +175,37 @@ def test_shapes_and_dtypes(name, options):
     assert set(before) == {"params", "batch_stats"} if name in NORMALIZED else {"params"}
     dtypes = {leaf.dtype for leaf in leaves((before, outputs, trained))}
     assert dtypes == {jnp.dtype("float32")}
+
+
+def program(name, **options):
+    """The variables of a network and what it does with them, as text, and its outputs."""
+    model, inputs = models.make(name, CLASSES, **options), batch(name)
+    variables = jax.eval_shape(model.init, jax.random.key(0), inputs)
+    jaxpr, outputs = jax.make_jaxpr(model.apply, return_shape=True)(variables, inputs)
+    return variables, str(jaxpr), outputs
+
+
+@each_network(takes="remat")
+def test_each_network_passes_on_remat(name):
+    variables, jaxpr, _ = program(name, remat=True)
+    plain, once, _ = program(name)
+    assert variables == plain
+    assert "prevent_cse" in jaxpr and "prevent_cse" not in once  # marks what is computed again
+
+
+@each_network(takes="dtype")
+def test_each_network_passes_on_dtype(name):
+    variables, jaxpr, outputs = program(name, dtype="bfloat16")
+    assert "bf16" in jaxpr
+    assert {leaf.dtype for leaf in leaves((variables, outputs))} == {jnp.dtype("float32")}
+
+
+@each_network(takes="dropout")
+def test_each_network_passes_on_dropout(name):
+    model, inputs = models.make(name, CLASSES, dropout=0.125), batch(name)
+    variables = jax.eval_shape(model.init, jax.random.key(0), inputs)
+    apply = jax.make_jaxpr(lambda variables, key: model.apply(variables, inputs, key=key))
+    assert "0.875" in str(apply(variables, jax.random.key(0)))  # the probability to keep
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -235,10 +266,25 @@ def test_bfloat16_is_what_is_computed_in(tiny):
     assert sum("bf16" not in line for line in products) == 1
 
 
+def drawn(model, inputs):
+    """Initial variables by NumPy: to compile `init` takes as long as to compile a step."""
+    random = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        name = path[-1].key
+        if name in ("kernel", "embedding"):
+            deviation = math.sqrt(2 / math.prod(leaf.shape[:-1]))
+            return random.normal(0, deviation, leaf.shape).astype(np.float32)
+        return np.full(leaf.shape, name in ("scale", "var"), np.float32)
+
+    shapes = jax.eval_shape(model.init, jax.random.key(0), inputs)
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_one_training_step(name):
-    """A forward pass with dropout and two steps; the second begins with a lower loss."""
+    """Two steps by the gradient; the second begins with a lower loss."""
     model, inputs = models.make(name, CLASSES), batch(name, 6)
     labels = jnp.arange(6) % CLASSES
 
@@ -255,10 +301,7 @@ def test_one_training_step(name):
         params = jax.tree.map(lambda p, slope: p - length * slope, after["params"], slopes)
         return {**after, "params": params}, value
 
-    variables = jax.jit(model.init)(jax.random.key(0), inputs)
-    outputs = jax.jit(model.apply)(variables, inputs, key=jax.random.key(1))
-    assert np.isfinite(outputs.logits).all() and (outputs.logits[0] != outputs.logits[1]).any()
-    variables, first = step(variables, jax.random.key(2))
+    variables, first = step(drawn(model, inputs), jax.random.key(2))
     variables, second = step(variables, jax.random.key(2))
     assert second < first
     assert all(np.isfinite(leaf).all() for leaf in leaves(variables))
