@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -16,8 +17,10 @@ from jaxal.base import Outputs
 from jaxal.experiment import parse
 from jaxal.experiment.build import build
 from jaxal.models.zoo import dense, mobile, text, vgg
+from jaxal.models.zoo.convolution import convolve
 from jaxal.models.zoo.layers import Layers, Settings, apply_stem, halve
 from jaxal.models.zoo.residual import Basic, Bottleneck, PreActivation, ResNet
+from jaxal.models.zoo.weights import he_normal
 
 CLASSES, ROWS = 3, 2
 leaves = jax.tree.leaves
@@ -97,8 +100,6 @@ TINY = {
     "dense": (lambda settings: dense.DenseNet(settings, "cifar"), IMAGE),
     "transformer": (lambda settings: text.Transformer(settings, 9, 8, 2, 2), (5,)),
 }
-
-
 QUICK = {"basic", "transformer"}
 
 
@@ -307,30 +308,50 @@ def test_one_training_step(name):
     assert all(np.isfinite(leaf).all() for leaf in leaves(variables))
 
 
+@pytest.mark.parametrize(
+    ("block", "channels", "activated"),
+    [(Basic, 4, True), (Bottleneck, 16, True), (PreActivation, 4, False)],
+)
+def test_a_block_whose_convolutions_are_zero_is_its_shortcut(block, channels, activated):
+    layers = Layers(Settings(2, 0.0, "float32", False))
+    inputs = jax.random.normal(jax.random.key(0), (2, 5, 5, channels))
+    for width, stride in ((4, 1), (8, 2)):
+        net = block(layers, width, stride)
+        start = jax.jit(net.init)(jax.random.key(1), inputs)
+        zeros = jax.tree.map(jnp.zeros_like, start["params"])
+        found = net.apply({**start, "params": zeros}, inputs)
+        if stride == 1:  # the identity, without a convolution of its own
+            np.testing.assert_array_equal(found, nn.relu(inputs) if activated else inputs)
+        else:
+            assert found.shape == (2, 3, 3, 2 * channels) and (found == 0).all()
+
+
 class Stem(nn.Module):
-    """The first layers alone, for `from_linen`'s sake with logits."""
+    """The first layers alone."""
 
     @nn.compact
     def __call__(self, images):
-        return apply_stem(
-            Layers(Settings(2, 0.0, "float32", False)), images, 5, "imagenet", normalize=True
-        )
+        layers = Layers(Settings(2, 0.0, "float32", False))
+        return apply_stem(layers, images, 5, "imagenet", normalize=True)
 
 
 def test_the_stem_for_imagenet_pools_as_with_padding_of_minus_infinity():
     images = jax.random.normal(jax.random.key(0), (2, 15, 16, 3))
-    variables = Stem().init(jax.random.key(1), images)
-    found = Stem().apply(variables, images)
-    kernel = variables["params"]["Conv_0"]["kernel"]
-    dimensions = ("NHWC", "HWIO", "NHWC")
-    padding = [(3, 3), (3, 3)]
-    x = jax.lax.conv_general_dilated(images, kernel, (2, 2), padding, dimension_numbers=dimensions)
+    variables: Any = jax.jit(Stem().init)(jax.random.key(1), images)
+    found: Any = Stem().apply(variables, images)
+    x = convolve(images, variables["params"]["Conv_0"]["kernel"], (2, 2), [(3, 3), (3, 3)])
     x = nn.relu(x / math.sqrt(1 + 1e-5))
-    padding = [(0, 0), (1, 1), (1, 1), (0, 0)]
-    window = (1, 3, 3, 1), (1, 2, 2, 1)
-    x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, *window, padding)
+    window, padding = ((1, 3, 3, 1), (1, 2, 2, 1)), [(0, 0), (1, 1), (1, 1), (0, 0)]
+    expected = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, *window, padding)
     assert found.shape == (2, 4, 4, 5)
-    np.testing.assert_allclose(found, x, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 16, 8), (1, 1, 4, 32), (3, 3, 1, 12)])
+def test_convolutions_begin_with_he_normal_by_the_channels_out(shape):
+    flax = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+    expected = flax(jax.random.key(0), shape)
+    np.testing.assert_allclose(he_normal(jax.random.key(0), shape), expected, rtol=1e-5, atol=1e-7)
 
 
 def test_halve_is_average_pooling():

@@ -68,7 +68,7 @@ def mlp(
       ValueError: an argument outside its range.
 
     Example:
-      >>> inputs = jnp.ones((5, 4))
+      >>> inputs = jax.numpy.ones((5, 4))
       >>> model = mlp(3, hidden=(16,), dropout=0.5)
       >>> variables = model.init(jax.random.key(0), inputs)
       >>> logits, features = model.apply(variables, inputs)
