@@ -22,8 +22,8 @@ def convolve(
 ) -> jax.Array:
     """A convolution, by products on CPUs and by XLA's own elsewhere.
 
-    On CPUs XLA's own takes twenty times as long for a kernel's gradient inside a loop, and a fit is
-    a loop. Both are arguments `conv_general_dilated` for `nn.Conv`, as `by_products` is.
+    On CPUs XLA's own takes some twenty times as long for a kernel's gradient inside a loop, and a
+    fit is a loop. `nn.Conv` takes this function, or `by_products`, as `conv_general_dilated`.
 
     Args:
       inputs: [n, H, W, channels].

@@ -26,7 +26,7 @@ class Basic(nn.Module):
     layers: Layers
     width: int
     stride: int
-    rate: float = 0.0
+    rate: float = 0.0  # of the dropout inside, which `PreActivation` alone has
 
     @nn.compact
     def __call__(self, inputs: jax.Array) -> jax.Array:
