@@ -14,7 +14,7 @@ from helpers import MODES, bad_inputs
 
 from jaxal import data, models
 from jaxal.base import Model, Outputs
-from jaxal.models.zoo import _lecun_normal
+from jaxal.models.zoo.weights import lecun_normal
 
 ROWS, WIDTH, HIDDEN, CLASSES = 12, 4, 16, 3
 
@@ -479,7 +479,7 @@ def test_equal_calls_return_the_identical_model():
 
 def test_every_name_makes_a_model():
     assert models.bayesian_cnn(3) is models.make("bayesian_cnn", 3, dropout=0.5)
-    assert models.names() == ("bayesian_cnn", "cnn", "logistic", "mlp")
+    assert {"bayesian_cnn", "cnn", "logistic", "mlp"} < set(models.names())
     for name in models.names():
         assert isinstance(models.make(name, 3), Model)
 
@@ -695,5 +695,5 @@ def test_linen_statistics_need_a_dropout_flag(inputs):
 def test_weights_of_the_zoo_are_those_of_flax(shape):
     for seed in range(3):
         expected = nn.initializers.lecun_normal()(jax.random.key(seed), shape)
-        found = _lecun_normal(jax.random.key(seed), shape)
+        found = lecun_normal(jax.random.key(seed), shape)
         np.testing.assert_array_equal(found, expected)

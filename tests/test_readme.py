@@ -33,9 +33,15 @@ def test_its_python_runs():
     )
 
 
-def test_its_table_holds_every_strategy():
-    table = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
+def section(title):
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def test_its_tables_hold_every_strategy_and_every_network():
+    table = re.findall(r"^\| `(\w+)` \|", section("Strategies"), re.MULTILINE)
     assert tuple(sorted(table)) == jaxal.strategies.names()
+    rows = re.findall(r"^\| (`\w+`.*?) \|", section("Your model"), re.MULTILINE)
+    assert tuple(sorted(re.findall(r"`(\w+)`", " ".join(rows)))) == jaxal.models.names()
 
 
 @pytest.mark.parametrize("page", PAGES)
