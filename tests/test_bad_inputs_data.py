@@ -147,7 +147,7 @@ FILES = {
     "float labels": archive(inputs=INPUTS, labels=LABELS + 0.5),
     "labels of 2**32": archive(inputs=INPUTS, labels=np.full(12, 2**32)),
     "labels below 0": archive(inputs=INPUTS, labels=LABELS - 2),
-    "text labels": archive(inputs=INPUTS, labels=np.full(12, "cat")),
+    "text labels of two axes": archive(inputs=INPUTS, labels=np.full((12, 2), "cat")),
     "text inputs": archive(inputs=np.full((12, 2), "x"), labels=LABELS),
     "other rows": archive(inputs=INPUTS, labels=LABELS[:5]),
     "a vector": archive(inputs=INPUTS[:, 0], labels=LABELS),

@@ -103,6 +103,27 @@ def override(config: Config, assignment: str) -> Config:
     return parse(table)
 
 
+def assignments(texts: Sequence[str]) -> dict[str, Any]:
+    """Reads options given one by one, as `override` reads settings.
+
+    Args:
+      texts: assignments such as "label=first" or "size=[32, 32]".
+
+    Returns:
+      Option -> value; of those given twice the last.
+
+    Raises:
+      ValueError: no "=".
+    """
+    options = {}
+    for text in texts:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not (key and equals):
+            raise ValueError(f"expected KEY=VALUE, as in label=first, got {text!r}")
+        options[key] = _freeze(_value(value, is_list=False))
+    return options
+
+
 def to_toml(config: Config, provenance: dict[str, Any] | None = None) -> str:
     """Writes settings as TOML that `load` reads back to an equal `Config`.
 
