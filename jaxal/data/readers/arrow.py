@@ -31,17 +31,17 @@ def examples(
     """
     columns = table.column_names
     if label not in columns:
-        raise ValueError(f"label: {label!r} is unknown in {where}; {nearest(str(label), columns)}")
+        raise ValueError(f"label: {label!r} is unknown in {where}; {nearest(label, columns)}")
     wanted = [name for name in columns if name != label] if inputs is None else inputs
-    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(wanted, list | tuple) or not all(isinstance(name, str) for name in wanted):
+        raise TypeError(f"inputs: expected a column or a list of columns, got {inputs!r}")
     for name in wanted:
         if name not in columns:
-            raise ValueError(
-                f"inputs: {name!r} is unknown in {where}; {nearest(str(name), columns)}"
-            )
+            raise ValueError(f"inputs: {name!r} is unknown in {where}; {nearest(name, columns)}")
     if not wanted:
         raise ValueError(f"{where}: expected a column of inputs beside {label!r}, got none")
-    arrays = _columns(table, wanted, where)
+    arrays = _columns(table, list(wanted), where)
     return (arrays, _labels(table[label], f"{where}, column {label!r}")), _names(table, label)
 
 

@@ -51,11 +51,9 @@ def read_csv(
       ValueError: a missing value or one that is no number, a row of another length, or an empty
         file; names the file and the line.
     """
-    if not isinstance(label, str):
-        raise TypeError(f"label: expected first, last or the name of a column, got {label!r}")
     if header is not None:
         check_flag(header=header)
-    if not isinstance(delimiter, str) or len(delimiter) != 1:
+    if len(delimiter) != 1:
         raise ValueError(f"delimiter: expected one character, got {delimiter!r}")
     given = {"label": label, "header": header, "delimiter": delimiter, "encoding": encoding}
     train = _read(find(path, folder), **given)

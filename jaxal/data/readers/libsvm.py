@@ -10,6 +10,8 @@ from jaxal.checks import check_flag, check_integer
 from jaxal.data.readers.paths import find, lines
 from jaxal.data.readers.registry import Table, source
 
+MOST = 100_000  # features: an index above is more often a mistake than a feature
+
 
 class _Part(NamedTuple):
     """The numbers that stand in a file, and where: those that are absent are 0."""
@@ -35,7 +37,7 @@ def read_libsvm(
       path: the file.
       folder: where a relative path is looked for after the working directory.
       test: the file of the test part.
-      features: D; None: the largest index in both files.
+      features: D; None: the largest index in both files, up to 100,000.
       zero_based: whether indices begin with 0.
 
     Returns:
@@ -83,9 +85,12 @@ def _append(part: _Part, label: str, entries: list[str], first: int, features: i
         if not (index.isascii() and index.isdigit()):
             raise ValueError(f"expected INDEX:VALUE, got {entry!r}")
         column = int(index) - first
-        if not last < column < (features or 2**31):
-            most = "" if features is None else f" up to {features - 1 + first}"
-            raise ValueError(f"expected indices from {first}{most} that rise, got {entry!r}")
+        if not last < column < (features or MOST):
+            most = (features or MOST) - 1 + first
+            raise ValueError(
+                f"expected indices that rise, from {first} to {most}, got {entry!r}; "
+                "the options zero_based and features allow others"
+            )
         number = _number(value, "INDEX:VALUE")
         if not np.isfinite(number):
             raise ValueError(f"expected finite numbers, got {entry!r}")

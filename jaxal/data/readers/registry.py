@@ -4,7 +4,8 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from types import NoneType
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from jaxal.checks import check_like_default, check_name, describe, nearest
 from jaxal.entry import parts
@@ -154,7 +155,7 @@ def _resolved(argument: str, name: Any) -> tuple[str, list[str]]:
 
 
 def _check_options(kind: str, reader: Callable[..., Table], options: dict[str, Any]) -> None:
-    """Refuses options that a reader has not, and those that are no flag or number like theirs."""
+    """Refuses options that a reader has not, and those that are no text or number like its own."""
     takes = dict(inspect.signature(reader).parameters)
     if any(one.kind is inspect.Parameter.VAR_KEYWORD for one in takes.values()):
         return
@@ -165,6 +166,10 @@ def _check_options(kind: str, reader: Callable[..., Table], options: dict[str, A
             hint = nearest(option, known) if known else "it has none"
             raise ValueError(f"options: source {kind}: option {option!r} is unknown; {hint}")
         check_like_default(option, value, takes[option].default)
+        annotation = takes[option].annotation
+        types = get_args(annotation) or (annotation,)
+        if {*types} <= {str, NoneType} and not isinstance(value, types):
+            raise TypeError(f"{option}: expected text, got {describe(value)}")
 
 
 def _checked(name: str, table: Any) -> Table:

@@ -42,23 +42,15 @@ def read_tfds(name: str, *, folder: Path | None = None) -> Table:
       ValueError: prepared in another format, an unknown split, or features that are not numbers.
     """
     named, _, split = name.partition(":")
-    place = find_prepared(named, folder)
-    written = json.loads((place / INFO).read_text(encoding="utf-8")).get("fileFormat")
-    if written != "array_record":
-        raise ValueError(
-            f"{place}: expected the format array_record, got {written}; it is prepared by: "
-            f"{command(named, place.parent.parent)}"
-        )
-    need("array_record", "tfds")
-    builder = need("tensorflow_datasets", "tfds", "tensorflow-datasets").builder_from_directory(
-        place
-    )
+    builder = _builder(named, find_prepared(named, folder))
     known = list(builder.info.splits)
     if split:
-        _check_split(place, split, known)
+        _check_split(builder, split)
         return Table(_part(builder, split), class_names=_class_names(builder))
     if "train" not in known:
-        raise ValueError(f"{place}: expected a split called train, got {', '.join(known)}")
+        raise ValueError(
+            f"{builder.data_path}: expected a split called train, got {', '.join(known)}"
+        )
     test = _part(builder, "test") if "test" in known else None
     return Table(_part(builder, "train"), test, _class_names(builder))
 
@@ -103,11 +95,33 @@ def _version(place: Path) -> tuple[int, ...]:
     return tuple(map(int, place.name.split("."))) if is_version else ()
 
 
-def _check_split(place: Path, split: str, known: list[str]) -> None:
+def _builder(name: str, place: Path) -> Any:
+    """What knows the splits, features and files of a prepared data set."""
+    try:
+        written = json.loads((place / INFO).read_text(encoding="utf-8")).get("fileFormat")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{place / INFO}: expected a table in JSON, got {error}") from None
+    if written != "array_record":
+        raise ValueError(
+            f"{place}: expected the format array_record, got {written}; it is prepared by: "
+            f"{command(name, place.parent.parent)}"
+        )
+    need("array_record", "tfds")
+    tfds = need("tensorflow_datasets", "tfds", "tensorflow-datasets")
+    try:
+        return tfds.builder_from_directory(place)
+    except Exception as error:  # of several libraries, and none of their own
+        raise ValueError(f"{place}: expected a prepared data set, got {error}") from None
+
+
+def _check_split(builder: Any, split: str) -> None:
+    known = list(builder.info.splits)
     for part in split.split("+"):
         named = part.partition("[")[0].strip()
         if named not in known:
-            raise ValueError(f"{place}: split {named!r} is unknown; {nearest(named, known)}")
+            raise ValueError(
+                f"{builder.data_path}: split {named!r} is unknown; {nearest(named, known)}"
+            )
 
 
 def _keys(builder: Any) -> tuple[str, str]:
@@ -131,7 +145,7 @@ def _part(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         rows = builder.as_data_source(split=split, decoders=decoders)
         read = rows.__getitems__(list(range(len(rows))))
-    except Exception as error:  # of several libraries, and none of their own
+    except Exception as error:  # as above
         raise ValueError(f"{where}: expected prepared files, got {error}") from None
     if not read:
         raise ValueError(f"{where}: expected at least one row, got none")
