@@ -39,10 +39,11 @@ def numbered(
     """
     if test is not None and not is_text(test):
         raise TypeError(f"{source} test labels: expected text, as in training, got {test.dtype}")
+    labels, test = _as_text(labels), None if test is None else _as_text(test)
     for part in (labels, test):
         if part is not None and part.ndim != 1:
             raise ValueError(f"{source} labels: expected shape [N], got {part.shape}")
-    names = [str(name) for name in np.unique(np.asarray(labels, str)) if name != UNKNOWN]
+    names = [str(name) for name in np.unique(labels) if name != UNKNOWN]
     if all(map(_is_number, names)):
         canonical = _as_number
         classes = tuple(sorted({_as_number(name) for name in names}, key=float))
@@ -52,7 +53,7 @@ def numbered(
     codes = {name: code for code, name in enumerate(classes)} | {UNKNOWN: -1}
 
     def encode(part: np.ndarray, where: str) -> np.ndarray:
-        found, positions = np.unique(np.asarray(part, str), return_inverse=True)
+        found, positions = np.unique(part, return_inverse=True)
         keys = [canonical(str(name)) for name in found]
         for position, key in enumerate(keys):
             if key not in codes:
@@ -68,6 +69,10 @@ def numbered(
         None if test is None else encode(test, f"{source} test"),
         classes,
     )
+
+
+def _as_text(labels: np.ndarray) -> np.ndarray:
+    return labels if labels.dtype.kind == "U" else np.array(labels.tolist(), str)
 
 
 def _is_number(name: str) -> bool:

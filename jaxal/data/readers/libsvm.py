@@ -1,5 +1,6 @@
 """Sparse rows of numbers, as LIBSVM writes them: `label index:value index:value ...`."""
 
+import math
 from array import array
 from pathlib import Path
 from typing import NamedTuple
@@ -76,14 +77,14 @@ def _read(file: Path, first: int, features: int | None) -> _Part:
 
 def _append(part: _Part, label: str, entries: list[str], first: int, features: int | None) -> None:
     """Adds a row; raises ValueError, which says what is wrong with it."""
-    if not np.isfinite(_number(label, "a number as the label")):
+    if _number(label) is None:
         raise ValueError(f"expected a finite number as the label, got {label!r}")
     part.labels.append(label)
     last = -1
     for entry in entries:
         index, _, value = entry.partition(":")
         if not (index.isascii() and index.isdigit()):
-            raise ValueError(f"expected INDEX:VALUE, got {entry!r}")
+            raise ValueError(f"expected INDEX:VALUE with a finite value, got {entry!r}")
         column = int(index) - first
         if not last < column < (features or MOST):
             most = (features or MOST) - 1 + first
@@ -91,20 +92,22 @@ def _append(part: _Part, label: str, entries: list[str], first: int, features: i
                 f"expected indices that rise, from {first} to {most}, got {entry!r}; "
                 "the options zero_based and features allow others"
             )
-        number = _number(value, "INDEX:VALUE")
-        if not np.isfinite(number):
-            raise ValueError(f"expected finite numbers, got {entry!r}")
+        number = _number(value)
+        if number is None:
+            raise ValueError(f"expected INDEX:VALUE with a finite value, got {entry!r}")
         last = column
         part.columns.append(column)
         part.values.append(number)
     part.counts.append(len(entries))
 
 
-def _number(text: str, expected: str) -> float:
+def _number(text: str) -> float | None:
+    """The number, if it is a finite one."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise ValueError(f"expected {expected}, got {text!r}") from None
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _dense(part: _Part, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -147,8 +147,6 @@ def _part(builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
         read = rows.__getitems__(list(range(len(rows))))
     except Exception as error:  # as above
         raise ValueError(f"{where}: expected prepared files, got {error}") from None
-    if not read:
-        raise ValueError(f"{where}: expected at least one row, got none")
     labels = np.array([row[label] for row in read])
     if is_picture:
         files = ((f"{where} row {row}", one[inputs]) for row, one in enumerate(read))
