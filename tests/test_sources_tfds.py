@@ -118,7 +118,7 @@ def test_fakes_of_tensorflow_datasets(tmp_path):
     with tfds.testing.mock_data(data_dir=str(place), as_data_source_fn=_fakes):
         found = data.describe("cifar10", folder=tmp_path)
     assert found.train.shape == (5, 32, 32, 3) and found.train.dtype == np.uint8
-    assert found.class_names[:2] == ("airplane", "automobile") and len(found.class_names) == 10
+    assert found.class_names == tuple("0123456789")  # the names are among what is downloaded
 
 
 class Fakes(list):

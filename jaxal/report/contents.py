@@ -84,9 +84,12 @@ def _classes(parts: dict[str, Part], names: Sequence[str]) -> Table:
     for name in parts:
         table.add_column(f"{name} rows", justify="right")
     if len(names) > MOST:
-        table.title = f"Rows of a class; there are {len(names)}"
         for word, pick in {"fewest": min, "most": max}.items():
-            table.add_row("", word, *(f"{pick(part.counts):,}" for part in parts.values()))
+            table.add_row(
+                "",
+                f"the {word} of {len(names)}",
+                *(f"{pick(part.counts):,}" for part in parts.values()),
+            )
         return table
     for number, name in enumerate(names):
         counts = (f"{part.counts[number]:,}" for part in parts.values())
