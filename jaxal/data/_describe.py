@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxal import entry
-from jaxal.data._load import check_folder, check_options
-from jaxal.data.tables import open_table
+from jaxal.data.tables import check_folder, check_options, open_table
 
 
 class PartContents(NamedTuple):

@@ -8,21 +8,8 @@ import numpy as np
 
 from jaxal import entry
 from jaxal.base import Examples
-from jaxal.checks import describe
 from jaxal.data.splits import split, standardized, subset
-from jaxal.data.tables import is_image, open_table
-
-
-def check_folder(name: str, value: Any) -> None:
-    """Raises TypeError unless it is a path; a check of `jaxal.entry`."""
-    if not isinstance(value, str | os.PathLike):
-        raise TypeError(f"{name}: expected a path, got {describe(value)}")
-
-
-def check_options(name: str, value: Any) -> None:
-    """Raises TypeError unless it is a table with names as keys; a check of `jaxal.entry`."""
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise TypeError(f"{name}: expected a table of options, got {describe(value)}")
+from jaxal.data.tables import check_folder, check_options, is_image, open_table
 
 
 @entry.checked(
@@ -133,8 +120,10 @@ def _known_rows(
 
 def _as_real(examples: Examples, scale: int) -> Examples:
     """Inputs float32, or float64 where that would round, divided by `scale`."""
-    inputs = examples.inputs.astype(np.result_type(examples.inputs, np.float32), copy=False)
-    return Examples(inputs if scale == 1 else inputs / scale, examples.labels)
+    dtype = np.result_type(examples.inputs, np.float32)
+    if scale == 1:
+        return Examples(examples.inputs.astype(dtype, copy=False), examples.labels)
+    return Examples(np.divide(examples.inputs, scale, dtype=dtype), examples.labels)
 
 
 def _as_kept(examples: Examples) -> Examples:

@@ -12,6 +12,18 @@ from jaxal.data.labels import is_text, numbered
 from jaxal.data.readers import Table, read
 
 
+def check_folder(name: str, value: Any) -> None:
+    """Raises TypeError unless it is a path; a check of `jaxal.entry`."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name}: expected a path, got {describe(value)}")
+
+
+def check_options(name: str, value: Any) -> None:
+    """Raises TypeError unless it is a table with names as keys; a check of `jaxal.entry`."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise TypeError(f"{name}: expected a table of options, got {describe(value)}")
+
+
 def open_table(
     source: str,
     *,

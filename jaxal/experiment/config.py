@@ -89,9 +89,7 @@ def override(config: Config, assignment: str) -> Config:
       ValueError: no "=", an unknown key, or a value out of range.
       TypeError: a value of the wrong type.
     """
-    key, equals, text = (part.strip() for part in assignment.partition("="))
-    if not (key and equals):
-        raise ValueError(f"expected KEY=VALUE, as in strategy.budget=50, got {assignment!r}")
+    key, text = _parted(assignment, "strategy.budget=50")
     table = here = _to_table(config)
     *sections, last = key.split(".")
     for depth, section in enumerate(sections, start=1):
@@ -115,13 +113,8 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
     Raises:
       ValueError: no "=".
     """
-    options = {}
-    for text in texts:
-        key, equals, value = (part.strip() for part in text.partition("="))
-        if not (key and equals):
-            raise ValueError(f"expected KEY=VALUE, as in label=first, got {text!r}")
-        options[key] = _freeze(_value(value, is_list=False))
-    return options
+    parted = (_parted(text, "label=first") for text in texts)
+    return {key: _freeze(_value(value, is_list=False)) for key, value in parted}
 
 
 def to_toml(config: Config, provenance: dict[str, Any] | None = None) -> str:
@@ -205,6 +198,13 @@ def _to_table(config: Config) -> dict[str, Any]:
         if isinstance(section, dict)
     }
     return scalars | sections
+
+
+def _parted(assignment: str, example: str) -> tuple[str, str]:
+    key, equals, text = (part.strip() for part in assignment.partition("="))
+    if not (key and equals):
+        raise ValueError(f"expected KEY=VALUE, as in {example}, got {assignment!r}")
+    return key, text
 
 
 def _value(text: str, is_list: bool) -> Any:
