@@ -160,6 +160,7 @@ def test_a_data_set_that_is_not_prepared(tmp_path):
         f"'mnist', data_dir='{tmp_path}', builder_kwargs={{'file_format': 'array_record'}})\""
     ) in message
     assert f"data_dir='{tmp_path / 'own'}'" in absent("no_such_set")
+    assert f"'mnist:3.0.1', data_dir='{tmp_path}'" in absent("mnist/3.0.1", tmp_path)
 
 
 @bad_inputs(
@@ -207,7 +208,7 @@ def spoil(place, what):
         "another format": (
             "another format",
             ValueError,
-            "tiny/1.0.0: expected the format array_record, got tfrecord; it is prepared by: pip",
+            "tiny/1.0.0: expected the format array_record, got tfrecord; beside it.* by: pip",
         ),
         "no train": ("no train", ValueError, "expected a split called train, got test"),
         "no label": ("no label", ValueError, "expected features of inputs and labels, got "),

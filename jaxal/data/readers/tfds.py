@@ -57,23 +57,25 @@ def read_tfds(name: str, *, folder: Path | None = None) -> Table:
 
 def find_prepared(name: str, folder: Path | None) -> Path:
     """The folder of the newest version of a data set that is there."""
-    tried = [root / name for root in _roots(folder)]
+    roots = list(_roots(folder))
+    tried = [root / name for root in roots]
     for place in tried:
         versions = sorted((place, *place.glob("*")), key=_version)
         prepared = [version for version in versions if (version / INFO).is_file()]
         if prepared:
             return prepared[-1]
-    where = folder or tried[-1].parent
     raise FileNotFoundError(
         f"{name} is not prepared: none of {', '.join(f'{place}/VERSION' for place in tried)} is "
-        f"there; where TensorFlow and a network are, it is prepared by: {command(name, where)}"
+        "there; where TensorFlow and a network are, it is prepared by: "
+        f"{command(name, folder or roots[-1])}"
     )
 
 
 def command(name: str, folder: Path) -> str:
     """The command line that prepares a data set, for a machine with a network."""
+    named = re.sub(r"/(\d+\.\d+\.\d+)$", r":\1", name)  # as `tfds.builder` has versions
     call = (
-        f"import tensorflow_datasets as tfds; tfds.data_source({name!r}, "
+        f"import tensorflow_datasets as tfds; tfds.data_source({named!r}, "
         f"data_dir={str(folder)!r}, builder_kwargs={{'file_format': 'array_record'}})"
     )
     return (
@@ -102,9 +104,10 @@ def _builder(name: str, place: Path) -> Any:
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{place / INFO}: expected a table in JSON, got {error}") from None
     if written != "array_record":
+        beside = place.parents[name.count("/") + (place.name not in name)] / "array_record"
         raise ValueError(
-            f"{place}: expected the format array_record, got {written}; it is prepared by: "
-            f"{command(name, place.parent.parent)}"
+            f"{place}: expected the format array_record, got {written}; beside it, in a folder of "
+            f"data of its own, it is prepared by: {command(name, beside)}"
         )
     need("array_record", "tfds")
     tfds = need("tensorflow_datasets", "tfds", "tensorflow-datasets")
