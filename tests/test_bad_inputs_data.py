@@ -154,6 +154,7 @@ FILES = {
     "one array": (lambda: (f := io.BytesIO(), np.save(f, INPUTS), f.getvalue())[-1])(),
     "truncated": truncated(archive(**GOOD)),
     "corrupt": corrupt(archive(**GOOD)),
+    "a corrupt directory": archive(**GOOD).replace(b"PK\x01\x02", b"PK\x01\x03"),
     "garbage inside": member("labels.npy", b"garbage"),
     "no arrays inside": member("labels.npy", b""),
     "pickled labels": archive(inputs=INPUTS, labels=OBJECTS),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from jaxal.checks import describe
 from jaxal.data.readers.paths import find
@@ -54,28 +55,32 @@ def read_npz(path: str, *, folder: Path | None = None) -> Table:
         arrays; names the file.
     """
     file = find(path, folder)
-    if not zipfile.is_zipfile(file):
-        raise ValueError(f"{file}: expected an .npz archive")
-    try:
-        archive = np.load(file, allow_pickle=False)
-    except UNREADABLE as error:
-        raise ValueError(f"{file}: expected an .npz archive, got {error}") from None
-    with archive:
-        names = None
-        if "class_names" in archive.files:
-            names = tuple(map(str, _array(archive, "class_names", file)))
-        for keys in KEYS:
-            if set(keys) <= set(archive.files):
-                arrays = [_array(archive, key, file) for key in keys]
-                train, *held_out = zip(arrays[::2], arrays[1::2], strict=True)
-                return Table(train, held_out[0] if held_out else None, names)
-        if set(ENCODED) <= set(archive.files):
-            arrays = [_array(archive, key, file) for key in ENCODED]
-            train = _decoded(arrays[:3], f"{file} train")
-            return Table(train, _decoded(arrays[3:], f"{file} test"), names)
-        expected = "; or ".join(", ".join(keys) for keys in (*KEYS, ENCODED))
-        got = ", ".join(archive.files) or "none"
-        raise ValueError(f"{file}: expected the keys {expected}; got {got}")
+    with file.open("rb") as stream:  # of an archive that is damaged, NumPy would leave it open
+        try:
+            archive = NpzFile(stream, allow_pickle=False)
+        except UNREADABLE as error:
+            raise ValueError(f"{file}: expected an .npz archive, got {error}") from None
+        with archive:
+            return _table(archive, file)
+
+
+def _table(archive: NpzFile, file: Path) -> Table:
+    """The arrays of the first of `KEYS` that are there, or the pictures."""
+    names = None
+    if "class_names" in archive.files:
+        names = tuple(map(str, _array(archive, "class_names", file)))
+    for keys in KEYS:
+        if set(keys) <= set(archive.files):
+            arrays = [_array(archive, key, file) for key in keys]
+            train, *held_out = zip(arrays[::2], arrays[1::2], strict=True)
+            return Table(train, held_out[0] if held_out else None, names)
+    if set(ENCODED) <= set(archive.files):
+        arrays = [_array(archive, key, file) for key in ENCODED]
+        train = _decoded(arrays[:3], f"{file} train")
+        return Table(train, _decoded(arrays[3:], f"{file} test"), names)
+    expected = "; or ".join(", ".join(keys) for keys in (*KEYS, ENCODED))
+    got = ", ".join(archive.files) or "none"
+    raise ValueError(f"{file}: expected the keys {expected}; got {got}")
 
 
 def _array(archive: Any, key: str, file: Path) -> np.ndarray:
