@@ -1,4 +1,4 @@
-"""The commands: `jaxal run CONFIG`, `report DIR`, `compare RUN...` and `strategies`."""
+"""The commands: `jaxal run CONFIG`, `report DIR`, `compare RUN...`, `data SOURCE`, `strategies`."""
 
 # jax and matplotlib take a second to import: only the commands that need them do.
 import argparse
@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from jaxal._data_command import add_data
 from jaxal._interrupts import Interruptible, interrupts
 
 _RUN_EXAMPLES = """\
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_report(commands)
     _add_compare(commands)
+    add_data(commands)
     strategies = commands.add_parser(
         "strategies",
         help="list the strategies",

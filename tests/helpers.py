@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import json
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -12,6 +13,16 @@ import numpy as np
 import pytest
 
 import jaxal
+
+SHARED = pathlib.Path(__file__).parent.parent.parent / "shared" / "data"
+SHARED = pathlib.Path(os.environ.get("JAXAL_DATA") or SHARED)
+"""Real data, of which nothing is in the repository."""
+
+
+def needs(*names):
+    """Skips a test unless these files or folders of real data are there."""
+    absent = [name for name in names if not (SHARED / name).exists()]
+    return pytest.mark.skipif(bool(absent), reason=f"needs {', '.join(absent)} in {SHARED}")
 
 
 def bad_inputs(table):

@@ -29,6 +29,9 @@ from jaxal.data.readers import registry
 EXAMPLES = clouds(12)
 INPUTS, LABELS = EXAMPLES
 SEED = but(INTEGER, "zero")
+PATH = but(OTHERS, "a string") | {"an integer": 1}
+TABLE = but(OTHERS, "a table") | {"an integer": 1, "numbers as names": {1: 2}}
+TABLE |= {"unknown": {"nothing": 1}}
 PAIR = {"a string": "xy", "none": None, "an array": INPUTS, "a list": [1, 2], "one": (INPUTS,)}
 PAIR |= {"lists": (INPUTS.tolist(), LABELS.tolist()), "other rows": (INPUTS, LABELS[:3])}
 PAIR |= {"float labels": (INPUTS, LABELS * 0.5), "text": (np.full((12, 2), "x"), LABELS)}
@@ -44,6 +47,10 @@ def of_examples(function, /, **given):
 
 def load(**given):
     return data.load(**{"source": "sklearn:iris", **given})
+
+
+def describe(**given):
+    return data.describe(**{"source": "sklearn:iris", **given})
 
 
 def count_classes(**given):
@@ -91,6 +98,16 @@ def count_classes(**given):
             standardize=FLAG,
             limit=but(INTEGER, "none") | {"above the rows": 151},
             flat=but(FLAG, "none") | {"no images": False},
+            test=but(NAME, "none") | {"another kind": "npz:x", "no such set": "sklearn:iriss"},
+            folder=PATH,
+            options=TABLE,
+        ),
+        describe=each(
+            describe,
+            source=NAME | {"no such set": "sklearn:iriss"},
+            test=but(NAME, "none") | {"another kind": "npz:x"},
+            folder=PATH,
+            options=TABLE,
         ),
         source=each(
             lambda kind="x", names=None: data.source(kind, names),
@@ -137,6 +154,7 @@ FILES = {
     "one array": (lambda: (f := io.BytesIO(), np.save(f, INPUTS), f.getvalue())[-1])(),
     "truncated": truncated(archive(**GOOD)),
     "corrupt": corrupt(archive(**GOOD)),
+    "a corrupt directory": archive(**GOOD).replace(b"PK\x01\x02", b"PK\x01\x03"),
     "garbage inside": member("labels.npy", b"garbage"),
     "no arrays inside": member("labels.npy", b""),
     "pickled labels": archive(inputs=INPUTS, labels=OBJECTS),
@@ -147,7 +165,7 @@ FILES = {
     "float labels": archive(inputs=INPUTS, labels=LABELS + 0.5),
     "labels of 2**32": archive(inputs=INPUTS, labels=np.full(12, 2**32)),
     "labels below 0": archive(inputs=INPUTS, labels=LABELS - 2),
-    "text labels": archive(inputs=INPUTS, labels=np.full(12, "cat")),
+    "text labels of two axes": archive(inputs=INPUTS, labels=np.full((12, 2), "cat")),
     "text inputs": archive(inputs=np.full((12, 2), "x"), labels=LABELS),
     "other rows": archive(inputs=INPUTS, labels=LABELS[:5]),
     "a vector": archive(inputs=INPUTS[:, 0], labels=LABELS),

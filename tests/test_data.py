@@ -300,9 +300,9 @@ def test_npz_with_a_test_part(write, names):
     arrays = (*images(20, seed=1), *images(6, seed=2))
     source = write(**dict(zip(names, arrays, strict=True)))
     pool, test = data.load(source, standardize=False)
-    assert_equal(pool.inputs, arrays[0].astype(np.float32) / 255)
-    assert_equal(test, Examples(arrays[2].astype(np.float32) / 255, arrays[3]))
-    assert test.labels.dtype == np.int32 and test.inputs.dtype == np.float32
+    assert_equal(pool.inputs, arrays[0])
+    assert_equal(test, Examples(arrays[2], arrays[3]))
+    assert test.labels.dtype == np.int32 and test.inputs.dtype == np.uint8
     scaled_pool, scaled_test = data.load(source)
     reference = arrays[0] / 255.0
     mean, std = reference.mean(), reference.std()
@@ -323,7 +323,9 @@ def test_npz_flat_images_and_column_labels(write):
     source = write(inputs=inputs, labels=labels[:, None])
     pool, test = data.load(source, flat=True, standardize=False)
     assert pool.inputs.shape == (16, 20) and test.labels.shape == (4,)
-    assert pool.inputs.max() <= 1
+    assert pool.inputs.dtype == np.uint8
+    scaled, _ = data.load(source, flat=True)
+    assert scaled.inputs.dtype == np.float32 and abs(scaled.inputs.mean()) < 1e-6
 
 
 def test_npz_columns_of_uint8_are_no_images(write):

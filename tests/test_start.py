@@ -14,6 +14,7 @@ from jaxal import models
 
 ROOT = pathlib.Path(__file__).parent.parent
 HEAVY = {"flax", "optax", "sklearn", "matplotlib", "rich", "tomli_w", "orbax"}
+HEAVY |= {"tensorflow_datasets", "array_record", "PIL", "pyarrow", "tokenizers", "datasets"}
 
 
 def python(code, *options):
@@ -57,7 +58,9 @@ def test_only_a_checkpoint_loads_orbax():
     assert "orbax" not in loaded("import jaxal.experiment; jaxal.iterate; jaxal.Learner")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["data", "--help"], ["--version"]]
+)
 def test_help_loads_nothing(arguments):
     code = f"import jaxal.cli\ntry:\n  jaxal.cli.main({arguments})\nexcept SystemExit:\n  pass"
     assert not loaded(code) & (HEAVY | {"jax", "numpy"})

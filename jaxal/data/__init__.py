@@ -1,5 +1,6 @@
 """Labelled examples as NumPy arrays: sources, splits, and checks of their values."""
 
+from jaxal.data._describe import Contents, PartContents, describe
 from jaxal.data._load import load
 from jaxal.data.checks import check, num_classes
 from jaxal.data.readers import Table, source, sources
@@ -7,8 +8,11 @@ from jaxal.data.repeats import repeat
 from jaxal.data.splits import split, subset
 
 __all__ = [
+    "Contents",
+    "PartContents",
     "Table",
     "check",
+    "describe",
     "load",
     "num_classes",
     "repeat",

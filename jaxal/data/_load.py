@@ -1,15 +1,20 @@
 """A pool and a test set from a named source: split, scaled and checked."""
 
+import os
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from jaxal import entry
 from jaxal.base import Examples
-from jaxal.data.checks import check
-from jaxal.data.readers import read
 from jaxal.data.splits import split, standardized, subset
+from jaxal.data.tables import check_folder, check_options, is_image, open_table
 
 
 @entry.checked(
+    folder=check_folder,
+    options=check_options,
     test_fraction=entry.fraction,
     seed=entry.integer(0),
     standardize=entry.flag,
@@ -20,6 +25,9 @@ from jaxal.data.splits import split, standardized, subset
 def load(
     source: str,
     *,
+    test: str | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    options: Mapping[str, Any] | None = None,
     test_fraction: float = 0.2,
     seed: int = 0,
     standardize: bool = True,
@@ -29,59 +37,62 @@ def load(
 ) -> tuple[Examples, Examples]:
     """Loads a pool and a test set.
 
-    A source without a test part of its own is split. An .npz file holds `inputs` and `labels`, or
-    `train_inputs`, `train_labels`, `test_inputs`, `test_labels`, or the same with `images`, or
-    `x_train`, `y_train`, `x_test`, `y_test`. Images (three axes or more) of uint8 are scaled to
-    [0, 1].
+    A source without a test part is split. Labels that are text become 0 to C - 1, the classes in
+    alphabetical order or, where all are numbers, by size; `describe` tells their names.
 
     Args:
-      source: one of `sources()`, as in "sklearn:digits" or "npz:~/mnist.npz".
-      test_fraction: the share of each class that is held out, if the source has no test part.
+      source: one of `sources()`, as in "sklearn:digits" or "npz:~/mnist.npz"; the functions in
+        `jaxal/data/readers/` say what each reads.
+      test: the source of the test part, of the same kind, as in "csv:test.csv".
+      folder: where relative paths are looked for after the working directory, and the data sets
+        that have a name of their own, as "mnist"; None: the environment variable JAXAL_DATA.
+      options: what the source's reader takes besides, as in {"label": "first"}.
+      test_fraction: the share of each class that is held out, if there is no test part.
       seed: of the split and of `limit`; equal seeds give equal arrays.
       standardize: subtract the pool's mean and divide by its standard deviation: of each column for
-        inputs [N, D], of all numbers for images. What is constant in the pool becomes 0.
+        inputs [N, D], of all numbers for images. What is constant in the pool becomes 0. Token ids
+        stay as they are.
       limit: keep a random subset of this many pool rows, with the classes in proportion.
       flat: True gives inputs [N, D]; False gives digits as images [N, 8, 8, 1], and refuses inputs
         that are not images; None leaves inputs as they are stored, digits [N, 64].
       labeled_only: leave out the rows whose label is -1, unknown; otherwise there may be none.
 
     Returns:
-      (pool, test): NumPy arrays, inputs float32 [N, ...], labels int32 [N].
+      (pool, test): NumPy arrays, labels int32 [N], inputs [N, ...] float32; integers that are not
+      standardised keep their type, as images of uint8. They may be views of the source's file,
+      which cannot be written to.
 
     Raises:
-      FileNotFoundError: no such .npz file.
-      TypeError: labels that are not integers, or an argument of another type.
-      ValueError: an unknown source, an argument outside its range, unknown labels, a file without
-        the keys above or that is no .npz archive, or values that `check` refuses.
+      FileNotFoundError: no such file.
+      TypeError: labels that are neither integers nor text, or an argument of another type.
+      ValueError: an unknown source or option, an argument outside its range, unknown labels, a
+        class that only the test part has, a file that cannot be read, which it names, or values
+        that `check` refuses.
 
     Example:
       >>> pool, test = load("sklearn:iris")
       >>> pool.inputs.shape, test.inputs.shape
       ((120, 4), (30, 4))
     """
-    train, held_out = read(source, flat=flat)
-    options = {"source": source, "flat": flat, "labeled_only": labeled_only}
-    pool = _as_examples(*train, **options)
-    if held_out is None:
-        pool, test = split(pool, test_fraction, seed=seed)
+    table = open_table(source, test=test, folder=folder, options=options, flat=flat)
+    given = {"source": source, "flat": flat, "labeled_only": labeled_only}
+    pool = _known_rows(*table.train, **given)
+    if table.test is None:
+        pool, held_out = split(pool, test_fraction, seed=seed)
     else:
-        test = _as_examples(*held_out, **options)
-    if pool.inputs.shape[1:] != test.inputs.shape[1:]:
-        raise ValueError(
-            f"{source}: expected train and test inputs of one shape, "
-            f"got {pool.inputs.shape} and {test.inputs.shape}"
-        )
+        held_out = _known_rows(*table.test, **given)
     if limit is not None:
         rows = len(pool.labels)
         if limit > rows:
             raise ValueError(f"limit: expected 1 to {rows} (the rows of the pool), got {limit!r}")
         pool = subset(pool, limit, seed=seed)
-    if standardize:
-        pool, test = standardized(pool, test)
-    return _as_float32(pool), _as_float32(test)
+    if standardize and not table.tokens:
+        scale = 255 if is_image(table.train[0]) else 1
+        pool, held_out = standardized(_as_real(pool, scale), _as_real(held_out, scale))
+    return _as_kept(pool), _as_kept(held_out)
 
 
-def _as_examples(
+def _known_rows(
     inputs: np.ndarray,
     labels: np.ndarray,
     *,
@@ -89,35 +100,34 @@ def _as_examples(
     flat: bool | None,
     labeled_only: bool,
 ) -> Examples:
-    """Checked arrays: inputs float32, or float64 where that would round, and labels int32."""
-    if np.iscomplexobj(inputs):
-        raise TypeError(f"{source} inputs: expected real numbers, got {inputs.dtype}")
-    if inputs.ndim < 2:
-        raise ValueError(
-            f"{source}: expected inputs [N, D] or images [N, H, W, ...], got shape {inputs.shape}"
-        )
-    is_images = inputs.ndim > 2
-    if flat is False and not is_images:
+    """The rows whose labels are known, with inputs [N, D] if these are wanted, and labels int32."""
+    if flat is False and inputs.ndim == 2:
         raise ValueError(f"flat: expected images, as False asks for; {source} has {inputs.shape}")
-    if labels.ndim == 2 and labels.shape[1] == 1:  # as Keras stores CIFAR's
-        labels = labels[:, 0]
-    check((inputs, labels), name=source, allow_unknown=True)
     known = labels != -1
-    if labeled_only:
+    if not known.all():
+        if not labeled_only:
+            raise ValueError(
+                f"{source} labels: expected all to be known, got {np.sum(~known)} of "
+                f"{len(labels)} that are -1; labeled_only leaves these rows out"
+            )
         inputs, labels = inputs[known], labels[known]
-    elif not known.all():
-        raise ValueError(
-            f"{source} labels: expected all to be known, got {np.sum(~known)} of {len(labels)} "
-            "that are -1; labeled_only leaves these rows out"
-        )
     if not len(labels):
         raise ValueError(f"{source} labels: expected at least one that is known, got none")
-    scale = 255 if is_images and inputs.dtype == np.uint8 else 1
-    inputs = inputs.astype(np.result_type(inputs.dtype, np.float32)) / scale
     if flat:
         inputs = inputs.reshape(len(inputs), -1)
     return Examples(inputs, labels.astype(np.int32))
 
 
-def _as_float32(examples: Examples) -> Examples:
-    return Examples(examples.inputs.astype(np.float32), examples.labels)
+def _as_real(examples: Examples, scale: int) -> Examples:
+    """Inputs float32, or float64 where that would round, divided by `scale`."""
+    dtype = np.result_type(examples.inputs, np.float32)
+    if scale == 1:
+        return Examples(examples.inputs.astype(dtype, copy=False), examples.labels)
+    return Examples(np.divide(examples.inputs, scale, dtype=dtype), examples.labels)
+
+
+def _as_kept(examples: Examples) -> Examples:
+    """Inputs of a type that a device keeps: integers of their own, all else float32."""
+    if np.issubdtype(examples.inputs.dtype, np.integer):
+        return examples
+    return Examples(examples.inputs.astype(np.float32, copy=False), examples.labels)

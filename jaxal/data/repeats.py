@@ -19,9 +19,10 @@ def repeat(examples: Examples, times: int, *, noise: float = 0.0, seed: int = 0)
     RepeatedMNIST is `repeat(mnist, times, noise=0.1)` of standardised images.
 
     Args:
-      examples: NumPy arrays, float inputs [N, ...] and labels [N].
+      examples: NumPy arrays, inputs [N, ...] and labels [N].
       times: how often each row comes; 1 adds the noise alone.
-      noise: standard deviation, of every number in the inputs; 0 makes exact copies.
+      noise: standard deviation, of every number in the inputs; 0, which integers need, makes exact
+        copies.
       seed: of `numpy.random.default_rng`.
 
     Returns:
@@ -29,7 +30,8 @@ def repeat(examples: Examples, times: int, *, noise: float = 0.0, seed: int = 0)
 
     Raises:
       TypeError: no examples, or an argument of another type.
-      ValueError: fewer than one time, or noise that is negative or not finite.
+      ValueError: fewer than one time, or noise that is negative or not finite, or that integers
+        were to have.
 
     References:
       Kirsch et al., "BatchBALD", NeurIPS 2019, section 4.1.
@@ -41,6 +43,8 @@ def repeat(examples: Examples, times: int, *, noise: float = 0.0, seed: int = 0)
     examples = Examples(*examples)
     generator = np.random.default_rng(seed)
     rows = generator.permutation(np.tile(np.arange(len(examples.labels)), times))
+    if noise and np.issubdtype(examples.inputs.dtype, np.integer):
+        raise ValueError(f"noise: expected 0 for inputs that are integers, got {noise!r}")
     inputs = examples.inputs[rows]
     if noise:
         inputs = inputs + noise * generator.standard_normal(inputs.shape, np.float32)

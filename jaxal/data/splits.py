@@ -81,7 +81,9 @@ def standardized(pool: Examples, test: Examples) -> tuple[Examples, Examples]:
     """
     axis = 0 if pool.inputs.ndim == 2 else None
     mean = pool.inputs.mean(axis, dtype=np.float64).astype(pool.inputs.dtype)
-    variance = np.square(pool.inputs - mean).mean(axis, dtype=np.float64)
+    deviation = pool.inputs - mean
+    variance = np.square(deviation, out=deviation).mean(axis, dtype=np.float64)
+    del deviation  # as large as the pool
     # By comparison: the deviation of a constant need not be exactly 0 after rounding.
     constant = pool.inputs.min(axis) == pool.inputs.max(axis)
     constant |= variance == 0  # underflow
@@ -89,7 +91,9 @@ def standardized(pool: Examples, test: Examples) -> tuple[Examples, Examples]:
     scale = scale.astype(pool.inputs.dtype)
 
     def apply(part: Examples) -> Examples:
-        return Examples((part.inputs - mean) * scale, part.labels)
+        inputs = part.inputs - mean
+        inputs *= scale
+        return Examples(inputs, part.labels)
 
     return apply(pool), apply(test)
 

@@ -2,7 +2,7 @@
 
 from jaxal.experiment._provenance import provenance
 from jaxal.experiment._run import run
-from jaxal.experiment.config import load, override, parse, to_toml
+from jaxal.experiment.config import assignments, load, override, parse, to_toml
 from jaxal.experiment.settings import (
     Config,
     DataConfig,
@@ -31,6 +31,7 @@ __all__ = [
     "Seconds",
     "StrategyConfig",
     "Writer",
+    "assignments",
     "free_directory",
     "load",
     "override",

@@ -89,9 +89,7 @@ def override(config: Config, assignment: str) -> Config:
       ValueError: no "=", an unknown key, or a value out of range.
       TypeError: a value of the wrong type.
     """
-    key, equals, text = (part.strip() for part in assignment.partition("="))
-    if not (key and equals):
-        raise ValueError(f"expected KEY=VALUE, as in strategy.budget=50, got {assignment!r}")
+    key, text = _parted(assignment, "strategy.budget=50")
     table = here = _to_table(config)
     *sections, last = key.split(".")
     for depth, section in enumerate(sections, start=1):
@@ -101,6 +99,22 @@ def override(config: Config, assignment: str) -> Config:
             raise ValueError(f"{key}: unknown key; {outer} is a value, not a table")
     here[last] = _value(text, is_list=isinstance(here.get(last), tuple))
     return parse(table)
+
+
+def assignments(texts: Sequence[str]) -> dict[str, Any]:
+    """Reads options given one by one, as `override` reads settings.
+
+    Args:
+      texts: assignments such as "label=first" or "size=[32, 32]".
+
+    Returns:
+      Option -> value; of those given twice the last.
+
+    Raises:
+      ValueError: no "=".
+    """
+    parted = (_parted(text, "label=first") for text in texts)
+    return {key: _freeze(_value(value, is_list=False)) for key, value in parted}
 
 
 def to_toml(config: Config, provenance: dict[str, Any] | None = None) -> str:
@@ -184,6 +198,13 @@ def _to_table(config: Config) -> dict[str, Any]:
         if isinstance(section, dict)
     }
     return scalars | sections
+
+
+def _parted(assignment: str, example: str) -> tuple[str, str]:
+    key, equals, text = (part.strip() for part in assignment.partition("="))
+    if not (key and equals):
+        raise ValueError(f"expected KEY=VALUE, as in {example}, got {assignment!r}")
+    return key, text
 
 
 def _value(text: str, is_list: bool) -> Any:

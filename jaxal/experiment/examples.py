@@ -12,6 +12,9 @@ def examples(config: DataConfig) -> tuple[Examples, Examples | None, Examples]:
     with named("data", vars(config)):
         pool, test = data.load(
             config.source,
+            test=config.test,
+            folder=config.folder,
+            options=config.options,
             test_fraction=config.test_fraction,
             seed=seed,
             standardize=config.standardize,

@@ -22,6 +22,9 @@ class DataConfig:
     """What to learn from: `jaxal.data.load`, `split` and `repeat`."""
 
     source: str  # The data are named as in "sklearn:digits" or "npz:PATH".
+    test: str | None = None  # The test part is this source, of the same kind.
+    folder: str | None = None  # Files are looked for here too; None: where JAXAL_DATA says.
+    options: dict[str, Any] = field(default_factory=dict)  # The source's reader takes these.
     test_fraction: float = checked(  # This share is tested on, if the source has no test part.
         "a number between 0 and 1, both excluded", lambda x: 0 < x < 1, 0.2
     )

@@ -7,6 +7,7 @@ from jaxal.report.comparison import (
     compare,
     write_comparison,
 )
+from jaxal.report.contents import contents_table
 from jaxal.report.curves import draw
 from jaxal.report.efficiency import label_efficiency, labels_to
 from jaxal.report.rebuild import rebuild, write
@@ -19,6 +20,7 @@ __all__ = [
     "Point",
     "Summary",
     "compare",
+    "contents_table",
     "draw",
     "label_efficiency",
     "labels_to",

@@ -68,7 +68,9 @@ def _results(
 ) -> Table:
     pm = "±" if "utf" in console.encoding.lower() else "+-"
     mark = "[bold]{}[/]" if console.is_terminal else "{}*"
-    table = _table(title=f"Test accuracy in % by number of labels, {over_seeds(summaries, pm)}")
+    table = plain_table(
+        title=f"Test accuracy in % by number of labels, {over_seeds(summaries, pm)}"
+    )
     notes = [
         f"{'Bold' if console.is_terminal else '*'}: best of the column.",
         "to 90%: labels needed for it (median seed).",
@@ -93,7 +95,8 @@ def _results(
     return table
 
 
-def _table(**options: Any) -> Table:
+def plain_table(**options: Any) -> Table:
+    """An empty table with one rule under its header; options are those of `rich`."""
     # One rule and no vertical lines: it survives plain text and 80 columns.
     return Table(
         box=box.SIMPLE_HEAD,
