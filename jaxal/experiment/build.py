@@ -11,8 +11,9 @@ from jaxal.base import Examples, Strategy
 from jaxal.checks import check_like_default, check_name, check_options, nearest
 from jaxal.experiment.examples import examples
 from jaxal.experiment.keys import named
-from jaxal.experiment.settings import Config, OptimizerConfig
+from jaxal.experiment.settings import Config, DataConfig, LearnerConfig
 from jaxal.training.learner import Learner, TrainingOptions
+from jaxal.training.schedules import scheduled
 
 
 class Parts(NamedTuple):
@@ -43,7 +44,7 @@ def build(config: Config) -> Parts:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
     chosen = _strategies(config)
     pool, validation, test = examples(config.data)
-    classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
+    classes = _classes(config.data, pool, test)
     with named("model", config.model.hyper):
         model = models.make(config.model.name, classes, **config.model.hyper)
     options = {field.name for field in dataclasses.fields(TrainingOptions)}
@@ -54,6 +55,19 @@ def build(config: Config) -> Parts:
         **{name: getattr(config.learner, name) for name in options},
     )
     return Parts(pool, test, validation, learner, chosen)
+
+
+def _classes(config: DataConfig, pool: Examples, test: Examples) -> int:
+    """How many classes the model has: those of the labels, or as many as are asked for."""
+    classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
+    if config.num_classes is None:
+        return classes
+    if config.num_classes < classes:
+        raise ValueError(
+            f"data.num_classes: expected at least {classes}, as {config.source} has labels up to "
+            f"{classes - 1}, got {config.num_classes}"
+        )
+    return config.num_classes
 
 
 def _strategies(config: Config) -> dict[str, Strategy]:
@@ -69,7 +83,7 @@ def _strategies(config: Config) -> dict[str, Strategy]:
     return made
 
 
-def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     known = [name for name in dir(optax) if _takes_learning_rate(getattr(optax, name))]
     check_name("learner.optimizer", config.optimizer, known)
     make = getattr(optax, config.optimizer)
@@ -79,9 +93,9 @@ def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
         default = parameters[option].default
         check_like_default(f"learner.optimizer_options.{option}", given, default)
     optimizer = make(learning_rate=config.learning_rate, **config.optimizer_options)
-    if not config.l2:
-        return optimizer
-    return optax.chain(optax.add_decayed_weights(config.l2), optimizer)
+    if config.l2:
+        optimizer = optax.chain(optax.add_decayed_weights(config.l2), optimizer)
+    return scheduled(optimizer, config.schedule, config.schedule_epochs or config.max_epochs)
 
 
 def _takes_learning_rate(value: Any) -> bool:

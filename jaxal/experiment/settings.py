@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxal.fields import checked, count, count_or_zero, finite
 from jaxal.training.learner import TrainingOptions
+from jaxal.training.schedules import SCHEDULES
 
 
 def _seed(default: int) -> Any:
@@ -29,6 +30,7 @@ class DataConfig:
     standardize: bool = True  # Inputs get mean 0 and standard deviation 1 over the pool.
     limit: int | None = count(None)  # So many pool rows are kept; None keeps all.
     test_limit: int | None = count(None)  # At most so many test rows are kept; None keeps all.
+    num_classes: int | None = count(None)  # The model has so many; None: as many as labels.
     labeled_only: bool = False  # Rows whose label is -1, unknown, are left out.
     flat: bool | None = None  # Inputs are vectors (true) or images (false); None: as stored.
     validation: int = count_or_zero(0)  # So many rows are held out of the pool, beside `limit`.
@@ -54,6 +56,10 @@ class OptimizerConfig:
         default_factory=dict
     )  # The optimizer takes these as well.
     l2: float = finite(0.0)  # This times the parameters is added to the gradient.
+    schedule: str = checked(  # The learning rate stays, or falls from epoch to epoch.
+        "one of " + ", ".join(SCHEDULES), lambda name: name in SCHEDULES, "constant"
+    )
+    schedule_epochs: int | None = count(None)  # It falls for so many epochs; None: max_epochs.
 
 
 @dataclass(frozen=True)

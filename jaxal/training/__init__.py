@@ -4,6 +4,7 @@ from jaxal.training.base import AnyLearner, CustomLearner, FitFn, FitInfo
 from jaxal.training.ensembles import ensemble
 from jaxal.training.evaluation import Metrics, evaluate
 from jaxal.training.learner import Learner, TrainingOptions
+from jaxal.training.schedules import scale_by_epoch
 
 __all__ = [
     "AnyLearner",
@@ -15,4 +16,5 @@ __all__ = [
     "TrainingOptions",
     "ensemble",
     "evaluate",
+    "scale_by_epoch",
 ]

@@ -82,7 +82,8 @@ class Learner(ByStructure, TrainingOptions):
 
     Attributes:
       model: what to fit.
-      optimizer: any optax transformation; its state begins anew each round.
+      optimizer: any optax transformation; its state begins anew each round. One that takes further
+        arguments is told the `epoch` (see `training.scale_by_epoch`).
       batch_size: rows in a minibatch.
       epoch_rows: least number of rows drawn in an epoch; fewer labelled rows are gone through
         several times.
