@@ -1,0 +1,498 @@
+"""DISTIL's JSON configurations: what becomes of every key, and what is refused."""
+
+import dataclasses
+import json
+import tomllib
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bad_values import NAN
+from distil_configs import CONFIGS, changed
+from helpers import bad_inputs
+
+from jaxal import data, experiment, models
+from jaxal.cli import main
+from jaxal.experiment import Config, DataConfig
+from jaxal.experiment.distil import check_labels, distil_numbers, read_distil
+from jaxal.experiment.distil_keys import DATA_SETS, IMAGE_MODELS, KEYS, VECTOR_MODELS
+from jaxal.loop.plan import Plan, TooManyLabels
+from jaxal.renaming import Table
+
+OURS = sorted(Path(__file__).parent.parent.glob("configs/distil/*.toml"))
+FIELDS = {field.name for kind in (Config, DataConfig) for field in dataclasses.fields(kind)}
+IMAGES = pytest.mark.skipif(
+    not {"normalization", "augmentation", "folder"} <= FIELDS,
+    reason="needs [data] normalization and folder, and [augmentation]",
+)
+
+
+def table(config, **options):
+    return read_distil(json.dumps(config), **options).table
+
+
+def setting(config, key):
+    here = table(config)
+    for part in key.split("."):
+        here = here[part]
+    return here
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Writes a configuration into a folder beside the working directory, which has no data."""
+    monkeypatch.setenv("JAXAL_DATA", str(tmp_path / "none"))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+    def write(config, name="config.json"):
+        path = work / name
+        path.write_text(config if isinstance(config, str) else json.dumps(config))
+        return path
+
+    return write
+
+
+def load(path, *overrides):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return experiment.load(path, overrides)
+
+
+def test_the_satimage_configuration_is_this_one():
+    assert table(CONFIGS["config_2lnet_satimage_entropysampling"]) == {
+        "seeds": 1,
+        "seed": 42,
+        "data": {"source": "satimage", "num_classes": 10},
+        "model": {"name": "two_layer_net", "hidden_units": 100},
+        "learner": {
+            "learning_rate": 0.001,
+            "batch_size": 32,
+            "max_epochs": 149,
+            "max_accuracy": 0.95,
+            "window": 10,
+            "min_gain": 0.001,
+            "warm_start": False,
+            "optimizer": "sgd",
+            "optimizer_options": {"momentum": 0.9},
+            "l2": 5e-4,
+            "schedule": "cosine",
+            "schedule_epochs": 150,
+        },
+        "strategy": {"names": ["entropy"], "initial": 32, "budget": 32, "rounds": 9},
+        "run": {"batch_size": 100},
+    }
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_the_nine_have_in_common(name):
+    config = CONFIGS[name]
+    train, active = config["train_parameters"], config["active_learning"]
+    made = table(config)
+    assert made["strategy"]["rounds"] == active["rounds"] - 1
+    assert made["strategy"]["initial"] == active["initial_points"]
+    assert made["strategy"]["budget"] == active["budget"]
+    assert made["learner"]["max_epochs"] == train["n_epoch"] - 1
+    assert made["learner"]["schedule_epochs"] == train["n_epoch"]
+    assert made["learner"]["learning_rate"] == train["lr"]
+    assert made["learner"]["max_accuracy"] == train["max_accuracy"]
+    assert made["learner"]["batch_size"] == train["batch_size"]
+    assert made["run"]["batch_size"] == active["strategy_args"]["batch_size"]
+    assert made["data"]["num_classes"] == config["model"]["target_classes"]
+    assert made["data"]["source"] == config["dataset"]["name"]
+    assert "folder" not in made["data"]
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy", "options"),
+    [
+        ("config_cifar10_resnet_badge", "badge", None),
+        ("config_cifar10_resnet_randomsampling", "random", None),
+        ("config_cifar100_resnet_coreset", "core_set", None),
+        ("config_fmnist_resnet_fass", "fass", {"function": "facility_location"}),
+        (
+            "config_cifar10_resnet_glister",
+            "glister",
+            {"learning_rate": 0.01, "regularizer": "diversity", "strength": 10},
+        ),
+    ],
+)
+def test_strategies_of_the_nine(name, strategy, options):
+    made = table(CONFIGS[name])["strategy"]
+    assert made["names"] == [strategy]
+    assert made.get("options") == (None if options is None else {strategy: options})
+
+
+def test_glister_may_say_otherwise_than_the_runner():
+    args = "active_learning__strategy_args"
+    config = changed("config_cifar10_resnet_glister", **{args: {"lr": 0.01, "typeOf": "none"}})
+    assert setting(config, "strategy.options.glister.regularizer") == "none"
+
+
+@pytest.mark.parametrize("name", DATA_SETS)
+def test_images_are_normalised_and_augmented_as_there(name):
+    about = DATA_SETS[name]
+    model = {"architecture": "resnet18", "target_classes": about.num_classes}
+    if not about.is_image:
+        model |= {"input_dim": about.shape[0], "hidden_units_1": 5, "architecture": "two_layer_net"}
+    made = table(changed(model=model, dataset__name=name))
+    if not about.is_image:
+        assert "augmentation" not in made and "normalization" not in made["data"]
+        return
+    assert made["augmentation"] == {"crop": 4, "flip": name != "mnist"}
+    assert made["data"]["normalization"] == name
+
+
+HONOURED = {  # key -> its value there, the setting here and its value
+    "model.architecture": ("two_layer_net", "model.name", "two_layer_net"),
+    "model.target_classes": (12, "data.num_classes", 12),
+    "model.input_dim": (36, "data.source", "satimage"),  # it agrees with the data
+    "model.hidden_units_1": (7, "model.hidden_units", 7),
+    "train_parameters.lr": (0.5, "learner.learning_rate", 0.5),
+    "train_parameters.batch_size": (7, "learner.batch_size", 7),
+    "train_parameters.n_epoch": (7, "learner.max_epochs", 6),
+    "train_parameters.max_accuracy": (0.5, "learner.max_accuracy", 0.5),
+    "train_parameters.isreset": (False, "learner.warm_start", True),
+    "train_parameters.optimizer": ("adam", "learner.optimizer", "adam"),
+    "train_parameters.min_diff_acc": (0.5, "learner.min_gain", 0.5),
+    "train_parameters.window_size": (7, "learner.window", 7),
+    "active_learning.strategy": ("margin_sampling", "strategy.names", ["margin"]),
+    "active_learning.strategy_args": ({"batch_size": 7}, "run.batch_size", 7),
+    "active_learning.budget": (7, "strategy.budget", 7),
+    "active_learning.rounds": (7, "strategy.rounds", 6),
+    "active_learning.initial_points": (7, "strategy.initial", 7),
+    "dataset.name": ("satimage", "data.source", "satimage"),
+}
+UNREAD = {  # without effect, and said so
+    "train_parameters.device": "cuda",
+    "train_parameters.islogs": True,
+    "train_parameters.isverbose": True,
+    "train_parameters.logs_location": "logs.txt",
+    "logs": {"islogs": True},
+}
+ELSEWHERE = {"model.channel", "train_parameters.criterion"}  # of images; refused
+
+
+def test_the_tables_above_hold_every_key():
+    known = set()
+    for section, key in KEYS.items():
+        inner = [f"{section}.{name}" for name in key.keys] if isinstance(key, Table) else [section]
+        known |= set(inner)
+    assert known == HONOURED.keys() | UNREAD.keys() | ELSEWHERE
+
+
+@pytest.mark.parametrize("key", HONOURED)
+def test_keys_that_are_honoured(key):
+    value, here, expected = HONOURED[key]
+    assert setting(changed(**{key.replace(".", "__"): value}), here) == expected
+
+
+@pytest.mark.parametrize("key", UNREAD)
+def test_keys_without_effect_are_told(key):
+    config = changed(**{key.replace(".", "__"): UNREAD[key]})
+    translation = read_distil(json.dumps(config))
+    assert translation.table == table(changed())
+    assert any(key in note.split(":")[0].split(", ") for note in translation.notes)
+
+
+def test_defaults_are_those_of_the_training_loop():
+    train = {"lr": 0.1, "n_epoch": 3}
+    learner = table(changed(train_parameters=train, active_learning__strategy_args=...))["learner"]
+    assert (learner["batch_size"], learner["max_accuracy"], learner["window"]) == (1, 0.95, 10)
+    assert (learner["min_gain"], learner["warm_start"]) == (0.001, False)
+    assert (learner["optimizer"], learner["schedule"]) == ("sgd", "cosine")
+    adam = table(changed(train_parameters={**train, "optimizer": "adam"}))["learner"]
+    assert adam["optimizer"] == "adam"
+    assert not {"schedule", "schedule_epochs", "l2", "optimizer_options"} & adam.keys()
+
+
+def test_loads_with_notes_and_overrides(written):
+    path = written(CONFIGS["config_2lnet_satimage_entropysampling"], "satimage.json")
+    with pytest.warns(UserWarning) as told:
+        config = experiment.load(path, ["seeds=3", "strategy.names=random"])
+    assert (config.name, config.seeds, config.seed) == ("satimage", 3, 42)
+    assert config.strategy.names == ("random",) and config.strategy.rounds == 9
+    messages = [str(warning.message) for warning in told]
+    assert messages[0] == (
+        f"{path}: train_parameters.islogs, train_parameters.logs_location, logs: without effect: "
+        "a run always keeps its records"
+    )
+    assert messages[1].startswith(f"{path}: active_learning.strategy_args.lr: without effect")
+    assert {Path(warning.filename).name for warning in told} == {"test_distil.py"}
+    # What a run writes is a config like others.
+    resolved = path.with_name("config.toml")
+    resolved.write_text(experiment.to_toml(config))
+    assert experiment.load(resolved) == config
+
+
+@IMAGES
+@pytest.mark.parametrize("name", CONFIGS)
+def test_each_of_the_nine_loads_or_is_impossible(name, written):
+    path = written(CONFIGS[name], f"{name}.json")
+    if "cifar10_" not in name:
+        assert load(path).strategy.initial == CONFIGS[name]["active_learning"]["initial_points"]
+        return
+    with pytest.raises(ValueError, match="= 75000 labels, but cifar10 has 50000 training"):
+        load(path)
+    assert load(path, "strategy.rounds=9").strategy.rounds == 9
+
+
+@pytest.mark.parametrize("place", ["working directory", "folder of the file", "both"])
+def test_data_are_looked_for_where_distil_does(place, tmp_path, monkeypatch):
+    there, elsewhere = tmp_path / "a" / "distil", tmp_path / "b" / "work"
+    for folder in (there, elsewhere):
+        folder.mkdir(parents=True)
+    if place != "working directory":
+        (tmp_path / "a" / "datasets" / "satimage").mkdir(parents=True)
+    if place != "folder of the file":
+        (tmp_path / "b" / "datasets" / "satimage").mkdir(parents=True)
+    monkeypatch.chdir(elsewhere)
+    config = CONFIGS["config_2lnet_satimage_entropysampling"]
+    folder = Path(table(config, near=[Path(), there])["data"]["folder"])
+    expected = tmp_path / ("a" if place == "folder of the file" else "b") / "datasets"
+    assert folder.resolve() == expected
+
+
+def test_too_many_labels_are_refused_before_anything_is_loaded():
+    config = experiment.parse(
+        {
+            "name": "cifar",
+            "data": {"source": "cifar10"},
+            "model": {"name": "resnet18"},
+            "strategy": {"names": ["badge"], "initial": 5000, "budget": 5000, "rounds": 14},
+        }
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"^x.json: active_learning: initial_points \+ \(rounds - 1\) x budget = 5000 \+ "
+        r"14 x 5000 = 75000 labels, but cifar10 has 50000 training examples: at most 10 rounds "
+        r"\(--set strategy.rounds=9\)$",
+    ):
+        check_labels(config, Path("x.json"))
+    for fits in ("strategy.rounds=9", "data.source=npz:x", "data.limit=100"):
+        check_labels(experiment.override(config, fits), Path("x.json"))
+
+
+@pytest.mark.filterwarnings("default")
+def test_too_many_labels_of_a_file_are_counted_as_there(written, monkeypatch, capsys):
+    """How many rows a libsvm file has is known once it is read."""
+
+    def run(config, out, listener, *, resume=False):
+        raise TooManyLabels(Plan(32, 32, 9), rows=100)
+
+    monkeypatch.setattr(experiment, "run", run)
+    path = written(CONFIGS["config_2lnet_satimage_entropysampling"])
+    assert main(["run", str(path), "--quiet"]) == 2
+    *notes, error = capsys.readouterr().err.splitlines()
+    assert all(note.startswith(f"jaxal: warning: {path}: ") for note in notes) and len(notes) == 2
+    assert error == (
+        f"jaxal: error: {path}: active_learning: initial_points + (rounds - 1) x budget = "
+        "32 + 9 x 32 = 320 labels, but satimage has 100 training examples: at most 3 rounds "
+        "(--set strategy.rounds=2)"
+    )
+    with pytest.raises(TooManyLabels, match="initial . rounds x budget"):
+        with distil_numbers(load(path), Path("config.toml")):
+            run(None, None, None)
+
+
+def test_networks_and_normalisations_are_there():
+    missing = {*IMAGE_MODELS, *VECTOR_MODELS} - {*models.names()}
+    if missing:
+        pytest.skip(f"the models {', '.join(sorted(missing))} are not there")
+    constants = getattr(data, "NORMALIZATIONS", None)
+    if constants is None:
+        pytest.skip("data.NORMALIZATIONS is not there")
+    assert {name for name, about in DATA_SETS.items() if about.is_image} <= {*constants}
+    model = models.make("two_layer_net", 10, hidden_units=100)
+    assert model is models.make("two_layer_net", 10, hidden_units=100)
+
+
+def refused(name: Any = "config_2lnet_satimage_entropysampling", **keys: Any):
+    return lambda: table(changed(name, **keys))
+
+
+def written_as(text):
+    return lambda: read_distil(text)
+
+
+RESNET = {"architecture": "resnet18", "target_classes": 10}
+CIFAR = "config_cifar10_resnet_badge"
+ARGS = "active_learning__strategy_args"
+
+
+@bad_inputs(
+    {
+        "no JSON": (written_as("{'a': 1}"), ValueError, "expected JSON, got Expecting property"),
+        "TOML": (written_as("[model]\nname = 'x'"), ValueError, "expected JSON, got"),
+        "empty": (written_as(""), ValueError, "expected JSON, got"),
+        "a list": (written_as("[]"), TypeError, "settings: expected a table of keys, got"),
+        "a key twice": (
+            written_as('{"model": {"channel": 1, "channel": 2}}'),
+            ValueError,
+            "channel: expected each key once",
+        ),
+        "another system's": (written_as('{"name": "x"}'), ValueError, "model: missing"),
+        "unknown section": (refused(modle={}), ValueError, "modle: unknown key; .*'model'"),
+        "no section": (refused(dataset=...), ValueError, "dataset: missing"),
+        "section as value": (refused(dataset=3), TypeError, "dataset: expected a table.*got 3"),
+        "unknown key": (
+            refused(train_parameters__n_epochs=3),
+            ValueError,
+            "train_parameters.n_epochs: unknown key; did you mean 'n_epoch'",
+        ),
+        "no rate": (refused(train_parameters__lr=...), ValueError, "train_parameters.lr: missing"),
+        "no epochs": (
+            refused(train_parameters__n_epoch=1),
+            ValueError,
+            "train_parameters.n_epoch: expected an integer >= 2, got 1",
+        ),
+        "a rate in words": (
+            refused(train_parameters__lr="0.1"),
+            TypeError,
+            "train_parameters.lr: expected a number above 0, got '0.1'",
+        ),
+        "a rate of NaN": (
+            refused(train_parameters__lr=NAN),
+            ValueError,
+            "train_parameters.lr: expected a number above 0, got nan",
+        ),
+        "a flag as number": (
+            refused(train_parameters__isreset=1),
+            TypeError,
+            "train_parameters.isreset: expected True or False, got 1",
+        ),
+        "a flag in words, unread": (
+            refused(train_parameters__islogs="yes"),
+            TypeError,
+            "train_parameters.islogs: expected True or False, got 'yes'",
+        ),
+        "a batch of floats": (
+            refused(train_parameters__batch_size=32.0),
+            TypeError,
+            "train_parameters.batch_size: expected an integer, got 32.0",
+        ),
+        "no window": (
+            refused(train_parameters__window_size=0),
+            ValueError,
+            "train_parameters.window_size: expected an integer >= 1, got 0",
+        ),
+        "unknown optimizer": (
+            refused(train_parameters__optimizer="adamw"),
+            ValueError,
+            "train_parameters.optimizer: 'adamw' is unknown; did you mean 'adam'",
+        ),
+        "a loss": (
+            refused(train_parameters__criterion="mse"),
+            ValueError,
+            "train_parameters.criterion: cannot be honoured: a function of PyTorch",
+        ),
+        "one round": (
+            refused(active_learning__rounds=1),
+            ValueError,
+            "active_learning.rounds: expected an integer >= 2, got 1",
+        ),
+        "unknown strategy": (
+            refused(active_learning__strategy="entropy_smapling"),
+            ValueError,
+            "active_learning.strategy: 'entropy_smapling' .*mean 'entropy_sampling'",
+        ),
+        "a strategy's number": (
+            refused(active_learning__strategy=3),
+            TypeError,
+            "active_learning.strategy: expected a string, got 3",
+        ),
+        "unknown argument": (
+            refused(**{ARGS: {"batchsize": 3}}),
+            ValueError,
+            "active_learning.strategy_args.batchsize: unknown key; .*'batch_size'",
+        ),
+        "a bad argument": (
+            refused(active_learning__strategy="bald_dropout", **{ARGS: {"n_drop": -1}}),
+            ValueError,
+            "active_learning.strategy_args.n_drop: expected an integer >= 1, got -1",
+        ),
+        "arguments as value": (
+            refused(**{ARGS: 3}),
+            TypeError,
+            "active_learning.strategy_args: expected a table of keys, got 3",
+        ),
+        "unknown data": (
+            refused(dataset__name="cifar"),
+            ValueError,
+            "dataset.name: 'cifar' is unknown; did you mean 'cifar10'",
+        ),
+        "unknown network": (
+            refused(model__architecture="resnet19"),
+            ValueError,
+            "model.architecture: 'resnet19' is unknown; did you mean 'resnet18'",
+        ),
+        "images for vectors": (
+            refused(dataset__name="mnist"),
+            ValueError,
+            "model.architecture: two_layer_net takes vectors, and mnist holds images",
+        ),
+        "vectors for images": (
+            refused(model=RESNET),
+            ValueError,
+            "model.architecture: resnet18 takes images, and satimage holds vectors",
+        ),
+        "another width": (
+            refused(model__input_dim=35),
+            ValueError,
+            "model.input_dim: expected 36, the columns of satimage, got 35",
+        ),
+        "no width": (refused(model__input_dim=...), ValueError, "model.input_dim: missing"),
+        "no hidden units": (
+            refused(model__hidden_units_1=...),
+            ValueError,
+            "model.hidden_units_1: missing; two_layer_net needs it",
+        ),
+        "channels of vectors": (
+            refused(model__channel=1),
+            ValueError,
+            "model.channel: two_layer_net does not take it",
+        ),
+        "hidden units of images": (
+            refused(CIFAR, model={**RESNET, "hidden_units_1": 3}),
+            ValueError,
+            "model.hidden_units_1: resnet18 does not take it",
+        ),
+        "other channels": (
+            refused(CIFAR, model={**RESNET, "channel": 1}),
+            ValueError,
+            "model.channel: expected 3, the channels of cifar10, got 1",
+        ),
+        "too few classes": (
+            refused(model__target_classes=5),
+            ValueError,
+            "model.target_classes: expected at least 6, the classes of satimage, got 5",
+        ),
+    }
+)
+def test_bad_input(call, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        call()
+
+
+def test_errors_name_the_file(written, capsys):
+    path = written("{")
+    assert main(["run", str(path)]) == 2
+    assert capsys.readouterr().err.startswith(f"jaxal: error: {path}: expected JSON, got")
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
+def test_our_own_form_of_each_says_the_same(path):
+    own = tomllib.loads(path.read_text())
+    assert f"jaxal run configs/distil/{path.name}" in path.read_text().splitlines()[0]
+    theirs = table(CONFIGS[f"config_{path.stem}"])
+    if "cifar10_" in path.stem:  # 15 rounds would take 75,000 labels of 50,000
+        theirs["strategy"]["rounds"] = 9
+    theirs.pop("run")  # rows at once, which change the time alone
+    assert own.pop("name") == path.stem
+    assert own == theirs
+
+
+def test_all_nine_are_there_in_our_own_form():
+    assert {f"config_{path.stem}" for path in OURS} == CONFIGS.keys()
