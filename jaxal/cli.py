@@ -184,6 +184,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from jaxal import experiment, report
     from jaxal._cache import set_up_cache
+    from jaxal.experiment.distil import distil_numbers
     from jaxal.report._text import printable
 
     set_up_cache(not arguments.no_cache)
@@ -199,7 +200,7 @@ def _run(arguments: argparse.Namespace) -> int:
         total = len(config.strategy.names) * config.seeds * (config.strategy.rounds + 1)
         with report.progress(total, console) as progress:
             listener = Interruptible(progress)
-            with experiment.distil_numbers(config, arguments.config):
+            with distil_numbers(config, arguments.config):
                 experiment.run(config, out, listener, resume=arguments.resume)
         return _show_run(out, arguments.quiet)
     except BlockingIOError:

@@ -3,7 +3,6 @@
 from jaxal.experiment._provenance import provenance
 from jaxal.experiment._run import run
 from jaxal.experiment.config import load, override, parse, to_toml
-from jaxal.experiment.distil import distil_numbers
 from jaxal.experiment.settings import (
     Config,
     DataConfig,
@@ -32,7 +31,6 @@ __all__ = [
     "Seconds",
     "StrategyConfig",
     "Writer",
-    "distil_numbers",
     "free_directory",
     "load",
     "override",
