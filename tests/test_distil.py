@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from bad_values import NAN
 from distil_configs import CONFIGS, changed
@@ -239,8 +240,10 @@ def test_each_of_the_nine_loads_or_is_impossible(name, written):
     assert load(path, "strategy.rounds=9").strategy.rounds == 9
 
 
+@pytest.mark.parametrize("variable", ["", "elsewhere"])
 @pytest.mark.parametrize("place", ["working directory", "folder of the file", "both"])
-def test_data_are_looked_for_where_distil_does(place, tmp_path, monkeypatch):
+def test_data_are_looked_for_where_distil_does(place, variable, tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXAL_DATA", variable)
     there, elsewhere = tmp_path / "a" / "distil", tmp_path / "b" / "work"
     for folder in (there, elsewhere):
         folder.mkdir(parents=True)
@@ -253,6 +256,16 @@ def test_data_are_looked_for_where_distil_does(place, tmp_path, monkeypatch):
     folder = Path(table(config, near=[Path(), there])["data"]["folder"])
     expected = tmp_path / ("a" if place == "folder of the file" else "b") / "datasets"
     assert folder.resolve() == expected
+
+
+def test_absent_data_are_those_of_the_variable_or_where_distil_has_them(tmp_path, monkeypatch):
+    """So that the error which follows names that place."""
+    monkeypatch.chdir(tmp_path)
+    config = CONFIGS["config_cifar10_resnet_badge"]
+    monkeypatch.setenv("JAXAL_DATA", "elsewhere")
+    assert "folder" not in table(config, near=[Path()])["data"]
+    monkeypatch.delenv("JAXAL_DATA")
+    assert table(config, near=[Path()])["data"]["folder"] == str(Path("..", "datasets"))
 
 
 def test_too_many_labels_are_refused_before_anything_is_loaded():
@@ -476,6 +489,51 @@ def test_bad_input(call, error, message):
         call()
 
 
+needs_satimage = pytest.mark.skipif(
+    "satimage" not in data.sources() or "two_layer_net" not in models.names(),
+    reason="needs the data source satimage and the model two_layer_net",
+)
+
+
+@needs_satimage
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("named", ["as DISTIL does", "by --data", "by JAXAL_DATA"])
+@pytest.mark.slow
+def test_a_configuration_of_distil_runs(named, written, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / ("datasets" if named == "as DISTIL does" else "elsewhere")
+    (folder / "satimage").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for part, rows in (("trn", 60), ("tst", 24)):
+        labels = np.resize([1, 2, 3, 4, 5, 7], rows)
+        lines = [
+            " ".join([str(label), *(f"{i + 1}:{x:.3f}" for i, x in enumerate(row + label))])
+            for label, row in zip(labels, rng.normal(size=(rows, 36)), strict=True)
+        ]
+        (folder / "satimage" / f"satimage.scale.{part}").write_text("\n".join(lines) + "\n")
+    sizes = {"budget": 10, "initial_points": 12, "rounds": 3}
+    path = written(changed(train_parameters__n_epoch=20, **_active(sizes)), "tiny.json")
+    if named == "by JAXAL_DATA":
+        monkeypatch.setenv("JAXAL_DATA", str(folder))
+    options = ["--data", str(folder)] if named == "by --data" else []
+    assert main(["run", str(path), "--quiet", *options]) == 0
+    assert capsys.readouterr().out == "runs/tiny\n"
+    records = experiment.read("runs/tiny/history.jsonl")
+    assert [record.labels for record in records] == [12, 22, 32]
+    assert all(record.epochs <= 19 for record in records)
+    # It goes on, and is told again, as any other.
+    assert main(["run", "runs/tiny/config.toml", "--quiet", "--resume", "--out", "runs/tiny"]) == 0
+    assert main(["report", "runs/tiny", "--quiet"]) == 0
+    path = written(changed(**_active(sizes | {"rounds": 9})), "long.json")
+    assert main(["run", str(path), "--quiet", *options]) == 2
+    assert "12 + 8 x 10 = 92 labels, but satimage has 60 training examples: at most 5 rounds" in (
+        capsys.readouterr().err
+    )
+
+
+def _active(sizes):
+    return {f"active_learning__{key}": value for key, value in sizes.items()}
+
+
 def test_errors_name_the_file(written, capsys):
     path = written("{")
     assert main(["run", str(path)]) == 2
@@ -496,3 +554,20 @@ def test_our_own_form_of_each_says_the_same(path):
 
 def test_all_nine_are_there_in_our_own_form():
     assert {f"config_{path.stem}" for path in OURS} == CONFIGS.keys()
+
+
+@IMAGES
+def test_data_of_the_command_line(written, monkeypatch):
+    asked = []
+
+    def run(config, out, listener, *, resume=False):
+        asked.append(config.data.folder)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(experiment, "run", run)
+    path = written(
+        experiment.to_toml(load(written(CONFIGS["config_2lnet_satimage_randomsampling"]))), "a.toml"
+    )
+    for folder in ("data", "1", 'a "quoted" \\ ü'):
+        main(["run", str(path), "--data", folder])
+    assert asked == ["data", "1", 'a "quoted" \\ ü']

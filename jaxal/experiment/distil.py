@@ -8,6 +8,7 @@ observed without augmentation, and weights, batches and picks are drawn from one
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,7 +45,7 @@ def read_distil(text: str, near: Sequence[Path] = ()) -> Translation:
     Args:
       text: of the JSON file.
       near: folders from which its data are looked for in `../datasets`, as DISTIL does. Where they
-        are in none, `data.folder` stays open.
+        are in none, `data.folder` stays open if there is a JAXAL_DATA.
 
     Returns:
       The settings, as a table of TOML would have them, and notes.
@@ -171,10 +172,18 @@ def _data(source: str, near: Sequence[Path]) -> dict[str, Any]:
         settings["data.normalization"] = source
         settings["augmentation.crop"] = data.crop
         settings["augmentation.flip"] = data.flip
-    folder = next((place / FOLDER for place in near if (place / FOLDER / source).is_dir()), None)
+    folder = _folder(source, [place / FOLDER for place in near])
     if folder is not None:
         settings["data.folder"] = str(folder)
     return settings
+
+
+def _folder(source: str, folders: Sequence[Path]) -> Path | None:
+    """The first folder that has the data, or None: JAXAL_DATA says. If not, the first of all."""
+    for folder in folders:
+        if (folder / source).is_dir() or (folder / f"{source}.npz").is_file():
+            return folder
+    return None if os.environ.get("JAXAL_DATA") else next(iter(folders), None)
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
