@@ -30,6 +30,7 @@ ALSO = {  # what else a setting may be
 }
 NEVER = {"data.test_fraction": ("an integer", "half", "zero")}
 NEVER |= {"learner.learning_rate": ("zero",), "learner.subset_fraction": ("half", "zero")}
+NEVER |= {"data.normalization": ("a string", "empty")}
 NEVER |= {"learner.max_accuracy": ("zero",), "name": ("empty",)}
 
 

@@ -42,10 +42,12 @@ def build(config: Config) -> Parts:
     if config.learner.patience and not config.data.validation:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
     chosen = _strategies(config)
-    pool, validation, test = examples(config.data)
+    pool, validation, test, normalization = examples(config.data)
     classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
     with named("model", config.model.hyper):
         model = models.make(config.model.name, classes, **config.model.hyper)
+    if normalization is not None:
+        model = models.normalized(model, *normalization[:2], scale=normalization.scale)
     options = {field.name for field in dataclasses.fields(TrainingOptions)}
     learner = Learner(
         model,

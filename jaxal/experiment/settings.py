@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxal.data import NORMALIZATIONS
 from jaxal.fields import checked, count, count_or_zero, finite
 from jaxal.training.learner import TrainingOptions
 
@@ -27,6 +28,11 @@ class DataConfig:
     )
     split_seed: int = _seed(0)  # Equal seeds hold out the same rows and keep the same ones.
     standardize: bool = True  # Inputs get mean 0 and standard deviation 1 over the pool.
+    normalization: str = checked(  # Images of integers get a data set's mean and deviation instead.
+        f"one of pool, {', '.join(NORMALIZATIONS)}",
+        lambda name: name in ("pool", *NORMALIZATIONS),
+        "pool",
+    )
     limit: int | None = count(None)  # So many pool rows are kept; None keeps all.
     test_limit: int | None = count(None)  # At most so many test rows are kept; None keeps all.
     labeled_only: bool = False  # Rows whose label is -1, unknown, are left out.

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from jaxal.models.functions import as_outputs, from_functions
     from jaxal.models.linen import from_linen
     from jaxal.models.nnx import from_nnx
+    from jaxal.models.normalization import normalized
     from jaxal.models.zoo import bayesian_cnn, cnn, logistic, make, mlp, names
 else:
     __getattr__, __dir__ = lazy(
@@ -16,6 +17,7 @@ else:
             "jaxal.models.functions": ["as_outputs", "from_functions"],
             "jaxal.models.linen": ["from_linen"],
             "jaxal.models.nnx": ["from_nnx"],
+            "jaxal.models.normalization": ["normalized"],
             "jaxal.models.zoo": ["bayesian_cnn", "cnn", "logistic", "make", "mlp", "names"],
         },
     )
@@ -31,4 +33,5 @@ __all__ = [
     "make",
     "mlp",
     "names",
+    "normalized",
 ]
