@@ -148,7 +148,11 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
     {
         "unknown key": ("strategy.budgt=5", ValueError, r"^strategy\.budgt: .*'budget'"),
         "unknown section": ("lerner.window=5", ValueError, r"^lerner: .*'learner'"),
-        "unknown, nothing near": ("xyz=5", ValueError, "^xyz: unknown key; valid names: data"),
+        "unknown, nothing near": (
+            "xyz=5",
+            ValueError,
+            "^xyz: unknown key; valid names: augmentation",
+        ),
         "below a value": ("strategy.budget.x=5", ValueError, "strategy.budget is a value"),
         "provenance is not a setting": ("provenance.git=5", ValueError, "^provenance: unknown"),
         "no value": ("seeds", ValueError, "expected KEY=VALUE.*got 'seeds'"),

@@ -149,12 +149,12 @@ def parts(source, **settings):
 def test_an_experiment_keeps_pixels_and_gives_the_model_what_load_gives(source, flat):
     made = parts(source, flat=flat, validation=6, repeat=2)
     assert made.validation is not None
-    assert {part.inputs.dtype for part in made[:3]} == {np.dtype(np.uint8)}
+    stored = made.pool.inputs, made.validation.inputs, made.test.inputs
+    assert {inputs.dtype for inputs in stored} == {np.dtype(np.uint8)}
     expected, test = data.load(source, flat=flat)
-    np.testing.assert_allclose(
-        prepared(made.learner.model, made.test.inputs), test.inputs, atol=1e-5
-    )
-    together = [made.pool.inputs[:], made.validation.inputs, made.validation.inputs]
+    floats = prepared(made.learner.model, made.test.inputs)
+    np.testing.assert_allclose(floats, test.inputs, atol=1e-5)
+    together = [made.pool.inputs, made.validation.inputs, made.validation.inputs]
     floats = prepared(made.learner.model, np.concatenate(together))
     assert abs(floats.mean() - expected.inputs.mean()) < 1e-5
     assert abs(floats.std() - expected.inputs.std()) < 1e-5

@@ -48,6 +48,8 @@ def build(config: Config) -> Parts:
         model = models.make(config.model.name, classes, **config.model.hyper)
     if normalization is not None:
         model = models.normalized(model, *normalization[:2], scale=normalization.scale)
+    # Outside of the normalisation: augmentation is of raw pixels.
+    model = models.augmented(model, **dataclasses.asdict(config.augmentation))
     options = {field.name for field in dataclasses.fields(TrainingOptions)}
     learner = Learner(
         model,

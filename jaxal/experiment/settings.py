@@ -51,6 +51,15 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class AugmentationConfig:
+    """How images are changed at random each time they are trained on: `models.augmented`."""
+
+    crop: int = count_or_zero(0)  # Images are shifted by at most so many pixels, zeros move in.
+    flip: bool = False  # Every other image is mirrored, left to right.
+    cutout: int = count_or_zero(0)  # A square of so many pixels is set to zero.
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """How a step is taken: an optimizer of optax."""
 
@@ -102,6 +111,7 @@ class Config:
     learner: LearnerConfig
     strategy: StrategyConfig
     run: RunConfig
+    augmentation: AugmentationConfig
     name: str = checked(
         "letters, digits, '.', '_' or '-', and no '.' in front (it names a folder)",
         lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from jaxal._lazy import lazy
 
 if TYPE_CHECKING:
+    from jaxal.models.augmentation import augmented
     from jaxal.models.functions import as_outputs, from_functions
     from jaxal.models.linen import from_linen
     from jaxal.models.nnx import from_nnx
@@ -14,6 +15,7 @@ else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
+            "jaxal.models.augmentation": ["augmented"],
             "jaxal.models.functions": ["as_outputs", "from_functions"],
             "jaxal.models.linen": ["from_linen"],
             "jaxal.models.nnx": ["from_nnx"],
@@ -24,6 +26,7 @@ else:
 
 __all__ = [
     "as_outputs",
+    "augmented",
     "bayesian_cnn",
     "cnn",
     "from_functions",
