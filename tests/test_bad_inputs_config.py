@@ -25,14 +25,17 @@ ALSO = {  # what else a setting may be
     "seed": ("zero",),
     "data.split_seed": ("zero",),
     "data.validation": ("zero",),
+    "learner.average_from": ("zero",),
     "learner.epoch_rows": ("zero",),
     "learner.max_accuracy": ("infinite",),
     "learner.patience": ("zero",),
+    "learner.restart_every": ("zero",),
     "learner.window": ("zero",),
 }
 NEVER = {"data.test_fraction": ("an integer", "half", "zero")}
 NEVER |= {"learner.learning_rate": ("zero",), "learner.subset_fraction": ("half", "zero")}
 NEVER |= {"data.normalization": ("a string", "empty")}
+NEVER |= {"learner.restart_below": ("half",)}
 NEVER |= {"learner.max_accuracy": ("zero",), "name": ("empty",)}
 
 

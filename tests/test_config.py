@@ -130,8 +130,9 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
     """They stand once, in `TrainingOptions`: types, defaults and bounds are shared."""
     changed = dict(batch_size=5, epoch_rows=6, max_epochs=7, max_accuracy=0.5, window=8)
     changed |= dict(min_gain=0.25, patience=9, warm_start=True, subset_fraction=0.75)
-    changed |= dict(subset_every=11)
-    assert {option.name for option in dataclasses.fields(TrainingOptions)} == changed.keys()
+    changed |= dict(subset_every=11, restart_every=12, restart_below=0.125)
+    free = {"average_from"}  # which patience excludes
+    assert {option.name for option in dataclasses.fields(TrainingOptions)} == changed.keys() | free
     settings = [f"learner.{name}={str(value).lower()}" for name, value in changed.items()]
     config = load(minimal, [*settings, "data.validation=30", "run.batch_size=12"])
     learner, default = build(config).learner, build(load(minimal)).learner
@@ -140,6 +141,7 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
         assert getattr(config.learner, name) == getattr(learner, name) == value
         assert getattr(default, name) == getattr(plain, name) != value
     assert (learner.eval_batch_size, default.eval_batch_size) == (12, 1024)
+    assert build(load(minimal, ["learner.average_from=3"])).learner.average_from == 3
     # Equal settings make equal learners, which share what is compiled.
     assert learner == build(config).learner != default
 

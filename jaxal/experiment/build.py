@@ -12,7 +12,8 @@ from jaxal.checks import check_like_default, check_name, check_options, nearest
 from jaxal.experiment.examples import examples
 from jaxal.experiment.keys import named
 from jaxal.experiment.settings import Config, OptimizerConfig
-from jaxal.training.learner import Learner, TrainingOptions
+from jaxal.training.learner import Learner
+from jaxal.training.options import TrainingOptions, check_average
 
 
 class Parts(NamedTuple):
@@ -41,6 +42,8 @@ def build(config: Config) -> Parts:
     """
     if config.learner.patience and not config.data.validation:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
+    with named("learner", vars(config.learner)):
+        check_average(config.learner.average_from, config.learner.patience)
     chosen = _strategies(config)
     pool, validation, test, normalization = examples(config.data)
     classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))

@@ -11,7 +11,7 @@ from typing import Any
 
 from jaxal.data import NORMALIZATIONS
 from jaxal.fields import checked, count, count_or_zero, finite
-from jaxal.training.learner import TrainingOptions
+from jaxal.training.options import TrainingOptions
 
 
 def _seed(default: int) -> Any:
