@@ -300,14 +300,15 @@ def test_npz_with_a_test_part(write, names):
     arrays = (*images(20, seed=1), *images(6, seed=2))
     source = write(**dict(zip(names, arrays, strict=True)))
     pool, test = data.load(source, standardize=False)
-    assert_equal(pool.inputs, arrays[0].astype(np.float32) / 255)
-    assert_equal(test, Examples(arrays[2].astype(np.float32) / 255, arrays[3]))
-    assert test.labels.dtype == np.int32 and test.inputs.dtype == np.float32
+    assert_equal(pool.inputs, arrays[0])
+    assert_equal(test, Examples(arrays[2], arrays[3]))
+    assert test.labels.dtype == np.int32 and test.inputs.dtype == np.uint8
     scaled_pool, scaled_test = data.load(source)
     reference = arrays[0] / 255.0
     mean, std = reference.mean(), reference.std()
     for part, raw in ((scaled_pool, arrays[0]), (scaled_test, arrays[2])):
         np.testing.assert_allclose(part.inputs, (raw / 255 - mean) / std, atol=1e-5)
+        assert part.inputs.dtype == np.float32
 
 
 def test_npz_is_split(write):
@@ -323,13 +324,16 @@ def test_npz_flat_images_and_column_labels(write):
     source = write(inputs=inputs, labels=labels[:, None])
     pool, test = data.load(source, flat=True, standardize=False)
     assert pool.inputs.shape == (16, 20) and test.labels.shape == (4,)
-    assert pool.inputs.max() <= 1
 
 
-def test_npz_columns_of_uint8_are_no_images(write):
-    inputs = np.arange(20, dtype=np.uint8).reshape(10, 2)
-    pool, _ = data.load(write(inputs=inputs, labels=np.arange(10) % 2), standardize=False)
-    assert pool.inputs.max() > 1
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_integers_keep_their_type_unless_they_are_standardised(write, dtype):
+    inputs = np.arange(20, dtype=dtype).reshape(10, 2)
+    source = write(inputs=inputs, labels=np.arange(10) % 2)
+    pool, test = data.load(source, standardize=False)
+    assert pool.inputs.dtype == test.inputs.dtype == dtype
+    pool, test = data.load(source)
+    assert pool.inputs.dtype == test.inputs.dtype == np.float32
 
 
 def test_home_is_expanded(write, tmp_path, monkeypatch):

@@ -2,11 +2,14 @@
 
 from jaxal.data._load import load
 from jaxal.data.checks import check, num_classes
+from jaxal.data.normalization import NORMALIZATIONS, Normalization
 from jaxal.data.readers import Table, source, sources
 from jaxal.data.repeats import repeat
 from jaxal.data.splits import split, subset
 
 __all__ = [
+    "NORMALIZATIONS",
+    "Normalization",
     "Table",
     "check",
     "load",

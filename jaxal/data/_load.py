@@ -1,5 +1,7 @@
 """A pool and a test set from a named source: split, scaled and checked."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from jaxal import entry
@@ -31,22 +33,24 @@ def load(
 
     A source without a test part of its own is split. An .npz file holds `inputs` and `labels`, or
     `train_inputs`, `train_labels`, `test_inputs`, `test_labels`, or the same with `images`, or
-    `x_train`, `y_train`, `x_test`, `y_test`. Images (three axes or more) of uint8 are scaled to
-    [0, 1].
+    `x_train`, `y_train`, `x_test`, `y_test`.
 
     Args:
       source: one of `sources()`, as in "sklearn:digits" or "npz:~/mnist.npz".
       test_fraction: the share of each class that is held out, if the source has no test part.
       seed: of the split and of `limit`; equal seeds give equal arrays.
       standardize: subtract the pool's mean and divide by its standard deviation: of each column for
-        inputs [N, D], of all numbers for images. What is constant in the pool becomes 0.
+        inputs [N, D], of all numbers for images, those of uint8 divided by 255 first. What is
+        constant in the pool becomes 0. If not, integers stay what they are: a model that is
+        `models.normalized` takes them.
       limit: keep a random subset of this many pool rows, with the classes in proportion.
       flat: True gives inputs [N, D]; False gives digits as images [N, 8, 8, 1], and refuses inputs
         that are not images; None leaves inputs as they are stored, digits [N, 64].
       labeled_only: leave out the rows whose label is -1, unknown; otherwise there may be none.
 
     Returns:
-      (pool, test): NumPy arrays, inputs float32 [N, ...], labels int32 [N].
+      (pool, test): NumPy arrays, inputs [N, ...], float32 or integers of their own type, labels
+      int32 [N].
 
     Raises:
       FileNotFoundError: no such .npz file.
@@ -59,8 +63,57 @@ def load(
       >>> pool.inputs.shape, test.inputs.shape
       ((120, 4), (30, 4))
     """
+    raw = load_raw(
+        source,
+        test_fraction=test_fraction,
+        seed=seed,
+        limit=limit,
+        flat=flat,
+        labeled_only=labeled_only,
+    )
+    return raw.standardized() if standardize else (raw.pool, raw.test)
+
+
+class Raw(NamedTuple):
+    """A pool and a test set before anything is done to their numbers."""
+
+    stored: tuple[Examples, Examples]  # pool and test; float64 where float32 would round
+    scale: int  # what the inputs are divided by before anything else, 255 for images of uint8
+
+    @property
+    def pool(self) -> Examples:
+        """Inputs [N, ...], float32 or integers, and labels."""
+        return _narrow(self.stored[0])
+
+    @property
+    def test(self) -> Examples:
+        """The same, of the test part."""
+        return _narrow(self.stored[1])
+
+    def standardized(self) -> tuple[Examples, Examples]:
+        """Pool and test with mean 0 and deviation 1 over the pool, float32."""
+
+        def floats(part: Examples) -> Examples:
+            wide = np.result_type(part.inputs.dtype, np.float32)
+            return Examples(part.inputs.astype(wide) / self.scale, part.labels)
+
+        pool, test = standardized(*map(floats, self.stored))
+        return _as_float32(pool), _as_float32(test)
+
+
+def load_raw(
+    source: str,
+    *,
+    test_fraction: float,
+    seed: int,
+    limit: int | None,
+    flat: bool | None,
+    labeled_only: bool,
+) -> Raw:
+    """What `load` standardises; arguments and errors as there."""
     train, held_out = read(source, flat=flat)
     options = {"source": source, "flat": flat, "labeled_only": labeled_only}
+    scale = 255 if train[0].ndim > 2 and train[0].dtype == np.uint8 else 1
     pool = _as_examples(*train, **options)
     if held_out is None:
         pool, test = split(pool, test_fraction, seed=seed)
@@ -71,14 +124,17 @@ def load(
             f"{source}: expected train and test inputs of one shape, "
             f"got {pool.inputs.shape} and {test.inputs.shape}"
         )
+    kinds = pool.inputs.dtype, test.inputs.dtype
+    if kinds[0] != kinds[1] and any(np.issubdtype(kind, np.integer) for kind in kinds):
+        raise ValueError(
+            f"{source}: expected train and test inputs of one type, got {kinds[0]} and {kinds[1]}"
+        )
     if limit is not None:
         rows = len(pool.labels)
         if limit > rows:
             raise ValueError(f"limit: expected 1 to {rows} (the rows of the pool), got {limit!r}")
         pool = subset(pool, limit, seed=seed)
-    if standardize:
-        pool, test = standardized(pool, test)
-    return _as_float32(pool), _as_float32(test)
+    return Raw((pool, test), scale)
 
 
 def _as_examples(
@@ -89,7 +145,7 @@ def _as_examples(
     flat: bool | None,
     labeled_only: bool,
 ) -> Examples:
-    """Checked arrays: inputs float32, or float64 where that would round, and labels int32."""
+    """Checked arrays: inputs as they are stored, and labels int32."""
     if np.iscomplexobj(inputs):
         raise TypeError(f"{source} inputs: expected real numbers, got {inputs.dtype}")
     if inputs.ndim < 2:
@@ -112,11 +168,14 @@ def _as_examples(
         )
     if not len(labels):
         raise ValueError(f"{source} labels: expected at least one that is known, got none")
-    scale = 255 if is_images and inputs.dtype == np.uint8 else 1
-    inputs = inputs.astype(np.result_type(inputs.dtype, np.float32)) / scale
     if flat:
         inputs = inputs.reshape(len(inputs), -1)
     return Examples(inputs, labels.astype(np.int32))
+
+
+def _narrow(examples: Examples) -> Examples:
+    is_integer = np.issubdtype(examples.inputs.dtype, np.integer)
+    return examples if is_integer else _as_float32(examples)
 
 
 def _as_float32(examples: Examples) -> Examples:

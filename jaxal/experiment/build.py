@@ -12,7 +12,8 @@ from jaxal.checks import check_like_default, check_name, check_options, nearest
 from jaxal.experiment.examples import examples
 from jaxal.experiment.keys import named
 from jaxal.experiment.settings import Config, DataConfig, LearnerConfig
-from jaxal.training.learner import Learner, TrainingOptions
+from jaxal.training.learner import Learner
+from jaxal.training.options import TrainingOptions, check_average
 from jaxal.training.schedules import scheduled
 
 
@@ -42,11 +43,17 @@ def build(config: Config) -> Parts:
     """
     if config.learner.patience and not config.data.validation:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
+    with named("learner", vars(config.learner)):
+        check_average(config.learner.average_from, config.learner.patience)
     chosen = _strategies(config)
-    pool, validation, test = examples(config.data)
+    pool, validation, test, normalization = examples(config.data)
     classes = _classes(config.data, pool, test)
     with named("model", config.model.hyper):
         model = models.make(config.model.name, classes, **config.model.hyper)
+    if normalization is not None:
+        model = models.normalized(model, *normalization[:2], scale=normalization.scale)
+    # Outside of the normalisation: augmentation is of raw pixels.
+    model = models.augmented(model, **dataclasses.asdict(config.augmentation))
     options = {field.name for field in dataclasses.fields(TrainingOptions)}
     learner = Learner(
         model,

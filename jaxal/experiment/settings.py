@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxal.data import NORMALIZATIONS
 from jaxal.fields import checked, count, count_or_zero, finite
-from jaxal.training.learner import TrainingOptions
+from jaxal.training.options import TrainingOptions
 from jaxal.training.schedules import SCHEDULES
 
 
@@ -28,6 +29,11 @@ class DataConfig:
     )
     split_seed: int = _seed(0)  # Equal seeds hold out the same rows and keep the same ones.
     standardize: bool = True  # Inputs get mean 0 and standard deviation 1 over the pool.
+    normalization: str = checked(  # Images of integers get a data set's mean and deviation instead.
+        f"one of pool, {', '.join(NORMALIZATIONS)}",
+        lambda name: name in ("pool", *NORMALIZATIONS),
+        "pool",
+    )
     limit: int | None = count(None)  # So many pool rows are kept; None keeps all.
     test_limit: int | None = count(None)  # At most so many test rows are kept; None keeps all.
     num_classes: int | None = count(None)  # The model has so many; None: as many as labels.
@@ -44,6 +50,15 @@ class ModelConfig:
 
     name: str  # The model is one of `jaxal.models.names()`.
     hyper: dict[str, Any] = field(default_factory=dict)  # In TOML these stand beside `name`.
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How images are changed at random each time they are trained on: `models.augmented`."""
+
+    crop: int = count_or_zero(0)  # Images are shifted by at most so many pixels, zeros move in.
+    flip: bool = False  # Every other image is mirrored, left to right.
+    cutout: int = count_or_zero(0)  # A square of so many pixels is set to zero.
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,7 @@ class Config:
     learner: LearnerConfig
     strategy: StrategyConfig
     run: RunConfig
+    augmentation: AugmentationConfig
     name: str = checked(
         "letters, digits, '.', '_' or '-', and no '.' in front (it names a folder)",
         lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,

@@ -5,23 +5,28 @@ from typing import TYPE_CHECKING
 from jaxal._lazy import lazy
 
 if TYPE_CHECKING:
+    from jaxal.models.augmentation import augmented
     from jaxal.models.functions import as_outputs, from_functions
     from jaxal.models.linen import from_linen
     from jaxal.models.nnx import from_nnx
+    from jaxal.models.normalization import normalized
     from jaxal.models.zoo import bayesian_cnn, cnn, logistic, make, mlp, names
 else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
+            "jaxal.models.augmentation": ["augmented"],
             "jaxal.models.functions": ["as_outputs", "from_functions"],
             "jaxal.models.linen": ["from_linen"],
             "jaxal.models.nnx": ["from_nnx"],
+            "jaxal.models.normalization": ["normalized"],
             "jaxal.models.zoo": ["bayesian_cnn", "cnn", "logistic", "make", "mlp", "names"],
         },
     )
 
 __all__ = [
     "as_outputs",
+    "augmented",
     "bayesian_cnn",
     "cnn",
     "from_functions",
@@ -31,4 +36,5 @@ __all__ = [
     "make",
     "mlp",
     "names",
+    "normalized",
 ]

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import selection
-from jaxal.base import Strategy
+from jaxal.base import Strategy, prepared
 from jaxal.checks import check_at_least, check_integer, check_name
 from jaxal.strategies.registry import register
 
@@ -97,8 +97,9 @@ def k_means(
     See `selection.k_means` for the cost.
 
     Args:
-      representation: what is clustered: the model's "features", or the "inputs" as they are, all
-        leaves of the pytree flattened and side by side, without a look at the model.
+      representation: what is clustered: the model's "features", or the "inputs", normalised if the
+        model normalises them (`models.normalized`), all leaves of the pytree flattened and side by
+        side.
       max_steps: moves of the centers at most, in a restart.
       tolerance: a restart ends once the squared shifts of all centers add up to at most this many
         times the mean variance of the features; with 0, once nothing moves.
@@ -119,7 +120,8 @@ def k_means(
     def observe(key, model, variables, inputs, labels):
         if representation == "features":
             return model.apply(variables, inputs).features
-        flat = [leaf.reshape(len(labels), -1).astype(float) for leaf in jax.tree.leaves(inputs)]
+        leaves = jax.tree.leaves(prepared(model, inputs))
+        flat = [leaf.reshape(len(labels), -1).astype(float) for leaf in leaves]
         return jnp.concatenate(flat, axis=1)
 
     def select(key, view, budget):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import scores, selection
-from jaxal.base import Strategy
+from jaxal.base import Strategy, prepared
 from jaxal.checks import check_at_least, check_integer, check_positive
 from jaxal.scores import Perturbation
 from jaxal.strategies.registry import register
@@ -84,7 +84,14 @@ def _least_moved(attack: Callable[..., Perturbation], **options: Any) -> Strateg
         def logits(inputs):
             return model.apply(variables, inputs).logits
 
-        return scores.perturbation_score(attack(logits, inputs, **options))
+        floats = prepared(model, inputs)
+        for leaf in jax.tree.leaves(floats):
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                raise TypeError(
+                    f"inputs: expected floating point, got {leaf.dtype}: what is no number, as a "
+                    "token, cannot be moved; models.normalized makes floats of numbers"
+                )
+        return scores.perturbation_score(attack(logits, floats, **options))
 
     rule = TopScores(nonnegative=False, uses_key=False)
     return Strategy(observe, rule, reads_labels=False)
@@ -102,7 +109,7 @@ def adversarial_bim(*, epsilon: float = 0.05, max_steps: int = 1000) -> Strategy
 
     Raises:
       TypeError: a number of steps that is no integer; when it observes, inputs that are not
-        floating point.
+        floating point, and of which the model makes none (`models.normalized`).
       ValueError: a number out of range; when it observes, inputs of more than one array.
 
     References:
@@ -129,7 +136,7 @@ def adversarial_deepfool(
 
     Raises:
       TypeError: a number of steps that is no integer; when it observes, inputs that are not
-        floating point.
+        floating point, and of which the model makes none (`models.normalized`).
       ValueError: a number out of range; when it observes, inputs of more than one array.
 
     References:

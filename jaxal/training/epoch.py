@@ -164,11 +164,13 @@ def _step(
         params = optax.apply_updates(variables["params"], updates)
     # With 64-bit numbers switched on, an optimizer or a model may answer in a wider type than it
     # was given, and what a loop carries must keep its type.
-    after = _with_dtypes_of(trained, Trained({**changed, "params": params}, opt_state))
+    after = with_dtypes_of(trained, Trained({**changed, "params": params}, opt_state))
     return after, total.astype(jnp.float32), right.astype(jnp.int32)
 
 
-def _with_dtypes_of(old: PyTree, new: PyTree) -> PyTree:
+def with_dtypes_of(old: PyTree, new: PyTree) -> PyTree:
+    """The new leaves in the types of the old ones, as a loop has to carry them."""
+
     def cast(old, new):
         return new if jnp.result_type(new) == old.dtype else jnp.asarray(new, old.dtype)
 
