@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import tomllib
 import warnings
 from pathlib import Path
@@ -13,9 +14,9 @@ from bad_values import NAN
 from distil_configs import CONFIGS, changed
 from helpers import bad_inputs
 
-from jaxal import data, experiment, models
+from jaxal import data, experiment, models, strategies
 from jaxal.cli import main
-from jaxal.experiment import Config, DataConfig
+from jaxal.experiment import Config, DataConfig, StrategyConfig
 from jaxal.experiment.distil import check_labels, distil_numbers, read_distil
 from jaxal.experiment.distil_keys import DATA_SETS, IMAGE_MODELS, KEYS, VECTOR_MODELS
 from jaxal.loop.plan import Plan, TooManyLabels
@@ -23,7 +24,12 @@ from jaxal.renaming import Table
 
 OURS = sorted(Path(__file__).parent.parent.glob("configs/distil/*.toml"))
 NINE = [path for path in OURS if f"config_{path.stem}" in CONFIGS]
-FIELDS = {field.name for kind in (Config, DataConfig) for field in dataclasses.fields(kind)}
+FIELDS = {
+    field.name
+    for kind in (Config, DataConfig, StrategyConfig)
+    for field in dataclasses.fields(kind)
+}
+SECTIONS = {field.name for field in dataclasses.fields(Config)}
 IMAGES = pytest.mark.skipif(
     not {"normalization", "augmentation", "folder"} <= FIELDS,
     reason="needs [data] normalization and folder, and [augmentation]",
@@ -77,6 +83,8 @@ def test_the_satimage_configuration_is_this_one():
             "window": 10,
             "min_gain": 0.001,
             "warm_start": False,
+            "restart_every": 50,
+            "restart_below": 0.2,
             "optimizer": "sgd",
             "optimizer_options": {"momentum": 0.9},
             "l2": 5e-4,
@@ -204,6 +212,7 @@ def test_defaults_are_those_of_the_training_loop():
     learner = table(changed(train_parameters=train, active_learning__strategy_args=...))["learner"]
     assert (learner["batch_size"], learner["max_accuracy"], learner["window"]) == (1, 0.95, 10)
     assert (learner["min_gain"], learner["warm_start"]) == (0.001, False)
+    assert (learner["restart_every"], learner["restart_below"]) == (50, 0.2)
     assert (learner["optimizer"], learner["schedule"]) == ("sgd", "cosine")
     adam = table(changed(train_parameters={**train, "optimizer": "adam"}))["learner"]
     assert adam["optimizer"] == "adam"
@@ -550,6 +559,38 @@ def test_our_own_form_of_each_says_the_same(path):
     theirs.pop("run")  # rows at once, which change the time alone
     assert own.pop("name") == path.stem
     assert own == theirs
+
+
+PAGE = (Path(__file__).parent.parent / "configs" / "README.md").read_text()
+RECIPES = re.findall(r"^\| `([^|]+)` \| `([\w/]+\.toml)` \| (.*) \|$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("notebook", "file", "changes"), RECIPES, ids=lambda text: text[:50])
+def test_recipes_of_notebooks_load(notebook, file, changes):
+    settings = re.findall("`([^`]+)`", changes)
+    absent = {re.split("[.=]", setting)[0] for setting in settings} - SECTIONS
+    absent |= {"seed_set"} - FIELDS if "strategy.seed_set" in changes else set()
+    if absent:
+        pytest.skip(f"a config has no {', '.join(sorted(absent))}")
+    config = experiment.load(OURS[0].parent.parent / file, settings)
+    known = {*strategies.names(), *config.strategy.options}
+    assert set(config.strategy.names) <= known
+    assert strategies_of(config)
+
+
+def strategies_of(config):
+    """What the names mean, with their options: an unknown one is an error."""
+    options = config.strategy.options
+    return [
+        strategies.make(**{"name": name} | options.get(name, {})) for name in config.strategy.names
+    ]
+
+
+def test_every_notebook_has_a_recipe():
+    assert len(RECIPES) == 10 + 38
+    assert {Path(link).name for link in re.findall(r"\]\((distil/.*?)\)", PAGE)} >= {
+        p.name for p in NINE
+    }
 
 
 def test_all_nine_are_there_in_our_own_form():

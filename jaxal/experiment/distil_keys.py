@@ -123,6 +123,8 @@ DEFAULTS: dict[str, Any] = {  # of `data_train`, and the seed of `train.py`
     "learner.warm_start": False,
     "learner.min_gain": 0.001,
     "learner.window": 10,
+    "learner.restart_every": 50,
+    "learner.restart_below": 0.2,
     "optimizer": OPTIMIZERS["sgd"],
     "strategy_args": {},
     "seeds": 1,

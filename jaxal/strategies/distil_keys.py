@@ -52,7 +52,7 @@ def _number_or_none(name: str, value: Any) -> None:
 COMMON: dict[str, Key] = {
     "batch_size": Unread("", integer(1)),  # changes the time alone
     "device": Unread("without effect: JAX chooses the devices (JAX_PLATFORMS)", text),
-    "loss": Refused("a function of PyTorch; the gradients are those of the cross-entropy"),
+    "loss": Refused("a function of PyTorch; strategies of `jaxal` take one of JAX"),
     "lr": Unread("without effect, as in DISTIL: this strategy takes no steps", positive),
     "verbose": Unread("", flag),
 }
