@@ -350,6 +350,7 @@ ARGS = "active_learning__strategy_args"
         "no JSON": (written_as("{'a': 1}"), ValueError, "expected JSON, got Expecting property"),
         "TOML": (written_as("[model]\nname = 'x'"), ValueError, "expected JSON, got"),
         "empty": (written_as(""), ValueError, "expected JSON, got"),
+        "endless": (written_as("[" * 100_000), ValueError, "expected JSON, got .*recursion"),
         "a list": (written_as("[]"), TypeError, "settings: expected a table of keys, got"),
         "a key twice": (
             written_as('{"model": {"channel": 1, "channel": 2}}'),

@@ -191,7 +191,7 @@ UNREAD = {
     ),
     "a strength of nothing": ("GLISTER", {"lr": 0.1, "lam": 10}, "args.lam: .*'none'"),
     "a seed of its own": ("KMeansSampling", {"rand_seed": 3}, "args.rand_seed: .*one key"),
-    "a layer": ("BatchBALDDropout", {"mod_inject": "fc2"}, "args.mod_inject: .*that of the model"),
+    "a layer": ("BatchBALDDropout", {"mod_inject": "fc2"}, "args.mod_inject: .*the model's"),
 }
 
 

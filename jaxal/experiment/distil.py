@@ -59,7 +59,7 @@ def read_distil(text: str, near: Sequence[Path] = ()) -> Translation:
     """
     try:
         given = json.loads(text, object_pairs_hook=_each_once)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"expected JSON, got {error}") from None
     settings, notes = rename(given, KEYS, "", REQUIRED)
     settings = DEFAULTS | settings

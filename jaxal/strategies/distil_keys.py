@@ -134,7 +134,9 @@ STRATEGIES = {
         | {
             "n_drop": Option("num_draws", integer(1)),
             "n_samples": Option("num_samples", integer(1)),
-            "mod_inject": Unread("without effect: the dropout is that of the model", text),
+            "mod_inject": Unread(
+                "without effect: dropout is the model's; models.with_dropout adds some", text
+            ),
         },
     ),
     "CoreSet": Known("core_set", ("coreset", "core_set"), COMMON),
