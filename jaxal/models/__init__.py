@@ -7,6 +7,7 @@ from jaxal._lazy import lazy
 if TYPE_CHECKING:
     from jaxal.models.augmentation import augmented
     from jaxal.models.functions import as_outputs, from_functions
+    from jaxal.models.layers import with_dropout, with_features
     from jaxal.models.linen import from_linen
     from jaxal.models.nnx import from_nnx
     from jaxal.models.normalization import normalized
@@ -17,6 +18,7 @@ else:
         {
             "jaxal.models.augmentation": ["augmented"],
             "jaxal.models.functions": ["as_outputs", "from_functions"],
+            "jaxal.models.layers": ["with_dropout", "with_features"],
             "jaxal.models.linen": ["from_linen"],
             "jaxal.models.nnx": ["from_nnx"],
             "jaxal.models.normalization": ["normalized"],
@@ -37,4 +39,6 @@ __all__ = [
     "mlp",
     "names",
     "normalized",
+    "with_dropout",
+    "with_features",
 ]

@@ -20,6 +20,7 @@ from jaxal.training.options import TrainingOptions, check_average, check_optimiz
 from jaxal.training.stopping import Best, better, first_best, has_failed, is_saturated, may_train
 from jaxal.training.subsets import all_rows, matched_subset
 
+CROSS_ENTROPY = optax.softmax_cross_entropy_with_integer_labels
 NO_EPOCH = 2**32 - 1  # a number that no epoch folds into the key
 
 
@@ -106,7 +107,7 @@ class Learner(ByStructure, TrainingOptions):
 
     model: Model
     optimizer: optax.GradientTransformation
-    loss: LossFn = optax.softmax_cross_entropy_with_integer_labels
+    loss: LossFn = CROSS_ENTROPY
     eval_batch_size: int = count(1024)
 
     def __post_init__(self):
@@ -219,6 +220,7 @@ class Learner(ByStructure, TrainingOptions):
             buffers,
             self.subset_fraction,
             batch_size=self.eval_batch_size,
+            loss=None if self.loss is CROSS_ENTROPY else self.loss,
         )
         until = state.info.epochs + self.subset_every
         # A loop in the loop: a `cond` in each epoch would match in each epoch under vmap.
