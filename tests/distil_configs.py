@@ -1,6 +1,7 @@
 """DISTIL's nine JSON configurations, by their keys and values."""
 
 import json
+from typing import Any
 
 
 def _config(model, data, numbers, strategy, sizes, args, **more):
@@ -90,7 +91,7 @@ CONFIGS = {
 }
 
 
-def changed(name="config_2lnet_satimage_entropysampling", **keys):
+def changed(name: str = "config_2lnet_satimage_entropysampling", /, **keys: Any):
     """A configuration with keys replaced: `train_parameters__lr=1`; `...` takes one away."""
     config = json.loads(json.dumps(CONFIGS[name]))
     for path, value in keys.items():

@@ -15,7 +15,7 @@ from distil_configs import CONFIGS, changed
 from helpers import bad_inputs
 
 from jaxal import data, experiment, models, strategies
-from jaxal.cli import main
+from jaxal.cli import _parser, _resume_command, main
 from jaxal.experiment import Config, DataConfig, StrategyConfig
 from jaxal.experiment.distil import check_labels, distil_numbers, read_distil
 from jaxal.experiment.distil_keys import DATA_SETS, IMAGE_MODELS, KEYS, VECTOR_MODELS
@@ -543,6 +543,12 @@ def test_a_configuration_of_distil_runs(named, written, tmp_path, monkeypatch, c
 
 def _active(sizes):
     return {f"active_learning__{key}": value for key, value in sizes.items()}
+
+
+def test_the_line_to_go_on_names_the_folder_of_the_data():
+    arguments = _parser().parse_args(["run", "a.json", "--data", "my data"])
+    line = _resume_command(arguments, Path("runs/a"))
+    assert line == "jaxal run a.json --data 'my data' --out runs/a --resume"
 
 
 def test_errors_name_the_file(written, capsys):
