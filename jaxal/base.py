@@ -44,6 +44,17 @@ class Model(NamedTuple):
     apply: ApplyFn
     train: TrainFn
     member: "Model | None" = None  # of an ensemble, whose variables are stacked: leaves [K, ...]
+    prepare: Callable[[PyTree], PyTree] | None = None  # raw inputs -> floats that `apply` takes too
+
+
+def prepared(model: Model, inputs: PyTree) -> PyTree:
+    """The inputs by which `model.apply` has gradients: as they are, unless the model prepares them.
+
+    Args:
+      model: whose `prepare` is asked.
+      inputs: leaves [n, ...].
+    """
+    return inputs if model.prepare is None else model.prepare(inputs)
 
 
 class Examples(NamedTuple):

@@ -2,6 +2,7 @@
 
 # jax and matplotlib take a second to import: only the commands that need them do.
 import argparse
+import json
 import shlex
 import sys
 import warnings
@@ -19,6 +20,7 @@ examples:
   jaxal run configs/digits.toml --seeds 20 --out runs/more
   jaxal run configs/digits.toml --seeds 20 --out runs/more --resume
   jaxal run configs/digits.toml --set strategy.budget=50 --set strategy.names=random,badge
+  jaxal run config_2lnet_satimage_entropysampling.json --data datasets
 """
 
 _COMPARE_EXAMPLES = """\
@@ -92,7 +94,9 @@ def _add_run(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.set_defaults(command=_run)
-    run.add_argument("config", metavar="CONFIG", type=Path, help="a TOML file")
+    run.add_argument(
+        "config", metavar="CONFIG", type=Path, help="a TOML file, or a JSON file that DISTIL takes"
+    )
     run.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -102,6 +106,11 @@ def _add_run(commands: Any) -> None:
         help="replace a setting, as in strategy.budget=50; may be repeated",
     )
     run.add_argument("--seeds", metavar="N", help="same as --set seeds=N")
+    run.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder that holds the data, same as --set data.folder=DIR (default: JAXAL_DATA)",
+    )
     run.add_argument(
         "--out",
         metavar="DIR",
@@ -177,11 +186,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from jaxal import experiment, report
     from jaxal._cache import set_up_cache
+    from jaxal.experiment.distil import distil_numbers
     from jaxal.report._text import printable
 
     set_up_cache(not arguments.no_cache)
-    seeds = [] if arguments.seeds is None else [f"seeds={arguments.seeds}"]
-    config = experiment.load(arguments.config, arguments.overrides + seeds)
+    config = experiment.load(arguments.config, _overrides(arguments))
     wanted = arguments.out or Path("runs", config.name)
     out = wanted if arguments.resume else experiment.free_directory(wanted)
     # The display goes to stderr, so that stdout is the result alone.
@@ -193,7 +202,8 @@ def _run(arguments: argparse.Namespace) -> int:
         total = len(config.strategy.names) * config.seeds * (config.strategy.rounds + 1)
         with report.progress(total, console) as progress:
             listener = Interruptible(progress)
-            experiment.run(config, out, listener, resume=arguments.resume)
+            with distil_numbers(config, arguments.config):
+                experiment.run(config, out, listener, resume=arguments.resume)
         return _show_run(out, arguments.quiet)
     except BlockingIOError:
         raise  # the run is another one's
@@ -206,12 +216,23 @@ def _run(arguments: argparse.Namespace) -> int:
         raise
 
 
+def _overrides(arguments: argparse.Namespace) -> list[str]:
+    given = list(arguments.overrides)
+    if arguments.seeds is not None:
+        given.append(f"seeds={arguments.seeds}")
+    if arguments.data is not None:
+        given.append(f"data.folder={json.dumps(arguments.data, ensure_ascii=False)}")
+    return given
+
+
 def _resume_command(arguments: argparse.Namespace, out: Path) -> str:
     words = ["jaxal", "run", str(arguments.config)]
     for assignment in arguments.overrides:
         words += ["--set", assignment]
     if arguments.seeds is not None:
         words += ["--seeds", arguments.seeds]
+    if arguments.data is not None:
+        words += ["--data", arguments.data]
     flags = {"--no-cache": arguments.no_cache, "--quiet": arguments.quiet}
     words += [flag for flag, given in flags.items() if given]
     return shlex.join([*words, "--out", str(out), "--resume"])

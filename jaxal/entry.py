@@ -66,6 +66,11 @@ def at_least(minimum: float) -> Check:
     return lambda name, value: checks.check_at_least(minimum, **{name: value})
 
 
+def positive(name: str, value: Any) -> None:
+    """A finite number above 0."""
+    checks.check_positive(**{name: value})
+
+
 def fraction(name: str, value: Any) -> None:
     """A number in (0, 1)."""
     checks.check_fraction(**{name: value})
@@ -74,6 +79,17 @@ def fraction(name: str, value: Any) -> None:
 def flag(name: str, value: Any) -> None:
     """True or False."""
     checks.check_flag(**{name: value})
+
+
+def text(name: str, value: Any) -> None:
+    """A string."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: expected a string, got {value!r}")
+
+
+def numbers(name: str, value: Any) -> None:
+    """A list or an array [F] of numbers."""
+    checks.as_numbers(name, value, "[F]")
 
 
 def budget(name: str, value: Any) -> None:

@@ -67,7 +67,7 @@ def check_fields(instance: Any) -> None:
         value = getattr(instance, field.name)
         if field.type is bool:
             check_flag(**{field.name: value})
-        if "holds" not in field.metadata:
+        if "holds" not in field.metadata or (value is None and field.default is None):
             continue
         message = f"{field.name}: expected {field.metadata['expected']}, got {value!r}"
         is_kind = {int: is_integer, float: is_number}.get(field.type, lambda value: True)

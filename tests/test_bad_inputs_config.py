@@ -20,17 +20,26 @@ GOOD = {  # of each type: what is none of these kinds
     str: ("a string", "empty"),
 }
 ALSO = {  # what else a setting may be
+    "augmentation.crop": ("zero",),
+    "augmentation.cutout": ("zero",),
     "seed": ("zero",),
     "data.split_seed": ("zero",),
     "data.validation": ("zero",),
+    "learner.average_from": ("zero",),
     "learner.epoch_rows": ("zero",),
     "learner.max_accuracy": ("infinite",),
     "learner.patience": ("zero",),
+    "learner.restart_every": ("zero",),
     "learner.window": ("zero",),
 }
 NEVER = {"data.test_fraction": ("an integer", "half", "zero")}
 NEVER |= {"learner.learning_rate": ("zero",), "learner.subset_fraction": ("half", "zero")}
+NEVER |= {"data.normalization": ("a string", "empty")}
+NEVER |= {"learner.restart_below": ("half",)}
 NEVER |= {"learner.max_accuracy": ("zero",), "name": ("empty",)}
+
+
+SECTIONS = ["augmentation", "data", "learner", "model", "run", "strategy"]
 
 
 def minimal():
@@ -47,7 +56,7 @@ def minimal():
 def with_setting(key, value):
     table = minimal()
     *section, last = key.split(".")
-    here = table[section[0]] if section else table
+    here = table.setdefault(section[0], {}) if section else table
     here[last] = value
     return table
 
@@ -78,7 +87,7 @@ def test_settings(key, value):
         parse(with_setting(key, value))
 
 
-@pytest.mark.parametrize("section", ["data", "learner", "model", "strategy", "run"])
+@pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("value", [1, "x", [], True], ids=str)
 def test_sections(section, value):
     with pytest.raises(TypeError, match=f"^{section}: expected a table, got"):

@@ -33,6 +33,7 @@ KINDS = {
     "kind": NAME,
     "learning_rate": POSITIVE,
     "likelihood": NAME,
+    "loss": OTHERS | {"an integer": 1, "a flag": True},
     "max_steps": INTEGER,
     "merge": NAME,
     "metric": NAME,

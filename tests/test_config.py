@@ -98,6 +98,9 @@ def test_round_trip(path, tmp_path):
         ("learner.epoch_rows=64", "learner", "epoch_rows", 64),
         ("learner.patience=3", "learner", "patience", 3),
         ("learner.l2=5e-4", "learner", "l2", 5e-4),
+        ("learner.schedule=cosine", "learner", "schedule", "cosine"),
+        ("learner.schedule_epochs=9", "learner", "schedule_epochs", 9),
+        ("data.num_classes=9", "data", "num_classes", 9),
         ("strategy.balanced=true", "strategy", "balanced", True),
         ("learner.learning_rate=1", "learner", "learning_rate", 1.0),
         ("learner.warm_start=true", "learner", "warm_start", True),
@@ -130,8 +133,9 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
     """They stand once, in `TrainingOptions`: types, defaults and bounds are shared."""
     changed = dict(batch_size=5, epoch_rows=6, max_epochs=7, max_accuracy=0.5, window=8)
     changed |= dict(min_gain=0.25, patience=9, warm_start=True, subset_fraction=0.75)
-    changed |= dict(subset_every=11)
-    assert {option.name for option in dataclasses.fields(TrainingOptions)} == changed.keys()
+    changed |= dict(subset_every=11, restart_every=12, restart_below=0.125)
+    free = {"average_from"}  # which patience excludes
+    assert {option.name for option in dataclasses.fields(TrainingOptions)} == changed.keys() | free
     settings = [f"learner.{name}={str(value).lower()}" for name, value in changed.items()]
     config = load(minimal, [*settings, "data.validation=30", "run.batch_size=12"])
     learner, default = build(config).learner, build(load(minimal)).learner
@@ -140,6 +144,7 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
         assert getattr(config.learner, name) == getattr(learner, name) == value
         assert getattr(default, name) == getattr(plain, name) != value
     assert (learner.eval_batch_size, default.eval_batch_size) == (12, 1024)
+    assert build(load(minimal, ["learner.average_from=3"])).learner.average_from == 3
     # Equal settings make equal learners, which share what is compiled.
     assert learner == build(config).learner != default
 
@@ -148,7 +153,11 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
     {
         "unknown key": ("strategy.budgt=5", ValueError, r"^strategy\.budgt: .*'budget'"),
         "unknown section": ("lerner.window=5", ValueError, r"^lerner: .*'learner'"),
-        "unknown, nothing near": ("xyz=5", ValueError, "^xyz: unknown key; valid names: data"),
+        "unknown, nothing near": (
+            "xyz=5",
+            ValueError,
+            "^xyz: unknown key; valid names: augmentation",
+        ),
         "below a value": ("strategy.budget.x=5", ValueError, "strategy.budget is a value"),
         "provenance is not a setting": ("provenance.git=5", ValueError, "^provenance: unknown"),
         "no value": ("seeds", ValueError, "expected KEY=VALUE.*got 'seeds'"),
@@ -212,6 +221,17 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
             ValueError,
             "learner.subset_every: .*at least 1, got 0",
         ),
+        "unknown schedule": (
+            "learner.schedule=linear",
+            ValueError,
+            "learner.schedule: expected one of constant, cosine, got 'linear'",
+        ),
+        "a schedule of nothing": (
+            "learner.schedule_epochs=0",
+            ValueError,
+            "learner.schedule_epochs: .*at least 1, got 0",
+        ),
+        "no classes": ("data.num_classes=0", ValueError, "data.num_classes: .*at least 1, got 0"),
         "negative l2": ("learner.l2=-1", ValueError, "learner.l2: .*at least 0"),
         "no learning": ("learner.learning_rate=0", ValueError, "a finite number above 0, got 0"),
         "infinite rate": ("learner.learning_rate=inf", ValueError, "a finite number above 0"),

@@ -308,6 +308,7 @@ def test_npz_with_a_test_part(write, names):
     mean, std = reference.mean(), reference.std()
     for part, raw in ((scaled_pool, arrays[0]), (scaled_test, arrays[2])):
         np.testing.assert_allclose(part.inputs, (raw / 255 - mean) / std, atol=1e-5)
+        assert part.inputs.dtype == np.float32
 
 
 def test_npz_is_split(write):
@@ -328,10 +329,14 @@ def test_npz_flat_images_and_column_labels(write):
     assert scaled.inputs.dtype == np.float32 and abs(scaled.inputs.mean()) < 1e-6
 
 
-def test_npz_columns_of_uint8_are_no_images(write):
-    inputs = np.arange(20, dtype=np.uint8).reshape(10, 2)
-    pool, _ = data.load(write(inputs=inputs, labels=np.arange(10) % 2), standardize=False)
-    assert pool.inputs.max() > 1
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32])
+def test_integers_keep_their_type_unless_they_are_standardised(write, dtype):
+    inputs = np.arange(20, dtype=dtype).reshape(10, 2)
+    source = write(inputs=inputs, labels=np.arange(10) % 2)
+    pool, test = data.load(source, standardize=False)
+    assert pool.inputs.dtype == test.inputs.dtype == dtype
+    pool, test = data.load(source)
+    assert pool.inputs.dtype == test.inputs.dtype == np.float32
 
 
 def test_home_is_expanded(write, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from jaxal.data._describe import Contents, PartContents, describe
 from jaxal.data._load import load
 from jaxal.data.checks import check, num_classes
+from jaxal.data.normalization import NORMALIZATIONS, Normalization
 from jaxal.data.readers import Table, source, sources
 from jaxal.data.repeats import repeat
 from jaxal.data.splits import split, subset
@@ -10,6 +11,8 @@ from jaxal.data.splits import split, subset
 __all__ = [
     "Contents",
     "PartContents",
+    "NORMALIZATIONS",
+    "Normalization",
     "Table",
     "check",
     "describe",

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,8 +50,9 @@ def load(
       test_fraction: the share of each class that is held out, if there is no test part.
       seed: of the split and of `limit`; equal seeds give equal arrays.
       standardize: subtract the pool's mean and divide by its standard deviation: of each column for
-        inputs [N, D], of all numbers for images. What is constant in the pool becomes 0. Token ids
-        stay as they are.
+        inputs [N, D], of all numbers for images, those of uint8 divided by 255 first. What is
+        constant in the pool becomes 0. Token ids stay as they are. If not, integers keep their
+        type: a model that is `models.normalized` takes them.
       limit: keep a random subset of this many pool rows, with the classes in proportion.
       flat: True gives inputs [N, D]; False gives digits as images [N, 8, 8, 1], and refuses inputs
         that are not images; None leaves inputs as they are stored, digits [N, 64].
@@ -74,6 +75,58 @@ def load(
       >>> pool.inputs.shape, test.inputs.shape
       ((120, 4), (30, 4))
     """
+    raw = load_raw(
+        source,
+        test=test,
+        folder=folder,
+        options=options,
+        test_fraction=test_fraction,
+        seed=seed,
+        limit=limit,
+        flat=flat,
+        labeled_only=labeled_only,
+    )
+    return raw.standardized() if standardize else (raw.pool, raw.test)
+
+
+class Raw(NamedTuple):
+    """A pool and a test set before anything is done to their numbers."""
+
+    stored: tuple[Examples, Examples]  # pool and test; float64 where float32 would round
+    scale: int  # what the inputs are divided by before anything else, 255 for images of uint8
+    tokens: bool  # whether the inputs are ids of words, which nothing is done to
+
+    @property
+    def pool(self) -> Examples:
+        """Inputs [N, ...], float32 or integers, and labels."""
+        return _as_kept(self.stored[0])
+
+    @property
+    def test(self) -> Examples:
+        """The same, of the test part."""
+        return _as_kept(self.stored[1])
+
+    def standardized(self) -> tuple[Examples, Examples]:
+        """Pool and test with mean 0 and deviation 1 over the pool, float32; tokens as they are."""
+        if self.tokens:
+            return self.pool, self.test
+        pool, test = standardized(*(_as_real(part, self.scale) for part in self.stored))
+        return _as_kept(pool), _as_kept(test)
+
+
+def load_raw(
+    source: str,
+    *,
+    test: str | None,
+    folder: str | os.PathLike | None,
+    options: Mapping[str, Any] | None,
+    test_fraction: float,
+    seed: int,
+    limit: int | None,
+    flat: bool | None,
+    labeled_only: bool,
+) -> Raw:
+    """What `load` standardises; arguments and errors as there."""
     table = open_table(source, test=test, folder=folder, options=options, flat=flat)
     given = {"source": source, "flat": flat, "labeled_only": labeled_only}
     pool = _known_rows(*table.train, **given)
@@ -86,10 +139,8 @@ def load(
         if limit > rows:
             raise ValueError(f"limit: expected 1 to {rows} (the rows of the pool), got {limit!r}")
         pool = subset(pool, limit, seed=seed)
-    if standardize and not table.tokens:
-        scale = 255 if is_image(table.train[0]) else 1
-        pool, held_out = standardized(_as_real(pool, scale), _as_real(held_out, scale))
-    return _as_kept(pool), _as_kept(held_out)
+    scale = 255 if is_image(table.train[0]) else 1
+    return Raw((pool, held_out), scale, table.tokens)
 
 
 def _known_rows(

@@ -11,8 +11,10 @@ from jaxal.base import Examples, Strategy
 from jaxal.checks import check_like_default, check_name, check_options, nearest
 from jaxal.experiment.examples import examples
 from jaxal.experiment.keys import named
-from jaxal.experiment.settings import Config, OptimizerConfig
-from jaxal.training.learner import Learner, TrainingOptions
+from jaxal.experiment.settings import Config, DataConfig, LearnerConfig
+from jaxal.training.learner import Learner
+from jaxal.training.options import TrainingOptions, check_average
+from jaxal.training.schedules import scheduled
 
 
 class Parts(NamedTuple):
@@ -41,11 +43,17 @@ def build(config: Config) -> Parts:
     """
     if config.learner.patience and not config.data.validation:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
+    with named("learner", vars(config.learner)):
+        check_average(config.learner.average_from, config.learner.patience)
     chosen = _strategies(config)
-    pool, validation, test = examples(config.data)
-    classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
+    pool, validation, test, normalization = examples(config.data)
+    classes = _classes(config.data, pool, test)
     with named("model", config.model.hyper):
         model = models.make(config.model.name, classes, **config.model.hyper)
+    if normalization is not None:
+        model = models.normalized(model, *normalization[:2], scale=normalization.scale)
+    # Outside of the normalisation: augmentation is of raw pixels.
+    model = models.augmented(model, **dataclasses.asdict(config.augmentation))
     options = {field.name for field in dataclasses.fields(TrainingOptions)}
     learner = Learner(
         model,
@@ -54,6 +62,19 @@ def build(config: Config) -> Parts:
         **{name: getattr(config.learner, name) for name in options},
     )
     return Parts(pool, test, validation, learner, chosen)
+
+
+def _classes(config: DataConfig, pool: Examples, test: Examples) -> int:
+    """How many classes the model has: those of the labels, or as many as are asked for."""
+    classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
+    if config.num_classes is None:
+        return classes
+    if config.num_classes < classes:
+        raise ValueError(
+            f"data.num_classes: expected at least {classes}, as {config.source} has labels up to "
+            f"{classes - 1}, got {config.num_classes}"
+        )
+    return config.num_classes
 
 
 def _strategies(config: Config) -> dict[str, Strategy]:
@@ -69,7 +90,7 @@ def _strategies(config: Config) -> dict[str, Strategy]:
     return made
 
 
-def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
+def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     known = [name for name in dir(optax) if _takes_learning_rate(getattr(optax, name))]
     check_name("learner.optimizer", config.optimizer, known)
     make = getattr(optax, config.optimizer)
@@ -79,9 +100,9 @@ def _optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
         default = parameters[option].default
         check_like_default(f"learner.optimizer_options.{option}", given, default)
     optimizer = make(learning_rate=config.learning_rate, **config.optimizer_options)
-    if not config.l2:
-        return optimizer
-    return optax.chain(optax.add_decayed_weights(config.l2), optimizer)
+    if config.l2:
+        optimizer = optax.chain(optax.add_decayed_weights(config.l2), optimizer)
+    return scheduled(optimizer, config.schedule, config.schedule_epochs or config.max_epochs)
 
 
 def _takes_learning_rate(value: Any) -> bool:

@@ -7,6 +7,7 @@ that a setting can be a static argument of jit.
 import dataclasses
 import tomllib
 import types
+import warnings
 from collections.abc import Sequence
 from dataclasses import MISSING
 from pathlib import Path
@@ -15,11 +16,16 @@ from typing import Any
 import tomli_w
 
 from jaxal.checks import nearest
+from jaxal.experiment.distil import check_labels, is_distil, read_distil
 from jaxal.experiment.settings import Config
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Reads a TOML file of settings.
+    """Reads a TOML file of settings, or a JSON file that DISTIL takes.
+
+    Of a JSON file every key is honoured, warned of as one without effect, or refused. Its data are
+    looked for in `../datasets` of the working directory and of the file's folder, as DISTIL does,
+    and where `data.folder` says.
 
     Args:
       path: the file. Its table `[provenance]`, which `to_toml` writes, is ignored; `name` is the
@@ -31,13 +37,14 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises:
       OSError: the file cannot be read.
-      ValueError: it is not TOML, or has an unknown or missing key, or a value out of range.
+      ValueError: it is not TOML, or has an unknown or missing key, or a value out of range; a JSON
+        file that asks for more labels than there are.
       TypeError: a value of the wrong type.
     """
     path = Path(path)
     text = path.read_bytes()
     try:
-        table = tomllib.loads(text.decode())
+        table = _from_json(text.decode(), path) if is_distil(path) else tomllib.loads(text.decode())
         table.pop("provenance", None)
         config = parse({"name": path.stem, **table})
     except TypeError as error:
@@ -46,7 +53,16 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ValueError(f"{path}: {error}") from None
     for assignment in overrides:
         config = override(config, assignment)
+    if is_distil(path):
+        check_labels(config, path)
     return config
+
+
+def _from_json(text: str, path: Path) -> dict[str, Any]:
+    table, notes = read_distil(text, [Path(), path.parent])
+    for note in notes:
+        warnings.warn(f"{path}: {note}", stacklevel=3)
+    return table
 
 
 def parse(table: dict[str, Any]) -> Config:

@@ -9,8 +9,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxal.data import NORMALIZATIONS
 from jaxal.fields import checked, count, count_or_zero, finite
-from jaxal.training.learner import TrainingOptions
+from jaxal.training.options import TrainingOptions
+from jaxal.training.schedules import SCHEDULES
 
 
 def _seed(default: int) -> Any:
@@ -30,8 +32,14 @@ class DataConfig:
     )
     split_seed: int = _seed(0)  # Equal seeds hold out the same rows and keep the same ones.
     standardize: bool = True  # Inputs get mean 0 and standard deviation 1 over the pool.
+    normalization: str = checked(  # Images of integers get a data set's mean and deviation instead.
+        f"one of pool, {', '.join(NORMALIZATIONS)}",
+        lambda name: name in ("pool", *NORMALIZATIONS),
+        "pool",
+    )
     limit: int | None = count(None)  # So many pool rows are kept; None keeps all.
     test_limit: int | None = count(None)  # At most so many test rows are kept; None keeps all.
+    num_classes: int | None = count(None)  # The model has so many; None: as many as labels.
     labeled_only: bool = False  # Rows whose label is -1, unknown, are left out.
     flat: bool | None = None  # Inputs are vectors (true) or images (false); None: as stored.
     validation: int = count_or_zero(0)  # So many rows are held out of the pool, beside `limit`.
@@ -48,6 +56,15 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class AugmentationConfig:
+    """How images are changed at random each time they are trained on: `models.augmented`."""
+
+    crop: int = count_or_zero(0)  # Images are shifted by at most so many pixels, zeros move in.
+    flip: bool = False  # Every other image is mirrored, left to right.
+    cutout: int = count_or_zero(0)  # A square of so many pixels is set to zero.
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """How a step is taken: an optimizer of optax."""
 
@@ -57,6 +74,10 @@ class OptimizerConfig:
         default_factory=dict
     )  # The optimizer takes these as well.
     l2: float = finite(0.0)  # This times the parameters is added to the gradient.
+    schedule: str = checked(  # The learning rate stays, or falls from epoch to epoch.
+        "one of " + ", ".join(SCHEDULES), lambda name: name in SCHEDULES, "constant"
+    )
+    schedule_epochs: int | None = count(None)  # It falls for so many epochs; None: max_epochs.
 
 
 @dataclass(frozen=True)
@@ -99,6 +120,7 @@ class Config:
     learner: LearnerConfig
     strategy: StrategyConfig
     run: RunConfig
+    augmentation: AugmentationConfig
     name: str = checked(
         "letters, digits, '.', '_' or '-', and no '.' in front (it names a folder)",
         lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,

@@ -49,6 +49,22 @@ class Plan(NamedTuple):
         return self.initial + self.rounds * self.budget
 
 
+class TooManyLabels(ValueError):
+    """A plan that asks for more labels than the pool has rows."""
+
+    def __init__(self, plan: Plan, rows: int):
+        self.plan, self.rows = plan, rows
+        super().__init__(
+            f"initial + rounds x budget = {plan.initial} + {plan.rounds} x {plan.budget} = "
+            f"{plan.capacity}, but the pool has {rows} rows: at most {self.most} rounds"
+        )
+
+    @property
+    def most(self) -> int:
+        """The most rounds that there are rows for."""
+        return max(self.rows - self.plan.initial, 0) // self.plan.budget
+
+
 class Prepared(NamedTuple):
     """The examples of an experiment, checked and on the devices."""
 
@@ -103,11 +119,7 @@ def prepare(
             allow_unknown = labeled_only and name == "pool"
             data.check(examples, classes, name, allow_unknown=allow_unknown)
     if plan.capacity > rows:
-        raise ValueError(
-            f"initial + rounds x budget = {plan.initial} + {plan.rounds} x {plan.budget} = "
-            f"{plan.capacity}, but the pool has {rows} rows: at most "
-            f"{max(rows - plan.initial, 0) // plan.budget} rounds"
-        )
+        raise TooManyLabels(plan, rows)
     test, sets = devices.replicate((test, sets), mesh)
     placed = put(
         pool.inputs,

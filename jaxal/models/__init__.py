@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING
 from jaxal._lazy import lazy
 
 if TYPE_CHECKING:
+    from jaxal.models.augmentation import augmented
     from jaxal.models.functions import as_outputs, from_functions
+    from jaxal.models.layers import with_dropout, with_features
     from jaxal.models.linen import from_linen
     from jaxal.models.nnx import from_nnx
+    from jaxal.models.normalization import normalized
     from jaxal.models.zoo.cnn import bayesian_cnn, cnn
     from jaxal.models.zoo.dense import densenet121
     from jaxal.models.zoo.lenet import cifar_net, lenet, mnist_net
@@ -27,7 +30,9 @@ else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
+            "jaxal.models.augmentation": ["augmented"],
             "jaxal.models.functions": ["as_outputs", "from_functions"],
+            "jaxal.models.layers": ["with_dropout", "with_features"],
             "jaxal.models.linen": ["from_linen"],
             "jaxal.models.nnx": ["from_nnx"],
             "jaxal.models.zoo.cnn": ["bayesian_cnn", "cnn"],
@@ -45,11 +50,13 @@ else:
             ],
             "jaxal.models.zoo.text": ["transformer"],
             "jaxal.models.zoo.vgg": ["vgg11", "vgg16", "vgg19"],
+            "jaxal.models.normalization": ["normalized"],
         },
     )
 
 __all__ = [
     "as_outputs",
+    "augmented",
     "bayesian_cnn",
     "cifar_net",
     "cnn",
@@ -75,4 +82,7 @@ __all__ = [
     "vgg16",
     "vgg19",
     "wide_resnet_28_10",
+    "normalized",
+    "with_dropout",
+    "with_features",
 ]

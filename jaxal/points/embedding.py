@@ -20,6 +20,7 @@ from jaxal.numerics import (
     power_of_two,
     unit_rows,
 )
+from jaxal.points.losses import Loss, check_loss, residuals
 from jaxal.rows import largest
 
 GRADIENT_KINDS = ("bias", "linear", "bias_linear")
@@ -269,12 +270,12 @@ class Dense(Embedding):
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class GradientEmbedding(Embedding):
-    """Last-layer gradients of the cross-entropy, residual (x) features, kept as two factors.
+    """Last-layer gradients of a loss, residual (x) features, kept as two factors.
 
     <g_i, g_j> = (a_i . a_j)(h_i . h_j), so N points take N(C + D) numbers in place of N C D.
     """
 
-    residuals: jax.Array  # [N, C], softmax minus one-hot label
+    residuals: jax.Array  # [N, C], of cross-entropy softmax minus one-hot
     features: jax.Array  # [N, D]; [N, D+1] (leading 1) for bias_linear; [N, 1] of ones for bias
     kind: str = field(default="linear", metadata={"static": True})
 
@@ -331,27 +332,32 @@ def gradient_embedding(
     *,
     labels: jax.Array | None = None,
     kind: str = "linear",
+    loss: Loss | None = None,
 ) -> GradientEmbedding:
-    """The gradient of each example's cross-entropy in the last layer's parameters, factorised.
+    """The gradient of each example's loss in the last layer's parameters, factorised.
 
     Args:
       logits: [N, C].
       features: [N, D], the input of the last layer.
       labels: [N] integers; the predicted class where negative, and for all rows if not given.
       kind: gradient in the "bias", the "linear" weights, or both, "bias_linear".
+      loss: (logits [N, C], labels [N]) -> [N]; the cross-entropy if None.
 
     Returns:
       `GradientEmbedding` of residuals [N, C] and features [N, D] (with a leading 1 for
       bias_linear).
 
     Raises:
-      ValueError: unknown kind, wrong ranks, or leading axes that disagree.
+      TypeError: a loss that is no function.
+      ValueError: unknown kind, wrong ranks, leading axes that disagree, or a loss that does not
+        return [N].
 
     References:
       Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR
       2020, section 3.
     """
     check_name("kind", kind, GRADIENT_KINDS)
+    check_loss("loss", loss)
     check_rank("logits", logits, 2, "[N, C]")
     check_rank("features", features, 2, "[N, D]")
     check_rows(logits=logits, features=features)
@@ -361,10 +367,9 @@ def gradient_embedding(
         check_rows(logits=logits, labels=labels)
         predicted = jnp.where(labels >= 0, labels, predicted)
     logits, features = logits.astype(float), features.astype(float)
-    onehot = jax.nn.one_hot(predicted, logits.shape[-1], dtype=logits.dtype)
     ones = jnp.ones_like(features[:, :1])
     if kind == "bias":
         features = ones
     elif kind == "bias_linear":
         features = jnp.concatenate([ones, features], axis=1)
-    return GradientEmbedding(jax.nn.softmax(logits, axis=-1) - onehot, features, kind)
+    return GradientEmbedding(residuals(logits, predicted, loss), features, kind)

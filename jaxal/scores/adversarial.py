@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxal import entry
 from jaxal.base import PyTree
 from jaxal.checks import as_numbers, check_at_least, check_integer, check_positive, describe
+from jaxal.points.losses import Loss, check_loss, residuals
 from jaxal.scores import uncertainty
 
 _LARGEST_LEAD = 745.0  # exp(-lead), and with it the cross-entropy, is 0 in float64 beyond
@@ -61,6 +62,7 @@ def basic_iterative(
     *,
     epsilon: float = 0.05,
     max_steps: int = 1000,
+    loss: Loss | None = None,
 ) -> Perturbation:
     """Basic iterative method: signed gradient steps up the loss of the predicted class.
 
@@ -74,13 +76,15 @@ def basic_iterative(
       inputs: an array `[n, ...]` of floating point, or a pytree of one.
       epsilon: size of a step in each coordinate.
       max_steps: most steps an example may take. Each costs one forward and one backward pass.
+      loss: climbed in place of the cross-entropy, (logits [n, C], labels [n]) -> [n]. Its sign is
+        that of its gradient as computed: where that underflows, the example stays where it is.
 
     Returns:
       A `Perturbation`. Examples that never flip have the distance walked so far: 0 if they never
       moved.
 
     Raises:
-      TypeError: if the inputs are not floating point.
+      TypeError: if the inputs are not floating point, or the loss is no function.
       ValueError: if a number is not above 0, `inputs` is not one array, or the logits not `[n, C]`.
 
     Example:
@@ -93,10 +97,14 @@ def basic_iterative(
     """
     check_positive(epsilon=epsilon)
     check_integer(1, max_steps=max_steps)
+    check_loss("loss", loss)
     predict, start = _problem(apply, inputs)
     label = predict(start).argmax(-1)
 
     def move(logits, gradient):
+        if loss is not None:
+            direction = jnp.sign(gradient(residuals(logits, label, loss)))
+            return direction, jnp.abs(direction).sum(1) > 0
         chosen = jax.nn.one_hot(label, logits.shape[1], dtype=bool)
         rivals = jnp.where(chosen, -jnp.inf, logits)
         lead = jnp.where(chosen, logits, 0).sum(1) - jax.nn.logsumexp(rivals, axis=1)

@@ -1,5 +1,6 @@
 """Acquisition strategies: each pairs an `observe` of one example with a `select` over the pool."""
 
+from jaxal.strategies.distil import from_distil
 from jaxal.strategies.draws import (
     bald,
     batch_bald,
@@ -41,6 +42,7 @@ __all__ = [
     "entropy_dropout",
     "epig",
     "fass",
+    "from_distil",
     "glister",
     "grad_match",
     "k_means",

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import selection
-from jaxal.base import Strategy
+from jaxal.base import Strategy, prepared
 from jaxal.checks import check_at_least, check_integer, check_name
+from jaxal.points.losses import Loss, check_loss
 from jaxal.strategies.registry import register
 
 
@@ -47,19 +48,20 @@ def core_set(*, block_size: int = 256) -> Strategy:
 
 
 @register
-def badge(*, block_size: int = 64) -> Strategy:
+def badge(*, block_size: int = 64, loss: Loss | None = None) -> Strategy:
     """BADGE: k-means++ on last-layer gradients of the pseudo-label.
 
-    The gradient of each example's cross-entropy is taken at the label that the model predicts:
-    it is large where the model is uncertain, and k-means++ seeding spreads the batch out. See
-    `selection.badge` for the cost.
+    The gradient of each example's loss is taken at the label that the model predicts: it is large
+    where the model is uncertain, and k-means++ seeding spreads the batch out. See `selection.badge`
+    for the cost.
 
     Args:
       block_size: candidates drawn in a pass over the pool. It changes the time and the random
         draws, not their law; memory is that of N times as many distances.
+      loss: (logits [n, C], labels [n]) -> [n]; the cross-entropy if None.
 
     Raises:
-      TypeError: if the block size is not an integer.
+      TypeError: if the block size is not an integer, or the loss no function.
       ValueError: if it is below 1.
 
     References:
@@ -67,9 +69,10 @@ def badge(*, block_size: int = 64) -> Strategy:
       2020.
     """
     check_integer(1, block_size=block_size)
+    check_loss("loss", loss)
 
     def observe(key, model, variables, inputs, labels):
-        gradient = selection.gradient_embedding(*model.apply(variables, inputs))
+        gradient = selection.gradient_embedding(*model.apply(variables, inputs), loss=loss)
         return gradient.residuals, gradient.features
 
     def select(key, view, budget):
@@ -97,8 +100,9 @@ def k_means(
     See `selection.k_means` for the cost.
 
     Args:
-      representation: what is clustered: the model's "features", or the "inputs" as they are, all
-        leaves of the pytree flattened and side by side, without a look at the model.
+      representation: what is clustered: the model's "features", or the "inputs", normalised if the
+        model normalises them (`models.normalized`), all leaves of the pytree flattened and side by
+        side.
       max_steps: moves of the centers at most, in a restart.
       tolerance: a restart ends once the squared shifts of all centers add up to at most this many
         times the mean variance of the features; with 0, once nothing moves.
@@ -119,7 +123,8 @@ def k_means(
     def observe(key, model, variables, inputs, labels):
         if representation == "features":
             return model.apply(variables, inputs).features
-        flat = [leaf.reshape(len(labels), -1).astype(float) for leaf in jax.tree.leaves(inputs)]
+        leaves = jax.tree.leaves(prepared(model, inputs))
+        flat = [leaf.reshape(len(labels), -1).astype(float) for leaf in leaves]
         return jnp.concatenate(flat, axis=1)
 
     def select(key, view, budget):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxal import selection
 from jaxal.base import Strategy
 from jaxal.checks import check_at_least, check_name, check_positive
+from jaxal.points.losses import Loss, check_loss
 from jaxal.selection.gradient_matching._glister import check_regularizer
 from jaxal.selection.gradient_matching._grad_match import TARGETS
 from jaxal.strategies.registry import register
@@ -16,6 +17,7 @@ def glister(
     learning_rate: float = 0.01,
     regularizer: str = "none",
     strength: float | None = None,
+    loss: Loss | None = None,
 ) -> Strategy:
     """Queries rows whose last-layer gradient step most lowers the loss on the validation examples.
 
@@ -28,8 +30,10 @@ def glister(
         gain, see `selection.glister`.
       strength: of the regularizer, at least 0; for "random" the share of random picks, between 0
         and 1. None for "none".
+      loss: (logits [n, C], labels [n]) -> [n]; the cross-entropy if None.
 
     Raises:
+      TypeError: a loss that is no function.
       ValueError: an unknown regularizer, a strength that is missing, or a number out of range.
 
     References:
@@ -38,6 +42,7 @@ def glister(
     """
     check_positive(learning_rate=learning_rate)
     check_regularizer(regularizer, strength)
+    check_loss("loss", loss)
 
     def observe(key, model, variables, inputs, labels):
         return *model.apply(variables, inputs), labels
@@ -59,6 +64,7 @@ def glister(
             validation=evaluation,
             regularizer=regularizer,
             strength=strength,
+            loss=loss,
         )
 
     return Strategy(observe, select)
@@ -71,6 +77,7 @@ def grad_match(
     target: str = "budget",
     weighted: bool = False,
     ridge: float = 0.0,
+    loss: Loss | None = None,
 ) -> Strategy:
     """Queries a batch whose summed last-layer gradient matches that of the pool.
 
@@ -83,8 +90,10 @@ def grad_match(
       weighted: by orthogonal matching pursuit: the picks are trained on with the weights found,
         scaled to a mean of 1 over the batch, as a learning rate is chosen for examples of weight 1.
       ridge: the price of large weights, at least 0; without effect unless `weighted`.
+      loss: (logits [n, C], labels [n]) -> [n]; the cross-entropy if None.
 
     Raises:
+      TypeError: a loss that is no function.
       ValueError: an unknown kind or target, or a ridge below 0.
 
     References:
@@ -94,6 +103,7 @@ def grad_match(
     check_name("kind", kind, selection.GRADIENT_KINDS)
     check_name("target", target, TARGETS)
     check_at_least(0.0, ridge=ridge)
+    check_loss("loss", loss)
 
     def observe(key, model, variables, inputs, labels):
         return *model.apply(variables, inputs), labels
@@ -111,6 +121,7 @@ def grad_match(
                 validation=validation,
                 kind=kind,
                 target=target,
+                loss=loss,
             )
         picked, weights = selection.orthogonal_matching_pursuit(
             key,
@@ -120,6 +131,7 @@ def grad_match(
             validation=validation,
             kind=kind,
             ridge=ridge,
+            loss=loss,
         )
         total = jnp.sum(weights)
         count = jnp.sum(picked.rows >= 0, dtype=total.dtype)

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import scores, selection
-from jaxal.base import Strategy
+from jaxal.base import Strategy, prepared
 from jaxal.checks import check_at_least, check_integer, check_positive
+from jaxal.points.losses import Loss, check_loss
 from jaxal.scores import Perturbation
 from jaxal.strategies.registry import register
 from jaxal.strategies.scoring import TopScores
@@ -84,14 +85,23 @@ def _least_moved(attack: Callable[..., Perturbation], **options: Any) -> Strateg
         def logits(inputs):
             return model.apply(variables, inputs).logits
 
-        return scores.perturbation_score(attack(logits, inputs, **options))
+        floats = prepared(model, inputs)
+        for leaf in jax.tree.leaves(floats):
+            if not jnp.issubdtype(leaf.dtype, jnp.floating):
+                raise TypeError(
+                    f"inputs: expected floating point, got {leaf.dtype}: what is no number, as a "
+                    "token, cannot be moved; models.normalized makes floats of numbers"
+                )
+        return scores.perturbation_score(attack(logits, floats, **options))
 
     rule = TopScores(nonnegative=False, uses_key=False)
     return Strategy(observe, rule, reads_labels=False)
 
 
 @register
-def adversarial_bim(*, epsilon: float = 0.05, max_steps: int = 1000) -> Strategy:
+def adversarial_bim(
+    *, epsilon: float = 0.05, max_steps: int = 1000, loss: Loss | None = None
+) -> Strategy:
     """Adversarial BIM: the smallest change by signed gradient steps that flips the prediction.
 
     Examples that no step can flip come last. See `scores.basic_iterative` for the attack.
@@ -99,10 +109,12 @@ def adversarial_bim(*, epsilon: float = 0.05, max_steps: int = 1000) -> Strategy
     Args:
       epsilon: size of a step in each coordinate of the input.
       max_steps: most steps an example may take; each costs a forward and a backward pass.
+      loss: climbed in place of the cross-entropy, (logits [n, C], labels [n]) -> [n].
 
     Raises:
-      TypeError: a number of steps that is no integer; when it observes, inputs that are not
-        floating point.
+      TypeError: a number of steps that is no integer, or a loss that is no function; when it
+        observes, inputs that are not floating point, and of which the model makes none
+        (`models.normalized`).
       ValueError: a number out of range; when it observes, inputs of more than one array.
 
     References:
@@ -110,7 +122,8 @@ def adversarial_bim(*, epsilon: float = 0.05, max_steps: int = 1000) -> Strategy
     """
     check_positive(epsilon=epsilon)
     check_integer(1, max_steps=max_steps)
-    return _least_moved(scores.basic_iterative, epsilon=epsilon, max_steps=max_steps)
+    check_loss("loss", loss)
+    return _least_moved(scores.basic_iterative, epsilon=epsilon, max_steps=max_steps, loss=loss)
 
 
 @register
@@ -129,7 +142,7 @@ def adversarial_deepfool(
 
     Raises:
       TypeError: a number of steps that is no integer; when it observes, inputs that are not
-        floating point.
+        floating point, and of which the model makes none (`models.normalized`).
       ValueError: a number out of range; when it observes, inputs of more than one array.
 
     References:

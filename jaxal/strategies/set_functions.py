@@ -10,6 +10,7 @@ from jaxal.base import ObserveFn, Selection, Strategy
 from jaxal.checks import check_name, check_positive
 from jaxal.numerics import gather
 from jaxal.points.embedding import Points
+from jaxal.points.losses import Loss, check_loss
 from jaxal.points.similarity import METRICS
 from jaxal.strategies.registry import register
 from jaxal.submodular import OPTIMIZERS, FunctionSpec, maximize, specify
@@ -21,7 +22,7 @@ Function = FunctionSpec | Mapping[str, Any] | str
 Choose = Callable[..., Selection]
 """(key, points, available [N], budget, **examples) -> Selection; "query" and "private" examples."""
 
-OPTIONS = ("function", "representation", "metric", "shifted", "optimizer")
+OPTIONS = ("function", "representation", "metric", "shifted", "optimizer", "loss")
 OPTIONS += ("stop_if_zero_gain", "stop_if_negative_gain")
 
 _KINDS = {kind: kind for kind in selection.GRADIENT_KINDS}
@@ -57,16 +58,17 @@ def specified(function: Function, examples: tuple[str, ...], **hyper: Any) -> Fu
     return specify(function.name, known=OPTIONS, **{**hyper, **options})
 
 
-def represent(representation: str) -> ObserveFn:
+def represent(representation: str, loss: Loss | None) -> ObserveFn:
     """Observes features, or gradients for the label where it is known, else for the prediction."""
     check_name("representation", representation, REPRESENTATIONS)
+    check_loss("loss", loss)
 
     def observe(key, model, variables, inputs, labels) -> Points:
         outputs = model.apply(variables, inputs)
         if representation == "features":
             return outputs.features
         kind = _KINDS[representation]
-        return selection.gradient_embedding(*outputs, labels=labels, kind=kind)
+        return selection.gradient_embedding(*outputs, labels=labels, kind=kind, loss=loss)
 
     return observe
 
@@ -132,6 +134,7 @@ def submodular(
     optimizer: str = "lazy",
     stop_if_zero_gain: bool = False,
     stop_if_negative_gain: bool = False,
+    loss: Loss | None = None,
     **hyper: Any,
 ) -> Strategy:
     """Queries the batch with the highest value of a set function over the available rows.
@@ -150,9 +153,12 @@ def submodular(
       stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels
         fewer.
       stop_if_negative_gain: end it before the first row that takes away.
+      loss: whose gradients represent rows, (logits [n, C], labels [n]) -> [n]; the cross-entropy if
+        None.
       **hyper: options of the function, in place of a table.
 
     Raises:
+      TypeError: a loss that is no function.
       ValueError: unknown names or options, or values out of range.
 
     References:
@@ -171,7 +177,7 @@ def submodular(
     def select(key, view, budget):
         return choose(key, view.observation, view.available, budget)
 
-    return Strategy(represent(representation), select, reads_labels=False)
+    return Strategy(represent(representation, loss), select, reads_labels=False)
 
 
 _UNCERTAINTIES = {
@@ -193,6 +199,7 @@ def fass(
     optimizer: str = "lazy",
     stop_if_zero_gain: bool = False,
     stop_if_negative_gain: bool = False,
+    loss: Loss | None = None,
     **hyper: Any,
 ) -> Strategy:
     """Queries the batch with the highest value of a set function over the most uncertain rows.
@@ -212,9 +219,12 @@ def fass(
       stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels
         fewer.
       stop_if_negative_gain: end it before the first row that takes away.
+      loss: whose gradients represent rows, (logits [n, C], labels [n]) -> [n]; the cross-entropy if
+        None.
       **hyper: options of the function, in place of a table.
 
     Raises:
+      TypeError: a loss that is no function.
       ValueError: unknown names or options, or values out of range.
 
     References:
@@ -222,7 +232,7 @@ def fass(
     """
     check_name("uncertainty", uncertainty, _UNCERTAINTIES)
     check_positive(top_n=top_n)
-    observe_points = represent(representation)
+    observe_points = represent(representation, loss)
     choose = greedy(
         specified(function, (), **hyper),
         representation,

@@ -3,12 +3,15 @@
 from typing import Any
 
 from jaxal.base import Strategy
+from jaxal.points.losses import Loss
 from jaxal.strategies.registry import register
 from jaxal.strategies.set_functions import Function, greedy, represent, specified
 from jaxal.submodular import FunctionSpec
 
 
-def _targeted(function: FunctionSpec, representation: str, **options: Any) -> Strategy:
+def _targeted(
+    function: FunctionSpec, representation: str, loss: Loss | None, **options: Any
+) -> Strategy:
     choose = greedy(function, representation, **options)
 
     def select(key, view, budget):
@@ -21,7 +24,7 @@ def _targeted(function: FunctionSpec, representation: str, **options: Any) -> St
             private=view.private,
         )
 
-    return Strategy(represent(representation), select, reads_labels=False)
+    return Strategy(represent(representation, loss), select, reads_labels=False)
 
 
 @register
@@ -34,6 +37,7 @@ def smi(
     optimizer: str = "lazy",
     stop_if_zero_gain: bool = False,
     stop_if_negative_gain: bool = False,
+    loss: Loss | None = None,
     **hyper: Any,
 ) -> Strategy:
     """Queries the batch with the most mutual information with the query examples.
@@ -51,9 +55,12 @@ def smi(
       stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels
         fewer.
       stop_if_negative_gain: end it before the first row that takes away.
+      loss: whose gradients represent rows, (logits [n, C], labels [n]) -> [n]; the cross-entropy if
+        None.
       **hyper: options of the function, in place of a table.
 
     Raises:
+      TypeError: a loss that is no function.
       ValueError: unknown names or options, or values out of range; when it selects, without
         query examples or with private ones.
 
@@ -64,6 +71,7 @@ def smi(
     return _targeted(
         specified(function, ("query",), **hyper),
         representation,
+        loss,
         metric=metric,
         shifted=shifted,
         optimizer=optimizer,
@@ -82,6 +90,7 @@ def scg(
     optimizer: str = "lazy",
     stop_if_zero_gain: bool = False,
     stop_if_negative_gain: bool = False,
+    loss: Loss | None = None,
     **hyper: Any,
 ) -> Strategy:
     """Queries the batch with the largest conditional gain over the private examples.
@@ -98,9 +107,12 @@ def scg(
       stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels
         fewer.
       stop_if_negative_gain: end it before the first row that takes away.
+      loss: whose gradients represent rows, (logits [n, C], labels [n]) -> [n]; the cross-entropy if
+        None.
       **hyper: options of the function, in place of a table.
 
     Raises:
+      TypeError: a loss that is no function.
       ValueError: unknown names or options, or values out of range; when it selects, without
         private examples or with query ones.
 
@@ -111,6 +123,7 @@ def scg(
     return _targeted(
         specified(function, ("private",), **hyper),
         representation,
+        loss,
         metric=metric,
         shifted=shifted,
         optimizer=optimizer,
@@ -129,6 +142,7 @@ def scmi(
     optimizer: str = "lazy",
     stop_if_zero_gain: bool = False,
     stop_if_negative_gain: bool = False,
+    loss: Loss | None = None,
     **hyper: Any,
 ) -> Strategy:
     """Queries the batch with the most conditional mutual information with the query examples.
@@ -146,9 +160,12 @@ def scmi(
       stop_if_zero_gain: end the batch before the first row that adds nothing; the loop then labels
         fewer.
       stop_if_negative_gain: end it before the first row that takes away.
+      loss: whose gradients represent rows, (logits [n, C], labels [n]) -> [n]; the cross-entropy if
+        None.
       **hyper: options of the function, in place of a table.
 
     Raises:
+      TypeError: a loss that is no function.
       ValueError: unknown names or options, or values out of range; when it selects, without
         query or private examples.
 
@@ -159,6 +176,7 @@ def scmi(
     return _targeted(
         specified(function, ("query", "private"), **hyper),
         representation,
+        loss,
         metric=metric,
         shifted=shifted,
         optimizer=optimizer,

@@ -3,7 +3,9 @@
 from jaxal.training.base import AnyLearner, CustomLearner, FitFn, FitInfo
 from jaxal.training.ensembles import ensemble
 from jaxal.training.evaluation import Metrics, evaluate
-from jaxal.training.learner import Learner, TrainingOptions
+from jaxal.training.learner import Learner
+from jaxal.training.options import TrainingOptions
+from jaxal.training.schedules import scale_by_epoch
 
 __all__ = [
     "AnyLearner",
@@ -15,4 +17,5 @@ __all__ = [
     "TrainingOptions",
     "ensemble",
     "evaluate",
+    "scale_by_epoch",
 ]

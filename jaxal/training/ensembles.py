@@ -82,7 +82,7 @@ def _stacked(member: Model, members: int) -> Model:
         outputs, variables = jax.vmap(train_member)(variables, jax.random.split(key, members))
         return _combined(outputs), variables
 
-    return Model(init, apply, train, member)
+    return Model(init, apply, train, member, member.prepare)
 
 
 def _combined(outputs: Outputs) -> Outputs:

@@ -100,7 +100,7 @@ def train_epoch(
             jnp.where(valid, weights[slots], 0.0),
             valid,
         )
-        trained, batch_loss, batch_right = _step(setup, keys[batch], trained, minibatch)
+        trained, batch_loss, batch_right = _step(setup, keys[batch], epoch, trained, minibatch)
         return trained, loss + batch_loss, right + batch_right
 
     start = trained, jnp.float32(0), jnp.int32(0)
@@ -138,7 +138,11 @@ def noise_and_keys(
 
 
 def _step(
-    setup: TrainingSetup, key: jax.Array, trained: Trained, minibatch: _Minibatch
+    setup: TrainingSetup,
+    key: jax.Array,
+    epoch: jax.Array,
+    trained: Trained,
+    minibatch: _Minibatch,
 ) -> tuple[Trained, jax.Array, jax.Array]:
     """One step of the optimizer; also the summed loss and how many predictions were right."""
     variables, opt_state = trained
@@ -155,15 +159,18 @@ def _step(
     gradient, (changed, total, right) = jax.grad(objective, has_aux=True)(variables["params"])
     # Rules of optax multiply floats with integer counters, which strict promotion would refuse.
     with jax.numpy_dtype_promotion("standard"):
-        updates, opt_state = setup.optimizer.update(gradient, opt_state, variables["params"])
+        optimizer = optax.with_extra_args_support(setup.optimizer)
+        updates, opt_state = optimizer.update(gradient, opt_state, variables["params"], epoch=epoch)
         params = optax.apply_updates(variables["params"], updates)
     # With 64-bit numbers switched on, an optimizer or a model may answer in a wider type than it
     # was given, and what a loop carries must keep its type.
-    after = _with_dtypes_of(trained, Trained({**changed, "params": params}, opt_state))
+    after = with_dtypes_of(trained, Trained({**changed, "params": params}, opt_state))
     return after, total.astype(jnp.float32), right.astype(jnp.int32)
 
 
-def _with_dtypes_of(old: PyTree, new: PyTree) -> PyTree:
+def with_dtypes_of(old: PyTree, new: PyTree) -> PyTree:
+    """The new leaves in the types of the old ones, as a loop has to carry them."""
+
     def cast(old, new):
         return new if jnp.result_type(new) == old.dtype else jnp.asarray(new, old.dtype)
 

@@ -1,7 +1,7 @@
 """The learner: fits a model to the labelled rows, as one compiled program for all rounds."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,45 +9,19 @@ import optax
 
 from jaxal.base import Examples, Model, PyTree
 from jaxal.checks import describe
-from jaxal.fields import check_fields, checked, count, count_or_zero, finite, positive
+from jaxal.fields import check_fields, count
 from jaxal.numerics import first
 from jaxal.sameness import ByStructure
+from jaxal.training.averaging import Average, averaged, start_average, with_average
 from jaxal.training.base import FitInfo, check_model_functions
-from jaxal.training.epoch import LossFn, Trained, TrainingRows, train_epoch
+from jaxal.training.epoch import LossFn, Trained, TrainingRows, train_epoch, with_dtypes_of
 from jaxal.training.evaluation import evaluate
-from jaxal.training.stopping import Best, better, first_best, is_saturated, may_train
+from jaxal.training.options import TrainingOptions, check_average, check_optimizer
+from jaxal.training.stopping import Best, better, first_best, has_failed, is_saturated, may_train
 from jaxal.training.subsets import all_rows, matched_subset
 
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingOptions:
-    """The options of a `Learner` that a config sets too; `Learner` says what each does."""
-
-    batch_size: int = count(32)
-    epoch_rows: int = count_or_zero(0)
-    max_epochs: int = count(100)
-    max_accuracy: float = positive(1.0)
-    window: int = count_or_zero(10)
-    min_gain: float = finite(0.001)
-    patience: int = count_or_zero(0)
-    warm_start: bool = False
-    subset_fraction: float = checked("a number above 0, at most 1", lambda x: 0 < x <= 1, 1.0)
-    subset_every: int = count(20)
-
-    def __post_init__(self):
-        check_fields(self)
-
-
-def _check_optimizer(optimizer: Any) -> None:
-    """Raises TypeError unless it is a transformation of optax, or has its two functions."""
-    if all(callable(getattr(optimizer, part, None)) for part in ("init", "update")):
-        return
-    hint, got = "", describe(optimizer)
-    if isinstance(optimizer, str):
-        hint, got = f"; optax.{optimizer}(1e-3) is one", repr(optimizer)
-    elif callable(optimizer):
-        hint = f"; call it: {got}(1e-3)"
-    raise TypeError(f"optimizer: expected an optax.GradientTransformation, got {got}{hint}")
+CROSS_ENTROPY = optax.softmax_cross_entropy_with_integer_labels
+NO_EPOCH = 2**32 - 1  # a number that no epoch folds into the key
 
 
 class _FitState(NamedTuple):
@@ -56,6 +30,7 @@ class _FitState(NamedTuple):
     trained: Trained
     accuracies: jax.Array  # [1 + lookback] float32, the latest last
     best: Best | None  # None without patience
+    average: Average | None  # None unless parameters are averaged
     info: FitInfo
 
 
@@ -76,13 +51,21 @@ class Learner(ByStructure, TrainingOptions):
     match is due, and the `window` goes back as many epochs as it says, at least to the match
     before.
 
+    With `restart_every`, a fit that has failed begins anew from other initial variables: one whose
+    training accuracy is below `restart_below` when so many epochs, or a multiple, are done. Below
+    it no saturation ends a fit. With `average_from`, what is returned is the mean of the parameters
+    after that epoch and each later one (stochastic weight averaging), and running statistics are
+    brought up by 50 minibatches or an epoch under these parameters; a fit that ends before, or that
+    has begun anew too late, returns its last parameters.
+
     A learner is hashable, so it may be a static argument of a compiled function. Two that are built
     alike are equal, and share what was compiled: equality is that of the code and the captured
     values of the model, the optimizer and the loss (`jaxal.sameness`).
 
     Attributes:
       model: what to fit.
-      optimizer: any optax transformation; its state begins anew each round.
+      optimizer: any optax transformation; its state begins anew each round. One that takes further
+        arguments is told the `epoch` (see `training.scale_by_epoch`).
       batch_size: rows in a minibatch.
       epoch_rows: least number of rows drawn in an epoch; fewer labelled rows are gone through
         several times.
@@ -93,6 +76,10 @@ class Learner(ByStructure, TrainingOptions):
       patience: epochs without a new lowest mean cross-entropy on the validation examples that end a
         round, which then returns the variables of the lowest; 0 switches this off.
       warm_start: go on from the variables of the round before.
+      restart_every: epochs from one look for a failed fit to the next; 0 switches this off.
+      restart_below: training accuracy of a failed fit is below.
+      average_from: first epoch of the average, counted from 1 and from a restart; 0 averages
+        nothing. Not together with patience.
       subset_fraction: labelled rows that an epoch goes through, of all, above 0; 1 switches subsets
         off.
       subset_every: epochs from match to match.
@@ -103,9 +90,11 @@ class Learner(ByStructure, TrainingOptions):
     Raises:
       TypeError: a model, an optimizer or a loss that is none, or a number of rows or epochs that is
         not an integer.
-      ValueError: a number out of range.
+      ValueError: a number out of range, or an average together with patience.
 
     References:
+      Izmailov et al., "Averaging weights leads to wider optima and better generalization", UAI 2018
+      (the average).
       Killamsetty et al., "GRAD-MATCH: gradient matching based data subset selection for efficient
       deep model training", ICML 2021 (the subsets).
 
@@ -118,15 +107,16 @@ class Learner(ByStructure, TrainingOptions):
 
     model: Model
     optimizer: optax.GradientTransformation
-    loss: LossFn = optax.softmax_cross_entropy_with_integer_labels
+    loss: LossFn = CROSS_ENTROPY
     eval_batch_size: int = count(1024)
 
     def __post_init__(self):
         check_model_functions("model", self.model)
-        _check_optimizer(self.optimizer)
+        check_optimizer(self.optimizer)
         if not callable(self.loss):
             raise TypeError(f"loss: expected a function, got {describe(self.loss)}")
         check_fields(self)
+        check_average(self.average_from, self.patience)
 
     def fit(
         self,
@@ -171,17 +161,29 @@ class Learner(ByStructure, TrainingOptions):
             )
             info = FitInfo(loss, accuracy, state.info.epochs + 1)
             best = self._best(state.best, trained.variables, info, validation)
-            return state._replace(trained=trained, best=best, info=info)
+            average = state.average
+            if average is not None:
+                average = averaged(average, trained.variables["params"])
+            return _FitState(trained, state.accuracies, best, average, info)
 
         def advance(state: _FitState) -> _FitState:
+            before = state.info.epochs
             if self.subset_fraction < 1:
                 state = self._on_subset(epoch, state, (inputs, labels, weights, count))
             else:
                 state = epoch(all_rows(weights, count), state)
             accuracies = jnp.roll(state.accuracies, -1).at[-1].set(state.info.accuracy)
-            return state._replace(accuracies=accuracies)
+            state = state._replace(accuracies=accuracies)
+            if self.restart_every:
+                key_restarts = jax.random.fold_in(key_epochs, NO_EPOCH)
+                state = self._restarted(key_restarts, first(inputs), before, state)
+            return state
 
         end = jax.lax.while_loop(self._goes_on, advance, self._start(variables))
+        if end.average is not None:
+            last, buffers = end.trained.variables, (inputs, labels, weights, count)
+            variables = with_average(self, key_epochs, end.info.epochs, last, end.average, buffers)
+            return variables, end.info
         return (end.trained if end.best is None else end.best).variables, end.info
 
     def _start(self, variables: PyTree) -> _FitState:
@@ -191,6 +193,7 @@ class Learner(ByStructure, TrainingOptions):
             Trained(variables, self.optimizer.init(variables["params"])),
             jnp.zeros(1 + lookback, jnp.float32),
             first_best(variables) if self.patience else None,
+            start_average(variables["params"], self.average_from) if self.average_from else None,
             FitInfo(jnp.float32(0), jnp.float32(0), jnp.int32(0)),
         )
 
@@ -217,6 +220,7 @@ class Learner(ByStructure, TrainingOptions):
             buffers,
             self.subset_fraction,
             batch_size=self.eval_batch_size,
+            loss=None if self.loss is CROSS_ENTROPY else self.loss,
         )
         until = state.info.epochs + self.subset_every
         # A loop in the loop: a `cond` in each epoch would match in each epoch under vmap.
@@ -231,6 +235,28 @@ class Learner(ByStructure, TrainingOptions):
         accuracy = reached.accuracy.astype(jnp.float32)
         return state._replace(info=state.info._replace(accuracy=accuracy))
 
+    def _restarted(
+        self, key: jax.Array, example: PyTree, before: jax.Array, state: _FitState
+    ) -> _FitState:
+        """The state as it is, or with other initial variables if the fit has failed."""
+
+        # As words: under vmap a `cond` selects its operands, which a key that is used once forbids.
+        words = jax.random.key_data(jax.random.fold_in(key, state.info.epochs))
+
+        def fresh() -> tuple[Trained, Average | None]:
+            key_init = jax.random.wrap_key_data(words, impl=jax.random.key_impl(key))
+            variables = self.model.init(key_init, example)
+            start = self._start(variables)
+            return with_dtypes_of((state.trained, state.average), (start.trained, start.average))
+
+        failed = has_failed(state.info, before, every=self.restart_every, below=self.restart_below)
+        trained, average = jax.lax.cond(
+            failed & self._may_train(state),
+            fresh,
+            lambda: (state.trained, state.average),
+        )
+        return state._replace(trained=trained, average=average)
+
     def _may_train(self, state: _FitState) -> jax.Array:
         return may_train(state.info, state.best, max_epochs=self.max_epochs, patience=self.patience)
 
@@ -240,5 +266,8 @@ class Learner(ByStructure, TrainingOptions):
         stop = (info.epochs > 0) & (info.accuracy >= self.max_accuracy)
         if self.window:
             filled = -(-info.epochs // self._epochs_per_accuracy)
-            stop |= is_saturated(state.accuracies, filled, self.min_gain)
+            saturated = is_saturated(state.accuracies, filled, self.min_gain)
+            if self.restart_every:
+                saturated &= info.accuracy >= self.restart_below
+            stop |= saturated
         return self._may_train(state) & ~stop

@@ -1,4 +1,4 @@
-"""When a fit ends: epochs are done, the accuracy has saturated, or the validation loss rises."""
+"""When a fit ends or begins anew: by its epochs, its accuracy, or the validation loss."""
 
 from typing import NamedTuple
 
@@ -52,6 +52,21 @@ def may_train(info: FitInfo, best: Best | None, *, max_epochs: int, patience: in
     if best is not None:
         stop |= info.epochs - best.epoch >= patience
     return ~stop
+
+
+def has_failed(info: FitInfo, before: jax.Array, *, every: int, below: float) -> jax.Array:
+    """Whether a multiple of `every` epochs was just reached with too low an accuracy.
+
+    Args:
+      info: of the epochs so far.
+      before: [] int32, how many there were when this was last asked.
+      every: epochs from one look at the accuracy to the next.
+      below: the accuracy of a fit that has not failed is at least that.
+
+    Returns:
+      [] bool.
+    """
+    return (info.epochs // every > before // every) & (info.accuracy < below)
 
 
 def is_saturated(accuracies: jax.Array, filled: jax.Array, min_gain: float) -> jax.Array:

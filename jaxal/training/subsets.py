@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from jaxal.base import Model, PyTree
 from jaxal.numerics import matmul
+from jaxal.points.losses import Loss
 from jaxal.pools.memory import map_rows
 from jaxal.selection.gradient_matching._gradients import gradients
 from jaxal.selection.gradient_matching._matching_pursuit import pursue
@@ -29,10 +30,11 @@ def matched_subset(
     buffers: tuple[PyTree, jax.Array, jax.Array, jax.Array],
     fraction: float,
     batch_size: int = 1024,
+    loss: Loss | None = None,
 ) -> TrainingRows:
     """The rows, weighted by at least 0, whose last-layer gradients best add up to those of all.
 
-    The gradients are those of the cross-entropy under the true labels, with dropout off; the rows
+    The gradients are those of the loss under the true labels, with dropout off; the rows
     are found by orthogonal matching pursuit. There are fewer than asked for if fewer match the sum
     already; where no row helps, all rows are returned.
 
@@ -44,6 +46,7 @@ def matched_subset(
       buffers: inputs [M, ...], labels [M], weights [M] and the count of rows in use [].
       fraction: rows of the subset, of those in use.
       batch_size: rows that go through the model at once.
+      loss: of each row; the cross-entropy if None.
 
     Returns:
       The subset. A mean over it of the weighted losses has the gradient of the mean over all rows.
@@ -56,7 +59,7 @@ def matched_subset(
     capacity = len(labels)
     outputs = map_rows(model.apply, variables, inputs, batch_size=batch_size)
     used = jnp.arange(capacity) < count
-    each = gradients((outputs.logits, outputs.features, labels, used), "bias_linear")
+    each = gradients((outputs.logits, outputs.features, labels, used), "bias_linear", loss)
     largest = max(1, round(fraction * capacity))
     weights = weights.astype(each.points.residuals.dtype)
     weighted = each.points.residuals * jnp.where(used, weights, 0.0)[:, None]

@@ -17,6 +17,7 @@ from jaxal.checks import (
 )
 from jaxal.greedy.take import fill
 from jaxal.numerics import matmul
+from jaxal.points.losses import Loss, check_loss, residuals
 from jaxal.rows import row_at
 from jaxal.selection.gradient_matching._gradients import (
     LABELED,
@@ -46,6 +47,7 @@ REGULARIZERS = ("none", "random", "facility_location", "diversity")
     available=entry.mask,
     budget=entry.budget,
     validation=entry.parts(*LABELED),
+    loss=check_loss,
 )
 def glister(
     key: jax.Array,
@@ -58,6 +60,7 @@ def glister(
     validation: LabeledRows | None = None,
     regularizer: str = "none",
     strength: float | None = None,
+    loss: Loss | None = None,
 ) -> Selection:
     """Greedily selects rows whose gradient agrees most with that of the evaluation set's loss.
 
@@ -93,6 +96,8 @@ def glister(
       validation: as `labeled`; a negative label stands for the predicted class.
       regularizer: "none", "random", "facility_location" or "diversity".
       strength: of the regularizer; at least 0, and strictly between 0 and 1 for random.
+      loss: (logits [n, C], labels [n]) -> [n], of pool and evaluation set; the cross-entropy if
+        None.
 
     Returns:
       `Selection` in pick order; a score is the regularized gain when the row was picked, for random
@@ -135,6 +140,7 @@ def glister(
         regularizer=regularizer,
         budget=budget,
         num_random=num_random,
+        loss=loss,
     )
 
 
@@ -165,24 +171,30 @@ class Evaluation(NamedTuple):
     """The evaluation set, examples last."""
 
     logits: jax.Array  # [C, E]
-    targets: jax.Array  # [C, E], one-hot labels
+    targets: jax.Array  # [C, E] one-hot labels; [E] labels where the loss is no cross-entropy
     features: jax.Array  # [D + 1, E]
     count: jax.Array  # []
 
-    def gradient(self) -> jax.Array:
+    def gradient(self, loss: Loss | None) -> jax.Array:
         """The mean gradient, [C, D + 1]."""
-        residuals = jax.nn.softmax(self.logits, axis=0) - self.targets
-        return matmul(residuals, self.features.T) / self.count
+        if loss is None:
+            slopes = jax.nn.softmax(self.logits, axis=0) - self.targets
+        else:
+            slopes = residuals(self.logits.T, self.targets, loss).T
+        # Features are 0 of examples that do not count.
+        return matmul(slopes, self.features.T) / self.count
 
 
-def evaluation_of(examples: Gradients, step: jax.Array) -> Evaluation:
+def evaluation_of(examples: Gradients, step: jax.Array, loss: Loss | None) -> Evaluation:
     """The evaluation set after the last layer has moved by minus [C, D + 1]."""
-    # Examples that do not count have logits and gradient 0, so their residual stays 0.
-    targets = jax.nn.softmax(examples.logits) - examples.points.residuals
+    targets = examples.labels
+    if loss is None:
+        # Examples that do not count have logits and gradient 0, so their residual stays 0.
+        targets = (jax.nn.softmax(examples.logits) - examples.points.residuals).T
     features = examples.points.features.T
     return Evaluation(
         examples.logits.T - matmul(step, features),
-        targets.T,
+        targets,
         features,
         examples.number(),
     )
@@ -198,7 +210,7 @@ class GlisterState(NamedTuple):
     scores: jax.Array  # [B]
 
 
-@partial(jax.jit, static_argnames=("regularizer", "budget", "num_random"))
+@partial(jax.jit, static_argnames=("regularizer", "budget", "num_random", "loss"))
 def _glister(
     key: jax.Array,
     pool: Rows,
@@ -211,20 +223,21 @@ def _glister(
     regularizer: str,
     budget: int,
     num_random: int,
+    loss: Loss | None,
 ) -> Selection:
     kind = "bias_linear"
-    rows = gradients(of_pool(pool, available), kind)
-    known = gradients(labeled, kind)
+    rows = gradients(of_pool(pool, available), kind, loss)
+    known = gradients(labeled, kind, loss)
     if validation is None:
         examples = jax.tree.map(lambda *parts: jnp.concatenate(parts), rows, known)
     else:
-        examples = gradients(validation, kind)
+        examples = gradients(validation, kind, loss)
     step = learning_rate * known.total()
-    evaluation = evaluation_of(examples, step)
+    evaluation = evaluation_of(examples, step, loss)
     factors = Factors(rows.points.residuals.T, rows.points.features.T)
 
     def gains(evaluation: Evaluation) -> jax.Array:
-        return jnp.where(rows.finite, factors.inner(evaluation.gradient()), jnp.nan)
+        return jnp.where(rows.finite, factors.inner(evaluation.gradient(loss)), jnp.nan)
 
     def pick(i: jax.Array, state: GlisterState) -> GlisterState:
         spread, row, totals = state.regularizer.best(gains(state.evaluation), state.available)

@@ -12,6 +12,7 @@ from jaxal.checks import check_budget, check_name
 from jaxal.greedy.take import priority
 from jaxal.numerics import matmul
 from jaxal.points.embedding import GRADIENT_KINDS
+from jaxal.points.losses import Loss, check_loss
 from jaxal.rows import best_row, row_at
 from jaxal.selection.gradient_matching._gradients import (
     LABELED,
@@ -45,8 +46,9 @@ class GradMatchState(NamedTuple):
     validation=entry.parts(*LABELED),
     kind=entry.one_of(GRADIENT_KINDS),
     target=entry.one_of(TARGETS),
+    loss=check_loss,
 )
-@partial(jax.jit, static_argnames=("budget", "kind", "target"))
+@partial(jax.jit, static_argnames=("budget", "kind", "target", "loss"))
 def grad_match(
     pool: Rows,
     available: jax.Array,
@@ -55,6 +57,7 @@ def grad_match(
     validation: LabeledRows | None = None,
     kind: str = "bias_linear",
     target: str = "budget",
+    loss: Loss | None = None,
 ) -> Selection:
     """Greedily selects rows whose summed last-layer gradient comes closest to a target T.
 
@@ -77,6 +80,7 @@ def grad_match(
         [M].
       kind: gradient in the "bias", the "linear" weights, or both, "bias_linear".
       target: "budget" or "pool".
+      loss: (logits [n, C], labels [n]) -> [n]; the cross-entropy if None.
 
     Returns:
       `Selection` in pick order; a score is minus the distance |sum - T| after the pick. Rows with
@@ -95,7 +99,7 @@ def grad_match(
     [2, 0]
     """
     check_name("target", target, TARGETS)
-    rows, matched = matching(pool, available, budget, validation, kind)
+    rows, matched = matching(pool, available, budget, validation, kind, loss)
     number = float(budget) if target == "budget" else rows.number()
     residual = -(number / matched.number()) * matched.total()
     # Along the examples, products with one row run fastest.
@@ -135,13 +139,14 @@ def matching(
     budget: int,
     validation: LabeledRows | None,
     kind: str,
+    loss: Loss | None,
 ) -> tuple[Gradients, Gradients]:
     """The gradients of the pool and those to be matched, after the checks."""
     check_name("kind", kind, GRADIENT_KINDS)
     check_pool(pool, available)
     check_budget(budget, len(available))
-    rows = gradients(of_pool(pool, available), kind)
+    rows = gradients(of_pool(pool, available), kind, loss)
     if validation is None:
         return rows, rows
     check_labeled("validation", validation, pool, at_least=1)
-    return rows, gradients(validation, kind)
+    return rows, gradients(validation, kind, loss)

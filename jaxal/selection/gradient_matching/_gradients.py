@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxal.checks import check_rank, check_rows
 from jaxal.numerics import matmul
 from jaxal.points.embedding import GradientEmbedding, gradient_embedding
+from jaxal.points.losses import Loss
 
 Rows = tuple[jax.Array, jax.Array]
 """Logits [N, C] and features [N, D]."""
@@ -29,6 +30,7 @@ class Gradients(NamedTuple):
 
     points: GradientEmbedding  # [N]
     logits: jax.Array  # [N, C]
+    labels: jax.Array  # [N] integers, the classes at which they are taken
     finite: jax.Array  # [N] bool
     counts: jax.Array  # [N] bool: in the mask and finite
 
@@ -76,14 +78,15 @@ def of_pool(pool: Rows, available: jax.Array) -> LabeledRows:
     return *pool, jnp.full(available.shape, -1, jnp.int32), available
 
 
-def gradients(examples: LabeledRows, kind: str) -> Gradients:
-    """The gradients of the examples in the mask; `kind` as in `gradient_embedding`."""
+def gradients(examples: LabeledRows, kind: str, loss: Loss | None = None) -> Gradients:
+    """The gradients of the examples in the mask; `kind` and `loss` as in `gradient_embedding`."""
     logits, features, labels, mask = examples
-    points = gradient_embedding(logits, features, labels=labels, kind=kind)
+    points = gradient_embedding(logits, features, labels=labels, kind=kind, loss=loss)
+    labels = jnp.where(labels >= 0, labels, jnp.argmax(logits, axis=-1))
     finite = points.finite()
     counts = mask & finite
     kept, points = jax.tree.map(
         lambda leaf: jnp.where(counts[:, None], leaf, 0.0),
         (logits.astype(float), points),
     )
-    return Gradients(points, kept, finite, counts)
+    return Gradients(points, kept, labels, finite, counts)

@@ -13,6 +13,7 @@ from jaxal.checks import check_at_least
 from jaxal.greedy.take import fill, priority
 from jaxal.numerics import matmul
 from jaxal.points.embedding import GRADIENT_KINDS
+from jaxal.points.losses import Loss, check_loss
 from jaxal.rows import best_row, row_at
 from jaxal.selection.gradient_matching._grad_match import matching
 from jaxal.selection.gradient_matching._gradients import (
@@ -121,6 +122,7 @@ def initial_state(residual: jax.Array, available: jax.Array, budget: int) -> Pur
     budget=entry.budget,
     validation=entry.parts(*LABELED),
     kind=entry.one_of(GRADIENT_KINDS),
+    loss=check_loss,
 )
 def orthogonal_matching_pursuit(
     key: jax.Array,
@@ -132,6 +134,7 @@ def orthogonal_matching_pursuit(
     kind: str = "bias_linear",
     ridge: float = 0.0,
     tolerance: float = 1e-4,
+    loss: Loss | None = None,
 ) -> tuple[Selection, jax.Array]:
     """Greedily selects the row most aligned with the residual, and weighs all picks anew.
 
@@ -159,6 +162,7 @@ def orthogonal_matching_pursuit(
       kind: gradient in the "bias", the "linear" weights, or both, "bias_linear".
       ridge: the price of large weights, at least 0.
       tolerance: the share of |T| that may be missing, at least 0.
+      loss: (logits [n, C], labels [n]) -> [n]; the cross-entropy if None.
 
     Returns:
       `Selection` in pick order and weights [B]; a score is the row's g_i . r when it was picked, 0
@@ -183,10 +187,11 @@ def orthogonal_matching_pursuit(
     [0] [0.56]
     """
     check_at_least(0.0, ridge=ridge, tolerance=tolerance)
-    return _pursue(key, pool, available, validation, ridge, tolerance, budget=budget, kind=kind)
+    options = {"budget": budget, "kind": kind, "loss": loss}
+    return _pursue(key, pool, available, validation, ridge, tolerance, **options)
 
 
-@partial(jax.jit, static_argnames=("budget", "kind"))
+@partial(jax.jit, static_argnames=("budget", "kind", "loss"))
 def _pursue(
     key: jax.Array,
     pool: Rows,
@@ -197,8 +202,9 @@ def _pursue(
     *,
     budget: int,
     kind: str,
+    loss: Loss | None,
 ) -> tuple[Selection, jax.Array]:
-    rows, matched = matching(pool, available, budget, validation, kind)
+    rows, matched = matching(pool, available, budget, validation, kind, loss)
     end = pursue(rows, matched.total(), available, budget, budget, ridge, tolerance)
     order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
     picked = Selection(end.rows, end.scores.astype(jnp.float32))
