@@ -166,8 +166,8 @@ def test_a_strategy_observes_and_selects_as_a_whole():
             model,
             {"params": {}},
             jnp.arange(ROWS),
-            jnp.where(jnp.asarray(MASKED), jnp.arange(ROWS) % 3, -1),
-            budget=3,
+            3,
+            labels=jnp.where(jnp.asarray(MASKED), jnp.arange(ROWS) % 3, -1),
         )
         assert len(set(picked.rows.tolist())) == 3 and not MASKED[np.asarray(picked.rows)].any()
 
@@ -240,7 +240,7 @@ def test_seed_rows_are_those_of_greedy_facility_location():
 
 
 def test_seed_rows_of_classes_are_balanced_and_nested():
-    features = points()
+    features = jnp.asarray(points())
     labels = np.array([0] * 2 + [2] * 5 + [5] * 5 + [-1] * 2)
     found = np.asarray(submodular.seed_rows(features, 9, labels=labels))
     assert len(set(found.tolist())) == 9
@@ -254,7 +254,7 @@ def test_seed_rows_of_classes_are_balanced_and_nested():
     np.testing.assert_array_equal(own[np.asarray(alone)], found[labels[found] == 2])
 
 
-FEATURES = points(6, 2)
+FEATURES = jnp.asarray(points(6, 2))
 SEEDS = functools.partial(submodular.seed_rows, FEATURES)
 
 
@@ -278,9 +278,7 @@ SEEDS = functools.partial(submodular.seed_rows, FEATURES)
         ),
         known=each(lambda count: SEEDS(count, labels=[0, -1, -1, 1, -1, -1]), count={"3": 3}),
         given=each(
-            lambda function=submodular.facility_location, mask=None: given(
-                function(jnp.asarray(FEATURES)), mask
-            ),
+            lambda mask, function=submodular.facility_location: given(function(FEATURES), mask),
             mask=but(MASK, "none"),
         ),
         function=each(
