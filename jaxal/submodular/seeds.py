@@ -42,7 +42,7 @@ def seed_rows(
 
     >>> points = jnp.array([[1.0, 0.0], [0.9, 0.1], [0.8, 0.3], [0.0, 1.0]])
     >>> seed_rows(points, 2).tolist()
-    [1, 3]
+    [2, 3]
     >>> seed_rows(points, 2, labels=[0, 1, 1, 1]).tolist()
     [0, 2]
     """
