@@ -53,6 +53,7 @@ KINDS = {
     "ridge": NUMBER,
     "shifted": FLAG,
     "shuffle": FLAG,
+    "start": NAME,
     "stop_if_negative_gain": FLAG,
     "stop_if_zero_gain": FLAG,
     "strategy": MADE | {"uncalled": strategies.badge},

@@ -20,13 +20,19 @@ ROWS, LABELED, BUDGET = 43, 5, 6
 MODEL = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
 LEARNER = jaxal.Learner(MODEL, optax.sgd(0.1), max_epochs=2, batch_size=4)
 # What a row is worth to these depends on a draw for its place in the pool.
-RANDOM = {"random", "badge", "k_means", "partition", "stochastic"}
+RANDOM = {"random", "badge", "k_means", "partition", "stochastic", "k_means from the labelled"}
 # Scores of few values, or rows that are parallel: among rows that tie, the first in the pool wins.
 TIED = {"adversarial_bim", "variation_ratio", "scg", "scmi", "submodular"}
+TIED |= {"submodular from the labelled"}
 DROPOUT = {"bald", "batch_bald", "epig", "mean_std"} | {
     f"{name}_dropout" for name in ("entropy", "least_confidence", "margin")
 }
-EVERY = strategies.names()
+# Options under which a rule reads what it does not otherwise.
+VARIANTS = {
+    "k_means from the labelled": strategies.k_means(start="labeled"),
+    "submodular from the labelled": strategies.submodular(start="labeled"),
+}
+EVERY = (*strategies.names(), *VARIANTS)
 # One for each kind of observation: a score, features, gradients, draws of logits, labels; and sets.
 KINDS = ["entropy", "core_set", "badge", "batch_bald", "glister", "smi"]
 NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
@@ -40,6 +46,10 @@ def setting():
     return inputs, labels, MODEL.init(jax.random.key(3), jnp.asarray(inputs[:1]))
 
 
+def made(name):
+    return VARIANTS[name] if name in VARIANTS else strategies.make(name)
+
+
 def extras(name):
     """Further examples, for the strategies that need them."""
     return {need: clouds(4, width=4, seed=len(need)) for need in NEEDS.get(name, [])}
@@ -49,7 +59,7 @@ def pick(name, inputs=None, labels=None, available=None, budget=BUDGET, **option
     given, known, variables = setting()
     return jaxal.acquire(
         jax.random.key(1),
-        strategies.make(name),
+        made(name),
         MODEL,
         variables,
         given if inputs is None else inputs,
@@ -189,7 +199,7 @@ SIMULATED = ["badge", "bald", "core_set", "entropy", "glister", "partition", "sm
 def simulation(name, rounds=2):
     pool, test = clouds(ROWS, width=4), clouds(9, width=4)
     sets: dict[str, Any] = extras(name)
-    strategy = strategies.make(name)
+    strategy = made(name)
     return jaxal.simulate(LEARNER, strategy, pool, test, initial=4, budget=4, rounds=rounds, **sets)
 
 
@@ -216,7 +226,7 @@ def choose(name, key):
     _, _, variables = setting()
     pool, sets = placed(), jaxal.ExampleSets(**extras(name))
     free = pool.labels < 0
-    strategy = strategies.make(name)
+    strategy = made(name)
     return acquire_unchecked(key, strategy, MODEL, variables, pool, free, BUDGET, sets).rows
 
 
@@ -231,7 +241,7 @@ def test_vmap_is_a_loop(name):
 @pytest.mark.parametrize("name", KINDS)
 def test_jit_is_eager(name):
     _, _, variables = setting()
-    strategy, pool = strategies.make(name), placed()
+    strategy, pool = made(name), placed()
     with jax.debug_key_reuse(False):  # the same key again, on purpose
         key_observe, key_select = derive_keys(keys(2)[0], jnp.arange(1, 3))
 
@@ -252,7 +262,7 @@ def test_jit_is_eager(name):
     np.testing.assert_array_equal(eager.rows, choose(name, keys(2)[0]))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", strategies.names())
 def test_is_described(name):
     described = {one.name: one for one in strategies.describe()}[name]
     assert described.summary.endswith(".") and len(described.summary) < 120

@@ -19,7 +19,8 @@ from jaxal.points.nearest import nearest_pick
 from jaxal.selection._badge import badge
 from jaxal.selection._batch_bald import batch_bald
 from jaxal.selection._k_center import k_center
-from jaxal.selection._k_means import k_means, k_means_plus_plus
+from jaxal.selection._k_means import k_means
+from jaxal.selection._k_means_plus_plus import k_means_plus_plus
 from jaxal.selection.gradient_matching._glister import glister
 from jaxal.selection.gradient_matching._grad_match import grad_match
 from jaxal.selection.gradient_matching._matching_pursuit import orthogonal_matching_pursuit

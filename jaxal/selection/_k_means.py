@@ -1,6 +1,7 @@
-"""k-means: the row nearest to the center of each cluster; and k-means++ as a rule of its own."""
+"""k-means: the row nearest to the center of each cluster."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -16,74 +17,23 @@ from jaxal.checks import (
     check_rows,
     is_traced,
 )
-from jaxal.greedy.d2 import d2_sampling, sample_rows
+from jaxal.greedy.d2 import sample_rows
 from jaxal.greedy.take import take_top
-from jaxal.points.embedding import Dense, Points, as_embedding, centred, check_points
+from jaxal.points.distances import COLUMNS, fold_nearest
+from jaxal.points.embedding import (
+    Dense,
+    Points,
+    as_embedding,
+    centred,
+    check_alike,
+    check_points,
+)
 from jaxal.selection._lloyd import Clusters, lloyd
 
 
-@entry.checked(
-    key=entry.key,
-    features=check_points,
-    available=entry.mask,
-    budget=entry.budget,
-    block_size=entry.integer(1),
-)
-@partial(jax.jit, static_argnames=("budget", "block_size"))
-def k_means_plus_plus(
-    key: jax.Array,
-    features: Points,
-    available: jax.Array,
-    budget: int,
-    *,
-    block_size: int = 64,
-) -> Selection:
-    """k-means++ seeding: the first row uniformly, the next in proportion to squared distance.
-
-    Time O(N D B) as matrix products, in about B / block_size passes over the pool and a few more;
-    memory O(N block_size) and a copy of the points.
-
-    Args:
-      key: PRNG key, consumed.
-      features: [N, D], or any `Embedding` of N rows.
-      available: [N] bool.
-      budget: how many rows, 1 to N.
-      block_size: candidates drawn in a pass.
-
-    Returns:
-      `Selection` in the order drawn; a score is the squared distance to the nearest earlier pick,
-      for the first to about the mean of the available rows (its squared norm where an embedding has
-      no coordinates to take a mean of). Copies of picks come after all others at score 0, rows
-      with a NaN or an infinity last.
-
-    Raises:
-      TypeError: if an array or a mask is none, or the budget or block_size is not an integer.
-      ValueError: if shapes disagree, the budget is outside 1 to N or block_size below 1.
-
-    References:
-      Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
-    """
-    points = as_embedding("features", features)
-    check_rank("available", available, 1, "[N]")
-    check_rows(features=points.squared_norm(), available=available)
-    check_budget(budget, points.size)
-    check_integer(1, block_size=block_size)
-    usable = points.finite()
-    (points,), scale = points.conditioned(available & usable)
-    selection, _ = d2_sampling(
-        key,
-        points.masked(usable),
-        None,
-        available,
-        budget,
-        usable=usable,
-        block_size=block_size,
-    )
-    scores = selection.scores * scale * scale
-    return selection._replace(scores=scores.astype(jnp.float32))
-
-
-def _seed(uniform: jax.Array, points: jax.Array, usable: jax.Array) -> jax.Array:
+def _seed(
+    uniform: jax.Array, points: jax.Array, usable: jax.Array, taken: jax.Array | None
+) -> jax.Array:
     """Greedy k-means++: of a few D^2 draws the one that lowers the inertia most is kept.
 
     A pass over the pool a seed, where plain k-means++ needs few in all; but Lloyd's iteration does
@@ -94,13 +44,16 @@ def _seed(uniform: jax.Array, points: jax.Array, usable: jax.Array) -> jax.Array
       uniform: [B, T] random numbers in [0, 1), of T draws for each seed.
       points: [N, D], scaled.
       usable: [N] bool.
+      taken: [N] squared distances to centers that are there already, infinite where none is; None
+        if there are none.
 
     Returns:
       [B] int32 rows.
     """
     dense = Dense(points)
-    # The first seed is uniform: all of its draws are the same.
-    uniform = uniform.at[0].set(uniform[0, 0])
+    if taken is None:
+        # The first seed is uniform: all of its draws are the same.
+        uniform = uniform.at[0].set(uniform[0, 0])
 
     def draw(i, carry):
         squared, rows = carry
@@ -112,8 +65,9 @@ def _seed(uniform: jax.Array, points: jax.Array, usable: jax.Array) -> jax.Array
 
     # Before the first seed all rows are equally far, and so far that any distance is less.
     far = jnp.finfo(points.dtype).max / (4 * len(points))
+    squared = far if taken is None else jnp.minimum(taken, far)
     start = (
-        jnp.where(usable, far, jnp.zeros_like(points[:, 0])),
+        jnp.where(usable, squared, jnp.zeros_like(points[:, 0])),
         jnp.zeros(len(uniform), jnp.int32),
     )
     return jax.lax.fori_loop(0, len(uniform), draw, start)[1]
@@ -124,6 +78,8 @@ def _seed(uniform: jax.Array, points: jax.Array, usable: jax.Array) -> jax.Array
     features=check_points,
     available=entry.mask,
     budget=entry.budget,
+    centers=check_points,
+    center_mask=entry.mask,
 )
 def k_means(
     key: jax.Array,
@@ -131,11 +87,16 @@ def k_means(
     available: jax.Array,
     budget: int,
     *,
+    centers: Points | None = None,
+    center_mask: jax.Array | None = None,
     max_steps: int = 300,
     tolerance: float = 1e-4,
     restarts: int = 10,
 ) -> Selection:
     """k-means: selects the row nearest to the center of each of `budget` clusters.
+
+    Centers that are given (labelled rows) are clusters beside these, which stay where they are:
+    rows nearest to them move no other center, and none is picked for them.
 
     Lloyd's iteration from the seeds of greedy k-means++ (each the best of 2 + log B draws); of all
     restarts, the clusters of least inertia (the sum of squared distances to the nearest center) are
@@ -156,6 +117,8 @@ def k_means(
       features: [N, D], or a `Dense` embedding of N rows.
       available: [N] bool.
       budget: how many rows, 1 to N, which is the number of clusters.
+      centers: [M, D], or a `Dense` embedding of M rows, that stay. They cost O(N M D) once.
+      center_mask: [M] bool, which of them count; all if not given. Only these cost time.
       max_steps: moves of the centers at most, in a restart.
       tolerance: a restart ends once the squared shifts of all centers add up to at most this many
         times the mean variance of the features (scikit-learn's rule); with 0, once nothing moves.
@@ -185,23 +148,49 @@ def k_means(
         check_integer(1, max_steps=max_steps)
         check_at_least(0, tolerance=tolerance)
     # Their numbers may change without a new compilation.
-    return _select(key, features, available, budget, max_steps, tolerance, restarts)
+    fixed = None if centers is None else (centers, center_mask)
+    return _select(key, features, available, budget, max_steps, tolerance, restarts, fixed)
 
 
 @partial(jax.jit, static_argnames=("budget", "restarts"))
-def _select(key, points, available, budget, max_steps, tolerance, restarts) -> Selection:
-    return _k_means(key, points, available, budget, max_steps, tolerance, restarts)[0]
+def _select(key, points, available, budget, max_steps, tolerance, restarts, fixed) -> Selection:
+    return _k_means(key, points, available, budget, max_steps, tolerance, restarts, fixed)[0]
+
+
+def _as_dense(name: str, points: Points) -> Dense:
+    points = as_embedding(name, points)
+    if not isinstance(points, Dense):
+        raise TypeError(
+            f"{name}: expected an array [N, D] or a Dense embedding, as the centers of k-means "
+            f"are means of points, got {type(points).__name__}"
+        )
+    return points
+
+
+def _taken(
+    scaled: jax.Array, centers: Points, center_mask: jax.Array | None, place: Callable
+) -> jax.Array:
+    """Squared distances [N] of placed points to the nearest center that counts, inf if none."""
+    dense, points = _as_dense("centers", centers), Dense(scaled)
+    check_alike("centers", points, dense)
+    counts = dense.finite()
+    if center_mask is not None:
+        check_rows(centers=dense.features, center_mask=center_mask)
+        counts &= center_mask
+    placed = Dense(jnp.where(counts[:, None], place(dense.features), 0.0))
+    order = jnp.argsort(~counts).astype(jnp.int32)
+
+    def distances(slots: jax.Array) -> jax.Array:
+        return points.squared_distance(placed.take(order.at[slots].get(mode="clip")))
+
+    none = jnp.full(len(scaled), jnp.inf, scaled.dtype)
+    return fold_nearest(distances, 0, jnp.sum(counts, dtype=jnp.int32), none, COLUMNS)
 
 
 def _k_means(
-    key, points, available, budget, max_steps, tolerance, restarts
+    key, points, available, budget, max_steps, tolerance, restarts, fixed=None
 ) -> tuple[Selection, Clusters]:
-    points = as_embedding("features", points)
-    if not isinstance(points, Dense):
-        raise TypeError(
-            "features: expected an array [N, D] or a Dense embedding, as the centers of k-means "
-            f"are means of points, got {type(points).__name__}"
-        )
+    points = _as_dense("features", points)
     features = points.features
     check_rank("available", available, 1, "[N]")
     check_rows(features=features, available=available)
@@ -209,14 +198,25 @@ def _k_means(
     usable = available & points.finite()
     origin, scale = centred(features, usable)
     scaled = jnp.where(usable[:, None], (features - origin) / scale, 0.0)
+    taken = None
+    if fixed is not None:
+        taken = _taken(scaled, *fixed, place=lambda points: (points - origin) / scale)
     valid = jnp.arange(budget) < jnp.sum(usable, dtype=jnp.int32)
     # All random numbers at once: draws in loops are most of a small program.
     trials = 2 + int(math.log(budget))
     uniform = jax.random.uniform(key, (restarts, budget, trials), scaled.dtype)
 
     def restart(i: jax.Array, best: Clusters) -> Clusters:
-        centers = scaled[_seed(uniform[i], scaled, usable)]
-        clusters = lloyd(scaled, usable, centers, valid, max_steps=max_steps, tolerance=tolerance)
+        centers = scaled[_seed(uniform[i], scaled, usable, taken)]
+        clusters = lloyd(
+            scaled,
+            usable,
+            centers,
+            valid,
+            max_steps=max_steps,
+            tolerance=tolerance,
+            taken=taken,
+        )
         better = clusters.inertia < best.inertia
         return jax.tree.map(partial(jnp.where, better), clusters, best)
 

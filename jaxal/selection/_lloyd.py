@@ -15,7 +15,7 @@ class Clusters(NamedTuple):
     """Centers, and the rows of each."""
 
     centers: jax.Array  # [K, D]
-    assigned: jax.Array  # [N] int32, position of the nearest center; K where not usable
+    assigned: jax.Array  # [N] int32, position of the nearest center; K where not usable or taken
     squared: jax.Array  # [N] squared distance to it; inf where not usable
     inertia: jax.Array  # [] sum of the squared distances
     steps: jax.Array  # [] how often the centers were moved
@@ -88,6 +88,7 @@ def lloyd(
     *,
     max_steps: int | jax.Array,
     tolerance: float | jax.Array,
+    taken: jax.Array | None = None,
 ) -> Clusters:
     """Moves centers to the means of their rows until they rest.
 
@@ -103,6 +104,8 @@ def lloyd(
       max_steps: moves at most.
       tolerance: the centers rest once their squared shifts add up to at most that, in units of the
         mean variance of the features.
+      taken: [N] squared distances to the nearest of further centers, which stay where they are and
+        keep the rows that are at least as near to them; None if there are none.
 
     Returns:
       `Clusters` of the last centers, whose squared distances are by differences.
@@ -119,6 +122,9 @@ def lloyd(
         # The rows are assigned once more after the last move: `rests` is that of the step before.
         centers, _, rests, steps, _ = carry
         squared, assigned = assign(points, usable, centers, valid)
+        if taken is not None:
+            assigned = jnp.where(taken <= squared, len(centers), assigned)
+            squared = jnp.minimum(squared, taken)
         moved = move(points, squared, assigned, centers, valid)
         shift = jnp.sum((moved - centers) ** 2)
         steps += (~rests).astype(steps.dtype)
@@ -130,6 +136,9 @@ def lloyd(
     centers, assigned, _, steps, _ = jax.lax.while_loop(goes_on, step, start)
     squared = jnp.sum((points - centers.at[assigned].get(mode="clip")) ** 2, axis=-1)
     counted = assigned < len(centers)
+    if taken is not None:
+        squared = jnp.minimum(jnp.where(counted, squared, jnp.inf), taken)
+        counted = usable
     return Clusters(
         centers,
         assigned,

@@ -85,12 +85,14 @@ def badge(*, block_size: int = 64, loss: Loss | None = None) -> Strategy:
 
 
 REPRESENTATIONS = ("features", "inputs")
+STARTS = ("empty", "labeled")
 
 
 @register
 def k_means(
     *,
     representation: str = "features",
+    start: str = "empty",
     max_steps: int = 300,
     tolerance: float = 1e-4,
     restarts: int = 10,
@@ -103,6 +105,8 @@ def k_means(
       representation: what is clustered: the model's "features", or the "inputs", normalised if the
         model normalises them (`models.normalized`), all leaves of the pytree flattened and side by
         side.
+      start: "empty", or "labeled": the labelled rows are clusters beside these, which stay where
+        they are, so that a batch is of what they do not stand for.
       max_steps: moves of the centers at most, in a restart.
       tolerance: a restart ends once the squared shifts of all centers add up to at most this many
         times the mean variance of the features; with 0, once nothing moves.
@@ -117,6 +121,7 @@ def k_means(
       Zhdanov, "Diverse mini-batch active learning", 2019.
     """
     check_name("representation", representation, REPRESENTATIONS)
+    check_name("start", start, STARTS)
     check_integer(1, max_steps=max_steps, restarts=restarts)
     check_at_least(0, tolerance=tolerance)
 
@@ -128,14 +133,17 @@ def k_means(
         return jnp.concatenate(flat, axis=1)
 
     def select(key, view, budget):
+        from_labeled = start == "labeled"
         return selection.k_means(
             key,
             view.observation,
             view.available,
             budget,
+            centers=view.observation if from_labeled else None,
+            center_mask=view.labeled if from_labeled else None,
             max_steps=max_steps,
             tolerance=tolerance,
             restarts=restarts,
         )
 
-    return Strategy(observe, select, reads_labels=False)
+    return Strategy(observe, select, reads_labels=start == "labeled")

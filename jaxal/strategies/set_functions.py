@@ -13,18 +13,19 @@ from jaxal.points.embedding import Points
 from jaxal.points.losses import Loss, check_loss
 from jaxal.points.similarity import METRICS
 from jaxal.strategies.registry import register
-from jaxal.submodular import OPTIMIZERS, FunctionSpec, maximize, specify
+from jaxal.submodular import OPTIMIZERS, FunctionSpec, given, maximize, specify
 from jaxal.submodular.declare import DECLARED
 
 Function = FunctionSpec | Mapping[str, Any] | str
 """A set function: its name, a table of its name and its options, or what `specify` returns."""
 
 Choose = Callable[..., Selection]
-"""(key, points, available [N], budget, **examples) -> Selection; "query" and "private" examples."""
+"""(key, points, available [N], budget, start, **examples) -> Selection; see `greedy`."""
 
-OPTIONS = ("function", "representation", "metric", "shifted", "optimizer", "loss")
+OPTIONS = ("function", "representation", "metric", "shifted", "optimizer", "loss", "start")
 OPTIONS += ("stop_if_zero_gain", "stop_if_negative_gain")
 
+STARTS = ("empty", "labeled")
 _KINDS = {kind: kind for kind in selection.GRADIENT_KINDS}
 _KINDS |= {f"grad_{kind}": kind for kind in selection.GRADIENT_KINDS}  # DISTIL's names
 REPRESENTATIONS = ("features", *_KINDS)
@@ -95,7 +96,8 @@ def greedy(
       stop_if_negative_gain: as `submodular.maximize`.
 
     Returns:
-      (key, points, available [N], budget, **examples) -> `Selection`.
+      (key, points, available [N], budget, start, **examples) -> `Selection`; with a start [N] bool
+      the rows that the set holds already.
 
     Raises:
       ValueError: unknown names, or gradients for a function of columns.
@@ -108,9 +110,11 @@ def greedy(
             f"representation: expected 'features' for {function.name}, got {representation!r}"
         )
 
-    def choose(key, points, available, budget, **examples):
-        # Shapes stay constant: rows that are not available are masked, and are in no sum.
-        ground = function.make(points, usable=available, metric=metric, shifted=shifted, **examples)
+    def choose(key, points, available, budget, start=None, **examples):
+        # Shapes stay constant: rows that are neither available nor in the start are in no sum.
+        usable = available if start is None else available | start
+        ground = function.make(points, usable=usable, metric=metric, shifted=shifted, **examples)
+        ground = ground if start is None else given(ground, start)
         return maximize(
             ground,
             available,
@@ -128,6 +132,7 @@ def greedy(
 def submodular(
     *,
     function: Function = "facility_location",
+    start: str = "empty",
     representation: str = "features",
     metric: str = "cosine",
     shifted: bool = False,
@@ -139,11 +144,15 @@ def submodular(
 ) -> Strategy:
     """Queries the batch with the highest value of a set function over the available rows.
 
-    Greedy maximisation of facility location, graph cut, a log-determinant or another function.
+    Greedy maximisation of facility location, graph cut, a log-determinant or another function. It
+    may start from the labelled rows, so that a batch adds to what is known already. That is the
+    conditional gain over them, what `scg` has over private examples; see `submodular.given`.
 
     Args:
       function: a set function that takes neither query nor private examples, by its name in
         `jaxal.submodular`, or as a table: {"name": "graph_cut", "trade_off": 0.4}.
+      start: the set before the batch, "empty" or "labeled": all labelled rows, which are then part
+        of the ground set. A log-determinant takes O(N^2) memory for it.
       representation: "features", or last-layer gradients for the predicted class in the "bias", the
         "linear" weights, or both, "bias_linear" (as in the targeted strategies, and in DISTIL with
         grad_ before it; DISTIL's own "linear" are the "features" here).
@@ -164,6 +173,7 @@ def submodular(
     References:
       Wei et al., "Submodularity in data subset selection and active learning", ICML 2015.
     """
+    check_name("start", start, STARTS)
     choose = greedy(
         specified(function, (), **hyper),
         representation,
@@ -175,9 +185,10 @@ def submodular(
     )
 
     def select(key, view, budget):
-        return choose(key, view.observation, view.available, budget)
+        before = view.labeled if start == "labeled" else None
+        return choose(key, view.observation, view.available, budget, before)
 
-    return Strategy(represent(representation, loss), select, reads_labels=False)
+    return Strategy(represent(representation, loss), select, reads_labels=start == "labeled")
 
 
 _UNCERTAINTIES = {

@@ -16,6 +16,7 @@ from jaxal.submodular.concave import (
     feature_based,
     graph_cut_mutual_information,
 )
+from jaxal.submodular.conditional import given
 from jaxal.submodular.coverage import (
     facility_location,
     facility_location_conditional_gain,
@@ -39,6 +40,7 @@ from jaxal.submodular.pairwise import (
     graph_cut_conditional_gain,
 )
 from jaxal.submodular.registry import FunctionSpec, make, names, specify
+from jaxal.submodular.seeds import seed_rows
 
 __all__ = [
     "METRICS",
@@ -55,6 +57,7 @@ __all__ = [
     "facility_location_mutual_information",
     "facility_location_variant_mutual_information",
     "feature_based",
+    "given",
     "graph_cut",
     "graph_cut_conditional_gain",
     "graph_cut_mutual_information",
@@ -66,6 +69,7 @@ __all__ = [
     "maximize",
     "names",
     "probabilistic_set_cover",
+    "seed_rows",
     "set_cover",
     "specify",
 ]

@@ -66,6 +66,11 @@ class Representation(SetFunction):
     def add(self, state: jax.Array, column: tuple[jax.Array, jax.Array | None]) -> jax.Array:
         return jnp.maximum(state, column[0])
 
+    def add_rows(self, state: jax.Array, rows: jax.Array, count: jax.Array) -> jax.Array:
+        similar, _ = self.columns(rows)
+        counted = jnp.arange(len(rows)) < count
+        return jnp.maximum(state, jnp.max(jnp.where(counted[:, None], similar, -jnp.inf), axis=0))
+
 
 @set_function("facility_location")
 def facility_location(

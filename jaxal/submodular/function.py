@@ -85,6 +85,11 @@ class SetFunction:
         """The state of S + row; `column` is one slice of `columns`."""
         raise NotImplementedError
 
+    def add_rows(self, state: Any, rows: jax.Array, count: jax.Array) -> PyTree:
+        """The state of S + the first `count` [] of rows [Q], or all of them if that is more."""
+        some = jnp.minimum(count, len(rows))
+        return jax.lax.fori_loop(0, some, lambda i, state: add_row(self, state, rows[i]), state)
+
 
 def rows_at_once(function: SetFunction) -> int:
     """How many rows' `columns` fit in the memory set aside for them."""

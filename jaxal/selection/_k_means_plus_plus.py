@@ -1,0 +1,73 @@
+"""k-means++ seeding as a rule of its own."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from jaxal import entry
+from jaxal.base import Selection
+from jaxal.checks import check_budget, check_integer, check_rank, check_rows
+from jaxal.greedy.d2 import d2_sampling
+from jaxal.points.embedding import Points, as_embedding, check_points
+
+
+@entry.checked(
+    key=entry.key,
+    features=check_points,
+    available=entry.mask,
+    budget=entry.budget,
+    block_size=entry.integer(1),
+)
+@partial(jax.jit, static_argnames=("budget", "block_size"))
+def k_means_plus_plus(
+    key: jax.Array,
+    features: Points,
+    available: jax.Array,
+    budget: int,
+    *,
+    block_size: int = 64,
+) -> Selection:
+    """k-means++ seeding: the first row uniformly, the next in proportion to squared distance.
+
+    Time O(N D B) as matrix products, in about B / block_size passes over the pool and a few more;
+    memory O(N block_size) and a copy of the points.
+
+    Args:
+      key: PRNG key, consumed.
+      features: [N, D], or any `Embedding` of N rows.
+      available: [N] bool.
+      budget: how many rows, 1 to N.
+      block_size: candidates drawn in a pass.
+
+    Returns:
+      `Selection` in the order drawn; a score is the squared distance to the nearest earlier pick,
+      for the first to about the mean of the available rows (its squared norm where an embedding has
+      no coordinates to take a mean of). Copies of picks come after all others at score 0, rows
+      with a NaN or an infinity last.
+
+    Raises:
+      TypeError: if an array or a mask is none, or the budget or block_size is not an integer.
+      ValueError: if shapes disagree, the budget is outside 1 to N or block_size below 1.
+
+    References:
+      Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+    """
+    points = as_embedding("features", features)
+    check_rank("available", available, 1, "[N]")
+    check_rows(features=points.squared_norm(), available=available)
+    check_budget(budget, points.size)
+    check_integer(1, block_size=block_size)
+    usable = points.finite()
+    (points,), scale = points.conditioned(available & usable)
+    selection, _ = d2_sampling(
+        key,
+        points.masked(usable),
+        None,
+        available,
+        budget,
+        usable=usable,
+        block_size=block_size,
+    )
+    scores = selection.scores * scale * scale
+    return selection._replace(scores=scores.astype(jnp.float32))
