@@ -19,6 +19,7 @@ def _targeted(function: FunctionSpec, representation: str, **options: Any) -> St
             budget,
             query=view.query,
             private=view.private,
+            private_usable=view.private_usable,
         )
 
     return Strategy(represent(representation), select, reads_labels=False)
