@@ -9,9 +9,10 @@ import optax
 from jaxal import data, models, strategies
 from jaxal.base import Examples, Strategy
 from jaxal.checks import check_like_default, check_name, check_options, nearest
+from jaxal.data.scenarios import Facts
 from jaxal.experiment.examples import examples
 from jaxal.experiment.keys import named
-from jaxal.experiment.settings import Config, OptimizerConfig
+from jaxal.experiment.settings import Config, OptimizerConfig, SetConfig
 from jaxal.training.learner import Learner, TrainingOptions
 
 
@@ -23,6 +24,9 @@ class Parts(NamedTuple):
     validation: Examples | None
     learner: Learner
     strategies: dict[str, Strategy]
+    query: Examples | None = None
+    private: Examples | str | None = None  # or "labeled" or "found", of each round
+    facts: Facts | None = None  # of the pool's rows
 
 
 def build(config: Config) -> Parts:
@@ -39,10 +43,11 @@ def build(config: Config) -> Parts:
         nearest.
       FileNotFoundError: the data source is a file that is not there.
     """
-    if config.learner.patience and not config.data.validation:
+    held_out = config.data.validation or config.sets.validation != SetConfig()
+    if config.learner.patience and not held_out:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
     chosen = _strategies(config)
-    pool, validation, test = examples(config.data)
+    pool, test, sets, facts = examples(config)
     classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
     with named("model", config.model.hyper):
         model = models.make(config.model.name, classes, **config.model.hyper)
@@ -53,7 +58,16 @@ def build(config: Config) -> Parts:
         eval_batch_size=config.run.batch_size,
         **{name: getattr(config.learner, name) for name in options},
     )
-    return Parts(pool, test, validation, learner, chosen)
+    return Parts(
+        pool,
+        test,
+        sets.get("validation"),
+        learner,
+        chosen,
+        sets.get("query"),
+        sets.get("private"),
+        facts,
+    )
 
 
 def _strategies(config: Config) -> dict[str, Strategy]:

@@ -1,34 +1,83 @@
-"""From settings to examples: the pool, the validation rows and the test rows."""
+"""From settings to examples: the pool, the test rows, and the sets a strategy may look at.
+
+In this order: the data are loaded, validation rows and further sets are held out of the pool, and
+the scenario is made of what is left; then come repetition and noise. What is tested or validated on
+is as it was loaded, but for classes that are out of distribution: they are in the pool alone.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxal import data
 from jaxal.base import Examples
+from jaxal.data import scenarios
+from jaxal.data.repeats import repeated
+from jaxal.data.scenarios import Facts
 from jaxal.experiment.keys import named
-from jaxal.experiment.settings import DataConfig
+from jaxal.experiment.scenario import make_pool
+from jaxal.experiment.sets import hold_out_sets
+from jaxal.experiment.settings import Config, DataConfig
 
 
-def examples(config: DataConfig) -> tuple[Examples, Examples | None, Examples]:
-    """The pool, the validation rows and the test rows."""
-    limit, validation, seed = config.limit, None, config.split_seed
+class Loaded(NamedTuple):
+    """The examples of an experiment."""
+
+    pool: Examples
+    test: Examples
+    sets: dict[str, Any]  # "query", "private" and "validation", where there are some
+    facts: Facts | None  # what is known of the pool's rows, where that says more than their labels
+
+
+def examples(config: Config) -> Loaded:
+    """Loads the data and makes the pool, the test rows and the sets."""
+    settings, ood = config.data, config.scenario.ood_classes
+    pool, test = load(settings, standardize=settings.standardize)
+    pool, validation = _validation(settings, pool)
+    pool, sets = hold_out_sets(config, pool, lambda: load(settings, standardize=False)[0])
+    if validation is not None:
+        if "validation" in sets:
+            raise ValueError("sets.validation: expected no data.validation beside it, got both")
+        sets["validation"] = scenarios.in_distribution(validation, ood) if ood else validation
+    pool, facts = make_pool(config.scenario, pool, settings.split_seed)
+    if settings.repeat > 1 or settings.noise:
+        pool, rows = repeated(pool, settings.repeat, settings.noise, settings.split_seed)
+        if facts is None and settings.repeat > 1:
+            facts = Facts(np.asarray(pool.labels), rows)
+        elif facts is not None:
+            originals = rows if facts.originals is None else facts.originals[rows]
+            facts = facts.take(rows)._replace(originals=originals)
+    if ood:
+        test = scenarios.in_distribution(test, ood)
+    if settings.test_limit is not None:
+        rows = min(settings.test_limit, len(test.labels))
+        test = data.subset(test, rows, seed=settings.split_seed)
+    return Loaded(pool, test, sets, facts)
+
+
+def load(config: DataConfig, *, standardize: bool) -> tuple[Examples, Examples]:
+    """The pool and the test rows as the source has them."""
+    limit = None if config.limit is None else config.limit + config.validation
     with named("data", vars(config)):
-        pool, test = data.load(
+        return data.load(
             config.source,
             test_fraction=config.test_fraction,
-            seed=seed,
-            standardize=config.standardize,
-            limit=None if limit is None else limit + config.validation,
+            seed=config.split_seed,
+            standardize=standardize,
+            limit=limit,
             flat=config.flat,
             labeled_only=config.labeled_only,
         )
-    if config.validation:
-        rows = len(pool.labels)
-        if config.validation >= rows:
-            raise ValueError(
-                f"data.validation: expected fewer than the {rows} rows of the pool, "
-                f"got {config.validation}"
-            )
-        pool, validation = data.split(pool, config.validation / rows, seed=seed)
-    if config.repeat > 1 or config.noise:
-        pool = data.repeat(pool, config.repeat, noise=config.noise, seed=seed)
-    if config.test_limit is not None:
-        test = data.subset(test, min(config.test_limit, len(test.labels)), seed=seed)
-    return pool, validation, test
+
+
+def _validation(config: DataConfig, pool: Examples) -> tuple[Examples, Examples | None]:
+    """The pool and the rows held out of it."""
+    if not config.validation:
+        return pool, None
+    rows = len(pool.labels)
+    if config.validation >= rows:
+        raise ValueError(
+            f"data.validation: expected fewer than the {rows} rows of the pool, "
+            f"got {config.validation}"
+        )
+    return data.split(pool, config.validation / rows, seed=config.split_seed)

@@ -39,6 +39,7 @@ from jaxal.submodular.pairwise import (
     graph_cut_conditional_gain,
 )
 from jaxal.submodular.registry import FunctionSpec, make, names, specify
+from jaxal.submodular.representatives import representatives
 
 __all__ = [
     "METRICS",
@@ -66,6 +67,7 @@ __all__ = [
     "maximize",
     "names",
     "probabilistic_set_cover",
+    "representatives",
     "set_cover",
     "specify",
 ]
