@@ -54,6 +54,10 @@ class Record:
     ood_picks: int | None = None  # picks that are out of distribution
 
 
+ADDED = ("class_accuracy", "rare_recall", "rare_found", "unique_picks", "ood_picks")
+"""Fields that records of earlier versions lack."""
+
+
 class Listener(Protocol):
     """Hears how an experiment goes while it runs."""
 
@@ -167,6 +171,21 @@ def figures(record: Record) -> dict[str, Any]:
     return {name: value for name, value in table.items() if not name.endswith("seconds")}
 
 
+def is_same(old: Record, new: Record) -> bool:
+    """Whether two records have the same figures; those that an earlier version lacks are passed over.
+
+    Args:
+      old: as it was written, by whatever version.
+      new: of the same round, strategy and seed.
+    """
+    now = figures(new)
+    return all(
+        now[name] == value
+        for name, value in figures(old).items()
+        if not (name in ADDED and value in (None, []))
+    )
+
+
 def free_directory(path: str | Path, files: Sequence[str] = RUN_FILES) -> Path:
     """Returns `path`, or the first of `path-2`, `path-3`, ... that has none of the files."""
     path = Path(path)
@@ -237,14 +256,11 @@ def _from_json(text: bytes) -> Record:
     values = {}
     for field in dataclasses.fields(Record):
         if field.name not in table:
-            if field.name in _ADDED:  # records of an earlier version lack them
+            if field.name in ADDED:  # records of an earlier version lack them
                 continue
             raise ValueError(f"no key {field.name!r}")
         values[field.name] = _value(field.type, table[field.name], field.name)
     return Record(**values)
-
-
-_ADDED = ("class_accuracy", "rare_recall", "rare_found", "unique_picks", "ood_picks")
 
 
 def _value(kind: Any, value: Any, name: str) -> Any:

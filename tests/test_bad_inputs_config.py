@@ -27,10 +27,19 @@ ALSO = {  # what else a setting may be
     "learner.max_accuracy": ("infinite",),
     "learner.patience": ("zero",),
     "learner.window": ("zero",),
+    "scenario.ood_classes": ("a list",),
+    "scenario.rare_classes": ("a list",),
+    "sets.private.classes": ("a list",),
+    "sets.query.classes": ("a list",),
+    "sets.validation.classes": ("a list",),
+    "strategy.seed_set": ("a list",),
 }
 NEVER = {"data.test_fraction": ("an integer", "half", "zero")}
 NEVER |= {"learner.learning_rate": ("zero",), "learner.subset_fraction": ("half", "zero")}
 NEVER |= {"learner.max_accuracy": ("zero",), "name": ("empty",)}
+NEVER |= {"scenario.rare_fraction": ("an integer", "half", "zero")}
+NEVER |= {"scenario.label_noise": ("an integer", "half")}
+NEVER |= {"strategy.seed_set": ("a string", "empty")}
 
 
 def minimal():
@@ -46,8 +55,10 @@ def minimal():
 
 def with_setting(key, value):
     table = minimal()
-    *section, last = key.split(".")
-    here = table[section[0]] if section else table
+    *sections, last = key.split(".")
+    here = table
+    for section in sections:
+        here = here.setdefault(section, {})
     here[last] = value
     return table
 
@@ -56,7 +67,7 @@ def leaves(kind: Any = Config, path=""):
     """The keys of all settings, with their types."""
     for field in dataclasses.fields(kind):
         if dataclasses.is_dataclass(field.type):
-            yield from leaves(field.type, f"{field.name}.")
+            yield from leaves(field.type, f"{path}{field.name}.")
         elif field.name != "hyper":  # stands beside the model's name
             yield path + field.name, _kind(field)
 
@@ -65,7 +76,7 @@ def bad_settings():
     for key, kind in leaves():
         good = {*GOOD.get(kind, ()), *ALSO.get(key, ())} - {*NEVER.get(key, ())}
         if kind in (dict, tuple):
-            good = {"a table" if kind is dict else "none"}
+            good = {"a table"} if kind is dict else {*ALSO.get(key, ())}
         if key == "strategy.options":
             good = set()  # a table of tables
         for name, value in but(WRONG, *good & set(WRONG)).items():
@@ -78,7 +89,9 @@ def test_settings(key, value):
         parse(with_setting(key, value))
 
 
-@pytest.mark.parametrize("section", ["data", "learner", "model", "strategy", "run"])
+@pytest.mark.parametrize(
+    "section", ["data", "learner", "model", "strategy", "run", "scenario", "sets"]
+)
 @pytest.mark.parametrize("value", [1, "x", [], True], ids=str)
 def test_sections(section, value):
     with pytest.raises(TypeError, match=f"^{section}: expected a table, got"):
