@@ -172,10 +172,10 @@ def figures(record: Record) -> dict[str, Any]:
 
 
 def is_same(old: Record, new: Record) -> bool:
-    """Whether two records have the same figures; those that an earlier version lacks are passed over.
+    """Whether two records have the same figures, those aside that the old one does not have.
 
     Args:
-      old: as it was written, by whatever version.
+      old: as it was written, perhaps by an earlier version.
       new: of the same round, strategy and seed.
     """
     now = figures(new)
