@@ -24,9 +24,7 @@ def imbalanced(**given):
 
 
 def outside(**given):
-    return scenarios.out_of_distribution(
-        **({"examples": (INPUTS, LABELS), "classes": [1]} | given)
-    )
+    return scenarios.out_of_distribution(**({"examples": (INPUTS, LABELS), "classes": [1]} | given))
 
 
 def inside(**given):
