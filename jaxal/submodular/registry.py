@@ -49,6 +49,8 @@ class FunctionSpec:
                 raise ValueError(f"{argument}: {self.name} {does} it")
             if value is not None:
                 options[argument] = value
+        if private is None and private_usable is not None:
+            raise ValueError(f"private_usable: {self.name} has no private examples")
         if private is not None:
             options["private_usable"] = private_usable
         if self.declaration.similar:
