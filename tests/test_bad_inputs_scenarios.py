@@ -40,7 +40,7 @@ def redundant(**given):
 
 
 def noisy(**given):
-    return scenarios.noisy_labels(**({"examples": (INPUTS, LABELS)} | given))
+    return scenarios.noisy_labels(given.pop("examples", (INPUTS, LABELS)), **given)
 
 
 def count(**given):

@@ -49,9 +49,8 @@ ALONE = {  # what a function is where no private example is there
 @pytest.mark.parametrize("name", NAMES)
 def test_where_none_is_there_nothing_is_avoided(name):
     other, options, queried = ALONE[name]
-    function = submodular.make(
-        other, POINTS, **options, **({"query": QUERY} if queried else {}), shifted=True
-    )
+    query = QUERY if queried else None
+    function = submodular.make(other, POINTS, query=query, shifted=True, **options)
     expected = jax.vmap(submodular.evaluate, (None, 0))(function, SETS)
     given = values(name, PRIVATE, np.zeros(6, bool), shifted=True)
     np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-4)

@@ -4,6 +4,7 @@ import csv
 import math
 import re
 import tomllib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def made(tmp_path_factory):
     return path
 
 
-def built(made, *settings):
+def built(made, *settings) -> Any:
     return runner.build(experiment.load(made, settings))
 
 
@@ -103,7 +104,7 @@ def test_the_order_is_thin_then_no_class_then_noise_then_copies_then_repetition(
     pool, facts = parts.pool, parts.facts
     assert facts is not None and facts.originals is not None
     assert len(pool.labels) == 2 * (16 * 3 + 4 + 20 + 2 * 10) == len(facts.originals)
-    rows = np.round(numbers(pool._replace(inputs=pool.inputs + 0.5)))
+    rows = numbers(pool._replace(inputs=pool.inputs + 0.5))
     # Classes 2, 3 and 4 are 1, 2 and 3 now; what a label was before the noise is known.
     np.testing.assert_array_equal(facts.classes, np.array([0, -1, 1, 2, 3])[rows % 5])
     assert facts.rare == (3,)
@@ -225,8 +226,7 @@ def run(made, tmp_path_factory):
 @pytest.mark.slow
 def test_records_count_what_was_found(run):
     config, out = run
-    parts = runner.build(config)
-    facts = parts.facts
+    facts: Any = runner.build(config).facts
     records = experiment.read(out / "history.jsonl")
     assert len(records) == 12
     for strategy in config.strategy.names:
@@ -237,7 +237,7 @@ def test_records_count_what_was_found(run):
             for one in mine:
                 assert one.rare_found == sum(facts.classes[row] == 3 for row in picks)
                 assert one.ood_picks == sum(facts.classes[row] == -1 for row in picks)
-                assert one.unique_picks <= len({facts.originals[row] for row in picks})
+                assert 0 <= (one.unique_picks or 0) <= len(np.unique(facts.originals[picks]))
                 assert one.rare_recall == one.class_accuracy[3]
                 np.testing.assert_allclose(
                     np.mean(one.class_accuracy), one.test_accuracy, atol=1e-6

@@ -136,7 +136,7 @@ def test_counts_of_picks_are_those_of_a_loop_in_python():
     facts = Facts(classes, originals, rare=(0, 3))
     order = rng.permutation(60)
     initial, picks = order[:8], [*order[8:30], -1]
-    seen, expected = {originals[row] for row in initial}, [0, 0, 0]
+    seen, expected = set(originals[initial].tolist()), [0, 0, 0]
     for row in picks[:-1]:
         expected[0] += classes[row] in (0, 3)
         expected[1] += originals[row] not in seen

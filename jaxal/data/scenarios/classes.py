@@ -84,7 +84,7 @@ def _quota(name: str, number: Any, asked: Any, counts: Mapping[int, int]) -> int
 
 
 @entry.checked(examples=check_labeled)
-def out_of_distribution(examples: Examples, classes: Sequence[int]) -> Examples:
+def out_of_distribution(examples: Examples, classes: Sequence[int] | np.ndarray) -> Examples:
     """Takes the rows of some classes for rows of no class, which stay in the pool.
 
     Their labels become -1, and those of the others 0 to C - 1 in the order they had. A simulation
@@ -122,7 +122,7 @@ def out_of_distribution(examples: Examples, classes: Sequence[int]) -> Examples:
 
 
 @entry.checked(examples=check_labeled)
-def in_distribution(examples: Examples, classes: Sequence[int]) -> Examples:
+def in_distribution(examples: Examples, classes: Sequence[int] | np.ndarray) -> Examples:
     """Leaves out the rows of classes that are out of distribution, as for a test set.
 
     Args:
@@ -154,7 +154,7 @@ def hold_out(
     examples: Examples,
     rows_per_class: int,
     *,
-    classes: Sequence[int] | None = None,
+    classes: Sequence[int] | np.ndarray | None = None,
     seed: int = 0,
 ) -> tuple[Examples, Examples]:
     """Takes so many rows of some classes out of a pool, as for a query set.

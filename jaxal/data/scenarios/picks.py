@@ -7,6 +7,8 @@ import numpy as np
 
 from jaxal.checks import as_integers
 
+Rows = Sequence[int] | np.ndarray
+
 
 class Facts(NamedTuple):
     """What is known of the rows of a pool beside what a strategy may see."""
@@ -29,7 +31,7 @@ class Found(NamedTuple):
     ood: int  # of no class, out of distribution
 
 
-def found(facts: Facts, picks: Sequence[int], initial: Sequence[int] = ()) -> Found:
+def found(facts: Facts, picks: Rows, initial: Rows = ()) -> Found:
     """Counts what a run picked.
 
     After `state, info = run(key)` the picks are the rows of `info.rows`, and the initial rows the
@@ -64,7 +66,7 @@ def found(facts: Facts, picks: Sequence[int], initial: Sequence[int] = ()) -> Fo
     )
 
 
-def _rows(name: str, rows: Sequence[int], facts: Facts) -> np.ndarray:
+def _rows(name: str, rows: Rows, facts: Facts) -> np.ndarray:
     numbers = as_integers(name, rows, "[n]")
     last = len(facts.classes) - 1
     if ((numbers < -1) | (numbers > last)).any():
