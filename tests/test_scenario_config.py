@@ -215,7 +215,7 @@ def run(made, tmp_path_factory):
         "sets.private.source=found",
         "sets.query.classes=[4]",
         "sets.query.rows_per_class=2",
-        "strategy.names=random,scmi",
+        "strategy.names=random,scmi,scg,smi",
         "strategy.seed_set={0 = 2, 1 = 2, 3 = 1}",
     ]
     config = experiment.load(made, settings)
@@ -228,7 +228,7 @@ def test_records_count_what_was_found(run):
     config, out = run
     facts: Any = runner.build(config).facts
     records = experiment.read(out / "history.jsonl")
-    assert len(records) == 12
+    assert len(records) == 24
     for strategy in config.strategy.names:
         for seed in range(2):
             mine = [one for one in records if (one.strategy, one.seed) == (strategy, seed)]

@@ -12,6 +12,7 @@ from jaxal.checks import check_like_default, check_name, check_options, nearest
 from jaxal.data.scenarios import Facts
 from jaxal.experiment.examples import examples
 from jaxal.experiment.keys import named
+from jaxal.experiment.sets import with_own_sets
 from jaxal.experiment.settings import Config, OptimizerConfig, SetConfig
 from jaxal.training.learner import Learner, TrainingOptions
 
@@ -79,7 +80,7 @@ def _strategies(config: Config) -> dict[str, Strategy]:
     for label in config.strategy.names:
         own = options.get(label, {})
         with named(f"strategy.options.{label}", own):
-            made[label] = strategies.make(**{"name": label} | own)
+            made[label] = with_own_sets(strategies.make(**{"name": label} | own))
     return made
 
 

@@ -3,16 +3,37 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaxal import data
-from jaxal.base import Examples
+from jaxal.base import Examples, Selection, Strategy, View
 from jaxal.data import scenarios
 from jaxal.data.scenarios.classes import renumbered
 from jaxal.data.splits import standardized, take
 from jaxal.experiment.keys import named
 from jaxal.experiment.settings import Config, SetConfig
 from jaxal.loop.plan import SO_FAR
+
+TAKES = {"smi": {"query"}, "scg": {"private"}, "scmi": {"query", "private"}}
+"""Strategies that refuse the query or the private set, and what they take of them."""
+
+
+def with_own_sets(strategy: Strategy) -> Strategy:
+    """The strategy without the sets that it refuses: those of an experiment are for all strategies.
+
+    Args:
+      strategy: from `jaxal.strategies`.
+    """
+    refused = {"query", "private"} - TAKES.get(strategy.name or "", {"query", "private"})
+    if not refused:
+        return strategy
+    hidden = dict.fromkeys(refused) | ({"private_usable": None} if "private" in refused else {})
+
+    def select(key: jax.Array, view: View, budget: int) -> Selection:
+        return strategy.select(key, view._replace(**hidden), budget)
+
+    return strategy._replace(select=select)
 
 
 def hold_out_sets(
