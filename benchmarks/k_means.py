@@ -126,7 +126,7 @@ def seeds(points, budget, repeats):
 
     def draw(key, points):
         uniform = jax.random.uniform(key, (budget, 2 + int(math.log(budget))))
-        return _seed(uniform, points, everything)
+        return _seed(uniform, points, everything, None)
 
     jitted = jax.jit(draw)
     _, report = common.measure(draw, jax.random.key(0), placed, repeats=1)

@@ -81,6 +81,7 @@ class View(NamedTuple):
     available: jax.Array  # [N] bool, may be picked
     query: PyTree = None  # observations of examples like those wanted
     private: PyTree = None  # observations of examples like those to avoid
+    private_usable: Any = None  # [P] bool, which of these there are; None: all
     validation: PyTree = None  # observations of held-out labelled examples
 
 

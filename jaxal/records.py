@@ -4,6 +4,8 @@ import dataclasses
 import json
 import math
 import os
+import types
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +31,14 @@ class Seconds:
 class Record:
     """One round of one strategy and seed: the fit on the labels so far, then the rows picked.
 
-    Losses are mean cross-entropy in nats; accuracies are fractions.
+    Losses are mean cross-entropy in nats; accuracies are fractions. What is found is counted over
+    the labels that the fit saw, the initial ones aside; None where the experiment has no such rows.
     """
 
     strategy: str
     seed: int
     round: int
-    labels: int  # how many the fit saw
+    labels: int  # bought so far; the fit saw all but `ood_picks` of them
     rows: Sequence[int]  # picked after the fit, in order; empty in the last round
     train_accuracy: float
     train_loss: float
@@ -44,6 +47,15 @@ class Record:
     epochs: int
     seconds: Seconds = Seconds()  # compilation not included
     compile_seconds: Seconds = Seconds()  # zero but in the round that compiled
+    class_accuracy: Sequence[float] = ()  # on the test examples of each class; NaN where none are
+    rare_recall: float | None = None  # test accuracy, the mean over the rare classes
+    rare_found: int | None = None  # picks of a rare class
+    unique_picks: int | None = None  # distinct rows that were picked, copies counted once
+    ood_picks: int | None = None  # picks that are out of distribution
+
+
+ADDED = ("class_accuracy", "rare_recall", "rare_found", "unique_picks", "ood_picks")
+"""Fields that records of earlier versions lack."""
 
 
 class Listener(Protocol):
@@ -79,7 +91,7 @@ class Writer:
           OSError: the disk is full, or the file was deleted; then it is made anew, with all
             records.
         """
-        lines = [json.dumps(_plain(dataclasses.asdict(one)), allow_nan=False) for one in records]
+        lines = [json.dumps(_plain(_known(one)), allow_nan=False) for one in records]
         text = "".join(f"{line}\n" for line in lines).encode()
         try:
             _append(self._file, text)
@@ -159,6 +171,21 @@ def figures(record: Record) -> dict[str, Any]:
     return {name: value for name, value in table.items() if not name.endswith("seconds")}
 
 
+def is_same(old: Record, new: Record) -> bool:
+    """Whether two records have the same figures, those aside that the old one does not have.
+
+    Args:
+      old: as it was written, perhaps by an earlier version.
+      new: of the same round, strategy and seed.
+    """
+    now = figures(new)
+    return all(
+        now[name] == value
+        for name, value in figures(old).items()
+        if not (name in ADDED and value in (None, []))
+    )
+
+
 def free_directory(path: str | Path, files: Sequence[str] = RUN_FILES) -> Path:
     """Returns `path`, or the first of `path-2`, `path-3`, ... that has none of the files."""
     path = Path(path)
@@ -206,6 +233,12 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
+def _known(record: Record) -> dict[str, Any]:
+    """The fields of a record but those that say nothing."""
+    table = dataclasses.asdict(record)
+    return {name: value for name, value in table.items() if value is not None}
+
+
 def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         value = value.tolist()
@@ -223,12 +256,16 @@ def _from_json(text: bytes) -> Record:
     values = {}
     for field in dataclasses.fields(Record):
         if field.name not in table:
+            if field.name in ADDED:  # records of an earlier version lack them
+                continue
             raise ValueError(f"no key {field.name!r}")
         values[field.name] = _value(field.type, table[field.name], field.name)
     return Record(**values)
 
 
 def _value(kind: Any, value: Any, name: str) -> Any:
+    if isinstance(kind, types.UnionType):  # `int | None`
+        kind = typing.get_args(kind)[0]
     if kind is float:
         if value is None:
             return float("nan")
@@ -238,8 +275,8 @@ def _value(kind: Any, value: Any, name: str) -> Any:
     if kind is Seconds and isinstance(value, dict):
         stages = {stage: _value(float, seconds, name) for stage, seconds in value.items()}
         return Seconds(**stages)
-    if kind == Sequence[int]:
-        return tuple(_value(int, row, name) for row in value)
+    if kind in (Sequence[int], Sequence[float]):
+        return tuple(_value(typing.get_args(kind)[0], one, name) for one in value)
     if type(value) is not kind:
         raise ValueError(f"{name}: expected {kind.__name__}, got {value!r}")
     return value

@@ -31,15 +31,24 @@ ALSO = {  # what else a setting may be
     "learner.patience": ("zero",),
     "learner.restart_every": ("zero",),
     "learner.window": ("zero",),
+    "scenario.ood_classes": ("a list",),
+    "scenario.rare_classes": ("a list",),
+    "sets.private.classes": ("a list",),
+    "sets.query.classes": ("a list",),
+    "sets.validation.classes": ("a list",),
+    "strategy.seed_set": ("a list",),
 }
 NEVER = {"data.test_fraction": ("an integer", "half", "zero")}
 NEVER |= {"learner.learning_rate": ("zero",), "learner.subset_fraction": ("half", "zero")}
 NEVER |= {"data.normalization": ("a string", "empty")}
 NEVER |= {"learner.restart_below": ("half",)}
 NEVER |= {"learner.max_accuracy": ("zero",), "name": ("empty",)}
+NEVER |= {"scenario.rare_fraction": ("an integer", "half", "zero")}
+NEVER |= {"scenario.label_noise": ("an integer", "half")}
+NEVER |= {"strategy.seed_set": ("a string", "empty")}
 
 
-SECTIONS = ["augmentation", "data", "learner", "model", "run", "strategy"]
+SECTIONS = ["augmentation", "data", "learner", "model", "run", "scenario", "sets", "strategy"]
 
 
 def minimal():
@@ -55,8 +64,10 @@ def minimal():
 
 def with_setting(key, value):
     table = minimal()
-    *section, last = key.split(".")
-    here = table.setdefault(section[0], {}) if section else table
+    *sections, last = key.split(".")
+    here = table
+    for section in sections:
+        here = here.setdefault(section, {})
     here[last] = value
     return table
 
@@ -65,7 +76,7 @@ def leaves(kind: Any = Config, path=""):
     """The keys of all settings, with their types."""
     for field in dataclasses.fields(kind):
         if dataclasses.is_dataclass(field.type):
-            yield from leaves(field.type, f"{field.name}.")
+            yield from leaves(field.type, f"{path}{field.name}.")
         elif field.name != "hyper":  # stands beside the model's name
             yield path + field.name, _kind(field)
 
@@ -74,7 +85,7 @@ def bad_settings():
     for key, kind in leaves():
         good = {*GOOD.get(kind, ()), *ALSO.get(key, ())} - {*NEVER.get(key, ())}
         if kind in (dict, tuple):
-            good = {"a table" if kind is dict else "none"}
+            good = {"a table"} if kind is dict else {*ALSO.get(key, ())}
         if key == "strategy.options":
             good = set()  # a table of tables
         for name, value in but(WRONG, *good & set(WRONG)).items():

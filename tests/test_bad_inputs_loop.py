@@ -258,11 +258,16 @@ PLAN = {
     "strategy": NO_STRATEGY,
     "pool": SETS | {"none": None, "rows alone": INPUTS},
     "test": SETS | {"none": None},
-    "initial": INTEGER | {"too many": 10, "rows": [0, 1]},
+    "initial": but(INTEGER, "a list")
+    | {"too many": 10, "rows outside": [0, 12]}
+    | {"rows twice": [1, 1], "rows below 0": [-1], "too many rows": list(range(10))}
+    | {"of no class": {7: 1}, "too many of a class": {0: 9}, "a share": {0: 0.5}}
+    | {"names": {"a": 1}, "none of a class": {0: 0}},
     "budget": INTEGER | {"too many": 10},
     "rounds": INTEGER | {"too many": 10},
     "balanced": FLAG,
     "labeled_only": FLAG,
+    "skip_unlabeled": FLAG,
     "batch_size": INTEGER,
     "mesh": MESH,
 }

@@ -43,7 +43,7 @@ def test_defaults(minimal):
     assert (config.learner.epoch_rows, config.learner.patience) == (0, 0)
     assert config.learner.l2 == 0
     assert (config.learner.subset_fraction, config.learner.subset_every) == (1, 20)
-    assert dataclasses.astuple(config.strategy)[1:] == (20, 20, 15, False, {})
+    assert dataclasses.astuple(config.strategy)[1:] == (20, 20, 15, False, None, {})
 
 
 def test_free_tables_are_kept():

@@ -200,7 +200,7 @@ def test_host_code_in_a_traced_fit_is_told_the_way_out():
             "initial.*at most 1",
         ),
         "rows as floats": (lambda: begin(PARTLY, initial=[1.0]), TypeError, "initial.*integers"),
-        "a share": (lambda: begin(PARTLY, initial=0.5), TypeError, "initial.*integer or rows"),
+        "a share": (lambda: begin(PARTLY, initial=0.5), TypeError, "initial.*integer, rows"),
         "labels above C": (
             lambda: begin(jaxal.place(INPUTS, LABELS + 1), initial=1),
             ValueError,

@@ -220,6 +220,23 @@ def test_a_round_done_again_is_not_written_twice(path, journal):
     assert path.read_bytes() == before
 
 
+def test_what_an_earlier_version_did_not_say_is_no_difference(path, journal):
+    before = path.read_bytes()
+    journal.add(of_round(1, class_accuracy=(0.5, 0.25), rare_found=3))
+    assert path.read_bytes() == before
+
+
+def test_what_a_scenario_adds_is_read_again_and_absent_where_nothing_is_known(path):
+    added = dict(class_accuracy=(0.5, 1.0), rare_recall=0.5, rare_found=3, unique_picks=9)
+    record = replace(RECORD, **added, ood_picks=0)
+    with Writer(path) as writer:
+        writer.write(RECORD, record)
+    assert read(path) == [RECORD, record]
+    first, second = map(json.loads, path.read_text().splitlines())
+    assert set(second) - set(first) == {"rare_recall", "rare_found", "unique_picks", "ood_picks"}
+    assert first["class_accuracy"] == []
+
+
 def test_a_half_written_round_is_written_whole(path, journal):
     journal.add(of_round(2))
     assert read(path) == [*of_round(0), *of_round(1), *of_round(2)]

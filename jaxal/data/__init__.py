@@ -1,5 +1,6 @@
-"""Labelled examples as NumPy arrays: sources, splits, and checks of their values."""
+"""Labelled examples as NumPy arrays: sources, splits, scenarios, and checks of their values."""
 
+from jaxal.data import scenarios
 from jaxal.data._describe import Contents, PartContents, describe
 from jaxal.data._load import load
 from jaxal.data.checks import check, num_classes
@@ -19,6 +20,7 @@ __all__ = [
     "load",
     "num_classes",
     "repeat",
+    "scenarios",
     "source",
     "sources",
     "split",

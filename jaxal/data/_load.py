@@ -99,19 +99,30 @@ class Raw(NamedTuple):
     @property
     def pool(self) -> Examples:
         """Inputs [N, ...], float32 or integers, and labels."""
-        return _as_kept(self.stored[0])
+        return self.kept(self.stored[0])
 
     @property
     def test(self) -> Examples:
         """The same, of the test part."""
-        return _as_kept(self.stored[1])
+        return self.kept(self.stored[1])
+
+    def kept(self, examples: Examples) -> Examples:
+        """Examples with inputs of a type that a device keeps: integers of their own, or float32."""
+        if np.issubdtype(examples.inputs.dtype, np.integer):
+            return examples
+        return Examples(examples.inputs.astype(np.float32, copy=False), examples.labels)
 
     def standardized(self) -> tuple[Examples, Examples]:
         """Pool and test with mean 0 and deviation 1 over the pool, float32; tokens as they are."""
+        pool, test = map(self.standardize, self.stored)
+        return pool, test
+
+    def standardize(self, examples: Examples) -> Examples:
+        """Examples shifted and scaled as the pool is."""
         if self.tokens:
-            return self.pool, self.test
-        pool, test = standardized(*(_as_real(part, self.scale) for part in self.stored))
-        return _as_kept(pool), _as_kept(test)
+            return self.kept(examples)
+        pool = _as_real(self.stored[0], self.scale)
+        return self.kept(standardized(pool, _as_real(examples, self.scale))[1])
 
 
 def load_raw(
@@ -175,10 +186,3 @@ def _as_real(examples: Examples, scale: int) -> Examples:
     if scale == 1:
         return Examples(examples.inputs.astype(dtype, copy=False), examples.labels)
     return Examples(np.divide(examples.inputs, scale, dtype=dtype), examples.labels)
-
-
-def _as_kept(examples: Examples) -> Examples:
-    """Inputs of a type that a device keeps: integers of their own, all else float32."""
-    if np.issubdtype(examples.inputs.dtype, np.integer):
-        return examples
-    return Examples(examples.inputs.astype(np.float32, copy=False), examples.labels)

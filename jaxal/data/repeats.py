@@ -40,7 +40,13 @@ def repeat(examples: Examples, times: int, *, noise: float = 0.0, seed: int = 0)
       >>> repeat(Examples(np.zeros((3, 2)), np.arange(3)), 4).inputs.shape
       (12, 2)
     """
-    examples = Examples(*examples)
+    return repeated(Examples(*examples), times, noise, seed)[0]
+
+
+def repeated(
+    examples: Examples, times: int, noise: float, seed: int
+) -> tuple[Examples, np.ndarray]:
+    """`repeat`, and the row of the examples that each row is a copy of."""
     generator = np.random.default_rng(seed)
     rows = generator.permutation(np.tile(np.arange(len(examples.labels)), times))
     if noise and np.issubdtype(examples.inputs.dtype, np.integer):
@@ -48,4 +54,4 @@ def repeat(examples: Examples, times: int, *, noise: float = 0.0, seed: int = 0)
     inputs = examples.inputs[rows]
     if noise:
         inputs = inputs + noise * generator.standard_normal(inputs.shape, np.float32)
-    return Examples(inputs, examples.labels[rows])
+    return Examples(inputs, examples.labels[rows]), rows

@@ -8,6 +8,9 @@ from jaxal.experiment.settings import (
     DataConfig,
     LearnerConfig,
     ModelConfig,
+    ScenarioConfig,
+    SetConfig,
+    SetsConfig,
     StrategyConfig,
 )
 from jaxal.records import (
@@ -28,7 +31,10 @@ __all__ = [
     "Listener",
     "ModelConfig",
     "Record",
+    "ScenarioConfig",
     "Seconds",
+    "SetConfig",
+    "SetsConfig",
     "StrategyConfig",
     "Writer",
     "assignments",

@@ -6,28 +6,33 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxal.base import Examples
 from jaxal.experiment._provenance import provenance
 from jaxal.experiment.build import Parts, build
 from jaxal.experiment.config import to_toml
 from jaxal.experiment.identity import DATA, SEEDS_PER_DEVICE, check_same, identity, provenance_of
 from jaxal.experiment.journal import Journal
+from jaxal.experiment.keys import renamed
+from jaxal.experiment.outcomes import Known, round_records
+from jaxal.experiment.scenario import initial_rows
 from jaxal.experiment.settings import Config
-from jaxal.experiment.stages import Stage, Stages, compile_ahead, make_stages
+from jaxal.experiment.stages import Stages, compile_ahead, make_stages
 from jaxal.files import claimed, written_whole
 from jaxal.loop.checked import check_loss, check_strategies
 from jaxal.loop.checkpoint import Checkpoints
 from jaxal.loop.identity import digest
-from jaxal.loop.plan import ExampleSets, Plan, Prepared, prepare
-from jaxal.loop.round import Round, RoundInfo
+from jaxal.loop.plan import Prepared, example_sets, make_plan, prepare
+from jaxal.loop.round import Round
 from jaxal.loop.simulation import begin, run_rounds
 from jaxal.loop.state import State
 from jaxal.pools import devices
-from jaxal.records import CONFIG, HISTORY, Listener, Record, Seconds, Writer
+from jaxal.records import CONFIG, HISTORY, Listener, Writer
 
 CHECKPOINTS = "checkpoints"
 CHECKPOINT_SHARE = 0.05
@@ -74,8 +79,7 @@ def run(
         parts = build(config)
         mesh = _mesh(config.seeds, out / CONFIG if begun else None)
         experiment = _Experiment(config, parts, mesh, listener or Silence())
-        examples = (parts.pool, parts.test, parts.validation)
-        facts = {DATA: digest(examples), SEEDS_PER_DEVICE: experiment.seeds_per_device}
+        facts = {DATA: digest(_examples(parts)), SEEDS_PER_DEVICE: experiment.seeds_per_device}
         settings = to_toml(config, provenance() | facts)
         if begun:
             check_same(out / CONFIG, settings)
@@ -91,6 +95,12 @@ def run(
             if out.exists() and not (out / CONFIG).exists():  # the folder was deleted meanwhile
                 _write(out / CONFIG, settings)
     return out
+
+
+def _examples(parts: Parts) -> tuple[Any, ...]:
+    """All that is computed on."""
+    sets = (one for one in (parts.query, parts.private) if isinstance(one, Examples))
+    return (parts.pool, parts.test, parts.validation, *sets)
 
 
 def _write(path: Path, text: str) -> None:
@@ -123,11 +133,22 @@ class _Experiment:
     def __init__(self, config: Config, parts: Parts, mesh: Mesh | None, listener: Listener):
         asked = config.strategy
         self.config, self.parts, self.mesh, self.listener = config, parts, mesh, listener
-        self.plan = Plan(
-            asked.initial, asked.budget, asked.rounds, asked.balanced, config.run.batch_size
+        initial = initial_rows(asked, parts.pool)
+        self.plan, rows = make_plan(
+            initial,
+            asked.budget,
+            asked.rounds,
+            balanced=asked.balanced or asked.seed_set == "balanced",
+            batch_size=config.run.batch_size,
+            skip_unlabeled=bool(config.scenario.ood_classes),
         )
-        sets = ExampleSets(validation=parts.validation)
-        self.prepared = prepare(parts.learner, parts.pool, parts.test, self.plan, sets, self.mesh)
+        sets = example_sets(parts.query, parts.private, parts.validation)
+        with renamed(initial="strategy.seed_set" if asked.seed_set else "strategy.initial"):
+            self.prepared = prepare(
+                parts.learner, parts.pool, parts.test, self.plan, sets, self.mesh, initial_rows=rows
+            )
+        labels = np.asarray(parts.test.labels)
+        self.known = Known(labels, parts.facts, self.plan.initial)
 
     @property
     def seeds_per_device(self) -> int:
@@ -188,7 +209,8 @@ class _Experiment:
         for number, (state, info) in enumerate(rounds, first):
             info = jax.device_get(info)
             selects = number < plan.rounds
-            journal.add([*_records(name, number, info, own.timed(selects=selects))])
+            timed = own.timed(selects=selects)
+            journal.add([*round_records(name, number, state, info, timed, self.known)])
             self._tell(journal, name, [number])
             check_loss(info.train.loss, number, hint)
             if selects:  # a finished strategy has records, and needs no state
@@ -210,24 +232,3 @@ class _Experiment:
         for number in rounds:
             accuracy = float(np.mean(journal.accuracies(name, number)))
             self.listener.advance(name, number, accuracy, steps=self.config.seeds)
-
-
-def _records(name: str, number: int, info: RoundInfo, timed: Sequence[Stage]) -> Iterator[Record]:
-    """A record a seed. The seeds run together: each is given an equal share of the time."""
-    seeds, last = len(info.labels), len(timed) == 1
-    for seed in range(seeds):
-        compiled = [stage.compile_seconds for stage in timed] if seed == 0 else []
-        yield Record(
-            strategy=name,
-            seed=seed,
-            round=number,
-            labels=int(info.labels[seed]),
-            rows=[] if last else info.rows[seed].tolist(),
-            train_accuracy=float(info.train.accuracy[seed]),
-            train_loss=float(info.train.loss[seed]),
-            test_accuracy=float(info.test.accuracy[seed]),
-            test_loss=float(info.test.loss[seed]),
-            epochs=int(info.epochs[seed]),
-            seconds=Seconds(*(stage.seconds / seeds for stage in timed)),
-            compile_seconds=Seconds(*compiled),
-        )

@@ -9,9 +9,11 @@ import optax
 from jaxal import data, models, strategies
 from jaxal.base import Examples, Strategy
 from jaxal.checks import check_like_default, check_name, check_options, nearest
+from jaxal.data.scenarios import Facts
 from jaxal.experiment.examples import examples
 from jaxal.experiment.keys import named
-from jaxal.experiment.settings import Config, DataConfig, LearnerConfig
+from jaxal.experiment.sets import with_own_sets
+from jaxal.experiment.settings import Config, DataConfig, LearnerConfig, SetConfig
 from jaxal.training.learner import Learner
 from jaxal.training.options import TrainingOptions, check_average
 from jaxal.training.schedules import scheduled
@@ -25,6 +27,9 @@ class Parts(NamedTuple):
     validation: Examples | None
     learner: Learner
     strategies: dict[str, Strategy]
+    query: Examples | None = None
+    private: Examples | str | None = None  # or "labeled" or "found", of each round
+    facts: Facts | None = None  # of the pool's rows
 
 
 def build(config: Config) -> Parts:
@@ -41,12 +46,13 @@ def build(config: Config) -> Parts:
         nearest.
       FileNotFoundError: the data source is a file that is not there.
     """
-    if config.learner.patience and not config.data.validation:
+    held_out = config.data.validation or config.sets.validation != SetConfig()
+    if config.learner.patience and not held_out:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
     with named("learner", vars(config.learner)):
         check_average(config.learner.average_from, config.learner.patience)
     chosen = _strategies(config)
-    pool, validation, test, normalization = examples(config.data)
+    pool, test, sets, facts, normalization = examples(config)
     classes = _classes(config.data, pool, test)
     with named("model", config.model.hyper):
         model = models.make(config.model.name, classes, **config.model.hyper)
@@ -61,7 +67,16 @@ def build(config: Config) -> Parts:
         eval_batch_size=config.run.batch_size,
         **{name: getattr(config.learner, name) for name in options},
     )
-    return Parts(pool, test, validation, learner, chosen)
+    return Parts(
+        pool,
+        test,
+        sets.get("validation"),
+        learner,
+        chosen,
+        sets.get("query"),
+        sets.get("private"),
+        facts,
+    )
 
 
 def _classes(config: DataConfig, pool: Examples, test: Examples) -> int:
@@ -86,7 +101,7 @@ def _strategies(config: Config) -> dict[str, Strategy]:
     for label in config.strategy.names:
         own = options.get(label, {})
         with named(f"strategy.options.{label}", own):
-            made[label] = strategies.make(**{"name": label} | own)
+            made[label] = with_own_sets(strategies.make(**{"name": label} | own))
     return made
 
 

@@ -7,6 +7,7 @@ that a setting can be a static argument of jit.
 import dataclasses
 import tomllib
 import types
+import typing
 import warnings
 from collections.abc import Sequence
 from dataclasses import MISSING
@@ -17,7 +18,7 @@ import tomli_w
 
 from jaxal.checks import nearest
 from jaxal.experiment.distil import check_labels, is_distil, read_distil
-from jaxal.experiment.settings import Config
+from jaxal.experiment.settings import Config, ScenarioConfig
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -171,13 +172,9 @@ def _section(kind: Any, table: Any, path: str) -> Any:
 def _setting(spec: dataclasses.Field, value: Any, path: str) -> Any:
     problem = f"{path}: expected {_expected(spec)}, got {value!r}"
     value = _freeze(value)
-    if spec.type is float and type(value) is int:
+    if _kind(spec) is float and type(value) is int:
         value = float(value)
-    kind = _kind(spec)
-    # bool is a subclass of int, and `seeds = true` is a mistake.
-    if type(value) is not kind:
-        raise TypeError(problem)
-    if kind is tuple and not all(isinstance(item, str) for item in value):
+    if not any(_is_of(value, kind) for kind in _kinds(spec)):
         raise TypeError(problem)
     holds = spec.metadata.get("holds")
     if holds is not None and not holds(value):
@@ -185,10 +182,26 @@ def _setting(spec: dataclasses.Field, value: Any, path: str) -> Any:
     return value
 
 
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value is of a type, a tuple with all in it."""
+    origin = typing.get_origin(kind) or kind
+    if origin is tuple:
+        item = typing.get_args(kind)[0]
+        return type(value) is tuple and all(_is_of(one, item) for one in value)
+    # bool is a subclass of int, and `seeds = true` is a mistake. An integer is a float in a list.
+    return type(value) is origin or (origin is float and type(value) is int)
+
+
+def _kinds(spec: dataclasses.Field) -> tuple[Any, ...]:
+    """The types that a setting may have; None aside, which TOML cannot say."""
+    if not isinstance(spec.type, types.UnionType):
+        return (spec.type,)
+    return tuple(kind for kind in typing.get_args(spec.type) if kind is not type(None))
+
+
 def _kind(spec: dataclasses.Field) -> Any:
-    if isinstance(spec.type, types.UnionType):  # `int | None`
-        return spec.type.__args__[0]
-    return getattr(spec.type, "__origin__", spec.type)
+    first = _kinds(spec)[0]
+    return typing.get_origin(first) or first
 
 
 def _expected(spec: dataclasses.Field) -> str:
@@ -207,6 +220,16 @@ def _freeze(value: Any) -> Any:
 def _to_table(config: Config) -> dict[str, Any]:
     table = dataclasses.asdict(config)
     table["model"] |= table["model"].pop("hyper")
+    table["sets"] = {
+        name: {key: value for key, value in one.items() if value not in (None, ())}
+        for name, one in table["sets"].items()
+    }
+    table["sets"] = {name: one for name, one in table["sets"].items() if one}
+    # What is not asked for is not said, so that settings written before it was known are the same.
+    if config.scenario == ScenarioConfig():
+        del table["scenario"]
+    if not table["sets"]:
+        del table["sets"]
     scalars = {key: value for key, value in table.items() if not isinstance(value, dict)}
     sections = {
         name: {key: value for key, value in section.items() if value not in (None, {})}

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 
-from jaxal.records import Record, Writer, figures, read
+from jaxal.records import Record, Writer, is_same, read
 
 
 class Journal:
@@ -40,7 +40,7 @@ class Journal:
         places = [self._places.get(_key(record)) for record in records]
         there = [place for place in places if place is not None]
         old = [self._records[place] for place in there]
-        if list(map(figures, old)) == list(map(figures, records)):
+        if len(old) == len(records) and all(map(is_same, old, records)):
             return
         if len(old) == len(records):
             warnings.warn(

@@ -19,6 +19,22 @@ def named(path: str, options: Mapping[str, Any]) -> Iterator[None]:
         raise type(error)(f"{table}.{error}") from error
 
 
+@contextlib.contextmanager
+def renamed(**keys: str) -> Iterator[None]:
+    """Has errors that begin with the name of an argument begin with a key of the file.
+
+    Args:
+      **keys: argument -> key.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        begin = re.match(r"(\w+)(\[.*?\])?:", str(error))
+        if begin is None or begin[1] not in keys or type(error) not in (TypeError, ValueError):
+            raise
+        raise type(error)(f"{keys[begin[1]]}{str(error)[begin.end() - 1 :]}") from error
+
+
 def _table_of(option: str, path: str, options: Mapping[str, Any]) -> str | None:
     """The key of the table that holds an option, this one or one inside it."""
     if option in options:

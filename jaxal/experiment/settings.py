@@ -14,6 +14,18 @@ from jaxal.fields import checked, count, count_or_zero, finite
 from jaxal.training.options import TrainingOptions
 from jaxal.training.schedules import SCHEDULES
 
+SEED_SETS = ("random", "balanced", "facility_location")
+
+
+def _is_seed_set(value: Any) -> bool:
+    if isinstance(value, str):
+        return value in SEED_SETS
+    if isinstance(value, dict):
+        return bool(value) and all(
+            key.isdecimal() and type(count) is int and count >= 1 for key, count in value.items()
+        )
+    return bool(value) and len(set(value)) == len(value) and min(value) >= 0
+
 
 def _seed(default: int) -> Any:
     return checked("an integer from 0 to 2**32 - 1", lambda n: 0 <= n < 2**32, default)
@@ -45,6 +57,69 @@ class DataConfig:
     validation: int = count_or_zero(0)  # So many rows are held out of the pool, beside `limit`.
     repeat: int = count(1)  # Each pool row is there so many times.
     noise: float = finite(0.0)  # Noise of this standard deviation is added to each pool row.
+
+
+def _classes() -> Any:
+    return checked(
+        "a list of distinct classes, integers of at least 0",
+        lambda classes: len(set(classes)) == len(classes) and min(classes, default=0) >= 0,
+        (),
+    )
+
+
+@dataclass(frozen=True)
+class ScenarioConfig:
+    """What is made of the pool: `jaxal.data.scenarios`, in the order of these settings.
+
+    Classes are numbered as in the data. Rows of no class, out of distribution, stay in the pool and
+    are in no test set: one that is picked costs a label and is skipped. Other classes than theirs
+    are renumbered in order.
+    """
+
+    rows_per_class: int | None = count(None)  # So many pool rows of each class; None keeps all.
+    rare_classes: tuple[int, ...] = _classes()  # What is found of these is counted, and
+    rare_rows: int | None = count(None)  # so many rows of each stay,
+    rare_fraction: float | None = checked(  # or this share.
+        "a number between 0 and 1, both excluded", lambda x: 0 < x < 1, None
+    )
+    ood_classes: tuple[int, ...] = _classes()  # These are out of distribution, and
+    ood_rows: int | None = count(None)  # so many rows of each stay; None keeps all.
+    label_noise: float = checked(  # This share of the pool's labels is wrong, of each class.
+        "a number from 0 to 1, 1 excluded", lambda x: 0 <= x < 1, 0.0
+    )
+    label_transition: tuple[tuple[float, ...], ...] = checked(  # Or labels change by these.
+        "a list of probabilities for each class",
+        lambda table: all(all(0 <= x <= 1 for x in row) for row in table),
+        (),
+    )
+    unique_rows: int | None = count(None)  # So many distinct rows are kept; None keeps all.
+    copied_rows: int | None = count(None)  # So many of them are copied; None: all.
+    copies: int = count(1)  # Each of these is there so many times.
+
+
+@dataclass(frozen=True)
+class SetConfig:
+    """Examples that a strategy may look at; there are none if nothing is set.
+
+    They are rows of given classes, held out of the pool before the scenario is made of it.
+    """
+
+    source: str | None = None  # Or all rows of such a source of data.
+    classes: tuple[int, ...] = _classes()  # They are of these classes; none stands for all.
+    rows_per_class: int | None = count(None)  # There are so many of each class.
+
+
+@dataclass(frozen=True)
+class SetsConfig:
+    """Examples like those wanted, like those to avoid, and held out.
+
+    The source of `private` may be "labeled", the labelled rows of each round, or "found", the rows
+    out of distribution that were picked until then.
+    """
+
+    query: SetConfig
+    private: SetConfig
+    validation: SetConfig
 
 
 @dataclass(frozen=True)
@@ -101,6 +176,11 @@ class StrategyConfig:
     budget: int = count(20)  # So many labels are bought in a round.
     rounds: int = count(15)  # Labels are bought so many times.
     balanced: bool = False  # As many initial rows are drawn of each class.
+    seed_set: str | tuple[int, ...] | dict[str, int] | None = checked(
+        '"random", "balanced", "facility_location", a list of rows, or a table of counts by class',
+        lambda value: _is_seed_set(value),
+        None,
+    )  # How the initial rows are chosen; rows and counts say as well how many there are.
     options: dict[str, dict[str, Any]] = field(default_factory=dict)  # Each strategy has a table.
 
 
@@ -121,6 +201,8 @@ class Config:
     strategy: StrategyConfig
     run: RunConfig
     augmentation: AugmentationConfig
+    scenario: ScenarioConfig
+    sets: SetsConfig
     name: str = checked(
         "letters, digits, '.', '_' or '-', and no '.' in front (it names a folder)",
         lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,

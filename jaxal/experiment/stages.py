@@ -94,7 +94,7 @@ def compile_ahead(
       state: of all seeds, or its shapes.
       prepared: the examples, on one device: of several, the shapes alone do not tell the layout.
     """
-    pool, test, sets = prepared
+    pool, test, sets, _ = prepared
     some = next(iter(stages.values()))
     state, fitted = some.fit.expect(executor, state, pool, sets)
     some.measure.expect(executor, state, pool, test, fitted)

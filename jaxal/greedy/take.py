@@ -1,5 +1,6 @@
 """From scores to rows: the masked top-k that every rule selects through, and random forms of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -133,17 +134,53 @@ def take_balanced(
     check_budget(budget, len(labels))
     within, between = jax.random.uniform(key, (2, len(labels)))
     available &= labels >= 0
+    # The first of every class, in random order, then the second of every class, ...
+    place = jnp.where(available, _places(within, labels, available), len(labels))
+    rows = jnp.lexsort((between, place))[:budget]
+    return jnp.where(available[rows], rows, -1).astype(jnp.int32)
+
+
+def take_per_class(
+    key: jax.Array, labels: jax.Array, available: jax.Array, counts: Mapping[int, int]
+) -> jax.Array:
+    """Draws so many rows of each class.
+
+    Args:
+      key: PRNG key, consumed.
+      labels: [N] integers.
+      available: [N] bool.
+      counts: class -> how many rows; of other classes none are drawn.
+
+    Returns:
+      [B] int32 rows in random order, B the sum of the counts; -1 where a class has too few.
+
+    Example:
+
+    >>> labels = jnp.array([0, 0, 0, 0, 1, 2])
+    >>> rows = take_per_class(jax.random.key(0), labels, jnp.ones(6, bool), {0: 2, 2: 1})
+    >>> jnp.bincount(labels[rows], length=3).tolist()
+    [2, 0, 1]
+    """
+    check_rank("labels", labels, 1, "[N]")
+    check_rows(labels=labels, available=available)
+    classes = jnp.array(sorted(counts), labels.dtype)
+    asked = jnp.array([counts[number] for number in sorted(counts)], jnp.int32)
+    within, between = jax.random.uniform(key, (2, len(labels)))
+    nearest = jnp.minimum(jnp.searchsorted(classes, labels), len(classes) - 1)
+    wanted = jnp.where(classes[nearest] == labels, asked[nearest], 0)
+    drawn = available & (_places(within, labels, available) < wanted)
+    return take_top(between, drawn, sum(counts.values())).rows
+
+
+def _places(noise: jax.Array, labels: jax.Array, available: jax.Array) -> jax.Array:
+    """The place of each available row in its class, by the noise, from 0 on; [N] int32."""
     groups = jnp.where(available, labels, -1)
     # Classes side by side, shuffled inside; a row's place in its class is its distance to the
     # first row of the class.
-    order = jnp.lexsort((within, groups))
+    order = jnp.lexsort((noise, groups))
     first = jnp.searchsorted(groups[order], groups[order]).astype(jnp.int32)
     place = jnp.arange(len(labels), dtype=jnp.int32) - first
-    place = jnp.zeros(len(labels), jnp.int32).at[order].set(place)
-    # The first of every class, in random order, then the second of every class, ...
-    place = jnp.where(available, place, len(labels))
-    rows = jnp.lexsort((between, place))[:budget]
-    return jnp.where(available[rows], rows, -1).astype(jnp.int32)
+    return jnp.zeros(len(labels), jnp.int32).at[order].set(place)
 
 
 def take_stochastic(

@@ -12,7 +12,7 @@ from jaxal import data
 from jaxal.base import Model, PyTree, Selection, Strategy, View
 from jaxal.checks import check_budget, check_integer, check_key, check_mask, is_traced
 from jaxal.data.checks import check_structure
-from jaxal.loop.plan import NO_SETS, ExampleSets, check_model, check_same_shapes
+from jaxal.loop.plan import NO_SETS, OF_NO_CLASS, ExampleSets, check_model, check_same_shapes
 from jaxal.loop.returned import (
     are_free,
     check_observation,
@@ -35,7 +35,7 @@ class Observed(NamedTuple):
     """What a strategy observed of the pool, leaves [N, ...], and of each further set."""
 
     pool: PyTree
-    sets: dict[str, PyTree]  # by the field names of `ExampleSets`
+    sets: dict[str, PyTree]  # by the field names of `View`
 
 
 def observe(
@@ -241,7 +241,7 @@ def acquire(
         if not isinstance(inputs, ArrayPool):
             data.check((inputs, labels), classes, allow_unknown=True)
         for name, examples in sets.given().items():
-            data.check(examples, classes, name)
+            data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
     if not isinstance(inputs, ArrayPool):
         size = None if traced else size_class(rows)
         pool = put(inputs, labels, mesh, batch_size=batch_size, size=size)

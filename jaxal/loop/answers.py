@@ -1,10 +1,11 @@
 """Checks on the host of what is told to the state: rows, labels, weights, and the room for them."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxal.checks import as_integers
+from jaxal.checks import as_integers, is_integer
 
 
 class Told(NamedTuple):
@@ -51,6 +52,46 @@ def check_distinct(name: str, rows: np.ndarray) -> None:
     values, counts = np.unique(rows[rows >= 0], return_counts=True)
     if (counts > 1).any():
         raise ValueError(f"{name}: expected each row once, got {values[counts > 1][0]} twice")
+
+
+def check_initial_rows(rows: Any, labels: Any, pool_rows: int) -> np.ndarray:
+    """Returns rows to begin with; raises unless each is in the pool, once, and has a label.
+
+    Args:
+      rows: [n] integers.
+      labels: [N] integers, -1 where unknown, with padding or without.
+      pool_rows: how many rows the pool has without padding.
+    """
+    if isinstance(rows, bool | float | str) or rows is None:
+        raise TypeError(f"initial: expected an integer, rows, or a count by class, got {rows!r}")
+    rows = as_integers("initial", rows, "[n]")
+    last = pool_rows - 1
+    check_each("initial", rows, (rows >= 0) & (rows <= last), f"rows from 0 to {last}")
+    labels = np.asarray(labels[rows])
+    check_each("initial", rows, labels >= 0, "rows whose labels the pool knows")
+    check_distinct("initial", rows)
+    return rows
+
+
+def check_counts(counts: Mapping[Any, Any]) -> None:
+    """Raises unless a mapping says at least for one class how many rows are to begin with."""
+    if not counts:
+        raise ValueError("initial: expected a count for at least one class, got none")
+    for number, count in counts.items():
+        if not (is_integer(number) and is_integer(count)):
+            raise TypeError(f"initial: expected integers by class, got {number!r}: {count!r}")
+
+
+def check_initial_counts(counts: Mapping[Any, Any], labels: Any) -> None:
+    """Raises unless the pool has as many rows of each class as are to begin with."""
+    check_counts(counts)
+    for number, count in counts.items():
+        known = int((labels == number).sum()) if number >= 0 else 0
+        if not 1 <= count <= known:
+            raise ValueError(
+                f"initial: expected 1 to {known} rows of class {number}, as the pool has, "
+                f"got {count}"
+            )
 
 
 def check_weights(name: str, weights: Any, count: int) -> None:

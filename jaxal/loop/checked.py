@@ -64,10 +64,10 @@ def check_strategies(
     """
 
     def start(key, pool):
-        room = plan.capacity
-        return init(key, learner, pool, initial=plan.initial, capacity=room, skips=0)
+        room, skips = plan.capacity, plan.skips
+        return init(key, learner, pool, initial=plan.initial, capacity=room, skips=skips)
 
-    pool, _, sets = prepared
+    pool, _, sets, _ = prepared
     state = jax.eval_shape(start, jax.random.key(0), pool)
     for strategy in strategies.values():
         stages = compiled_round(learner, strategy, plan.budget)

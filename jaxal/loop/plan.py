@@ -1,15 +1,25 @@
 """What an experiment is asked to do: its plan, its examples, and the checks of both."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from jaxal import data
 from jaxal.base import Examples, Model, Outputs, PyTree
-from jaxal.checks import check_flag, check_integer, describe, is_traced
+from jaxal.checks import (
+    check_flag,
+    check_integer,
+    check_name,
+    describe,
+    is_array,
+    is_traced,
+)
 from jaxal.data.checks import check_structure
+from jaxal.loop.answers import check_counts, check_initial_counts, check_initial_rows
 from jaxal.loop.returned import explained
 from jaxal.models import as_outputs
 from jaxal.numerics import first
@@ -18,20 +28,48 @@ from jaxal.pools.memory import put
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner
 
+SO_FAR = ("labeled", "found")
+OF_NO_CLASS = ("private",)  # sets whose labels may be -1: what is to be avoided may be of no class
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class RowsSoFar:
+    """Private examples that are rows of the pool, other ones in each round.
+
+    "labeled" are those with labels, "found" those that were picked and skipped, as rows that are
+    out of distribution are.
+    """
+
+    kind: str
+
 
 class ExampleSets(NamedTuple):
     """Further examples that a strategy may look at: `(inputs, labels)` each, or None."""
 
     query: Any = None  # like those wanted
-    private: Any = None  # like those to avoid
+    private: Any = None  # like those to avoid; or `RowsSoFar`
     validation: Any = None  # held out
 
     def given(self) -> dict[str, Any]:
-        """The sets that are not None, by name."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+        """The sets that are given as examples, by name."""
+        values = self._asdict().items()
+        return {name: one for name, one in values if not (one is None or _is_so_far(one))}
+
+
+def _is_so_far(examples: Any) -> bool:
+    return isinstance(examples, RowsSoFar)
 
 
 NO_SETS = ExampleSets()
+
+
+def example_sets(query: Any, private: Any, validation: Any) -> ExampleSets:
+    """The sets of a simulation, whose `private` may be "labeled" or "found": see `RowsSoFar`."""
+    if isinstance(private, str):
+        check_name("private", private, SO_FAR)
+        private = RowsSoFar(private)
+    return ExampleSets(query, private, validation)
 
 
 class Plan(NamedTuple):
@@ -42,11 +80,37 @@ class Plan(NamedTuple):
     rounds: int  # how often a batch is selected; models are fitted once more
     balanced: bool = False  # as many initial rows of each class, as nearly as can be
     batch_size: int = 1024  # rows that go through the model at once on a device
+    skip_unlabeled: bool = False  # rows without a label may be picked, and are then skipped
+    per_class: tuple[tuple[int, int], ...] = ()  # (class, how many of the initial rows), if fixed
 
     @property
     def capacity(self) -> int:
         """The most labels there will be."""
         return self.initial + self.rounds * self.budget
+
+    @property
+    def skips(self) -> int:
+        """The most rows that will be skipped."""
+        return self.rounds * self.budget if self.skip_unlabeled else 0
+
+
+def make_plan(initial: Any, budget: int, rounds: int, **options: Any) -> tuple[Plan, Any]:
+    """The plan of a simulation, and its initial rows if they are given.
+
+    Args:
+      initial: how many rows, {class: how many}, or rows [n].
+      budget: B.
+      rounds: how often a batch is selected.
+      **options: further fields of `Plan`.
+    """
+    if isinstance(initial, Mapping):
+        check_counts(initial)
+        counts = tuple(sorted((int(number), int(count)) for number, count in initial.items()))
+        total = sum(count for _, count in counts)
+        return Plan(total, budget, rounds, per_class=counts, **options), None
+    is_rows = isinstance(initial, list | tuple | range) or (is_array(initial) and initial.ndim > 0)
+    count: Any = len(initial) if is_rows else initial
+    return Plan(count, budget, rounds, **options), initial if is_rows else None
 
 
 class TooManyLabels(ValueError):
@@ -71,6 +135,7 @@ class Prepared(NamedTuple):
     pool: Pool
     test: Examples
     sets: ExampleSets
+    initial_rows: jax.Array | None = None  # [n] int32, if they are given
 
 
 def prepare(
@@ -82,6 +147,7 @@ def prepare(
     mesh: Mesh | None = None,
     *,
     labeled_only: bool = False,
+    initial_rows: Any = None,
 ) -> Prepared:
     """Checks the examples and the plan of an experiment, and puts the arrays on the devices.
 
@@ -93,6 +159,7 @@ def prepare(
       sets: further examples.
       mesh: devices that share the rows of the pool.
       labeled_only: leave out the rows of the pool whose label is unknown.
+      initial_rows: [n] integers, the rows to begin with; drawn, if not given.
 
     Raises:
       ValueError: initial + rounds x budget above the pool's rows (says how many rounds there are
@@ -104,6 +171,8 @@ def prepare(
     check_learner(learner)
     _check_plan(plan)
     check_flag(labeled_only=labeled_only)
+    if labeled_only and plan.skip_unlabeled:
+        raise ValueError("skip_unlabeled: expected False, as labeled_only leaves these rows out")
     devices.check_mesh(mesh)
     named = {"pool": pool, "test": test, **sets.given()}
     for name, examples in named.items():
@@ -114,13 +183,17 @@ def prepare(
         variables = jax.eval_shape(learner.model.init, jax.random.key(0), first(pool.inputs))
         classes = check_model(learner.model, variables, pool.inputs)
         check_same_shapes(pool.inputs, {"test": test, **sets.given()})
-        rows -= _unknown(pool.labels, labeled_only)
+        unknown = _unknown(pool.labels, labeled_only or plan.skip_unlabeled)
+        rows -= 0 if plan.skip_unlabeled else unknown
         for name, examples in named.items():
-            allow_unknown = labeled_only and name == "pool"
+            allow_unknown = unknown > 0 if name == "pool" else name in OF_NO_CLASS
             data.check(examples, classes, name, allow_unknown=allow_unknown)
+        _check_initial(plan, pool.labels, unknown, initial_rows)
     if plan.capacity > rows:
         raise TooManyLabels(plan, rows)
-    test, sets = devices.replicate((test, sets), mesh)
+    if initial_rows is not None:
+        initial_rows = np.asarray(initial_rows, np.int32)
+    test, sets, initial_rows = devices.replicate((test, sets, initial_rows), mesh)
     placed = put(
         pool.inputs,
         pool.labels,
@@ -128,19 +201,35 @@ def prepare(
         batch_size=plan.batch_size,
         labeled_only=labeled_only,
     )
-    return Prepared(placed, test, sets)
+    return Prepared(placed, test, sets, initial_rows)
 
 
 def _check_plan(plan: Plan) -> None:
     numbers = plan._asdict()
-    check_flag(balanced=numbers.pop("balanced"))
+    for flag in ("balanced", "skip_unlabeled"):
+        check_flag(**{flag: numbers.pop(flag)})
+    del numbers["per_class"]
     check_integer(1, **numbers)
 
 
-def _unknown(labels: Any, labeled_only: bool) -> int:
-    """How many labels are unknown; refuses any unless these rows are to be left out."""
+def _check_initial(plan: Plan, labels: Any, unknown: int, rows: Any) -> None:
+    """Checks that the labels of the initial rows are known: of as many, or of these."""
+    known = len(labels) - unknown
+    if plan.per_class:
+        check_initial_counts(dict(plan.per_class), labels)
+    elif rows is not None:
+        check_initial_rows(rows, labels, len(labels))
+    elif plan.initial > known:
+        raise ValueError(
+            f"initial: expected 1 to {known}, as the pool knows the labels of so many rows, "
+            f"got {plan.initial}"
+        )
+
+
+def _unknown(labels: Any, allowed: bool) -> int:
+    """How many labels are unknown; refuses any unless they are allowed."""
     unknown = int((labels == -1).sum())
-    if unknown and not labeled_only:
+    if unknown and not allowed:
         raise ValueError(unknown_labels(unknown, len(labels), "labeled_only=True"))
     return unknown
 

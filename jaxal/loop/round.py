@@ -15,9 +15,10 @@ from jaxal.base import Examples, Selection, Strategy
 from jaxal.checks import is_traced
 from jaxal.loop import _acquire
 from jaxal.loop._acquire import Observed
-from jaxal.loop.plan import ExampleSets
+from jaxal.loop.plan import ExampleSets, RowsSoFar
 from jaxal.loop.returned import explained
 from jaxal.loop.state import State, available_rows, known_labels, reveal, round_keys
+from jaxal.numerics import gather
 from jaxal.pools import Pool
 from jaxal.training import AnyLearner, FitInfo, Metrics, evaluate
 from jaxal.training.base import as_fitted, fits_on_host
@@ -34,9 +35,10 @@ class RoundInfo(NamedTuple):
     labels: jax.Array  # [] int32, how many the model was trained on
     epochs: jax.Array  # [] int32
     train: Metrics  # of the labelled rows, after training
-    test: Metrics
+    test: Metrics  # with the accuracy of each class
     rows: jax.Array  # [B] int32, what was selected next; -1 in the last round of a run
     scores: jax.Array  # [B]
+    skipped: jax.Array  # [] int32, how many picks so far had no label; each cost one of the budget
 
 
 class Round(NamedTuple):
@@ -76,14 +78,14 @@ def measure(
     measured = partial(evaluate, learner.model, state.variables, batch_size=pool.batch_size)
     train = measured(pool.take(jnp.maximum(state.rows, 0)), state.labels)
     loss = jnp.where(jnp.isfinite(fitted.loss), train.loss, fitted.loss)
-    return train._replace(loss=loss), measured(test.inputs, test.labels)
+    return train._replace(loss=loss), measured(test.inputs, test.labels, by_class=True)
 
 
 def observe(
     state: State, pool: Pool, sets: ExampleSets, *, learner: AnyLearner, strategy: Strategy
 ) -> Observed:
     """What the strategy needs of every pool row, and of the further examples."""
-    return _acquire.observe(
+    observed = _acquire.observe(
         round_keys(state).observe,
         strategy,
         learner.model,
@@ -91,6 +93,14 @@ def observe(
         pool,
         known_labels(state, pool),
         sets,
+    )
+    if not isinstance(sets.private, RowsSoFar):
+        return observed
+    # Rows of the pool are observed already, those that are labelled with their labels.
+    rows = state.rows if sets.private.kind == "labeled" else state.skipped
+    private = gather(observed.pool, jnp.maximum(rows, 0))
+    return observed._replace(
+        sets={**observed.sets, "private": private, "private_usable": rows >= 0}
     )
 
 
@@ -156,7 +166,7 @@ def run_round(
       stages: from `make_round`, or the same functions compiled, vmapped or timed.
       budget: B, as in the stages.
       state: before.
-      pool: whose labels are all known.
+      pool: whose labels are known, but for rows that are skipped when they are selected.
       test: held-out examples.
       sets: further examples.
       select_batch: whether to select a batch after fitting; if not, the state keeps its round.
@@ -166,6 +176,7 @@ def run_round(
     """
     state, fitted = stages.fit(state, pool, sets)
     train, tested = stages.measure(state, pool, test, fitted)
+    skipped = jnp.sum(state.skipped >= 0, axis=-1, dtype=jnp.int32)
 
     def go_on(state):
         after, selection = stages.select(state, pool, stages.observe(state, pool, sets))
@@ -179,4 +190,4 @@ def run_round(
         after, rows, scores = jax.lax.cond(select_batch, go_on, stay, state)
     else:
         after, rows, scores = (go_on if select_batch else stay)(state)
-    return after, RoundInfo(state.count, fitted.epochs, train, tested, rows, scores)
+    return after, RoundInfo(state.count, fitted.epochs, train, tested, rows, scores, skipped)

@@ -16,7 +16,7 @@ from jaxal.files import claimed
 from jaxal.loop.checked import check_loss, check_strategies, checked_round
 from jaxal.loop.checkpoint import Checkpoints
 from jaxal.loop.identity import digest, digest_program, versions
-from jaxal.loop.plan import ExampleSets, Plan, Prepared, prepare
+from jaxal.loop.plan import ExampleSets, Plan, Prepared, example_sets, make_plan, prepare
 from jaxal.loop.returned import check_strategy, strategy_name
 from jaxal.loop.round import Round, RoundInfo, compiled_round, make_round, run_round
 from jaxal.loop.state import State, init
@@ -30,7 +30,7 @@ def simulate(
     pool: Any,
     test: Any,
     *,
-    initial: int,
+    initial: Any,
     budget: int,
     rounds: int,
     balanced: bool = False,
@@ -38,6 +38,7 @@ def simulate(
     private: Any = None,
     validation: Any = None,
     labeled_only: bool = False,
+    skip_unlabeled: bool = False,
     batch_size: int = 1024,
     mesh: Mesh | None = None,
 ) -> Callable[[jax.Array], tuple[State, RoundInfo]]:
@@ -48,15 +49,21 @@ def simulate(
       strategy: the rule.
       pool: `Examples` or `(inputs, labels)`, inputs a pytree of arrays [N, ...], all labels known.
       test: the same, to measure on.
-      initial: rows drawn at random and labelled before the first round.
+      initial: rows drawn at random and labelled before the first round; {class: count} draws so
+        many of each class, and rows [n] are these themselves, the same for every key.
       budget: B, rows labelled a round.
       rounds: how often a batch is selected; models are fitted `rounds + 1` times.
       balanced: draw as many initial rows of each class, as nearly as can be.
       query: `(inputs, labels)` of examples like those wanted, for strategies that take them.
-      private: the same, of examples like those to avoid.
+      private: the same, of examples like those to avoid, their labels -1 if they are of no class;
+        or rows of the pool that change with the rounds: "labeled", those with labels, or "found",
+        those that were picked and skipped.
       validation: the same, held-out examples; also for a learner with `patience`.
       labeled_only: leave out the rows of the pool whose label is -1, unknown, in place of refusing
         them; the others keep their numbers.
+      skip_unlabeled: keep them instead, as rows that are out of distribution. One that is picked
+        costs one of the budget, is not trained on and not picked again (`State.skipped`, as an
+        answer of -1 in `tell`). `data.scenarios.out_of_distribution` makes such a pool.
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows, and the seeds (`devices.make_mesh`).
 
@@ -73,9 +80,19 @@ def simulate(
     """
     check_strategy(strategy)
     refuse_host_fit(learner, "simulate")
-    plan = Plan(initial, budget, rounds, balanced, batch_size)
-    sets = ExampleSets(query, private, validation)
-    prepared = prepare(learner, pool, test, plan, sets, mesh, labeled_only=labeled_only)
+    options = {"balanced": balanced, "batch_size": batch_size, "skip_unlabeled": skip_unlabeled}
+    plan, initial_rows = make_plan(initial, budget, rounds, **options)
+    sets = example_sets(query, private, validation)
+    prepared = prepare(
+        learner,
+        pool,
+        test,
+        plan,
+        sets,
+        mesh,
+        labeled_only=labeled_only,
+        initial_rows=initial_rows,
+    )
     return jax.tree_util.Partial(_Simulation(learner, strategy, plan), prepared)
 
 
@@ -96,7 +113,7 @@ def _run(simulation: _Simulation, prepared: Prepared, key: jax.Array):
     stages = make_round(learner, strategy, plan.budget)
 
     def body(state, select_batch):
-        return run_round(stages, plan.budget, state, *prepared, select_batch)
+        return run_round(stages, plan.budget, state, *prepared[:3], select_batch)
 
     start = begin(key, learner, prepared, plan)
     return jax.lax.scan(body, start, jnp.arange(plan.rounds + 1) < plan.rounds)
@@ -104,14 +121,15 @@ def _run(simulation: _Simulation, prepared: Prepared, key: jax.Array):
 
 def begin(key: jax.Array, learner: AnyLearner, prepared: Prepared, plan: Plan) -> State:
     """The state of a planned experiment before the first round."""
+    initial: Any = plan.initial if prepared.initial_rows is None else prepared.initial_rows
     return init(
         key,
         learner,
         prepared.pool,
-        initial=plan.initial,
+        initial=dict(plan.per_class) or initial,
         capacity=plan.capacity,
         balanced=plan.balanced,
-        skips=0,
+        skips=plan.skips,
     )
 
 
@@ -143,7 +161,7 @@ def run_rounds(
     stages = checked_round(stages, name)
     for number in range(first, plan.rounds + 1):
         select_batch = number < plan.rounds
-        state, info = run_round(stages, plan.budget, state, *prepared, select_batch)
+        state, info = run_round(stages, plan.budget, state, *prepared[:3], select_batch)
         yield state, info
 
 
@@ -154,7 +172,7 @@ def iterate(
     pool: Any,
     test: Any,
     *,
-    initial: int,
+    initial: Any,
     budget: int,
     rounds: int,
     balanced: bool = False,
@@ -162,6 +180,7 @@ def iterate(
     private: Any = None,
     validation: Any = None,
     labeled_only: bool = False,
+    skip_unlabeled: bool = False,
     batch_size: int = 1024,
     mesh: Mesh | None = None,
     checkpoint: str | Path | None = None,
@@ -174,15 +193,21 @@ def iterate(
       strategy: the rule.
       pool: `Examples` or `(inputs, labels)`, inputs a pytree of arrays [N, ...], all labels known.
       test: the same, to measure on.
-      initial: rows drawn at random and labelled before the first round.
+      initial: rows drawn at random and labelled before the first round; {class: count} draws so
+        many of each class, and rows [n] are these themselves, the same for every key.
       budget: B, rows labelled a round.
       rounds: how often a batch is selected; models are fitted `rounds + 1` times.
       balanced: draw as many initial rows of each class, as nearly as can be.
       query: `(inputs, labels)` of examples like those wanted, for strategies that take them.
-      private: the same, of examples like those to avoid.
+      private: the same, of examples like those to avoid, their labels -1 if they are of no class;
+        or rows of the pool that change with the rounds: "labeled", those with labels, or "found",
+        those that were picked and skipped.
       validation: the same, held-out examples; also for a learner with `patience`.
       labeled_only: leave out the rows of the pool whose label is -1, unknown, in place of refusing
         them; the others keep their numbers.
+      skip_unlabeled: keep them instead, as rows that are out of distribution. One that is picked
+        costs one of the budget, is not trained on and not picked again (`State.skipped`, as an
+        answer of -1 in `tell`). `data.scenarios.out_of_distribution` makes such a pool.
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows.
       checkpoint: a folder, made if need be and held while the rounds go on. A round is finished
@@ -208,9 +233,19 @@ def iterate(
     """
     check_key(key)
     check_strategy(strategy)
-    plan = Plan(initial, budget, rounds, balanced, batch_size)
-    sets = ExampleSets(query, private, validation)
-    prepared = prepare(learner, pool, test, plan, sets, mesh, labeled_only=labeled_only)
+    options = {"balanced": balanced, "batch_size": batch_size, "skip_unlabeled": skip_unlabeled}
+    plan, initial_rows = make_plan(initial, budget, rounds, **options)
+    sets = example_sets(query, private, validation)
+    prepared = prepare(
+        learner,
+        pool,
+        test,
+        plan,
+        sets,
+        mesh,
+        labeled_only=labeled_only,
+        initial_rows=initial_rows,
+    )
     name = strategy_name(strategy)
     check_strategies(learner, {name: strategy}, prepared, plan)
     stages = compiled_round(learner, strategy, budget)
@@ -218,7 +253,7 @@ def iterate(
         first, state, saved = 0, _begin(key, learner, prepared, plan), None
         if checkpoint is not None:
             held.enter_context(claimed(Path(checkpoint)))
-            arguments = _Arguments(learner, strategy, plan, labeled_only)
+            arguments = _Arguments(learner, strategy, plan, labeled_only, initial_rows)
             saved = Checkpoints(Path(checkpoint), _identity(arguments, key, pool, test, sets))
             first, state = saved.newest(state) or (first, state)
         rounds_left = run_rounds(stages, state, prepared, plan, name, first=first)
@@ -239,20 +274,22 @@ class _Arguments(NamedTuple):
     strategy: Strategy
     plan: Plan
     labeled_only: bool
+    initial_rows: Any
 
 
 def _identity(
     arguments: _Arguments, key: jax.Array, pool: Any, test: Any, sets: ExampleSets
 ) -> dict[str, Any]:
     """What has to be equal for a loop to go on; the devices do not."""
-    learner, strategy, plan, labeled_only = arguments
+    learner, strategy, plan, labeled_only, rows = arguments
 
     def whole(key, pool, test, sets):
-        prepared = prepare(learner, pool, test, plan, sets, labeled_only=labeled_only)
+        options = {"labeled_only": labeled_only, "initial_rows": rows}
+        prepared = prepare(learner, pool, test, plan, sets, **options)
         state = begin(key, learner, prepared, plan)
         stages = make_round(learner, strategy, plan.budget)
         if not fits_on_host(learner):
-            return run_round(stages, plan.budget, state, *prepared, True)
+            return run_round(stages, plan.budget, state, *prepared[:3], True)
         # A fit in Python cannot be traced: what it does is not known.
         observed = stages.observe(state, prepared.pool, prepared.sets)
         return stages.select(state, prepared.pool, observed)
@@ -261,6 +298,7 @@ def _identity(
     return {
         **versions(),
         **plan._asdict(),
+        "per_class": [list(pair) for pair in plan.per_class],  # as JSON has it
         "key": digest(key),
         **{f"{name} (SHA-256)": digest(tuple(given)) for name, given in examples.items()},
         "learner and strategy (SHA-256)": digest_program(whole, key, pool, test, sets),

@@ -5,6 +5,7 @@ all rounds. The key of a round is `fold_in(key, round)`: a resumed run equals an
 Nothing in a state is as long as the pool, so it is the same on any number of devices.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,6 @@ import numpy as np
 
 from jaxal.base import PyTree, Selection
 from jaxal.checks import (
-    as_integers,
     check_flag,
     check_integer,
     check_key,
@@ -21,8 +21,8 @@ from jaxal.checks import (
     is_integer,
     is_traced,
 )
-from jaxal.greedy.take import take_balanced, take_top
-from jaxal.loop.answers import Told, check_answers, check_distinct, check_each
+from jaxal.greedy.take import take_balanced, take_per_class, take_top
+from jaxal.loop.answers import Told, check_answers, check_initial_counts, check_initial_rows
 from jaxal.loop.plan import check_model, check_pool
 from jaxal.pools import Pool
 from jaxal.training import AnyLearner
@@ -64,7 +64,7 @@ def init(
       learner: whose model is initialised.
       pool: from `jaxal.place`.
       initial: how many rows to draw at random to begin with, of those whose labels the pool knows,
-        or these rows themselves; may be 0 or empty.
+        or these rows themselves; may be 0 or empty. A mapping {class: count} draws so many of each.
       capacity: M, the most labels there will be.
       balanced: draw as many rows of each class, as nearly as can be, if `initial` is a number.
       skips: S, the most rows that will be skipped; as many as the capacity, if not given.
@@ -74,8 +74,9 @@ def init(
 
     Raises:
       TypeError: arguments of another type.
-      ValueError: more initial rows than the capacity has room for or the pool knows labels of, rows
-        that are not in the pool, have no label or come twice, or labels outside [0, C).
+      ValueError: more initial rows than the capacity has room for or the pool knows labels of (in
+        a class, if it is counted by class), rows that are not in the pool, have no label or come
+        twice, or labels outside [0, C).
     """
     check_key(key)
     check_learner(learner)
@@ -89,7 +90,10 @@ def init(
     num_classes = check_model(learner.model, variables, pool.first())
     if not is_traced(pool.labels, pool.valid, initial):
         _check_initial(pool, initial, capacity, num_classes)
-    rows = _draw(key_rows, pool, initial, balanced) if is_integer(initial) else initial
+    if isinstance(initial, Mapping):
+        rows = take_per_class(key_rows, pool.labels, pool.valid, initial)
+    else:
+        rows = _draw(key_rows, pool, initial, balanced) if is_integer(initial) else initial
     rows = jnp.asarray(rows, jnp.int32)
     state = State(
         rows=jnp.full(capacity, -1, jnp.int32),
@@ -141,16 +145,13 @@ def _check_initial(pool: Pool, initial: Any, capacity: int, num_classes: int) ->
                 f"the pool knows the labels of {known} rows"
             )
         return
-    if isinstance(initial, bool | float | str) or initial is None:
-        raise TypeError(f"initial: expected an integer or rows, got {initial!r}")
-    rows = as_integers("initial", initial, "[n]")
-    if len(rows) > capacity:
-        raise ValueError(f"initial: expected at most {capacity} (the capacity), got {len(rows)}")
-    last = int(pool_size(pool)) - 1
-    check_each("initial", rows, (rows >= 0) & (rows <= last), f"rows from 0 to {last}")
-    labels = np.asarray(pool.labels[rows])
-    check_each("initial", rows, labels >= 0, "rows whose labels the pool knows")
-    check_distinct("initial", rows)
+    if isinstance(initial, Mapping):
+        check_initial_counts(initial, np.where(pool.valid, pool.labels, -1))
+        count = sum(initial.values())
+    else:
+        count = len(check_initial_rows(initial, pool.labels, int(pool_size(pool))))
+    if count > capacity:
+        raise ValueError(f"initial: expected at most {capacity} (the capacity), got {count}")
 
 
 def tell(state: State, rows: Any, labels: Any, weights: Any = None) -> State:
@@ -263,7 +264,10 @@ def enlarge(state: State, *, capacity: int | None = None, skips: int | None = No
 
 
 def reveal(state: State, pool: Pool, selection: Selection) -> State:
-    """Tells the state the labels that the pool, as an oracle, knows of the selected rows."""
+    """Tells the state the labels that the pool, as an oracle, knows of the selected rows.
+
+    A row whose label is -1 is of no class, out of distribution: it is skipped, as in `tell`.
+    """
     return _add(state, selection.rows, pool.labels[selection.rows], selection.weights)
 
 

@@ -10,7 +10,14 @@ from jaxal import data
 from jaxal.base import Examples, Selection, Strategy
 from jaxal.checks import check_budget, check_flag, is_traced
 from jaxal.loop.checked import check_fitted, check_loss, check_observed, check_picks
-from jaxal.loop.plan import ExampleSets, check_pool, check_same_shapes, unknown_labels
+from jaxal.loop.plan import (
+    OF_NO_CLASS,
+    ExampleSets,
+    check_pool,
+    check_same_shapes,
+    example_sets,
+    unknown_labels,
+)
 from jaxal.loop.returned import check_strategy, strategy_name
 from jaxal.loop.round import RoundInfo, choose, compiled_round, make_round, run_round
 from jaxal.loop.state import State, check_state, pool_size
@@ -42,7 +49,8 @@ def ask(
       pool: from `jaxal.place`, the one that the state began with.
       budget: B, how many rows; -1 past the last available one.
       query: `(inputs, labels)` of examples like those wanted.
-      private: `(inputs, labels)` of examples like those to avoid.
+      private: `(inputs, labels)` of examples like those to avoid; or the rows of the pool that are
+        "labeled", or that were asked for and skipped, "found".
       validation: `(inputs, labels)` of held-out examples.
 
     Returns:
@@ -54,7 +62,7 @@ def ask(
         be used, or a strategy that returns what it may not; says which, and in which round.
       FloatingPointError: a loss, variables or an observation that is not finite.
     """
-    sets = ExampleSets(query, private, validation)
+    sets = example_sets(query, private, validation)
     stages = compiled_round(learner, strategy, budget)
     if is_traced(state, pool, sets):
         state, _ = stages.fit(state, pool, sets)
@@ -97,7 +105,8 @@ def _check(
             f"pool: expected the {int(state.pool_rows)} rows that the state began with, got {size}"
         )
     for name, examples in sets.given().items():
-        data.check(examples, int(state.num_classes), name)
+        unknown = name in OF_NO_CLASS
+        data.check(examples, int(state.num_classes), name, allow_unknown=unknown)
     check_same_shapes(pool.first(), sets.given())
 
 
@@ -130,7 +139,8 @@ def step(
       test: held-out `(inputs, labels)` to measure on.
       budget: B, how many rows; -1 past the last available one.
       query: `(inputs, labels)` of examples like those wanted.
-      private: `(inputs, labels)` of examples like those to avoid.
+      private: `(inputs, labels)` of examples like those to avoid; or the rows of the pool that are
+        "labeled", or that were asked for and skipped, "found".
       validation: `(inputs, labels)` of held-out examples.
       select_batch: [] bool, whether to select a batch after fitting; if not, the state keeps its
         round.
@@ -143,7 +153,7 @@ def step(
       TypeError, ValueError: as `ask`, or a pool with unknown labels.
     """
     refuse_host_fit(learner, "step")
-    sets, before = ExampleSets(query, private, validation), state
+    sets, before = example_sets(query, private, validation), state
     if is_traced(state, pool, test, sets):
         examples = Examples(*test)
         return _step(state, learner, strategy, pool, examples, budget, sets, select_batch)

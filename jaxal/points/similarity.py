@@ -120,14 +120,28 @@ class Similarities:
 
     pool: Similarity
     others: dict[str, Embedding]  # "query" and "private", if given
+    private_usable: jax.Array | None = None  # [P] bool, the private examples that exist
+
+    def there(self, name: str) -> jax.Array:
+        """Which of those examples exist, [M] bool."""
+        if name == "private" and self.private_usable is not None:
+            return self.private_usable
+        return jnp.ones(self.others[name].size, bool)
 
     def toward(self, name: str) -> Similarity:
         """The pool's similarities to those examples."""
         return dataclasses.replace(self.pool, targets=self.others[name])
 
     def nearest(self, name: str) -> jax.Array:
-        """Each row's largest similarity to those examples, [N]; O(N M D) time, O(N M) memory."""
-        return jnp.max(self.toward(name).all_rows(), axis=1)
+        """Each row's largest similarity to those examples, [N]; O(N M D) time, O(N M) memory.
+
+        Where none of them exists it is 0.
+        """
+        similar = self.toward(name).all_rows()
+        if name != "private" or self.private_usable is None:
+            return jnp.max(similar, axis=1)
+        similar = jnp.where(self.private_usable[None, :], similar, self.pool.lowest)
+        return jnp.where(jnp.any(self.private_usable), jnp.max(similar, axis=1), 0.0)
 
 
 def similarities(
@@ -136,6 +150,7 @@ def similarities(
     query: Points | None = None,
     private: Points | None = None,
     usable: jax.Array | None = None,
+    private_usable: jax.Array | None = None,
     metric: str = "cosine",
     shifted: bool = False,
 ) -> Similarities:
@@ -146,6 +161,7 @@ def similarities(
       query: [M, D], or as `features`.
       private: as `query`.
       usable: [N] bool, the rows that exist; those that are not finite do not. All if None.
+      private_usable: [M] bool, the private examples that exist; all if None.
       metric: "cosine" or "euclidean", see `Similarity`.
       shifted: map similarities s to (s + 1) / 2.
 
@@ -164,6 +180,12 @@ def similarities(
         if examples is not None:
             others[name] = _floats(as_embedding(name, examples))
             check_alike(name, points, others[name])
+    if private_usable is not None and "private" in others:
+        if len(private_usable) != others["private"].size:
+            raise ValueError(
+                f"private_usable: expected {others['private'].size} rows, got {len(private_usable)}"
+            )
+        others["private"] = others["private"].masked(private_usable)
     length = jnp.ones(())
     if metric == "cosine":
         placed = [one.normalised() for one in (points.masked(usable), *others.values())]
@@ -171,7 +193,7 @@ def similarities(
         placed, scale = points.masked(usable).conditioned(usable, *others.values())
         length = math.prod(_widths(points)) / scale
     pool = Similarity(placed[0], usable, length, metric=metric, shifted=shifted)
-    return Similarities(pool, dict(zip(others, placed[1:], strict=True)))
+    return Similarities(pool, dict(zip(others, placed[1:], strict=True)), private_usable)
 
 
 def usable_rows(points: Embedding, usable: jax.Array | None) -> jax.Array:

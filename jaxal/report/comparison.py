@@ -104,6 +104,14 @@ def _read(history: Path) -> tuple[list[Record], Config | None]:
     return records, load(config) if config.exists() else None
 
 
+def _data(config: Config) -> dict[str, object]:
+    """What decides the examples: settings by key."""
+    settings = dataclasses.asdict(config.data)
+    scenario = dataclasses.asdict(config.scenario)
+    settings |= {f"scenario.{key}": value for key, value in scenario.items()}
+    return settings | {f"sets.{key}": one for key, one in dataclasses.asdict(config.sets).items()}
+
+
 def _other_data(runs: Sequence[_Run]) -> list[str]:
     """Says which settings of the data differ from those of the first run that says them."""
     if len(runs) == 1:
@@ -113,7 +121,7 @@ def _other_data(runs: Sequence[_Run]) -> list[str]:
         for run in runs
         if run.config is None
     ]
-    data = {run.name: dataclasses.asdict(run.config.data) for run in runs if run.config}
+    data = {run.name: _data(run.config) for run in runs if run.config}
     first = next(iter(data), "")
     for name, settings in data.items():
         differ = [

@@ -36,6 +36,14 @@ class Point(NamedTuple):
     efficiency: float  # labels random needs / labels needed, for random's best mean
     # accuracy up to this many labels; NaN where it is not reached
     efficiency_std: float  # over seeds, random's mean given; NaN unless all reach it
+    rare_recall: float = NAN  # these are means; NaN where the runs have no such rows
+    rare_found: float = NAN
+    unique_picks: float = NAN
+    ood_picks: float = NAN
+
+
+FOUND = ("rare_recall", "rare_found", "unique_picks", "ood_picks")
+"""What a scenario adds to records and points, by the same names."""
 
 
 class Summary(NamedTuple):
@@ -112,20 +120,29 @@ def write_csv(summaries: Sequence[Summary], path: str | Path) -> None:
     """Writes one row per strategy and label count, with what is known of the whole strategy.
 
     Numbers that are not known are empty; times are seconds, accuracies fractions. Where summaries
-    have a run, its name comes first.
+    have a run, its name comes first. What a scenario adds has columns where any of it is known.
     """
     targets = {target: f"labels_to_{target * 100:.0f}" for target in TARGETS}
     shared_columns = ("area_mean", "area_std", *targets.values())
     first = ("run", "strategy") if any(s.run for s in summaries) else ("strategy",)
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*first, *Point._fields, *shared_columns))
+        added = found_columns(summaries)
+        columns = [name for name in Point._fields if name not in FOUND]
+        writer.writerow((*first, *columns, *shared_columns, *added))
         for summary in summaries:
             which = [getattr(summary, column) for column in first]
             prices = (summary.labels_to[target] for target in targets)
             shared = (summary.area_mean, summary.area_std, *prices)
             for point in summary.points:
-                writer.writerow([*which, *map(_cell, (*point, *shared))])
+                own, found = ([getattr(point, name) for name in part] for part in (columns, added))
+                writer.writerow([*which, *map(_cell, (*own, *shared, *found))])
+
+
+def found_columns(summaries: Sequence[Summary]) -> list[str]:
+    """Those fields of `FOUND` that are known of any strategy."""
+    points = [point for summary in summaries for point in summary.points]
+    return [name for name in FOUND if any(not math.isnan(getattr(one, name)) for one in points)]
 
 
 def _checked(name: str, records: Iterable[Record]) -> Iterable[Record]:
@@ -170,6 +187,7 @@ def _points(records: list[Record], baseline: Curve) -> Iterable[Point]:
             select_seconds=_median(_select_seconds(here)),
             efficiency=ratios[number],
             efficiency_std=_std([of_seed[number] for of_seed in spread]),
+            **{name: _mean_known([getattr(record, name) for record in here]) for name in FOUND},
         )
 
 
@@ -220,6 +238,11 @@ def _select_seconds(records: list[Record]) -> list[float]:
 
 def _median(values: list[float]) -> float:
     return statistics.median(values) if values else NAN
+
+
+def _mean_known(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else NAN
 
 
 def _std(values: list[float]) -> float:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxal.report._text import printable
-from jaxal.report.summary import TARGETS, Point, Summary, names, over_seeds
+from jaxal.report.summary import TARGETS, Point, Summary, found_columns, names, over_seeds
 
 _EFFICIENCY = "vs random: labels random needs over labels needed, for the best accuracy both reach."
 
@@ -41,7 +41,8 @@ def results_table(summaries: Sequence[Summary], console: Console) -> Table:
     Returns:
       The table: test accuracy in %, mean and std over seeds; its mean over all label counts (the
       area under the curve); labels to each target; the labelling efficiency, if there is random
-      sampling to compare with; time to select a round.
+      sampling to compare with; what a scenario's picks were, at the last label count; time to
+      select a round.
     """
     unbounded = console.options.update(max_width=10_000)
     for number, area in itertools.product((5, 4, 3, 2, 1), (True, False)):
@@ -84,6 +85,7 @@ def _results(
     if any(math.isfinite(summary.efficiency) for summary in summaries):
         notes.insert(-1, _EFFICIENCY)
         columns["vs\nrandom"] = _efficiencies(summaries, mark)
+    columns |= _found(summaries, mark)
     columns["select"] = [_duration(summary.select_seconds) for summary in summaries]
     table.caption = " ".join(notes)
     # Where even the fewest columns do not fit, it is names that go on in the next line.
@@ -154,6 +156,23 @@ def _efficiencies(summaries: Sequence[Summary], mark: str) -> list[str]:
     ratios = [round(summary.efficiency, 1) for summary in summaries]
     cells = ["-" if math.isnan(ratio) else f"{ratio:.1f}x" for ratio in ratios]
     return _marked(cells, [-ratio for ratio in ratios], mark)
+
+
+def _found(summaries: Sequence[Summary], mark: str) -> dict[str, list[str]]:
+    """Columns of what was found, where a scenario has such rows; few OOD picks are good."""
+    heads = {
+        "rare_recall": ("rare\nrecall", -100, "{:.1f}"),
+        "rare_found": ("rare\nfound", -1, "{:.0f}"),
+        "unique_picks": ("unique\npicks", -1, "{:.0f}"),
+        "ood_picks": ("OOD\npicks", 1, "{:.0f}"),
+    }
+    columns = {}
+    for name in found_columns(summaries):
+        head, scale, form = heads[name]
+        numbers = [scale * getattr(summary.points[-1], name) for summary in summaries]
+        cells = ["-" if math.isnan(one) else form.format(abs(one)) for one in numbers]
+        columns[head] = _marked(cells, [round(one, 1) for one in numbers], mark)
+    return columns
 
 
 def _marked(cells: list[str], costs: list[float], mark: str) -> list[str]:

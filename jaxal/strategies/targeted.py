@@ -22,6 +22,7 @@ def _targeted(
             budget,
             query=view.query,
             private=view.private,
+            private_usable=view.private_usable,
         )
 
     return Strategy(represent(representation, loss), select, reads_labels=False)

@@ -190,6 +190,7 @@ def facility_location_conditional_gain(
     metric: str = "cosine",
     shifted: bool = False,
     usable: jax.Array | None = None,
+    private_usable: jax.Array | None = None,
 ) -> SetFunction:
     """sum_{i in V} max(max_{j in S} s_ij - nu max_{p in P} s_ip, 0) (FLCG). Submodular.
 
@@ -202,6 +203,7 @@ def facility_location_conditional_gain(
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
       usable: [N] bool, the rows that exist; all finite ones if None.
+      private_usable: a mask of the private examples that exist; all if None.
 
     Returns:
       `SetFunction`.
@@ -213,7 +215,14 @@ def facility_location_conditional_gain(
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
       scenarios", NeurIPS 2021, table 1. Kothawade et al., "PRISM", AAAI 2022.
     """
-    near = similarities(features, private=private, usable=usable, metric=metric, shifted=shifted)
+    near = similarities(
+        features,
+        private=private,
+        usable=usable,
+        private_usable=private_usable,
+        metric=metric,
+        shifted=shifted,
+    )
     start = jnp.where(near.pool.usable, nu * near.nearest("private"), jnp.inf)
     return Representation(near.pool, start)
 
@@ -229,6 +238,7 @@ def facility_location_conditional_mutual_information(
     metric: str = "cosine",
     shifted: bool = False,
     usable: jax.Array | None = None,
+    private_usable: jax.Array | None = None,
 ) -> SetFunction:
     """sum_i max(min(max_{j in S} s_ij, eta max_q s_iq) - nu max_p s_ip, 0) (FLCMI). Submodular.
 
@@ -243,6 +253,7 @@ def facility_location_conditional_mutual_information(
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
       usable: [N] bool, the rows that exist; all finite ones if None.
+      private_usable: a mask of the private examples that exist; all if None.
 
     Returns:
       `SetFunction`.
@@ -255,7 +266,13 @@ def facility_location_conditional_mutual_information(
       scenarios", NeurIPS 2021, table 1. Kothawade et al., "PRISM", AAAI 2022.
     """
     near = similarities(
-        features, query=query, private=private, usable=usable, metric=metric, shifted=shifted
+        features,
+        query=query,
+        private=private,
+        usable=usable,
+        private_usable=private_usable,
+        metric=metric,
+        shifted=shifted,
     )
     cap = eta * near.nearest("query")
     start = jnp.where(near.pool.usable, nu * near.nearest("private"), jnp.inf)

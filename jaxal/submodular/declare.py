@@ -18,7 +18,9 @@ from jaxal.submodular.function import SetFunction
 
 Factory = TypeVar("Factory", bound=Callable[..., SetFunction])
 
-COMMON = frozenset({"features", "query", "private", "usable", "metric", "shifted"})
+COMMON = frozenset(
+    {"features", "query", "private", "usable", "private_usable", "metric", "shifted"}
+)
 
 
 class Declaration(NamedTuple):
@@ -96,6 +98,7 @@ def _rules(similar: bool) -> dict[str, Check]:
         "query": points,
         "private": points,
         "usable": entry.mask,
+        "private_usable": entry.mask,
         "metric": entry.one_of(METRICS),
         "shifted": entry.flag,
     }

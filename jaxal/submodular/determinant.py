@@ -119,11 +119,13 @@ def _factor(near: Similarities, ridge: float, weights: dict[str, float]) -> jax.
     points = [near.others[name] for name in weights]
     inner = jnp.block([[between(one, other) for other in points] for one in points])
     same = jnp.concatenate([near.pool.diagonal(one) for one in points])
+    there = jnp.concatenate([near.there(name) for name in weights])
+    # What does not exist has nothing to do with the others, nor with the pool.
+    inner = jnp.where(there[:, None] & there[None, :], inner, 0.0)
     factor = jax.lax.linalg.cholesky(jnp.fill_diagonal(inner, same + ridge, inplace=False))
     cross = [weights[name] * near.toward(name).all_rows() for name in weights]
-    return jax.lax.linalg.triangular_solve(
-        factor, jnp.concatenate(cross, axis=1).T, left_side=True, lower=True
-    )
+    cross = jnp.where(there[:, None], jnp.concatenate(cross, axis=1).T, 0.0)
+    return jax.lax.linalg.triangular_solve(factor, cross, left_side=True, lower=True)
 
 
 @set_function("log_determinant", ridge=ridge_in_range)
@@ -212,6 +214,7 @@ def log_determinant_conditional_gain(
     metric: str = "cosine",
     shifted: bool = False,
     usable: jax.Array | None = None,
+    private_usable: jax.Array | None = None,
 ) -> SetFunction:
     """F(S + P) - F(P), F the log-determinant of L + ridge I (LogDetCG). Submodular.
 
@@ -226,6 +229,7 @@ def log_determinant_conditional_gain(
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
       usable: [N] bool, the rows that exist; all finite ones if None.
+      private_usable: a mask of the private examples that exist; all if None.
 
     Returns:
       `SetFunction`.
@@ -237,7 +241,14 @@ def log_determinant_conditional_gain(
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
       scenarios", NeurIPS 2021, table 1.
     """
-    near = similarities(features, private=private, usable=usable, metric=metric, shifted=shifted)
+    near = similarities(
+        features,
+        private=private,
+        usable=usable,
+        private_usable=private_usable,
+        metric=metric,
+        shifted=shifted,
+    )
     return _log_determinant(near, ridge, private=nu)
 
 
@@ -253,6 +264,7 @@ def log_determinant_conditional_mutual_information(
     metric: str = "cosine",
     shifted: bool = False,
     usable: jax.Array | None = None,
+    private_usable: jax.Array | None = None,
 ) -> SetFunction:
     """F(S + P) + F(Q + P) - F(S + Q + P) - F(P) (LogDetCMI). Not submodular.
 
@@ -270,6 +282,7 @@ def log_determinant_conditional_mutual_information(
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
       usable: [N] bool, the rows that exist; all finite ones if None.
+      private_usable: a mask of the private examples that exist; all if None.
 
     Returns:
       `SetFunction`.
@@ -282,7 +295,13 @@ def log_determinant_conditional_mutual_information(
       scenarios", NeurIPS 2021, table 1.
     """
     near = similarities(
-        features, query=query, private=private, usable=usable, metric=metric, shifted=shifted
+        features,
+        query=query,
+        private=private,
+        usable=usable,
+        private_usable=private_usable,
+        metric=metric,
+        shifted=shifted,
     )
     return Difference(
         _log_determinant(near, ridge, private=nu),

@@ -91,6 +91,7 @@ def graph_cut_conditional_gain(
     metric: str = "cosine",
     shifted: bool = False,
     usable: jax.Array | None = None,
+    private_usable: jax.Array | None = None,
 ) -> GraphCut:
     """graph_cut(S) - 2 trade_off nu sum_{j in S, p in P} s_jp (GCCG).
 
@@ -105,6 +106,7 @@ def graph_cut_conditional_gain(
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
       usable: [N] bool, the rows that exist; all finite ones if None.
+      private_usable: a mask of the private examples that exist; all if None.
 
     Returns:
       `SetFunction`.
@@ -116,8 +118,16 @@ def graph_cut_conditional_gain(
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
       scenarios", NeurIPS 2021, table 1.
     """
-    near = similarities(features, private=private, usable=usable, metric=metric, shifted=shifted)
-    to_private = jnp.sum(near.toward("private").all_rows(), axis=1)
+    near = similarities(
+        features,
+        private=private,
+        usable=usable,
+        private_usable=private_usable,
+        metric=metric,
+        shifted=shifted,
+    )
+    similar = near.toward("private").all_rows()
+    to_private = jnp.sum(jnp.where(near.there("private")[None, :], similar, 0.0), axis=1)
     values = near.pool.totals() - 2.0 * trade_off * nu * to_private
     return GraphCut(near.pool, values, jnp.asarray(trade_off, float))
 

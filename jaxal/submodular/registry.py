@@ -37,6 +37,7 @@ class FunctionSpec:
         query: Points | None = None,
         private: Points | None = None,
         usable: jax.Array | None = None,
+        private_usable: jax.Array | None = None,
         metric: str = "cosine",
         shifted: bool = False,
     ) -> SetFunction:
@@ -48,6 +49,10 @@ class FunctionSpec:
                 raise ValueError(f"{argument}: {self.name} {does} it")
             if value is not None:
                 options[argument] = value
+        if private is None and private_usable is not None:
+            raise ValueError(f"private_usable: {self.name} has no private examples")
+        if private is not None:
+            options["private_usable"] = private_usable
         if self.declaration.similar:
             options |= {"metric": metric, "shifted": shifted}
         return self.declaration.factory(features, **options)
@@ -92,6 +97,7 @@ def make(
     query: Points | None = None,
     private: Points | None = None,
     usable: jax.Array | None = None,
+    private_usable: jax.Array | None = None,
     metric: str = "cosine",
     shifted: bool = False,
     **hyper: Any,
@@ -106,6 +112,7 @@ def make(
         them.
       usable: [N] bool, the rows that exist: others enter no sum, and their gain is -inf, as is that
         of rows that are not finite. All if None.
+      private_usable: a mask of the private examples that exist; all if None.
       metric: "cosine" or "euclidean"; without effect on functions that use no similarity.
       shifted: similarities (s + 1) / 2 in place of s; the same.
       **hyper: of the function: trade_off, ridge, concave, weights, eta, nu.
@@ -125,5 +132,11 @@ def make(
     """
     function = specify(name, **hyper)
     return function.make(
-        features, query=query, private=private, usable=usable, metric=metric, shifted=shifted
+        features,
+        query=query,
+        private=private,
+        usable=usable,
+        private_usable=private_usable,
+        metric=metric,
+        shifted=shifted,
     )

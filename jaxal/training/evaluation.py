@@ -1,11 +1,12 @@
 """How good a model is: loss and accuracy over a set of examples."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, PyTree
+from jaxal.numerics import first
 from jaxal.pools.memory import map_rows
 
 
@@ -14,6 +15,7 @@ class Metrics(NamedTuple):
 
     loss: jax.Array  # [] cross-entropy in nats
     accuracy: jax.Array  # [] fraction predicted right
+    class_accuracy: Any = None  # [C], of the examples of each class; 0 where there is none
 
 
 def evaluate(
@@ -23,6 +25,7 @@ def evaluate(
     labels: jax.Array,
     *,
     batch_size: int,
+    by_class: bool = False,
 ) -> Metrics:
     """Cross-entropy and accuracy over the examples whose label is known.
 
@@ -32,6 +35,7 @@ def evaluate(
       inputs: leaves [N, ...].
       labels: [N] integers, -1 where unknown.
       batch_size: rows that go through the model at once.
+      by_class: the accuracy of each class as well.
 
     Returns:
       The means; 0 if no label is known.
@@ -47,4 +51,13 @@ def evaluate(
     known = labels >= 0
     count = jnp.maximum(jnp.sum(known), 1)
     loss = jnp.sum(jnp.where(known, losses, 0.0))
-    return Metrics(loss / count.astype(loss.dtype), jnp.sum(right & known) / count)
+    mean = Metrics(loss / count.astype(loss.dtype), jnp.sum(right & known) / count)
+    if not by_class:
+        return mean
+    classes = jax.eval_shape(model.apply, variables, first(inputs)).logits.shape[-1]
+    slots = jnp.where(known, labels, classes)  # past the end, where adding does nothing
+    of_class, right_of_class = (
+        jnp.zeros(classes, jnp.int32).at[slots].add(counted.astype(jnp.int32))
+        for counted in (known, right)
+    )
+    return mean._replace(class_accuracy=right_of_class / jnp.maximum(of_class, 1))

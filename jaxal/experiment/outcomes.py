@@ -1,0 +1,86 @@
+"""From what a round reports to what its records say."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxal.data.scenarios import Facts, found
+from jaxal.experiment.stages import Stage
+from jaxal.loop.round import RoundInfo
+from jaxal.loop.state import State
+from jaxal.records import Record, Seconds
+
+
+class Known(NamedTuple):
+    """What records need beside the reports of the rounds."""
+
+    test_labels: np.ndarray  # [T]
+    facts: Facts | None  # of the pool's rows
+    initial: int  # rows labelled before the first round
+
+    @property
+    def has_ood(self) -> bool:
+        """Whether rows of the pool are out of distribution."""
+        return self.facts is not None and bool((self.facts.classes < 0).any())
+
+
+def round_records(
+    name: str, number: int, state: State, info: RoundInfo, timed: Sequence[Stage], known: Known
+) -> Iterator[Record]:
+    """A record a seed. The seeds run together: each is given an equal share of the time.
+
+    Args:
+      name: the strategy's.
+      number: of the round.
+      state: of all seeds after the round.
+      info: of the round, on the host.
+      timed: the stages that ran.
+      known: of the experiment.
+    """
+    seeds, last = len(info.labels), len(timed) == 1
+    rows, skipped = jax.device_get((state.rows, state.skipped)) if known.facts else (None, None)
+    for seed in range(seeds):
+        compiled = [stage.compile_seconds for stage in timed] if seed == 0 else []
+        labels, dropped = int(info.labels[seed]), int(info.skipped[seed])
+        more: dict[str, Any] = {}
+        if rows is not None and skipped is not None:
+            picks = rows[seed][known.initial : labels], skipped[seed][:dropped]
+            more = _counts(known, np.concatenate(picks), rows[seed][: known.initial])
+        accuracies = _class_accuracy(info.test.class_accuracy[seed], known.test_labels)
+        if known.facts and known.facts.rare:
+            more["rare_recall"] = float(np.mean([accuracies[one] for one in known.facts.rare]))
+        yield Record(
+            strategy=name,
+            seed=seed,
+            round=number,
+            labels=labels + dropped,
+            rows=[] if last else info.rows[seed].tolist(),
+            train_accuracy=float(info.train.accuracy[seed]),
+            train_loss=float(info.train.loss[seed]),
+            test_accuracy=float(info.test.accuracy[seed]),
+            test_loss=float(info.test.loss[seed]),
+            epochs=int(info.epochs[seed]),
+            seconds=Seconds(*(stage.seconds / seeds for stage in timed)),
+            compile_seconds=Seconds(*compiled),
+            class_accuracy=accuracies,
+            **more,
+        )
+
+
+def _counts(known: Known, picks: np.ndarray, initial: np.ndarray) -> dict[str, Any]:
+    assert known.facts is not None
+    counts = found(known.facts, picks.tolist(), initial.tolist())
+    tells = {
+        "rare_found": (counts.rare, known.facts.rare),
+        "unique_picks": (counts.unique, known.facts.originals is not None),
+        "ood_picks": (counts.ood, known.has_ood),
+    }
+    return {field: count for field, (count, told) in tells.items() if told}
+
+
+def _class_accuracy(accuracies: np.ndarray, test_labels: np.ndarray) -> list[float]:
+    """By class; NaN for one that is not tested on."""
+    there = np.bincount(test_labels, minlength=len(accuracies)) > 0
+    return np.where(there, accuracies.astype(float), np.nan).tolist()
