@@ -9,7 +9,7 @@ from jaxal.base import Model, Outputs
 from jaxal.checks import check_integer
 from jaxal.factories import cached_factory
 from jaxal.models.linen import from_linen
-from jaxal.models.zoo.convolution import by_products
+from jaxal.models.zoo.convolution import by_products, convolve
 from jaxal.models.zoo.layers import as_images, check_rate, check_widths, flatten
 from jaxal.models.zoo.weights import lecun_normal
 
@@ -29,7 +29,14 @@ class CNN(nn.Module):
         x = as_images("cnn", inputs, 2 ** len(self.channels))
         window = (self.kernel_size, self.kernel_size)
         for width in self.channels:
-            x = nn.Conv(width, window, use_bias=not self.batch_norm, kernel_init=lecun_normal)(x)
+            convolution = nn.Conv(
+                width,
+                window,
+                use_bias=not self.batch_norm,
+                conv_general_dilated=convolve,
+                kernel_init=lecun_normal,
+            )
+            x = convolution(x)
             if self.batch_norm:
                 x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
             x = nn.max_pool(nn.relu(x), (2, 2), (2, 2))
