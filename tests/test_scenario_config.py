@@ -321,12 +321,12 @@ def test_other_scenarios_are_noted(made, tmp_path):
         ),
         "too many rare": (
             ["scenario.rare_classes=[1]", "scenario.rare_rows=41"],
-            "scenario.rare_rows.*: expected 1 to 40",
+            r"scenario.rare_rows: expected 1 to 40 \(the rows of class 1\), got 41",
         ),
         "too many": (["scenario.rows_per_class=41"], "scenario.rows_per_class: expected 1 to 40"),
         "too many outside": (
             ["scenario.ood_classes=[1]", "scenario.ood_rows=41"],
-            "ood_rows: expected 1 to 40",
+            "scenario.ood_rows: expected 1 to 40",
         ),
         "outside of none": (["scenario.ood_rows=3"], "scenario.ood_rows: .*scenario.ood_classes"),
         "copied once": (["scenario.copied_rows=3"], "scenario.copied_rows: needs scenario.copies"),

@@ -24,15 +24,15 @@ def renamed(**keys: str) -> Iterator[None]:
     """Has errors that begin with the name of an argument begin with a key of the file.
 
     Args:
-      **keys: argument -> key.
+      **keys: argument, as the error calls it -> key.
     """
     try:
         yield
     except (TypeError, ValueError) as error:
-        begin = re.match(r"(\w+)(\[.*?\])?:", str(error))
-        if begin is None or begin[1] not in keys or type(error) not in (TypeError, ValueError):
+        argument, colon, rest = str(error).partition(":")
+        if not (colon and argument in keys and type(error) in (TypeError, ValueError)):
             raise
-        raise type(error)(f"{keys[begin[1]]}{str(error)[begin.end() - 1 :]}") from error
+        raise type(error)(f"{keys[argument]}:{rest}") from error
 
 
 def _table_of(option: str, path: str, options: Mapping[str, Any]) -> str | None:

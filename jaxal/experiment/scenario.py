@@ -55,10 +55,13 @@ def make_pool(config: ScenarioConfig, pool: Examples, seed: int) -> tuple[Exampl
 
 def _thinned(config: ScenarioConfig, pool: Examples, seed: int) -> Examples:
     """The pool with fewer rows of a class, as many as its kind says."""
-    of_rare = config.rare_rows or config.rare_fraction or config.rows_per_class or 1.0
-    keep = dict.fromkeys(config.rare_classes, of_rare)
-    keep |= dict.fromkeys(config.ood_classes, config.ood_rows or 1.0)
-    with renamed(keep="scenario.rare_rows and ood_rows", others="scenario.rows_per_class"):
+    rare = config.rare_rows or config.rare_fraction
+    of_rare = dict.fromkeys(config.rare_classes, rare) if rare else {}
+    of_ood = dict.fromkeys(config.ood_classes, config.ood_rows or 1.0)
+    keys = {f"keep[{number}]": "scenario.rare_rows" for number in of_rare}
+    keys |= {f"keep[{number}]": "scenario.ood_rows" for number in of_ood}
+    with renamed(**keys, others="scenario.rows_per_class"):
+        keep = of_rare | of_ood
         return scenarios.imbalanced(pool, keep, others=config.rows_per_class, seed=seed)
 
 
