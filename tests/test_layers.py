@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 from bad_values import NUMBER, OTHERS, but, check_refused, each, refused, tables
+from helpers import MODES
 
 import jaxal
 from jaxal import models, posterior, strategies
@@ -127,6 +128,16 @@ def test_features_of_logits_alone_are_what_the_last_layer_saw():
     head = variables["params"]["head"]
     logits = outputs.features @ head["kernel"] + head["bias"][None]
     np.testing.assert_allclose(logits, outputs.logits, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_under_other_settings_of_jax(mode):
+    with mode():
+        model = models.with_features(models.with_dropout(Net(), "head"), "block/inner")
+        inputs = jnp.asarray(np.asarray(INPUTS))
+        variables = model.init(jax.random.key(0), inputs)
+        outputs, _ = jax.jit(model.train)(variables, inputs, key=jax.random.key(1))
+        assert outputs.features.shape == (6, 8) and jnp.isfinite(outputs.logits).all()
 
 
 class Twice(nn.Module):
