@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 from bad_values import FLAG, INTEGER, OTHERS, but, check_refused, each, refused
-from helpers import CountTraces, bad_inputs
+from helpers import MODES, CountTraces, bad_inputs
 
 import jaxal
 from jaxal import Model, Outputs, models
@@ -137,6 +137,19 @@ def test_raw_pixels_are_changed_before_they_are_normalised():
     model = models.augmented(models.normalized(recording([]), 0.5, 0.1), cutout=3)
     outputs, _ = model.train({}, pixels(20), key=jax.random.key(0))
     assert (outputs.logits == -5).sum() >= 20 * 4 * C  # black
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_under_other_settings_of_jax(mode, dtype):
+    with mode():
+        model = models.augmented(
+            models.normalized(models.mlp(3), 0.5, 0.2), crop=1, flip=True, cutout=2
+        )
+        images = jnp.asarray(np.asarray(pixels(3)), dtype)
+        variables = model.init(jax.random.key(0), images)
+        outputs, _ = jax.jit(model.train)(variables, images, key=jax.random.key(1))
+        assert outputs.logits.dtype == jnp.float32 and jnp.isfinite(outputs.logits).all()
 
 
 def test_equal_calls_are_one_model_and_nothing_to_do_is_the_model_itself():

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 from bad_values import NUMBER, OTHERS, but, check_refused, each, refused, tables
+from helpers import MODES
 
 import jaxal
 from jaxal import models, posterior, strategies
@@ -71,14 +72,24 @@ def test_features_of_images_are_flattened_and_reach_strategies():
 
 def test_models_of_models_keep_their_layers():
     model = models.normalized(models.mlp(3, hidden=(5,)), 0.5, 0.2)
+    raw, seen = jnp.ones((2, 4), jnp.uint8), models.with_features(model, "Dense_0")
+    variables = seen.init(jax.random.key(0), raw)
+    assert seen.apply(variables, raw).features.shape == (2, 5)
+    assert seen.prepare is model.prepare
+
+
+def test_members_of_an_ensemble_have_layers_and_it_has_none():
+    model = models.with_dropout(models.with_features(models.mlp(3), "Dense_0"), "Dense_1")
     ensemble = jaxal.ensemble(jaxal.Learner(model, optax.sgd(0.1)), 2).model
-    raw = jnp.ones((2, 4), jnp.uint8)
-    for one in (model, ensemble):
-        seen = models.with_features(one, "Dense_0")
-        variables = seen.init(jax.random.key(0), raw)
-        assert seen.apply(variables, raw).features.shape[0] == 2
-        assert seen.prepare is one.prepare
-    assert models.with_features(ensemble, "Dense_0").member is not None
+    variables = ensemble.init(jax.random.key(0), INPUTS)
+    plain, dropped = (
+        ensemble.apply(variables, INPUTS, key=key) for key in (None, jax.random.key(1))
+    )
+    assert plain.features.shape == (6, 2 * 128)
+    assert (plain.logits != dropped.logits).any()
+    for change in (models.with_features, models.with_dropout):
+        with pytest.raises(ValueError, match="model: expected no ensemble"):
+            change(ensemble, "Dense_0")
 
 
 def test_equal_calls_are_one_model():
@@ -127,6 +138,16 @@ def test_features_of_logits_alone_are_what_the_last_layer_saw():
     head = variables["params"]["head"]
     logits = outputs.features @ head["kernel"] + head["bias"][None]
     np.testing.assert_allclose(logits, outputs.logits, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_under_other_settings_of_jax(mode):
+    with mode():
+        model = models.with_features(models.with_dropout(Net(), "head"), "block/inner")
+        inputs = jnp.asarray(np.asarray(INPUTS))
+        variables = model.init(jax.random.key(0), inputs)
+        outputs, _ = jax.jit(model.train)(variables, inputs, key=jax.random.key(1))
+        assert outputs.features.shape == (6, 8) and jnp.isfinite(outputs.logits).all()
 
 
 class Twice(nn.Module):

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 from bad_values import OTHERS, check_refused, each, refused, tables
-from helpers import last_layer_gradients, table_model
+from helpers import MODES, last_layer_gradients, table_model
 
 import jaxal
 from jaxal import selection, strategies
@@ -184,6 +184,14 @@ def test_an_attack_up_another_loss():
     by_name = basic_iterative(lambda x: x, inputs, epsilon=0.25, loss=CROSS_ENTROPY)
     default = basic_iterative(lambda x: x, inputs, epsilon=0.25)
     jax.tree.map(np.testing.assert_array_equal, by_name, default)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["badge", "glister", "grad_match", "smi"])
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_under_other_settings_of_jax(mode, name):
+    with mode():
+        assert len(set(picks(name, loss=squared).rows.tolist())) == 5
 
 
 def test_a_loss_of_another_shape_is_refused():

@@ -217,7 +217,14 @@ def normalized(model=SMALL, **given):
     return models.normalized(model, **given)
 
 
-NUMBERS = {"a table": {}, "none": None, "text": ["x"], "empty": [], "a matrix": np.ones((2, 2))}
+NUMBERS = {
+    "a table": {},
+    "none": None,
+    "text": ["x"],
+    "empty": [],
+    "ragged": [1.0, [2.0]],
+    "a matrix": np.ones((2, 2)),
+}
 
 
 @refused(

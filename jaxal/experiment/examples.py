@@ -12,16 +12,10 @@ import numpy as np
 from jaxal import data
 from jaxal.base import Examples
 from jaxal.data import scenarios
-from jaxal.data._load import Raw, load_raw
-from jaxal.data.normalization import (
-    NORMALIZATIONS,
-    Normalization,
-    normalize,
-    pool_normalization,
-)
+from jaxal.data.normalization import Normalization
 from jaxal.data.repeats import repeated
 from jaxal.data.scenarios import Facts
-from jaxal.experiment.keys import named
+from jaxal.experiment.inputs import load
 from jaxal.experiment.scenario import make_pool
 from jaxal.experiment.sets import hold_out_sets
 from jaxal.experiment.settings import Config, DataConfig
@@ -40,20 +34,10 @@ class Loaded(NamedTuple):
 def examples(config: Config) -> Loaded:
     """Loads the data and makes the pool, the test rows and the sets."""
     settings, ood = config.data, config.scenario.ood_classes
-    raw = _load(settings)
-    normalization = _normalization(settings, raw)
-    by_hand = normalization if settings.noise else None  # noise is that of normalised numbers
-
-    def prepared(examples: Examples) -> Examples:
-        """Examples of the source, or of another like it, as those of the pool are to be."""
-        if by_hand is not None:
-            return normalize(examples, by_hand)
-        is_ready = normalization is not None or not settings.standardize
-        return raw.kept(examples) if is_ready else raw.standardize(examples)
-
-    pool, test = map(prepared, raw.stored)
+    inputs = load(settings)
+    pool, test = map(inputs.prepared, inputs.raw.stored)
     pool, validation = _validation(settings, pool)
-    pool, sets = hold_out_sets(config, pool, prepared)
+    pool, sets = hold_out_sets(config, pool, inputs.prepared)
     if validation is not None:
         if "validation" in sets:
             raise ValueError("sets.validation: expected no data.validation beside it, got both")
@@ -71,50 +55,7 @@ def examples(config: Config) -> Loaded:
     if settings.test_limit is not None:
         rows = min(settings.test_limit, len(test.labels))
         test = data.subset(test, rows, seed=settings.split_seed)
-    return Loaded(pool, test, sets, facts, None if by_hand else normalization)
-
-
-def _load(config: DataConfig) -> Raw:
-    """The pool and the test rows as the source has them."""
-    limit = None if config.limit is None else config.limit + config.validation
-    with named("data", vars(config)):
-        return load_raw(
-            config.source,
-            test=config.test,
-            folder=config.folder,
-            options=config.options,
-            test_fraction=config.test_fraction,
-            seed=config.split_seed,
-            limit=limit,
-            flat=config.flat,
-            labeled_only=config.labeled_only,
-        )
-
-
-def _normalization(config: DataConfig, raw: Raw) -> Normalization | None:
-    """How integer images are normalised, None of other inputs.
-
-    Raises:
-      ValueError: the constants of a data set for inputs that are no such images.
-    """
-    inputs, name = raw.pool.inputs, config.normalization
-    is_image = raw.scale > 1 or inputs.ndim > 2
-    if name != "pool":
-        known = NORMALIZATIONS[name]
-        if not config.standardize:
-            raise ValueError(f"data.normalization: {name!r} needs data.standardize, which is false")
-        channels = 1 if inputs.ndim < 4 else inputs.shape[-1]
-        if raw.scale == 1 or len(known.mean) not in (1, channels):
-            raise ValueError(
-                f"data.normalization: expected 'pool', as {name!r} is for images of uint8 with "
-                f"{len(known.mean)} channels, got inputs {inputs.dtype} {inputs.shape}"
-            )
-        return known
-    if not (is_image and np.issubdtype(inputs.dtype, np.integer)):
-        return None
-    if config.standardize:
-        return pool_normalization(inputs, float(raw.scale))
-    return Normalization((0.0,), (1.0,), float(raw.scale))
+    return Loaded(pool, test, sets, facts, inputs.left)
 
 
 def _validation(config: DataConfig, pool: Examples) -> tuple[Examples, Examples | None]:

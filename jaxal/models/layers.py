@@ -39,8 +39,8 @@ def with_features(model: Model | nn.Module, layer: str, *, side: str = "output")
 
     Raises:
       TypeError: no model or module, or a layer that is no string.
-      ValueError: an unknown side; from the model, a layer that did not run, with the nearest that
-        did, or a value that is no floating-point array [n, ...].
+      ValueError: an unknown side, or an ensemble; from the model, a layer that did not run, with
+        the nearest that did, or a value that is no floating-point array [n, ...].
 
     Example:
       >>> from jaxal import models
@@ -77,8 +77,8 @@ def with_dropout(
 
     Raises:
       TypeError: no model or module, a layer that is no string, or another type of rate.
-      ValueError: a rate out of range; from the model, a layer that did not run, with the nearest
-        that did.
+      ValueError: a rate out of range, or an ensemble; from the model, a layer that did not run,
+        with the nearest that did.
 
     References:
       Gal and Ghahramani, "Dropout as a Bayesian approximation", ICML 2016.
@@ -118,8 +118,7 @@ def _with_features(model: Model, layer: str, side: str) -> Model:
         (outputs, after), features = seeing(lambda: model.train(variables, inputs, key=key))
         return as_outputs((outputs.logits, features), layer), after
 
-    member = None if model.member is None else _with_features(model.member, layer, side)
-    return model._replace(apply=apply, train=train, member=member)
+    return model._replace(apply=apply, train=train)
 
 
 @cached_factory
@@ -147,8 +146,7 @@ def _with_dropout(model: Model, layer: str, rate: float, training: bool) -> Mode
         with dropping(jax.random.fold_in(key, 0)):
             return model.train(variables, inputs, key=key)
 
-    member = None if model.member is None else _with_dropout(model.member, layer, rate, training)
-    return model._replace(apply=apply, train=train, member=member)
+    return model._replace(apply=apply, train=train)
 
 
 @contextlib.contextmanager
@@ -167,11 +165,11 @@ def _watched(layer: str, watch: Watch) -> Iterator[None]:
         yield
     if layer not in ran:
         layers = sorted({path for path in ran if path})
-        raise ValueError(
-            f"layer: {layer!r} is unknown; {nearest(layer, layers)}"
-            if layers
-            else f"layer: expected a model of a linen module with layers, to find {layer!r} in"
-        )
+        if not layers:
+            raise ValueError(
+                f"layer: expected a model of a linen module with layers, to find {layer!r} in"
+            )
+        raise ValueError(f"layer: {layer!r} is unknown; {nearest(layer, layers)}")
 
 
 def _flat(layer: str, value: Any) -> jax.Array:
@@ -183,6 +181,11 @@ def _flat(layer: str, value: Any) -> jax.Array:
 
 def _as_model(model: Any) -> Model:
     if isinstance(model, Model):
+        if model.member is not None:
+            raise ValueError(
+                "model: expected no ensemble, whose members run side by side; change the model of "
+                "its learner, and make the ensemble of that"
+            )
         return model
     if not isinstance(model, nn.Module):
         raise TypeError(

@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxal.base import Model, PyTree
 from jaxal.checks import check_finite, check_positive, describe, is_number
@@ -97,8 +96,7 @@ def _numbers(name: str, given: Any) -> tuple[float, ...]:
     """One number or several, as floats."""
     if is_number(given):
         return (float(given),)
-    array = np.asarray(given) if isinstance(given, Iterable) else np.zeros(0)
-    is_real = np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)
-    if array.ndim != 1 or not array.size or not is_real:
+    values = list(given) if isinstance(given, Iterable) else []
+    if not values or not all(map(is_number, values)):
         raise TypeError(f"{name}: expected a number, or one for each channel, got {given!r}")
-    return tuple(array.tolist())
+    return tuple(map(float, values))

@@ -239,7 +239,6 @@ class Learner(ByStructure, TrainingOptions):
         self, key: jax.Array, example: PyTree, before: jax.Array, state: _FitState
     ) -> _FitState:
         """The state as it is, or with other initial variables if the fit has failed."""
-
         # As words: under vmap a `cond` selects its operands, which a key that is used once forbids.
         words = jax.random.key_data(jax.random.fold_in(key, state.info.epochs))
 

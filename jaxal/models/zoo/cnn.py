@@ -28,10 +28,12 @@ class CNN(nn.Module):
     def __call__(self, inputs: jax.Array, *, train: bool = False, dropout: bool = False) -> Outputs:
         x = as_images("cnn", inputs, 2 ** len(self.channels))
         window = (self.kernel_size, self.kernel_size)
+        around = ((self.kernel_size - 1) // 2, self.kernel_size // 2)
         for width in self.channels:
             convolution = nn.Conv(
                 width,
                 window,
+                padding=(around, around),
                 use_bias=not self.batch_norm,
                 conv_general_dilated=convolve,
                 kernel_init=lecun_normal,

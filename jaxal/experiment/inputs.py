@@ -1,0 +1,82 @@
+"""From settings to a pool and test rows as the device is to hold them: floats, or raw integers."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxal.base import Examples
+from jaxal.data._load import Raw, load_raw
+from jaxal.data.normalization import (
+    NORMALIZATIONS,
+    Normalization,
+    normalize,
+    pool_normalization,
+)
+from jaxal.experiment.keys import named
+from jaxal.experiment.settings import DataConfig
+
+
+class Inputs(NamedTuple):
+    """A pool and test rows as their source has them, and what is done to their numbers."""
+
+    raw: Raw
+    normalization: Normalization | None  # of integer images
+    standardize: bool
+    by_hand: bool  # whether these are normalised before they go to a device
+
+    @property
+    def left(self) -> Normalization | None:
+        """What the model has still to do: integer images stay integers until then."""
+        return None if self.by_hand else self.normalization
+
+    def prepared(self, examples: Examples) -> Examples:
+        """Examples of the source, or of another like it, as a device is to hold them."""
+        if self.normalization is not None and self.by_hand:
+            return normalize(examples, self.normalization)
+        if self.normalization is None and self.standardize:
+            return self.raw.standardize(examples)
+        return self.raw.kept(examples)
+
+
+def load(config: DataConfig) -> Inputs:
+    """Loads the data; integer images are left to the model, unless noise is to be added to them."""
+    with named("data", vars(config)):
+        raw = load_raw(
+            config.source,
+            test=config.test,
+            folder=config.folder,
+            options=config.options,
+            test_fraction=config.test_fraction,
+            seed=config.split_seed,
+            limit=None if config.limit is None else config.limit + config.validation,
+            flat=config.flat,
+            labeled_only=config.labeled_only,
+        )
+    # Noise is that of normalised numbers.
+    return Inputs(raw, _normalization(config, raw), config.standardize, config.noise > 0)
+
+
+def _normalization(config: DataConfig, raw: Raw) -> Normalization | None:
+    """How integer images are normalised, None of other inputs.
+
+    Raises:
+      ValueError: the constants of a data set for inputs that are no such images.
+    """
+    inputs, name = raw.pool.inputs, config.normalization
+    is_image = raw.scale > 1 or inputs.ndim > 2
+    if name != "pool":
+        known = NORMALIZATIONS[name]
+        if not config.standardize:
+            raise ValueError(f"data.normalization: {name!r} needs data.standardize, which is false")
+        channels = 1 if inputs.ndim < 4 else inputs.shape[-1]
+        if raw.scale == 1 or len(known.mean) not in (1, channels):
+            raise ValueError(
+                f"data.normalization: expected 'pool', as {name!r} is for images of uint8 with "
+                f"{len(known.mean)} channels, got inputs {inputs.dtype} {inputs.shape}"
+            )
+        return known
+    if not (is_image and np.issubdtype(inputs.dtype, np.integer)):
+        return None
+    if config.standardize:
+        return pool_normalization(inputs, float(raw.scale))
+    return Normalization((0.0,), (1.0,), float(raw.scale))
