@@ -3,12 +3,14 @@
 import dataclasses
 from typing import Any
 
+import jax
 import numpy as np
+import optax
 import pytest
 from bad_values import INF, NAN, but
 
 from jaxal.experiment import Config, parse
-from jaxal.experiment.build import build
+from jaxal.experiment.build import _is_optimizer, build
 from jaxal.experiment.config import _kind
 
 WRONG = {"a list": [1], "a table": {"a": 1}, "NaN": NAN, "infinite": INF, "negative": -1}
@@ -174,10 +176,25 @@ def test_unknown_options(key):
         built(key, 1)
 
 
-@pytest.mark.parametrize("name", ["adamm", "sgd_", "exponential_decay", "chain", "__name__", ""])
+NO_OPTIMIZERS = ["adamm", "sgd_", "exponential_decay", "chain", "__name__", ""]
+NO_OPTIMIZERS += ["lbfgs", "noisy_sgd", "scale_by_rprop", "_deprecated_dpsgd"]
+
+
+@pytest.mark.parametrize("name", NO_OPTIMIZERS)
 def test_unknown_optimizers(name):
     with pytest.raises(ValueError, match="^learner.optimizer: '.*' is unknown"):
         built("learner.optimizer", name)
+
+
+@pytest.mark.parametrize("name", [*filter(_is_optimizer, dir(optax))])
+def test_known_optimizers_take_a_step(name):
+    def step(params):
+        optimizer = getattr(optax, name)(learning_rate=0.1)
+        return optimizer.update(params, optimizer.init(params), params)[0]
+
+    with jax.numpy_rank_promotion("allow"):
+        params = {"bias": np.ones(3, np.float32), "kernel": np.ones((4, 3), np.float32)}
+        assert jax.tree.structure(jax.eval_shape(step, params)) == jax.tree.structure(params)
 
 
 def test_labels_that_are_unknown(tmp_path):

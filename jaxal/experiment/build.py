@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import optax
 
@@ -106,7 +106,7 @@ def _strategies(config: Config) -> dict[str, Strategy]:
 
 
 def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
-    known = [name for name in dir(optax) if _takes_learning_rate(getattr(optax, name))]
+    known = [name for name in dir(optax) if _is_optimizer(name)]
     check_name("learner.optimizer", config.optimizer, known)
     make = getattr(optax, config.optimizer)
     check_options("learner.optimizer", config.optimizer, make, config.optimizer_options)
@@ -120,8 +120,12 @@ def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     return scheduled(optimizer, config.schedule, config.schedule_epochs or config.max_epochs)
 
 
-def _takes_learning_rate(value: Any) -> bool:
-    if not inspect.isfunction(value):
+UNUSABLE = ("lbfgs", "noisy_sgd")
+"""Optimizers of optax whose steps take more than a gradient: the objective, or a key."""
+
+
+def _is_optimizer(name: str) -> bool:
+    value = getattr(optax, name)
+    if name.startswith(("_", "scale_by_")) or name in UNUSABLE or not inspect.isfunction(value):
         return False
-    parameters = inspect.signature(value).parameters
-    return next(iter(parameters), None) == "learning_rate"
+    return next(iter(inspect.signature(value).parameters), None) == "learning_rate"
