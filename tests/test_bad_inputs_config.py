@@ -186,6 +186,7 @@ def test_unknown_optimizers(name):
         built("learner.optimizer", name)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of optax, of old names
 @pytest.mark.parametrize("name", [*filter(_is_optimizer, dir(optax))])
 def test_known_optimizers_take_a_step(name):
     def step(params):
