@@ -121,7 +121,8 @@ def _loaded(
         labeled_only=settings.labeled_only,
     )
     found = Examples(*map(np.concatenate, zip(*parts, strict=True)))
-    if settings.standardize:
+    # Integers stay as they are: what takes them scales them.
+    if settings.standardize and np.issubdtype(found.inputs.dtype, np.floating):
         found = standardized(load_raw(), found)[1]
     classes = _classes(config, name, asked, found.labels)
     found = take(found, np.flatnonzero(np.isin(found.labels, classes)))
