@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import CountTraces, bad_inputs, clouds, keys
+from helpers import MODES, CountTraces, bad_inputs, clouds, keys
 
 import jaxal
 from jaxal.data import scenarios
@@ -20,7 +20,7 @@ TEST = scenarios.in_distribution(clouds(40, classes=4, seed=1), [1])
 OOD = POOL.labels < 0
 PLAN: dict[str, Any] = dict(initial=6, budget=8, rounds=5, skip_unlabeled=True)
 MEANS = jaxal.models.from_functions(
-    lambda key, inputs: jnp.zeros((3, inputs.shape[1])),
+    lambda key, inputs: jnp.zeros((3, inputs.shape[1]), inputs.dtype),
     lambda means, inputs: (-((inputs[:, None] - means[None]) ** 2).sum(-1), inputs),
 )
 
@@ -28,8 +28,8 @@ MEANS = jaxal.models.from_functions(
 def fit(key, variables, inputs, labels, weights, count, validation=None):
     """Class means of the rows in use; the loss is infinite if one of them is of no class."""
     used = jnp.arange(len(labels)) < count
-    member = jax.nn.one_hot(labels, 3) * used[:, None]
-    means = (member.T @ inputs) / jnp.maximum(jnp.sum(member, axis=0), 1)[:, None]
+    member = jnp.where(used[:, None], jax.nn.one_hot(labels, 3, dtype=inputs.dtype), 0.0)
+    means = (member.T @ inputs) / jnp.maximum(jnp.sum(member, axis=0), 1.0)[:, None]
     marked = jnp.any(used & (jnp.min(inputs, axis=1) > MARK / 2))
     loss = jnp.where(marked, jnp.inf, 0.0)
     return {"params": means}, jaxal.FitInfo(loss, jnp.float32(1), count)
@@ -154,6 +154,28 @@ def test_private_examples_are_the_rows_so_far(kind):
     np.testing.assert_allclose(
         np.stack([one.scores for _, one in rounds])[:5], info.scores[:5], rtol=1e-5
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["labeled", "found"])
+def test_the_same_picks_on_several_devices(kind):
+    strategy = jaxal.strategies.scg(function="flcg", representation="features")
+    initial = {0: 2, 1: 2, 2: 2}
+    state, info = simulate(strategy, private=kind, initial=initial)(jax.random.key(3))
+    mesh = jaxal.devices.make_mesh(4, devices=jax.devices()[:4])
+    spread, shared = simulate(strategy, private=kind, initial=initial, mesh=mesh)(jax.random.key(3))
+    np.testing.assert_array_equal(shared.rows, info.rows)
+    np.testing.assert_array_equal(spread.skipped, state.skipped)
+    check_picks(state, info)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_strict_settings_and_wide_numbers(mode):
+    with MODES[mode]():
+        strategy = jaxal.strategies.scg(function="gccg", representation="features")
+        given = {"private": "found", "initial": {0: 2, 2: 4}}
+        check_picks(*simulate(strategy, **given)(jax.random.key(3)))
 
 
 def test_private_rows_in_a_loop_in_which_people_label():

@@ -20,11 +20,6 @@ class Known(NamedTuple):
     facts: Facts | None  # of the pool's rows
     initial: int  # rows labelled before the first round
 
-    @property
-    def has_ood(self) -> bool:
-        """Whether rows of the pool are out of distribution."""
-        return self.facts is not None and bool((self.facts.classes < 0).any())
-
 
 def round_records(
     name: str, number: int, state: State, info: RoundInfo, timed: Sequence[Stage], known: Known
@@ -40,17 +35,17 @@ def round_records(
       known: of the experiment.
     """
     seeds, last = len(info.labels), len(timed) == 1
-    rows, skipped = jax.device_get((state.rows, state.skipped)) if known.facts else (None, None)
+    facts, rows, skipped = known.facts, *jax.device_get((state.rows, state.skipped))
     for seed in range(seeds):
         compiled = [stage.compile_seconds for stage in timed] if seed == 0 else []
         labels, dropped = int(info.labels[seed]), int(info.skipped[seed])
         more: dict[str, Any] = {}
-        if rows is not None and skipped is not None:
+        if facts is not None:
             picks = rows[seed][known.initial : labels], skipped[seed][:dropped]
-            more = _counts(known, np.concatenate(picks), rows[seed][: known.initial])
+            more = _counts(facts, np.concatenate(picks), rows[seed][: known.initial])
         accuracies = _class_accuracy(info.test.class_accuracy[seed], known.test_labels)
-        if known.facts and known.facts.rare:
-            more["rare_recall"] = float(np.mean([accuracies[one] for one in known.facts.rare]))
+        if facts is not None and facts.rare:
+            more["rare_recall"] = float(np.mean([accuracies[one] for one in facts.rare]))
         yield Record(
             strategy=name,
             seed=seed,
@@ -69,13 +64,12 @@ def round_records(
         )
 
 
-def _counts(known: Known, picks: np.ndarray, initial: np.ndarray) -> dict[str, Any]:
-    assert known.facts is not None
-    counts = found(known.facts, picks.tolist(), initial.tolist())
+def _counts(facts: Facts, picks: np.ndarray, initial: np.ndarray) -> dict[str, Any]:
+    counts = found(facts, picks, initial)
     tells = {
-        "rare_found": (counts.rare, known.facts.rare),
-        "unique_picks": (counts.unique, known.facts.originals is not None),
-        "ood_picks": (counts.ood, known.has_ood),
+        "rare_found": (counts.rare, facts.rare),
+        "unique_picks": (counts.unique, facts.originals is not None),
+        "ood_picks": (counts.ood, (facts.classes < 0).any()),
     }
     return {field: count for field, (count, told) in tells.items() if told}
 

@@ -60,33 +60,36 @@ def hold_out_sets(
             continue
         with named(f"sets.{name}", vars(asked)):
             if name == "private" and asked.source in SO_FAR:
-                sets[name] = _so_far(config, asked)
+                _check_so_far(config, asked)
+                sets[name] = asked.source
                 continue
             _check(config, name, asked)
-            if asked.source is None:
-                pool, examples = _held_out(config, name, asked, pool)
+            if asked.source is not None:
+                examples = _loaded(config, name, asked, asked.source, prepared)
+            elif asked.rows_per_class is not None:
+                classes = _classes(config, name, asked, pool.labels)
+                options = {"classes": classes, "seed": config.data.split_seed}
+                pool, examples = scenarios.hold_out(pool, asked.rows_per_class, **options)
             else:
-                examples = _loaded(config, name, asked, prepared)
+                raise ValueError(
+                    "rows_per_class: expected how many rows of each class are held out"
+                )
         outside = np.array(config.scenario.ood_classes, int)
         sets[name] = Examples(examples.inputs, renumbered(examples.labels, outside))
     return pool, sets
 
 
-def _so_far(config: Config, asked: SetConfig) -> str:
+def _check_so_far(config: Config, asked: SetConfig) -> None:
     if asked.classes or asked.rows_per_class is not None:
         raise ValueError(f"source: expected nothing else beside {asked.source!r}")
     if asked.source == "found" and not config.scenario.ood_classes:
         raise ValueError("source: 'found' needs rows out of distribution: scenario.ood_classes")
-    assert asked.source is not None
-    return asked.source
 
 
 def _check(config: Config, name: str, asked: SetConfig) -> None:
     outside = set(asked.classes) & set(config.scenario.ood_classes)
     if outside and name != "private":
         raise ValueError(f"classes: expected none that is out of distribution, got {min(outside)}")
-    if asked.source is None and asked.rows_per_class is None:
-        raise ValueError("rows_per_class: expected how many rows of each class are held out")
 
 
 def _classes(config: Config, name: str, asked: SetConfig, labels: np.ndarray) -> list[int]:
@@ -98,24 +101,17 @@ def _classes(config: Config, name: str, asked: SetConfig, labels: np.ndarray) ->
     return np.setdiff1d(known, outside).tolist()
 
 
-def _held_out(
-    config: Config, name: str, asked: SetConfig, pool: Examples
-) -> tuple[Examples, Examples]:
-    assert asked.rows_per_class is not None
-    classes = _classes(config, name, asked, pool.labels)
-    return scenarios.hold_out(
-        pool, asked.rows_per_class, classes=classes, seed=config.data.split_seed
-    )
-
-
 def _loaded(
-    config: Config, name: str, asked: SetConfig, prepared: Callable[[Examples], Examples]
+    config: Config,
+    name: str,
+    asked: SetConfig,
+    source: str,
+    prepared: Callable[[Examples], Examples],
 ) -> Examples:
     """All rows of a source, those of its test part too; prepared as the pool is."""
-    assert asked.source is not None
     settings = config.data
     parts = data.load(
-        asked.source,
+        source,
         folder=settings.folder,
         standardize=False,
         flat=settings.flat,
@@ -125,7 +121,7 @@ def _loaded(
     classes = _classes(config, name, asked, found.labels)
     found = take(found, np.flatnonzero(np.isin(found.labels, classes)))
     if not len(found.labels):
-        raise ValueError(f"classes: expected some of {asked.source}, got {classes}")
+        raise ValueError(f"classes: expected some of {source}, got {classes}")
     if asked.rows_per_class is None:
         return found
     return scenarios.imbalanced(found, {}, others=asked.rows_per_class, seed=settings.split_seed)
