@@ -209,7 +209,7 @@ def test_mixed_types_of_train_and_test_are_refused(tmp_path):
     raw, labels = np.asarray(pixels(6)), np.arange(6) % 2
     kinds = {"x_train": raw, "y_train": labels, "x_test": raw / 255, "y_test": labels}
     np.savez(tmp_path / "mixed.npz", **kinds)
-    with pytest.raises(ValueError, match="expected train and test inputs of one type, got uint8"):
+    with pytest.raises(TypeError, match="expected train and test inputs of one type, got uint8"):
         data.load(f"npz:{tmp_path / 'mixed.npz'}")
 
 

@@ -54,7 +54,7 @@ def load(
 
     Raises:
       FileNotFoundError: no such .npz file.
-      TypeError: labels that are not integers, or an argument of another type.
+      TypeError: labels that are not integers, inputs of two types, or an argument of another type.
       ValueError: an unknown source, an argument outside its range, unknown labels, a file without
         the keys above or that is no .npz archive, or values that `check` refuses.
 
@@ -126,7 +126,7 @@ def load_raw(
         )
     kinds = pool.inputs.dtype, test.inputs.dtype
     if kinds[0] != kinds[1] and any(np.issubdtype(kind, np.integer) for kind in kinds):
-        raise ValueError(
+        raise TypeError(
             f"{source}: expected train and test inputs of one type, got {kinds[0]} and {kinds[1]}"
         )
     if limit is not None:
