@@ -1,4 +1,4 @@
-"""Set functions and clusters that start from the labelled rows, and seed sets."""
+"""Set functions and clusters that start from the labelled rows."""
 
 import functools
 
@@ -7,10 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from bad_values import (
-    INTEGER,
     MASK,
     MATRIX,
-    NAME,
     OTHERS,
     but,
     check_refused,
@@ -229,54 +227,11 @@ def test_centers_outside_the_mask_or_without_numbers_do_not_count():
     assert len(set(covered.rows.tolist())) == 4
 
 
-# Seed sets
-
-
-def test_seed_rows_are_those_of_greedy_facility_location():
-    features = jnp.asarray(points())
-    found = submodular.seed_rows(features, 5)
-    expected = maximize(submodular.facility_location(features), jnp.ones(ROWS, bool), 5)
-    np.testing.assert_array_equal(found, expected.rows)
-
-
-def test_seed_rows_of_classes_are_balanced_and_nested():
-    features = jnp.asarray(points())
-    labels = np.array([0] * 2 + [2] * 5 + [5] * 5 + [-1] * 2)
-    found = np.asarray(submodular.seed_rows(features, 9, labels=labels))
-    assert len(set(found.tolist())) == 9
-    assert np.bincount(labels[found], minlength=6).tolist() == [2, 0, 4, 0, 0, 3]
-    assert labels[found[:3]].tolist() == [0, 2, 5]
-    for count in (1, 3, 8):
-        some = submodular.seed_rows(features, count, labels=labels)
-        np.testing.assert_array_equal(some, found[:count])
-    own = np.flatnonzero(labels == 2)
-    alone = submodular.seed_rows(features[own], 4)
-    np.testing.assert_array_equal(own[np.asarray(alone)], found[labels[found] == 2])
-
-
 FEATURES = jnp.asarray(points(6, 2))
-SEEDS = functools.partial(submodular.seed_rows, FEATURES)
 
 
 @refused(
     tables(
-        seeds=each(
-            lambda features=FEATURES, count=2, metric="cosine": submodular.seed_rows(
-                features, count, metric=metric
-            ),
-            features=MATRIX,
-            count=INTEGER | {"above the rows": 7},
-            metric=NAME,
-        ),
-        labels=each(
-            lambda labels: SEEDS(2, labels=labels),
-            labels={
-                "floats": np.ones(6),
-                "another length": [0, 1],
-                "a matrix": np.ones((6, 1), int),
-            },
-        ),
-        known=each(lambda count: SEEDS(count, labels=[0, -1, -1, 1, -1, -1]), count={"3": 3}),
         given=each(
             lambda mask, function=submodular.facility_location: given(function(FEATURES), mask),
             mask=but(MASK, "none"),

@@ -21,7 +21,7 @@ class Loaded(NamedTuple):
 
     pool: Examples
     test: Examples
-    normalization: Normalization | None  # of integer images, which stay integers until then
+    normalization: Normalization | None  # of integer images; floats count as normalised already
 
 
 def load(config: DataConfig) -> Loaded:
@@ -39,7 +39,7 @@ def load(config: DataConfig) -> Loaded:
     if by is None:
         return Loaded(*(raw.standardized() if config.standardize else (raw.pool, raw.test)), None)
     if config.noise:  # which is that of normalised numbers
-        return Loaded(normalize(raw.pool, by), normalize(raw.test, by), None)
+        return Loaded(normalize(raw.pool, by), normalize(raw.test, by), by)
     return Loaded(raw.pool, raw.test, by)
 
 

@@ -40,7 +40,6 @@ from jaxal.submodular.pairwise import (
     graph_cut_conditional_gain,
 )
 from jaxal.submodular.registry import FunctionSpec, make, names, specify
-from jaxal.submodular.seeds import seed_rows
 
 __all__ = [
     "METRICS",
@@ -69,7 +68,6 @@ __all__ = [
     "maximize",
     "names",
     "probabilistic_set_cover",
-    "seed_rows",
     "set_cover",
     "specify",
 ]
