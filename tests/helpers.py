@@ -43,6 +43,14 @@ def bad_inputs(table):
     return pytest.mark.parametrize(names, table.values(), ids=table)
 
 
+def quick_first(cases, quick):
+    """The cases as parameters of a test, slow but for those that are named."""
+    return [
+        pytest.param(case, id=case, marks=() if case in quick else pytest.mark.slow)
+        for case in cases
+    ]
+
+
 @contextlib.contextmanager
 def strict(nans=True):
     """Everything that JAX can be asked to refuse, at once: each alone refuses less."""

@@ -139,6 +139,7 @@ def test_raw_pixels_are_changed_before_they_are_normalised():
     assert (outputs.logits == -5).sum() >= 20 * 4 * C  # black
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_under_other_settings_of_jax(mode, dtype):

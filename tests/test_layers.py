@@ -140,6 +140,7 @@ def test_features_of_logits_alone_are_what_the_last_layer_saw():
     np.testing.assert_allclose(logits, outputs.logits, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 def test_under_other_settings_of_jax(mode):
     with mode():

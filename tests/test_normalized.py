@@ -178,6 +178,9 @@ def test_noise_is_that_of_normalised_numbers(source):
     assert noisy.pool.inputs.dtype == np.float32
     floats = prepared(plain.learner.model, plain.test.inputs)
     np.testing.assert_allclose(noisy.test.inputs, floats, atol=1e-6)
+    np.testing.assert_array_equal(
+        prepared(noisy.learner.model, noisy.pool.inputs), noisy.pool.inputs
+    )
 
 
 def test_floats_and_columns_are_standardised_as_ever(tmp_path):

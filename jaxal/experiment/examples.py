@@ -55,7 +55,7 @@ def examples(config: Config) -> Loaded:
     if settings.test_limit is not None:
         rows = min(settings.test_limit, len(test.labels))
         test = data.subset(test, rows, seed=settings.split_seed)
-    return Loaded(pool, test, sets, facts, inputs.left)
+    return Loaded(pool, test, sets, facts, inputs.normalization)
 
 
 def _validation(config: DataConfig, pool: Examples) -> tuple[Examples, Examples | None]:

@@ -20,14 +20,9 @@ class Inputs(NamedTuple):
     """A pool and test rows as their source has them, and what is done to their numbers."""
 
     raw: Raw
-    normalization: Normalization | None  # of integer images
+    normalization: Normalization | None  # of integer images; floats count as normalised already
     standardize: bool
     by_hand: bool  # whether these are normalised before they go to a device
-
-    @property
-    def left(self) -> Normalization | None:
-        """What the model has still to do: integer images stay integers until then."""
-        return None if self.by_hand else self.normalization
 
     def prepared(self, examples: Examples) -> Examples:
         """Examples of the source, or of another like it, as a device is to hold them."""

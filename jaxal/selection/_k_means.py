@@ -32,7 +32,7 @@ from jaxal.selection._lloyd import Clusters, lloyd
 
 
 def _seed(
-    uniform: jax.Array, points: jax.Array, usable: jax.Array, taken: jax.Array | None
+    uniform: jax.Array, points: jax.Array, usable: jax.Array, taken: jax.Array | None = None
 ) -> jax.Array:
     """Greedy k-means++: of a few D^2 draws the one that lowers the inertia most is kept.
 
