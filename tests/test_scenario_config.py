@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from helpers import bad_inputs
 
-from jaxal import cli, data, experiment, report
+from jaxal import cli, data, experiment, models, report
+from jaxal.base import Examples
 from jaxal.data.scenarios import Facts
 from jaxal.experiment import _run as runner
 from jaxal.experiment import override, parse, to_toml
@@ -175,10 +176,11 @@ def test_sets_from_a_file_are_scaled_as_the_pool_is(made, tmp_path):
 
 
 def test_seed_sets(made):
-    pool = built(made).pool
+    parts = built(made)
+    pool, model = parts.pool, parts.learner.model
 
-    def of(*settings):
-        return initial_rows(experiment.load(made, settings).strategy, pool)
+    def of(*settings, pool=pool, model=model):
+        return initial_rows(experiment.load(made, settings).strategy, pool, model)
 
     assert of() == of("strategy.seed_set=random") == of("strategy.seed_set=balanced") == 5
     assert of("strategy.seed_set=[3, 1]") == [3, 1]
@@ -187,6 +189,13 @@ def test_seed_sets(made):
     assert len(set(rows.tolist())) == 5
     rows = of("strategy.seed_set=facility_location", "strategy.balanced=true")
     assert pool.labels[rows].tolist() == [0, 1, 2, 3, 4]
+    raw = Examples(np.round(20 * pool.inputs + 100).astype(np.uint8), pool.labels)
+    by = models.normalized(model, 100.0, 20.0, scale=1)
+    floats = Examples((raw.inputs - 100) / np.float32(20), pool.labels)
+    found = of("strategy.seed_set=facility_location", pool=raw, model=by)
+    assert found.tolist() == of("strategy.seed_set=facility_location", pool=floats).tolist()
+    with pytest.raises(TypeError, match="^strategy.seed_set: .* as of token ids"):
+        of("strategy.seed_set=facility_location", pool=raw)
 
 
 def test_settings_survive_the_way_to_toml(made):

@@ -133,7 +133,7 @@ class _Experiment:
     def __init__(self, config: Config, parts: Parts, mesh: Mesh | None, listener: Listener):
         asked = config.strategy
         self.config, self.parts, self.mesh, self.listener = config, parts, mesh, listener
-        initial = initial_rows(asked, parts.pool)
+        initial = initial_rows(asked, parts.pool, parts.learner.model)
         self.plan, rows = make_plan(
             initial,
             asked.budget,

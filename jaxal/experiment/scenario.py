@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal import submodular
-from jaxal.base import Examples
+from jaxal.base import Examples, Model, prepared
 from jaxal.data import scenarios
 from jaxal.data.scenarios import Facts
 from jaxal.data.scenarios.classes import renumbered
@@ -88,13 +88,18 @@ def _check(config: ScenarioConfig, pool: Examples) -> None:
         raise ValueError("scenario.copied_rows: needs scenario.copies of 2 or more")
 
 
-def initial_rows(config: StrategyConfig, pool: Examples) -> Any:
+def initial_rows(config: StrategyConfig, pool: Examples, model: Model) -> Any:
     """What `simulate` takes as `initial`: a number, rows, or counts by class.
 
     Args:
       config: whose `seed_set` says how they are chosen.
       pool: facility location is that of its inputs, and of each class by itself if the initial rows
         are to be balanced; of rows that have a label.
+      model: which may normalise the inputs first.
+
+    Raises:
+      TypeError: facility location of token ids, or of other integers that the model takes as such.
+      ValueError: more rows than there are.
     """
     asked = config.seed_set
     if isinstance(asked, dict):
@@ -103,9 +108,14 @@ def initial_rows(config: StrategyConfig, pool: Examples) -> Any:
         return list(asked)
     if asked != "facility_location":
         return config.initial
-    inputs = np.asarray(pool.inputs, np.float32).reshape(len(pool.labels), -1)
+    inputs = prepared(model, jnp.asarray(pool.inputs))
+    if not jnp.issubdtype(inputs.dtype, jnp.floating):
+        raise TypeError(
+            "strategy.seed_set: 'facility_location' compares inputs by their numbers: expected "
+            f"floating point, got {inputs.dtype}, as of token ids"
+        )
     labels = np.asarray(pool.labels)
     if not config.balanced:
         labels = np.minimum(labels, 0)  # known or not, and no class
     with renamed(count="strategy.initial"):
-        return submodular.seed_rows(jnp.asarray(inputs), config.initial, labels=labels)
+        return submodular.seed_rows(inputs.reshape(len(labels), -1), config.initial, labels=labels)
