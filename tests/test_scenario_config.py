@@ -11,7 +11,7 @@ import pytest
 from helpers import bad_inputs
 
 from jaxal import cli, data, experiment, models, report
-from jaxal.base import Examples
+from jaxal.base import Examples, prepared
 from jaxal.data.scenarios import Facts
 from jaxal.experiment import _run as runner
 from jaxal.experiment import override, parse, to_toml
@@ -191,7 +191,7 @@ def test_seed_sets(made):
     assert pool.labels[rows].tolist() == [0, 1, 2, 3, 4]
     raw = Examples(np.round(20 * pool.inputs + 100).astype(np.uint8), pool.labels)
     by = models.normalized(model, 100.0, 20.0, scale=1)
-    floats = Examples((raw.inputs - 100) / np.float32(20), pool.labels)
+    floats = Examples(np.asarray(prepared(by, raw.inputs)), pool.labels)
     found = of("strategy.seed_set=facility_location", pool=raw, model=by)
     assert found.tolist() == of("strategy.seed_set=facility_location", pool=floats).tolist()
     with pytest.raises(TypeError, match="^strategy.seed_set: .* as of token ids"):
