@@ -70,6 +70,7 @@ def test_what_is_no_image(name, shape):
         start(models.make(name, 3), jnp.zeros(shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALLEST)
 def test_images_that_are_too_small(name):
     side = SMALLEST[name]

@@ -29,6 +29,7 @@ def law(points, first, budget):
     return chance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block_size", [1, 16])
 def test_follows_the_sequential_law(block_size):
     points = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)

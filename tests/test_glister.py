@@ -332,6 +332,7 @@ def test_bad_strategy_options():
         strategies.make("glister", learning_rate=-1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("regularizer", "strength"),
     [("none", None), ("random", 0.4), ("facility_location", 0.1), ("diversity", 0.1)],

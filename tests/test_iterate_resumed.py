@@ -41,6 +41,7 @@ def take(count, loop):
     return [digest(next(loop)) for _ in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [0, 1, 2, 3, 4])
 def test_a_loop_goes_on_with_the_first_round_that_is_not_finished(tmp_path, unbroken, asked):
     loop = rounds(tmp_path)
@@ -70,6 +71,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("changes", "message"), CHANGES.values(), ids=CHANGES)
 def test_other_arguments_are_refused(tmp_path, changes, message):
     loop = rounds(tmp_path)
@@ -107,6 +109,7 @@ def test_a_fit_on_the_host_is_resumed(tmp_path):
     assert take(1, loop()) == first[1:] and calls == [6, 9, 9]
 
 
+@pytest.mark.slow
 def test_a_mesh_goes_on_where_one_device_stopped(tmp_path, unbroken):
     loop = rounds(tmp_path)
     take(2, loop)

@@ -56,6 +56,7 @@ def function_of(case):
     return submodular.make(name, jnp.asarray(features), **FUNCTIONS[case])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FUNCTIONS)
 def test_conditional_gains_are_those_of_the_function(case):
     function, chosen = function_of(case), np.flatnonzero(MASKED).tolist()
@@ -134,6 +135,7 @@ def view(labeled, features=None):
     return jaxal.View(jnp.asarray(features), labels, labeled, ~labeled)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["submodular", "k_means", "partition"])
 def test_strategies_start_from_the_labelled_rows(name):
     options = {"start": "labeled"}

@@ -38,6 +38,7 @@ def data():
     return logits, features, rng.integers(0, CLASSES, ROWS).astype(np.int32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", selection.GRADIENT_KINDS)
 def test_gradients_of_another_loss(kind):
     logits, features, labels = data()
@@ -106,6 +107,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", quick_first(CASES, ["badge", "glister", "submodular"]))
 def test_cross_entropy_by_name_picks_as_the_default(case):
     name, options = case.split(",")[0], CASES[case]
@@ -149,6 +151,7 @@ def test_glister_of_another_loss():
     assert found.rows.tolist() == naive_glister(0.01, 5)
 
 
+@pytest.mark.slow
 def test_a_subset_matches_the_gradients_of_the_loss():
     logits, features, labels = data()
     buffers = jnp.arange(ROWS), jnp.asarray(labels), jnp.ones(ROWS), jnp.int32(ROWS)

@@ -436,6 +436,7 @@ def test_bayesian_cnn_is_the_network_of_the_papers():
     )
 
 
+@pytest.mark.slow
 def test_bayesian_cnn_drops_whole_channels():
     """Behind constant images each channel is the same number everywhere, or dropped."""
     dropped = []

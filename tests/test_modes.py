@@ -83,6 +83,7 @@ def test_rules(name, mode):
         np.testing.assert_array_equal(picked.rows, RULES[name](*arrays()).rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [MODES["x64"], functools.partial(strict, nans=False)])
 def test_rows_that_are_not_finite(mode):
     with mode():
@@ -97,6 +98,7 @@ def test_rows_that_are_not_finite(mode):
             assert not np.isin([3, 6], picked.rows[:12]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_nearest_pick_and_take_balanced(mode):
     with MODES[mode]():

@@ -57,6 +57,7 @@ def test_equal_calls_are_one_model_and_a_model_without_preparation_prepares_noth
     assert prepared(SMALL, raw) is raw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adversarial_bim", "adversarial_deepfool", "bald", "badge"])
 def test_strategies_see_raw_pixels_as_their_normalised_floats(name):
     hyper = {"max_steps": 3} if name.startswith("adversarial") else {}

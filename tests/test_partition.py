@@ -22,6 +22,7 @@ def acquire(strategy, **options):
     return jaxal.acquire(keys(1)[0], strategy, MODEL, {}, jnp.arange(ROWS), BUDGET, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize(("parts", "budget"), [(4, 9), (5, 37)])
 def test_every_available_row_is_in_one_part(shuffle, parts, budget):
@@ -107,6 +108,7 @@ def by_number(reads_labels):
     return Strategy(observe, select, reads_labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reads_labels", [True, False])
 @pytest.mark.parametrize("merge", ["none", "greedi"])
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -149,6 +151,7 @@ def test_strategies_say_whether_they_read_labels():
     assert laplace.reads_labels and strategies.stochastic(laplace).reads_labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("merge", ["none", "greedi"])

@@ -49,6 +49,7 @@ def masked_inputs():
 MASKED, MLP = masked_inputs(), models.mlp(3, hidden=(16,), dropout=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("consistent", [False, True])
 @pytest.mark.parametrize("model", [MASKED, MLP])
 def test_dropout_draws_of_a_row_depend_on_that_row_alone(model, consistent):

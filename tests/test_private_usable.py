@@ -28,6 +28,7 @@ def values(name, private, mask=None, **options):
     return jax.vmap(submodular.evaluate, (None, 0))(function, SETS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", METRICS)
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_the_function_of_those_that_are_there(name, options):
@@ -46,6 +47,7 @@ ALONE = {  # what a function is where no private example is there
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_where_none_is_there_nothing_is_avoided(name):
     other, options, queried = ALONE[name]

@@ -37,6 +37,7 @@ def test_a_fit_is_looked_at_when_so_many_epochs_are_done(before, epochs, accurac
     assert has_failed(info, jnp.int32(before), every=5, below=0.2) == failed
 
 
+@pytest.mark.slow
 def test_a_failed_fit_begins_anew_from_other_variables():
     still = {"optimizer": optax.sgd(0.0), "batch_size": 32, "restart_below": 1.0}
     given = buffers()
@@ -56,6 +57,7 @@ def test_a_failed_fit_begins_anew_from_other_variables():
     assert leaves_equal(first, after(7, restart_every=3, restart_below=0.0))
 
 
+@pytest.mark.slow
 def test_the_optimizer_begins_anew_and_a_fit_that_goes_well_does_not():
     given, epochs = buffers(), 9
     learner = jaxal.Learner(MODEL, optax.adam(1e-2), max_epochs=epochs, window=0)

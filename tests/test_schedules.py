@@ -60,6 +60,7 @@ def test_equal_schedules_make_equal_learners():
     assert build(parse(same)).learner == build(parse(same)).learner != build(parse(other)).learner
 
 
+@pytest.mark.slow
 def test_a_learner_tells_its_optimizer_the_epoch():
     """Epochs are counted, not steps, of which there are as many as labelled rows ask for."""
     inputs, labels = clouds(16)

@@ -340,6 +340,7 @@ def test_accumulate_refuses_another_shape():
         scores.update_running_scores(state, jnp.zeros((5, 3)))
 
 
+@pytest.mark.slow
 @few
 @hypothesis.given(three_draws)
 def test_bounds(logits):

@@ -178,6 +178,7 @@ def test_bad_input(function, given, error, message):
         function(given)
 
 
+@pytest.mark.slow
 @few
 @hypothesis.given(rows_of_five)
 def test_bounds(logits):

@@ -80,6 +80,7 @@ def host_fit(key, variables, inputs, labels, weights, count, validation=None):
     return fit(key, variables, inputs, labels, weights, count)
 
 
+@pytest.mark.slow
 def test_the_loop_on_the_host_gives_a_fit_no_row_of_no_class():
     strategy = jaxal.strategies.random()
     learner = jaxal.CustomLearner(MEANS, host_fit, fit_on_host=True)
@@ -107,6 +108,7 @@ def test_accuracy_by_class_is_that_of_its_rows():
     np.testing.assert_allclose(info.test.class_accuracy[-1], [0, 0, expected[2]], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_initial_rows_by_class_and_as_given():
     random = jaxal.strategies.random()
     state, info = jax.vmap(simulate(random, initial={2: 3, 0: 1}))(keys(6))
@@ -137,6 +139,7 @@ def sums_of_private():
     return jaxal.Strategy(observe, select)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["labeled", "found"])
 def test_private_examples_are_the_rows_so_far(kind):
     run = simulate(sums_of_private(), private=kind)

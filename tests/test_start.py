@@ -45,6 +45,7 @@ def processor_seconds(code, times=3):
 ROOMS = ["scores", "selection", "submodular", "greedy.lazy", "points.similarity", "strategies"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", [*ROOMS, "posterior", "pools", "data"])
 def test_a_package_loads_no_more_than_it_needs(package):
     assert not loaded(f"import jaxal.{package}") & HEAVY
@@ -110,6 +111,7 @@ def test_a_name_that_is_not_there():
         exec("from jaxal import acquires")
 
 
+@pytest.mark.slow
 def test_from_imports_and_modules_with_another_home():
     printed = python(
         "from jaxal import acquire, devices, scores\n"

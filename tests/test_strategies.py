@@ -100,6 +100,7 @@ def test_rows_that_may_not_be_picked_are_not_and_change_nothing(name):
     np.testing.assert_array_equal(plain.rows, again.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_labels_of_available_rows_change_nothing(name):
     _, labels, _ = setting()
@@ -110,6 +111,7 @@ def test_labels_of_available_rows_change_nothing(name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in RANDOM | TIED])
 def test_permuting_the_pool_permutes_the_picks(name):
     inputs, labels, _ = setting()

@@ -306,6 +306,7 @@ def test_a_row_with_nan_comes_last(name):
     assert jnp.isfinite(picked.scores[:-1]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, hyper", CASES)
 def test_rows_that_are_not_usable_are_not_there(name, hyper):
     usable = np.arange(ROWS) % 3 != 1
@@ -338,6 +339,7 @@ class Halves(Embedding):
         return jnp.sum(self.left**2, 1) + jnp.sum(self.right**2, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["facility_location", "graph_cut", "logdetmi", "flcmi"])
 def test_an_embedding_of_ones_own(name):
     def halves(x):
@@ -362,6 +364,7 @@ STRICT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", STRICT)
 @pytest.mark.parametrize(
     "name", ["facility_location", "graph_cut", "feature_based", "flcmi", "logdetmi"]

@@ -42,6 +42,7 @@ def saturated(window, min_gain):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2, 3, 10])
 def test_saturation_rule(size):
     rng = np.random.default_rng(size)
@@ -141,6 +142,7 @@ def test_learns_with_a_schedule_and_any_batch_size():
     assert fitted(learner, *buffers())[1].accuracy > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ["threefry2x32", "rbg", "unsafe_rbg"])
 def test_noise_and_keys_of_an_epoch(implementation):
     key = jax.random.key(3, impl=implementation)

@@ -209,6 +209,7 @@ def test_each_network_passes_on_dropout(name):
     assert "0.875" in str(apply(variables, jax.random.key(0)))  # the probability to keep
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_other_settings_of_jax(tiny, mode):
     model, inputs = tiny
@@ -217,6 +218,7 @@ def test_other_settings_of_jax(tiny, mode):
     assert {leaf.dtype for leaf in leaves(found)} == {jnp.dtype("float32")}
 
 
+@pytest.mark.slow
 def test_running_statistics_are_fixed_in_apply_even_with_dropout(tiny):
     make, inputs = tiny
     model = make()
@@ -234,6 +236,7 @@ def test_running_statistics_are_fixed_in_apply_even_with_dropout(tiny):
         assert all((new == old).all() == fixed for new, old in zip(*pair, strict=True))
 
 
+@pytest.mark.slow
 def test_remat_changes_no_number(tiny):
     make, inputs = tiny
 
@@ -253,6 +256,7 @@ def test_remat_changes_no_number(tiny):
     assert jaxpr.count("prevent_cse") > 1  # a mark of what is computed again
 
 
+@pytest.mark.slow
 def test_bfloat16_is_what_is_computed_in(tiny):
     make, inputs = tiny
     exact, rough = make(), make("bfloat16")
@@ -308,6 +312,7 @@ def test_one_training_step(name):
     assert all(np.isfinite(leaf).all() for leaf in leaves(variables))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("block", "channels", "activated"),
     [(Basic, 4, True), (Bottleneck, 16, True), (PreActivation, 4, False)],
@@ -335,6 +340,7 @@ class Stem(nn.Module):
         return apply_stem(layers, images, 5, "imagenet", normalize=True)
 
 
+@pytest.mark.slow
 def test_the_stem_for_imagenet_pools_as_with_padding_of_minus_infinity():
     images = jax.random.normal(jax.random.key(0), (2, 15, 16, 3))
     variables: Any = jax.jit(Stem().init)(jax.random.key(1), images)
