@@ -51,6 +51,7 @@ def test_a_loop_goes_on_with_the_first_round_that_is_not_finished(tmp_path, unbr
     assert [*rounds(tmp_path)] == []
 
 
+@pytest.mark.slow
 def test_a_loop_is_broken_off_again_and_again(tmp_path, unbroken):
     for number in range(4):
         loop = rounds(tmp_path)

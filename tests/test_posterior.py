@@ -95,6 +95,7 @@ def test_dropout_leaves_running_statistics_alone():
     np.testing.assert_allclose(whole[:2], part, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dropout_inputs_may_be_a_pytree_and_run_under_jit_and_vmap():
     def apply(params, inputs, *, key=None):
         x = inputs["a"] + inputs["b"].astype(float)[:, None]

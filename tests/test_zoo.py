@@ -124,6 +124,7 @@ def sizes(tree):
     return sum(leaf.size for leaf in leaves(tree))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "given", "size"),
     PUBLISHED,
@@ -163,6 +164,7 @@ def each_network(takes=None):
     return pytest.mark.parametrize("name", names)
 
 
+@pytest.mark.slow
 @each_network()
 def test_shapes_and_dtypes(name):
     """By shapes alone: nothing is compiled."""
@@ -186,6 +188,7 @@ def program(name, **options):
     return variables, str(jaxpr), outputs
 
 
+@pytest.mark.slow
 @each_network(takes="remat")
 def test_each_network_passes_on_remat(name):
     variables, jaxpr, _ = program(name, remat=True)
@@ -194,6 +197,7 @@ def test_each_network_passes_on_remat(name):
     assert "prevent_cse" in jaxpr and "prevent_cse" not in once  # marks what is computed again
 
 
+@pytest.mark.slow
 @each_network(takes="dtype")
 def test_each_network_passes_on_dtype(name):
     variables, jaxpr, outputs = program(name, dtype="bfloat16")
@@ -201,6 +205,7 @@ def test_each_network_passes_on_dtype(name):
     assert {leaf.dtype for leaf in leaves((variables, outputs))} == {jnp.dtype("float32")}
 
 
+@pytest.mark.slow
 @each_network(takes="dropout")
 def test_each_network_passes_on_dropout(name):
     model, inputs = models.make(name, CLASSES, dropout=0.125), batch(name)
