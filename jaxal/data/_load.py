@@ -1,14 +1,14 @@
 """A pool and a test set from a named source: split, scaled and checked."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jaxal import entry
 from jaxal.base import Examples
-from jaxal.data.splits import split, standardized, subset
+from jaxal.data.splits import split, standardizer, subset
 from jaxal.data.tables import check_folder, check_options, is_image, open_table
 
 
@@ -86,7 +86,9 @@ def load(
         flat=flat,
         labeled_only=labeled_only,
     )
-    return raw.standardized() if standardize else (raw.pool, raw.test)
+    prepared = raw.standardizer() if standardize else raw.kept
+    pool, held_out = map(prepared, raw.stored)
+    return pool, held_out
 
 
 class Raw(NamedTuple):
@@ -96,33 +98,18 @@ class Raw(NamedTuple):
     scale: int  # what the inputs are divided by before anything else, 255 for images of uint8
     tokens: bool  # whether the inputs are ids of words, which nothing is done to
 
-    @property
-    def pool(self) -> Examples:
-        """Inputs [N, ...], float32 or integers, and labels."""
-        return self.kept(self.stored[0])
-
-    @property
-    def test(self) -> Examples:
-        """The same, of the test part."""
-        return self.kept(self.stored[1])
-
     def kept(self, examples: Examples) -> Examples:
         """Examples with inputs of a type that a device keeps: integers of their own, or float32."""
         if np.issubdtype(examples.inputs.dtype, np.integer):
             return examples
         return Examples(examples.inputs.astype(np.float32, copy=False), examples.labels)
 
-    def standardized(self) -> tuple[Examples, Examples]:
-        """Pool and test with mean 0 and deviation 1 over the pool, float32; tokens as they are."""
-        pool, test = map(self.standardize, self.stored)
-        return pool, test
-
-    def standardize(self, examples: Examples) -> Examples:
-        """Examples shifted and scaled as the pool is."""
+    def standardizer(self) -> Callable[[Examples], Examples]:
+        """What gives examples mean 0 and deviation 1 over the pool, float32; tokens stay."""
         if self.tokens:
-            return self.kept(examples)
-        pool = _as_real(self.stored[0], self.scale)
-        return self.kept(standardized(pool, _as_real(examples, self.scale))[1])
+            return self.kept
+        apply = standardizer(_as_real(self.stored[0], self.scale))
+        return lambda examples: self.kept(apply(_as_real(examples, self.scale)))
 
 
 def load_raw(

@@ -1,5 +1,7 @@
 """Stratified random splits, and standardisation by the statistics of the pool."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from jaxal import entry
@@ -66,18 +68,17 @@ def subset(examples: Examples, size: int, *, seed: int = 0) -> Examples:
     return take(examples, rows)
 
 
-def standardized(pool: Examples, test: Examples) -> tuple[Examples, Examples]:
-    """Shifts and scales inputs to mean 0 and standard deviation 1 over the pool.
+def standardizer(pool: Examples) -> Callable[[Examples], Examples]:
+    """A function that shifts and scales inputs to mean 0 and standard deviation 1 over the pool.
 
     One mean and deviation per column for inputs [N, D], one for all of images [N, H, W, ...]. What
-    is constant in the pool becomes 0 in both parts.
+    is constant in the pool becomes 0.
 
     Args:
-      pool: float arrays; the statistics are its alone.
-      test: float arrays.
+      pool: float arrays.
 
     Returns:
-      (pool, test).
+      Of examples with float inputs [n, ...]: the same, shifted and scaled.
     """
     axis = 0 if pool.inputs.ndim == 2 else None
     mean = pool.inputs.mean(axis, dtype=np.float64).astype(pool.inputs.dtype)
@@ -95,7 +96,7 @@ def standardized(pool: Examples, test: Examples) -> tuple[Examples, Examples]:
         inputs *= scale
         return Examples(inputs, part.labels)
 
-    return apply(pool), apply(test)
+    return apply
 
 
 def stratified_rows(

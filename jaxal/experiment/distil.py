@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxal.data.readers.registry import FOLDER_VARIABLE
 from jaxal.experiment.distil_keys import (
     DATA_SETS,
     DEFAULTS,
@@ -25,7 +26,7 @@ from jaxal.experiment.distil_keys import (
     VECTOR_KEYS,
     VECTOR_MODELS,
 )
-from jaxal.experiment.settings import Config
+from jaxal.experiment.settings import Config, ScenarioConfig
 from jaxal.loop.plan import Plan, TooManyLabels
 from jaxal.renaming import in_words, rename
 from jaxal.strategies.distil import CLASSES, translate
@@ -88,7 +89,8 @@ def check_labels(config: Config, path: Path) -> None:
     """Raises ValueError where a known data set is too small for so many labels; loads nothing."""
     data, asked = config.data, config.strategy
     known = DATA_SETS.get(data.source)
-    if known is None or known.rows is None or data.limit is not None or data.repeat > 1:
+    changed = data.limit is not None or data.repeat > 1 or config.scenario != ScenarioConfig()
+    if known is None or known.rows is None or changed:
         return
     plan = Plan(asked.initial, asked.budget, asked.rounds)
     if plan.capacity > known.rows:
@@ -185,7 +187,7 @@ def _folder(source: str, folders: Sequence[Path]) -> Path | None:
     for folder in folders:
         if (folder / source).is_dir() or (folder / f"{source}.npz").is_file():
             return folder
-    return None if os.environ.get("JAXAL_DATA") else next(iter(folders), None)
+    return None if os.environ.get(FOLDER_VARIABLE) else next(iter(folders), None)
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:

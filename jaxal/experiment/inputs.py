@@ -1,5 +1,7 @@
 """From settings to a pool and test rows as the device is to hold them: floats, or raw integers."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,16 +23,8 @@ class Inputs(NamedTuple):
 
     raw: Raw
     normalization: Normalization | None  # of integer images; floats count as normalised already
-    standardize: bool
-    by_hand: bool  # whether these are normalised before they go to a device
-
-    def prepared(self, examples: Examples) -> Examples:
-        """Examples of the source, or of another like it, as a device is to hold them."""
-        if self.normalization is not None and self.by_hand:
-            return normalize(examples, self.normalization)
-        if self.normalization is None and self.standardize:
-            return self.raw.standardize(examples)
-        return self.raw.kept(examples)
+    prepared: Callable[[Examples], Examples]
+    """Examples of the source, or of another like it, as a device is to hold them."""
 
 
 def load(config: DataConfig) -> Inputs:
@@ -47,8 +41,12 @@ def load(config: DataConfig) -> Inputs:
             flat=config.flat,
             labeled_only=config.labeled_only,
         )
-    # Noise is that of normalised numbers.
-    return Inputs(raw, _normalization(config, raw), config.standardize, config.noise > 0)
+    normalization = _normalization(config, raw)
+    if normalization is not None and config.noise:  # which is that of normalised numbers
+        return Inputs(raw, normalization, partial(normalize, by=normalization))
+    if normalization is None and config.standardize:
+        return Inputs(raw, None, raw.standardizer())
+    return Inputs(raw, normalization, raw.kept)
 
 
 def _normalization(config: DataConfig, raw: Raw) -> Normalization | None:
@@ -57,7 +55,7 @@ def _normalization(config: DataConfig, raw: Raw) -> Normalization | None:
     Raises:
       ValueError: the constants of a data set for inputs that are no such images.
     """
-    inputs, name = raw.pool.inputs, config.normalization
+    inputs, name = raw.stored[0].inputs, config.normalization
     is_image = raw.scale > 1 or inputs.ndim > 2
     if name != "pool":
         known = NORMALIZATIONS[name]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jaxal.base import Selection
 from jaxal.numerics import next_uniforms, running_sum
@@ -82,6 +83,40 @@ def _accept(now: jax.Array, uniform: jax.Array, between: jax.Array) -> tuple[jax
     return limit < now, now
 
 
+def _weigh(state: D2State, begins: jax.Array, usable: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The tier to draw from [], and the weights of its rows [N].
+
+    Args:
+      state: before a pass.
+      begins: [N] bool, rows that the first pick may be.
+      usable: [N] bool, rows that have distances.
+    """
+    # A distance that is below the normal numbers would be accepted with probability 0.
+    distant = state.squared >= jnp.finfo(state.squared.dtype).tiny
+    tier = jnp.where(distant, _DISTANT, _COVERED)
+    tier = jnp.where(begins & (state.count == 0), _FIRST, jnp.where(usable, tier, _NOT_FINITE))
+    tier = jnp.where(state.free, tier, _TAKEN)
+    top = largest(tier)
+    weights = jnp.where(top == _DISTANT, state.squared, jnp.ones_like(state.squared))
+    return top, jnp.where(state.free & (tier == top), weights, 0.0)
+
+
+def _start(key: jax.Array, available: jax.Array, budget: int, dtype: DTypeLike) -> D2State:
+    """The state before any pick, with distances [N] of a type."""
+    size = available.shape[0]
+    return D2State(
+        # Distances of any size add up to a finite sum.
+        squared=jnp.full(size, jnp.finfo(dtype).max / (4 * size), dtype),
+        free=available,
+        rows=jnp.full(budget, -1, jnp.int32),
+        scores=jnp.full(budget, -jnp.inf, dtype),
+        count=jnp.int32(0),
+        left=jnp.bool_(True),
+        key=key,
+        passes=jnp.int32(0),
+    )
+
+
 def d2_sampling(
     key: jax.Array,
     points: Embedding,
@@ -119,23 +154,11 @@ def d2_sampling(
         points = points.masked(usable)
     norms = points.squared_norm()
     block_size = min(block_size, max(16, 2 * budget))
-    every = jnp.arange(size, dtype=jnp.int32)
-
-    def weigh(state: D2State) -> tuple[jax.Array, jax.Array]:
-        """The tier to draw from [], and the weights of its rows [N]."""
-        begins = usable if first is None else every == first
-        # A distance that is below the normal numbers would be accepted with probability 0.
-        distant = state.squared >= jnp.finfo(norms.dtype).tiny
-        tier = jnp.where(distant, _DISTANT, _COVERED)
-        tier = jnp.where(begins & (state.count == 0), _FIRST, jnp.where(usable, tier, _NOT_FINITE))
-        tier = jnp.where(state.free, tier, _TAKEN)
-        top = largest(tier)
-        weights = jnp.where(top == _DISTANT, state.squared, jnp.ones_like(norms))
-        return top, jnp.where(state.free & (tier == top), weights, 0.0)
+    begins = usable if first is None else jnp.arange(size, dtype=jnp.int32) == first
 
     def one_pass(state: D2State) -> D2State:
         key, (draw, accept) = next_uniforms(state.key, block_size, norms.dtype)
-        top, weights = weigh(state)
+        top, weights = _weigh(state, begins, usable)
         rows = sample_rows(draw, weights)
         # Squared distances to the candidates, but for the norm of the row itself.
         cross = norms[rows][None, :] - 2.0 * points.inner(points.take(rows))
@@ -165,16 +188,6 @@ def d2_sampling(
     state = jax.lax.while_loop(
         lambda state: (state.count < budget) & state.left,
         one_pass,
-        D2State(
-            # Distances of any size add up to a finite sum.
-            squared=jnp.full_like(norms, jnp.finfo(norms.dtype).max / (4 * size)),
-            free=available,
-            rows=jnp.full(budget, -1, jnp.int32),
-            scores=jnp.full(budget, -jnp.inf, norms.dtype),
-            count=jnp.int32(0),
-            left=jnp.bool_(True),
-            key=key,
-            passes=jnp.int32(0),
-        ),
+        _start(key, available, budget, norms.dtype),
     )
     return Selection(state.rows, state.scores.astype(jnp.float32)), state

@@ -268,10 +268,24 @@ def _glister(
     if not num_random:
         return picked
     order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
+    return _filled(picked, greedy, order, available, gains(end.evaluation))
+
+
+def _filled(
+    picked: Selection, greedy: int, order: jax.Array, available: jax.Array, gains: jax.Array
+) -> Selection:
+    """The greedy picks, and after them the highest available rows of an order [N].
+
+    Args:
+      picked: [B], of which the first `greedy` were picked.
+      greedy: how many.
+      order: [N].
+      available: [N] bool.
+      gains: [N], which are the scores of the rows that fill up.
+    """
     filled = fill(picked, jnp.int32(greedy), order, available).rows
-    drawn = (jnp.arange(budget) >= greedy) & (filled >= 0)
-    final = gains(end.evaluation)[filled].astype(jnp.float32)
-    scores = jnp.where(drawn, final, picked.scores)
+    drawn = (jnp.arange(len(filled)) >= greedy) & (filled >= 0)
+    scores = jnp.where(drawn, gains[filled].astype(jnp.float32), picked.scores)
     return Selection(filled, scores)
 
 

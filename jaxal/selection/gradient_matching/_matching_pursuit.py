@@ -213,6 +213,35 @@ def _pursue(
     return selection, jnp.where(filled, 1.0, end.fit.weights).astype(jnp.float32)
 
 
+def _extended(
+    problem: Problem,
+    slot: jax.Array,
+    column: jax.Array,
+    ridge: float | jax.Array,
+    aim: jax.Array,
+    noise: jax.Array,
+) -> Problem:
+    """The problem with one pick more.
+
+    Args:
+      problem: of the picks before.
+      slot: [] where it goes.
+      column: [B] its inner products with the picks, itself included; anything in later slots.
+      ridge: the price of large weights.
+      aim: [] its inner product with the target.
+      noise: [] below which that is nothing.
+    """
+    used = jnp.arange(len(column)) <= slot
+    column = jnp.where(used, column, 0.0)
+    gram = problem.gram.at[slot].set(column).at[:, slot].set(column)
+    return Problem(
+        gram.at[slot, slot].add(ridge),
+        problem.aim.at[slot].set(aim),
+        used,
+        problem.noise.at[slot].set(noise),
+    )
+
+
 def pursue(
     rows: Gradients,
     target: jax.Array,
@@ -258,16 +287,9 @@ def pursue(
         row, slot = state.best, state.count
         picks = state.rows.at[slot].set(row)
         some = jnp.maximum(picks, 0)
-        used = jnp.arange(budget) <= slot
         column = points.take(row[None]).inner(points.take(some))[0]
-        column = jnp.where(used, column, 0.0)
-        gram = state.problem.gram.at[slot].set(column).at[:, slot].set(column)
-        problem = Problem(
-            gram.at[slot, slot].add(ridge),
-            state.problem.aim.at[slot].set(row_at(toward_target, row)),
-            used,
-            state.problem.noise.at[slot].set(row_at(noise, row)),
-        )
+        of_row = row_at((toward_target, noise), row)
+        problem = _extended(state.problem, slot, column, ridge, *of_row)
         passive = state.fit.passive.at[slot].set(True)
         # From the weights so far, which are feasible, with the new one at 0.
         fit = non_negative(problem, state.fit.weights, passive)
