@@ -242,9 +242,13 @@ def unknown_labels(unknown: int, rows: int, option: str) -> str:
     )
 
 
+POOL = ("labels", "valid", "batch_size", "mesh", "first", "take", "map")
+"""What a `Pool` has."""
+
+
 def check_pool(pool: Any) -> None:
     """Raises TypeError unless the pool is one, as `place` returns it."""
-    if not all(hasattr(pool, name) for name in ("labels", "valid", "take", "map")):
+    if not all(hasattr(pool, name) for name in POOL):
         raise TypeError(f"pool: expected a Pool, as jaxal.place returns, got {describe(pool)}")
 
 
