@@ -195,7 +195,7 @@ def best_of_sample(
     rows = _draw(greedy, key, sample)
     gains = gains_of(function, greedy.state, rows)
     costs = None if greedy.knapsack is None else greedy.knapsack.take(rows)
-    at = best_row(priority(worth(gains, costs), greedy.available[rows]))
+    at = jnp.argmax(priority(worth(gains, costs), greedy.available[rows]))
     return rows[at], gains[at], greedy.bounds
 
 
@@ -209,17 +209,17 @@ def best_of_sample_lazily(
 
     def best_is_stale(carry):
         bounds, fresh = carry
-        return ~fresh[best_row(priority(worth(bounds, costs), free))]
+        return ~fresh[jnp.argmax(priority(worth(bounds, costs), free))]
 
     def refresh(carry):
         bounds, fresh = carry
         # The highest bounds that are stale: the best row is among them, or fresh already.
         ranked = priority(worth(bounds, costs), free & ~fresh)
-        _, at = top_rows(ranked, min(REFRESHED, sample))
+        _, at = jax.lax.top_k(ranked, min(REFRESHED, sample))
         gains = jnp.minimum(gains_of(function, greedy.state, rows[at]), bounds[at])
         return bounds.at[at].set(gains), fresh.at[at].set(True)
 
     start = greedy.bounds[rows], jnp.zeros(sample, bool)
     bounds, _ = jax.lax.while_loop(best_is_stale, refresh, start)
-    at = best_row(priority(worth(bounds, costs), free))
+    at = jnp.argmax(priority(worth(bounds, costs), free))
     return rows[at], bounds[at], greedy.bounds.at[rows].set(bounds)
