@@ -1,4 +1,4 @@
-"""The commands: `jaxal run CONFIG`, `report DIR`, `compare RUN...`, `data SOURCE`, `strategies`."""
+"""The commands: `jaxal run`, `report`, `compare`, `data`, `pool` and `strategies`."""
 
 # jax and matplotlib take a second to import: only the commands that need them do.
 import argparse
@@ -13,6 +13,7 @@ from typing import Any
 
 from jaxal._data_command import add_data
 from jaxal._interrupts import Interruptible, interrupts
+from jaxal._pool_command import add_pool
 
 _RUN_EXAMPLES = """\
 examples:
@@ -74,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_compare(commands)
     add_data(commands)
+    add_pool(commands)
     strategies = commands.add_parser(
         "strategies",
         help="list the strategies",

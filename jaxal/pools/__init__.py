@@ -1,7 +1,19 @@
-"""Pools: rows to select from, on the devices, and functions mapped over them in batches."""
+"""Pools: rows to select from, on the devices or on disk, and functions mapped over them."""
 
 from jaxal.pools import devices
 from jaxal.pools.base import Pool
+from jaxal.pools.directory import Directory, create
+from jaxal.pools.directory import open_directory as open
 from jaxal.pools.memory import ArrayPool, map_rows, place, size_class
 
-__all__ = ["ArrayPool", "Pool", "devices", "map_rows", "place", "size_class"]
+__all__ = [
+    "ArrayPool",
+    "Directory",
+    "Pool",
+    "create",
+    "devices",
+    "map_rows",
+    "open",
+    "place",
+    "size_class",
+]

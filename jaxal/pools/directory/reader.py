@@ -1,0 +1,219 @@
+"""Pools on disk, read: rows by slices and by numbers, ids, labels, and the check of all bytes."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from jaxal.checks import as_integers
+from jaxal.pools.directory.manifest import MANIFEST, STORED, File, Manifest, read_manifest
+
+CHUNK = 2**24
+"""Bytes that are hashed at a time."""
+
+
+class Directory:
+    """A pool on disk. Reading takes the memory of what is read, and nothing stays in it.
+
+        pool = jaxal.pools.open("pool")
+        pool.shape            # (1_000_000, 64)
+        pool[:1000]           # the first thousand rows, [1000, 64]
+        pool[[5, 3, 999_999]]
+
+    Attributes:
+      path: the folder.
+      manifest: what it lists.
+      labels: [N] int32, -1 where unknown; None if the pool has none.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, arrays: list[np.ndarray], ids: Any):
+        self.path, self.manifest = path, manifest
+        self._arrays, self._ids = arrays, ids
+        self._ends = np.cumsum([shard.rows for shard in manifest.shards])
+        self.labels: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return self.manifest.rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, ...), as of an array of the features."""
+        return (len(self), *self.manifest.row_shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the features as they are read: float32 where int8 is stored."""
+        name = self.manifest.dtype
+        return np.dtype({"int8": "float32", "bfloat16": ml_dtypes.bfloat16}.get(name, name))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the features as they are stored."""
+        return sum(array.nbytes for array in self._arrays)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Reads rows.
+
+        Args:
+          rows: a slice with step 1, or integers [n] from 0, in any order.
+
+        Returns:
+          [n, ...].
+
+        Raises:
+          IndexError: a row that is not in the pool.
+          TypeError: no slice and no integers.
+          ValueError: a slice with another step.
+        """
+        return self._decoded(self._read(self._arrays, rows))
+
+    def ids(self, rows: Any = slice(None)) -> np.ndarray:
+        """The ids of rows [n], integers or bytes; the row's numbers where the pool has no ids."""
+        if self._ids is None:
+            return np.arange(len(self))[rows]
+        return self._read(self._ids, rows)
+
+    def check(self, advance: Callable[[str], None] | None = None) -> None:
+        """Reads every byte and compares it with the manifest.
+
+        Args:
+          advance: is told the name of each file before it is read.
+
+        Raises:
+          ValueError: a file that has changed; says which.
+        """
+        for file in self.manifest.files:
+            if advance is not None:
+                advance(file.file)
+            if digest_file(self.path / file.file) != file.sha256:
+                raise ValueError(
+                    f"{self.path / file.file}: has changed since the manifest was written, or is "
+                    "damaged: its SHA-256 differs"
+                )
+
+    def _read(self, arrays: list[np.ndarray], rows: Any) -> np.ndarray:
+        if isinstance(rows, slice):
+            return self._slice(arrays, *rows.indices(len(self)))
+        rows = as_integers("rows", rows, "[n]")
+        wrong = (rows < 0) | (rows >= len(self))
+        if wrong.any():
+            raise IndexError(f"rows: expected 0 to {len(self) - 1}, got {rows[wrong][0]}")
+        shards = np.searchsorted(self._ends, rows, side="right")
+        found = np.empty((len(rows), *arrays[0].shape[1:]), arrays[0].dtype)
+        for shard in np.unique(shards):
+            here = shards == shard
+            found[here] = arrays[shard][rows[here] - self._begin(shard)]
+        return found
+
+    def _slice(self, arrays: list[np.ndarray], start: int, stop: int, step: int) -> np.ndarray:
+        if step != 1:
+            raise ValueError(f"rows: expected a slice with step 1, got {step}")
+        found = np.empty((max(stop - start, 0), *arrays[0].shape[1:]), arrays[0].dtype)
+        for shard, array in enumerate(arrays):
+            first = self._begin(shard)
+            low, high = max(start, first), min(stop, first + len(array))
+            if low < high:
+                found[low - start : high - start] = _rows_of(array, low - first, high - first)
+        return found
+
+    def _begin(self, shard: int) -> int:
+        return int(self._ends[shard]) - self.manifest.shards[shard].rows
+
+    def _decoded(self, stored: np.ndarray) -> np.ndarray:
+        if self.manifest.dtype == "bfloat16":
+            return stored.view(ml_dtypes.bfloat16)
+        if self.manifest.dtype != "int8":
+            return stored
+        scale, offset = (
+            np.asarray(values, np.float32).reshape(self.manifest.row_shape)
+            for values in (self.manifest.scale, self.manifest.offset)
+        )
+        return offset + scale * stored
+
+
+def _rows_of(array: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Rows that follow one another, read from the file: mapped pages would stay in memory."""
+    if not isinstance(array, np.memmap) or array.filename is None:
+        return array[start:stop]
+    width = array[:1].nbytes
+    count = (stop - start) * (width // array.itemsize)
+    read = np.fromfile(array.filename, array.dtype, count, offset=array.offset + start * width)
+    return read.reshape(stop - start, *array.shape[1:])
+
+
+def open_directory(path: str | Path) -> Directory:
+    """Opens a pool on disk, as `pools.create` or any other tool wrote it.
+
+    The sizes and types of all files are looked at, their bytes are not: `Directory.check` does.
+
+    Args:
+      path: the folder.
+
+    Returns:
+      `Directory`, whose rows are read when they are asked for.
+
+    Raises:
+      FileNotFoundError: no manifest, or a file that is not there; names it.
+      ValueError: a manifest or a file that is damaged, or that differ; names the file.
+    """
+    path = Path(path)
+    if not (path / MANIFEST).exists():
+        raise FileNotFoundError(f"{path}: expected a pool, but there is no {MANIFEST}")
+    manifest = read_manifest(path)
+    stored = np.dtype(STORED[manifest.dtype])
+    features, ids = [], []
+    for shard in manifest.shards:
+        shape = (shard.rows, *manifest.row_shape)
+        features.append(_mapped(path, shard.features, shape, stored))
+        if shard.ids is not None:
+            ids.append(_ids(path, shard.ids, shard.rows))
+    if len({array.dtype for array in ids}) > 1:
+        raise ValueError(f"{path}: expected ids of one type in all shards")
+    pool = Directory(path, manifest, features, ids or None)
+    if manifest.labels is not None:
+        pool.labels = _mapped(path, manifest.labels, (len(pool),), np.dtype("<i4"))
+    return pool
+
+
+def _ids(path: Path, file: File, rows: int) -> np.ndarray:
+    array = _mapped(path, file, (rows,), None)
+    if array.dtype.kind not in "iuS":
+        raise ValueError(f"{path / file.file}: expected integers or bytes, got {array.dtype}")
+    return array
+
+
+def _mapped(path: Path, file: File, shape: tuple[int, ...], dtype: np.dtype | None) -> np.ndarray:
+    """An array that stays in its file, once it is seen that it is the one of the manifest."""
+    where = path / file.file
+    try:
+        array = np.load(where, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{where}: is in the manifest, but not there") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{where}: expected an array in a .npy file, got {error}") from None
+    expected = f"{dtype or 'ids'} {shape}"
+    if not isinstance(array, np.memmap) or not array.flags.c_contiguous:
+        raise ValueError(f"{where}: expected {expected} in C order")
+    if array.shape != shape or (dtype is not None and array.dtype != dtype):
+        raise ValueError(f"{where}: expected {expected}, got {array.dtype} {array.shape}")
+    size, wanted = where.stat().st_size, array.offset + array.nbytes
+    if size != wanted:
+        raise ValueError(f"{where}: expected {wanted} bytes, got {size}")
+    return array
+
+
+def digest_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
