@@ -112,6 +112,72 @@ def test_what_was_cut_off_goes_on(tmp_path):
         pools.create(folder, FEATURES)
 
 
+def twice(batch):
+    return 2 * batch
+
+
+def test_features_of_an_encoder(tmp_path):
+    sizes, done = [], []
+
+    def encoder(batch):
+        sizes.append(len(batch))
+        return jnp.float32(2) * batch
+
+    options = {"ids": IDS, "labels": LABELS, "batch_size": 4, "shard_rows": 10}
+    about = {"name": "twice", "revision": "1"}
+    pool = pools.embed(encoder, FEATURES, tmp_path, **options, about=about, advance=done.append)
+    np.testing.assert_array_equal(pool[:], 2 * FEATURES)
+    np.testing.assert_array_equal(pool.ids(), IDS)
+    np.testing.assert_array_equal(pool.labels, LABELS)
+    assert pool.manifest.encoder == about
+    assert set(sizes) == {4} and sum(done) == 23
+    again = pools.embed(None, FEATURES, tmp_path, **options, about=about)
+    assert again.manifest == pool.manifest, "all is there, and nothing is computed"
+    with pytest.raises(ValueError, match="holds another pool, of 23 rows by"):
+        pools.embed(encoder, FEATURES, tmp_path, **options)
+
+
+def test_encoding_goes_on_where_it_was_cut_off(tmp_path):
+    calls = []
+
+    def stops(batch):
+        calls.append(len(batch))
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return twice(batch)
+
+    done = []
+    options = {"batch_size": 4, "shard_rows": 10}
+    with pytest.raises(KeyboardInterrupt):
+        pools.embed(stops, FEATURES, tmp_path, **options)
+    with pytest.raises(ValueError, match="holds an unfinished pool whose shard_rows is 10, not 9"):
+        pools.embed(twice, FEATURES, tmp_path, batch_size=4, shard_rows=9)
+    calls.clear()
+    pool = pools.embed(stops, FEATURES[:, :], tmp_path, **options, advance=done.append)
+    assert len(calls) == 4, "3 batches of the second file, 1 of the third"
+    assert done[0] == 10 and sum(done) == 23
+    np.testing.assert_array_equal(pool[:], 2 * FEATURES)
+
+
+@bad_inputs(
+    {
+        "rows that differ": ({"encoder": lambda x: x[:1]}, ValueError, "encoder: expected featu"),
+        "NaN": (
+            {"encoder": lambda x: np.where(x == FEATURES[7, 1], np.nan, x)},
+            ValueError,
+            "encoder: expected finite features, got NaN or inf of row 7",
+        ),
+        "few labels": ({"labels": [0, 1]}, ValueError, "labels: expected 23"),
+        "no batch": ({"batch_size": 0}, ValueError, "batch_size: expected an integer >= 1"),
+        "no inputs": ({"inputs": {}}, ValueError, "embed inputs: expected at least one array"),
+    }
+)
+def test_encoders_that_are_refused(given, error, message, tmp_path):
+    given = {"encoder": twice, "inputs": FEATURES, "batch_size": 5} | given
+    with pytest.raises(error, match=message):
+        pools.embed(path=tmp_path, **given)
+
+
 def test_shards_are_written_in_any_order(tmp_path):
     for number in (2, 0):
         write_shard(tmp_path, number, FEATURES[number::3])

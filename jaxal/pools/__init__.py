@@ -2,7 +2,7 @@
 
 from jaxal.pools import devices
 from jaxal.pools.base import Pool
-from jaxal.pools.directory import Directory, create
+from jaxal.pools.directory import Directory, create, embed
 from jaxal.pools.directory import open_directory as open
 from jaxal.pools.memory import ArrayPool, map_rows, place, size_class
 
@@ -12,6 +12,7 @@ __all__ = [
     "Pool",
     "create",
     "devices",
+    "embed",
     "map_rows",
     "open",
     "place",

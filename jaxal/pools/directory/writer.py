@@ -1,6 +1,7 @@
 """Pools on disk, written: shard by shard, so that what was cut off goes on where it was."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from jaxal.checks import as_integers, check_integer, describe
 from jaxal.files import written_whole
 from jaxal.pools.directory.manifest import MANIFEST, STORED, File, Manifest, Shard, write_manifest
 from jaxal.pools.directory.reader import Directory, digest_file, open_directory
+
+BEGUN = "unfinished.json"
+"""Says what an unfinished pool is to hold."""
 
 SHARD_ROWS = 2**18
 """Rows of a file where nothing else is asked for."""
@@ -32,7 +36,7 @@ def create(
     ids: Any = None,
     labels: Any = None,
     shard_rows: int = SHARD_ROWS,
-    encoder: dict[str, str] | None = None,
+    encoder: Mapping[str, str] | None = None,
     resume: bool = False,
 ) -> Directory:
     """Writes a pool on disk.
@@ -60,18 +64,43 @@ def create(
       TypeError: features of another type, or ids or labels that are none.
       ValueError: no rows, ids or labels of another number, ids that come twice, labels below -1.
     """
-    path, rows = Path(path), len(features)
-    _check(features, ids, labels, rows)
+    path = Path(path)
+    if not hasattr(features, "dtype"):
+        raise TypeError(f"features: expected an array [N, ...], got {describe(features)}")
+    _dtype(features)
+    rows = len(features)
+    check_known(ids, labels, rows)
     if (path / MANIFEST).exists():
         raise FileExistsError(f"{path}: holds a pool already")
-    if not resume and any(path.glob("features-*")):
+    if not resume and (path / BEGUN).exists():
         raise FileExistsError(f"{path}: holds an unfinished pool; resume=True goes on with it")
+    begin(path, rows, shard_rows, encoder)
     for number, start in enumerate(range(0, rows, shard_rows)):
         stop = min(start + shard_rows, rows)
         if read_marker(path, number) is None:
             some = None if ids is None else ids[start:stop]
             write_shard(path, number, features[start:stop], ids=some)
     return finish(path, -(-rows // shard_rows), labels=labels, encoder=encoder)
+
+
+def begin(path: Path, rows: int, shard_rows: int, encoder: Mapping[str, str] | None = None) -> None:
+    """Makes the folder of a pool, and says in it what is to be written.
+
+    Raises:
+      ValueError: another pool was begun there; says what differs.
+    """
+    wanted = {"rows": rows, "shard_rows": shard_rows, "encoder": encoder and dict(encoder)}
+    path.mkdir(parents=True, exist_ok=True)
+    if not (path / BEGUN).exists():
+        with written_whole(path / BEGUN) as part:
+            part.write_text(json.dumps(wanted), encoding="utf-8")
+        return
+    begun = json.loads((path / BEGUN).read_text(encoding="utf-8"))
+    for key, value in wanted.items():
+        if begun[key] != value:
+            raise ValueError(
+                f"{path}: holds an unfinished pool whose {key} is {begun[key]!r}, not {value!r}"
+            )
 
 
 def write_shard(path: str | Path, number: int, features: Any, *, ids: Any = None) -> None:
@@ -113,7 +142,7 @@ def finish(
     shards: int,
     *,
     labels: Any = None,
-    encoder: dict[str, str] | None = None,
+    encoder: Mapping[str, str] | None = None,
 ) -> Directory:
     """Writes the manifest of a pool whose shards are all there, and takes their markers away.
 
@@ -148,7 +177,8 @@ def finish(
     manifest = Manifest(row_shape, dtype, tuple(one.shard for one in written), file, encoder)
     write_manifest(manifest, path)
     for number in range(shards):
-        _marker(path, number).unlink()
+        _marker(path, number).unlink(missing_ok=True)
+    (path / BEGUN).unlink(missing_ok=True)
     return open_directory(path)
 
 
@@ -178,10 +208,8 @@ def _as_stored(array: np.ndarray, dtype: str) -> np.ndarray:
     return array.astype(STORED[dtype], copy=False)
 
 
-def _check(features: Any, ids: Any, labels: Any, rows: int) -> None:
-    if not hasattr(features, "dtype"):
-        raise TypeError(f"features: expected an array [N, ...], got {describe(features)}")
-    _dtype(features)
+def check_known(ids: Any, labels: Any, rows: int) -> None:
+    """Checks ids and labels of so many rows, each None if there are none."""
     if rows == 0:
         raise ValueError("features: expected at least one row, got none")
     if labels is not None:
