@@ -5,11 +5,14 @@ from jaxal.pools.base import Pool
 from jaxal.pools.directory import Directory, create, embed
 from jaxal.pools.directory import open_directory as open
 from jaxal.pools.memory import ArrayPool, map_rows, place, size_class
+from jaxal.pools.streaming import Source, StreamedPool, stream
 
 __all__ = [
     "ArrayPool",
     "Directory",
     "Pool",
+    "Source",
+    "StreamedPool",
     "create",
     "devices",
     "embed",
@@ -17,4 +20,5 @@ __all__ = [
     "open",
     "place",
     "size_class",
+    "stream",
 ]

@@ -1,0 +1,125 @@
+"""Pools that are read block by block: what is mapped and taken is that of a pool in memory."""
+
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import CountTraces, bad_inputs
+
+from jaxal import pools
+from jaxal.pools import devices, streaming
+from jaxal.pools._read_ahead import read_ahead
+
+ROWS = 1003
+FEATURES = np.random.default_rng(0).normal(size=(ROWS, 3)).astype(np.float32)
+LABELS = np.arange(ROWS) % 4 - 1
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(streaming, "BLOCK", 50 * 12)
+
+
+def weigh(shared, inputs, labels):
+    return {"sum": shared * inputs.sum(axis=1), "labels": labels, "rows": inputs}
+
+
+@pytest.mark.parametrize("shards", [None, 1, 3, 8])
+def test_maps_as_in_memory(shards, small_blocks, tmp_path):
+    mesh = None if shards is None else devices.make_mesh(shards)
+    source = pools.create(tmp_path / "pool", FEATURES, labels=LABELS, shard_rows=300)
+    pool = pools.stream(source, LABELS, mesh, batch_size=16)
+    whole = pools.place(FEATURES, LABELS, mesh, batch_size=16)
+    assert len(pool) == len(whole) and pool.batch_size == 16 and pool.mesh is mesh
+    np.testing.assert_array_equal(pool.labels, whole.labels)
+    np.testing.assert_array_equal(pool.valid, whole.valid)
+    np.testing.assert_array_equal(pool.first(), whole.first())
+    function = CountTraces(weigh)
+    found = pool.map(function, jnp.float32(2), pool.labels)
+    assert function.count <= 3  # for the shapes, for a block, and inside it for a batch
+    expected = jax.jit(lambda pool: pool.map(weigh, jnp.float32(2), pool.labels))(whole)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    again = pools.stream(FEATURES, LABELS, mesh, batch_size=16)
+    again.map(function, jnp.float32(3), again.labels)
+    assert function.count <= 3, "another pool of the same shape compiles nothing"
+    if mesh is not None:
+        assert found["sum"].sharding == expected["sum"].sharding
+
+
+def test_takes_rows_in_any_order():
+    pool = pools.stream(FEATURES)
+    rows = np.array([[5, 1002, 5], [0, -1, 7]])
+    np.testing.assert_array_equal(pool.take(rows), FEATURES[np.maximum(rows, 0)])
+
+
+def test_every_row_is_read_once_and_in_order(small_blocks):
+    class Watched:
+        shape, dtype, asked = FEATURES.shape, FEATURES.dtype, []
+
+        def __len__(self):
+            return ROWS
+
+        def __getitem__(self, rows):
+            self.asked.append((rows.start, rows.stop))
+            return FEATURES[rows]
+
+    pool = pools.stream(Watched(), batch_size=10)
+    Watched.asked.clear()
+    pool.map(weigh, jnp.float32(1), pool.labels)
+    assert len(Watched.asked) == 21
+    assert all(stop - start == 48 for start, stop in Watched.asked)
+    starts = [start for start, _ in Watched.asked]
+    assert starts == sorted(starts) and Watched.asked[-1][1] == ROWS
+
+
+def test_an_error_of_the_source_is_raised(small_blocks):
+    class Broken:
+        shape, dtype = FEATURES.shape, FEATURES.dtype
+
+        def __len__(self):
+            return ROWS
+
+        def __getitem__(self, rows):
+            if rows.start > 100:
+                raise OSError("the disk is gone")
+            return FEATURES[rows]
+
+    pool = pools.stream(Broken(), batch_size=10)
+    before = threading.active_count()
+    with pytest.raises(OSError, match="the disk is gone"):
+        pool.map(weigh, jnp.float32(1), pool.labels)
+    assert threading.active_count() == before
+
+
+def test_reads_ahead_and_no_further():
+    read, depth = [], 2
+
+    def one(number):
+        read.append(number)
+        return number
+
+    for count, number in enumerate(read_ahead(one, range(10), depth=depth), 1):
+        assert number == count - 1 and len(read) <= count + depth
+    assert read == list(range(10))
+
+
+@bad_inputs(
+    {
+        "no source": ({"inputs": [1, 2]}, TypeError, "inputs: expected sources of rows, got int"),
+        "few labels": ({"labels": np.zeros(3, int)}, ValueError, "leading axes must agree"),
+        "below -1": ({"labels": np.full(ROWS, -2)}, ValueError, "pool labels: expected -1 to C"),
+        "no rows": ({"inputs": FEATURES[:0]}, ValueError, "expected at least one row"),
+        "rows that differ": (
+            {"inputs": (FEATURES, FEATURES[:5])},
+            ValueError,
+            "inputs: expected sources of as many rows, got 1003 and 5",
+        ),
+        "no batch": ({"batch_size": 0}, ValueError, "batch_size: expected an integer >= 1"),
+        "no mesh": ({"mesh": 3}, TypeError, "mesh: expected a mesh"),
+    }
+)
+def test_bad_input(given, error, message):
+    with pytest.raises(error, match=message):
+        pools.stream(**{"inputs": FEATURES} | given)
