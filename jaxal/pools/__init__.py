@@ -2,6 +2,7 @@
 
 from jaxal.pools import devices
 from jaxal.pools.base import Pool
+from jaxal.pools.compression import CompressedPool, compress
 from jaxal.pools.directory import Directory, create, embed
 from jaxal.pools.directory import open_directory as open
 from jaxal.pools.memory import ArrayPool, map_rows, place, size_class
@@ -9,7 +10,9 @@ from jaxal.pools.streaming import Source, StreamedPool, stream
 
 __all__ = [
     "ArrayPool",
+    "CompressedPool",
     "Directory",
+    "compress",
     "Pool",
     "Source",
     "StreamedPool",

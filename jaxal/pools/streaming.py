@@ -43,14 +43,14 @@ class Source(Protocol):
 SOURCE = ("shape", "dtype", "__len__", "__getitem__")
 
 
-class _Unseen:
+class Unseen:
     """What compiled programs are not told: all are alike to them."""
 
     def __init__(self, value: Any):
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Unseen)
+        return isinstance(other, Unseen)
 
     def __hash__(self) -> int:
         return 0
@@ -68,7 +68,7 @@ class StreamedPool:
     labels: jax.Array  # [N] int32, -1 where unknown and in padding
     valid: jax.Array  # [N] bool, False in padding
     head: PyTree  # the first row, leaves [1, ...]
-    sources: _Unseen = field(metadata={"static": True})  # pytree of `Source`
+    sources: Unseen = field(metadata={"static": True})  # pytree of `Source`
     batch_size: int = field(default=BATCH_SIZE, metadata={"static": True})
     mesh: Mesh | None = field(default=None, metadata={"static": True})
 
@@ -241,4 +241,4 @@ def stream(
     bare = put(bare, labels, mesh, batch_size=batch_size)
     head = jax.tree.map(lambda source: np.asarray(source[0:1]), inputs)
     head = devices.replicate(head, mesh)
-    return StreamedPool(bare.labels, bare.valid, head, _Unseen(inputs), batch_size, mesh)
+    return StreamedPool(bare.labels, bare.valid, head, Unseen(inputs), batch_size, mesh)

@@ -1,0 +1,141 @@
+"""Pools of features of which the devices hold a short copy, and how far it is from the features.
+
+A rule that knows the copy x' of a row, and the distance e to the row itself, knows every distance
+of the row to within e (triangle inequality). What these bounds leave open it decides on the rows
+themselves, which are read from their source: few, and of a number that does not depend on N.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxal import entry
+from jaxal.numerics import matmul
+from jaxal.pools import devices
+from jaxal.pools.streaming import Unseen, stream
+
+PRECISIONS = {"int8": jnp.int8, "bfloat16": jnp.bfloat16}
+LEVELS = 127
+"""The largest code of int8."""
+
+SAMPLED = 2**16
+"""Rows, about, whose range the codes cover; what lies outside is cut, and counts as an error."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class CompressedPool:
+    """N rows of features: codes on the devices, the features where they were."""
+
+    codes: jax.Array  # [N, D] int8 or bfloat16
+    error: jax.Array  # [N], no row is farther than that from what its codes say
+    valid: jax.Array  # [N] bool, False in padding
+    scale: jax.Array  # [D], of a code
+    offset: jax.Array  # [D], what a code of 0 says
+    sources: Unseen = field(metadata={"static": True})
+    mesh: Mesh | None = field(default=None, metadata={"static": True})
+
+    def __len__(self) -> int:
+        return self.valid.shape[0]
+
+    def read(self, rows: Any) -> jax.Array:
+        """The features of rows [n] less the offset, float32 [n, D], read from the source."""
+        source = self.sources.value
+        rows = np.clip(np.asarray(rows), 0, len(source) - 1)
+        found = np.asarray(source[rows]).astype(np.float32)
+        return devices.replicate(found, self.mesh) - self.offset
+
+
+def squared_to(codes: jax.Array, scale: jax.Array, centers: jax.Array) -> jax.Array:
+    """Upper bounds of squared distances from what codes say to points, [n, M].
+
+    Args:
+      codes: [n, D].
+      scale: [D].
+      centers: [M, D], less the offset.
+    """
+    points = codes.astype(jnp.float32) * scale
+    norms = jnp.sum(points**2, axis=1)[:, None] + jnp.sum(centers**2, axis=1)[None, :]
+    squared = norms - 2.0 * matmul(points, centers.T)
+    # Each of the sums of D products errs by D eps / 2 of its size, at most.
+    slack = 2.0 * points.shape[1] * jnp.finfo(jnp.float32).eps
+    return jnp.maximum(squared, 0.0) + slack * norms
+
+
+@entry.checked(precision=entry.one_of(PRECISIONS), batch_size=entry.integer(1))
+def compress(
+    source: Any,
+    mesh: Mesh | None = None,
+    *,
+    precision: str = "int8",
+    batch_size: int = 1024,
+) -> CompressedPool:
+    """Puts a short copy of features on the devices, whose errors are known exactly.
+
+    The features are read once, and some of them before for their ranges. Memory on the devices is
+    N (D + 5) bytes for int8, N (2 D + 5) for bfloat16.
+
+    Args:
+      source: [N, D], a `Source` as `pools.stream` takes: a pool on disk, a memory map, an array.
+      mesh: devices that share the rows; one if not given.
+      precision: of the copy, "int8" or "bfloat16".
+      batch_size: rows that are compressed at once on a device.
+
+    Returns:
+      `CompressedPool`, for `selection.certified`.
+
+    Raises:
+      TypeError: no source, or an unknown type of numbers.
+      ValueError: features that are not [N, D], an unknown precision, or NaN or infinite features;
+        names the first row that has some.
+    """
+    pool = stream(source, None, mesh, batch_size=batch_size)
+    if len(source.shape) != 2:
+        raise ValueError(f"source: expected features [N, D], got {tuple(source.shape)}")
+    scale, offset = _ranges(source, precision)
+    shared = devices.replicate((jnp.asarray(scale), jnp.asarray(offset)), mesh)
+    codes, error = pool.map(partial(_encode, precision=precision), shared)
+    row = int(_first_not_finite(error, pool.valid))
+    if row >= 0:
+        raise ValueError(f"source: expected finite features, got NaN or inf at row {row}")
+    return CompressedPool(codes, error, pool.valid, *shared, pool.sources, mesh)
+
+
+def _ranges(source: Any, precision: str) -> tuple[np.ndarray, np.ndarray]:
+    """The scale and offset of every feature, of rows spread over the source."""
+    rows = np.unique(np.linspace(0, len(source) - 1, SAMPLED).astype(int))
+    some = np.asarray(source[rows]).astype(np.float32)
+    some = np.where(np.isfinite(some), some, 0.0)  # refused where all rows are looked at
+    low, high = some.min(axis=0), some.max(axis=0)
+    if precision == "int8":
+        half = (high - low) / 2
+        return np.where(half > 0, half / LEVELS, 1.0).astype(np.float32), low + half
+    return np.ones_like(low), some.mean(axis=0)
+
+
+def _encode(shared: Any, inputs: jax.Array, *, precision: str) -> tuple[jax.Array, jax.Array]:
+    """Codes of rows [n, D], and how far they are off, [n]; NaN of a row that is not finite."""
+    scale, offset = shared
+    points = inputs.astype(jnp.float32) - offset
+    if precision == "int8":
+        codes = jnp.clip(jnp.round(points / scale), -LEVELS, LEVELS).astype(jnp.int8)
+    else:
+        codes = points.astype(jnp.bfloat16)
+    apart = points - codes.astype(jnp.float32) * scale
+    error = jnp.sqrt(jnp.sum(apart**2, axis=1))
+    # Rounded up: by the sum, the root, and each difference, which errs by its operands' size.
+    eps = jnp.finfo(jnp.float32).eps
+    rounding = 2.0 * eps * jnp.sqrt(jnp.sum(points**2, axis=1))
+    return codes, error * (1.0 + points.shape[1] * eps) + rounding + 0.0 * jnp.sum(points, axis=1)
+
+
+@jax.jit
+def _first_not_finite(error: jax.Array, valid: jax.Array) -> jax.Array:
+    """The first valid row whose error is no number; -1 if there is none."""
+    wrong = valid & ~jnp.isfinite(error)
+    return jnp.where(jnp.any(wrong), jnp.argmax(wrong), -1)

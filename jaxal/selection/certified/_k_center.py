@@ -1,0 +1,194 @@
+"""Greedy k-center from a compressed pool: the picks of the rule on the features themselves."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxal import entry
+from jaxal.base import Selection
+from jaxal.checks import check_budget, check_mask
+from jaxal.greedy.lazy import Picks, Rule, highest_bounds, pick_inside
+from jaxal.points.distances import fold_nearest
+from jaxal.pools import devices
+from jaxal.pools.compression import CompressedPool, squared_to
+from jaxal.rows import in_tiles, rows_over
+
+TILE = 2**22
+"""Distances of a device that are computed at a time."""
+
+DIFFERENCES = 16
+"""Centers to a difference: memory is Q x DIFFERENCES x D."""
+
+
+class Bounds(NamedTuple):
+    """What is known of the pool between two passes."""
+
+    upper: jax.Array  # [N] no row is farther from its nearest center
+    available: jax.Array  # [N] bool, and not picked
+    centers: jax.Array  # [M + B, D] the centers given, then the picks, less the offset
+    picks: Picks
+
+
+class Block(NamedTuple):
+    """Exact distances of the rows that were read."""
+
+    nearest: jax.Array  # [Q] squared, to the nearest center
+    between: jax.Array  # [Q, Q] squared
+
+
+RULE = Rule(
+    bounds=lambda bounds: bounds.upper,
+    load_block=lambda bounds, rows: rows,
+    scores=lambda block: jnp.sqrt(block.nearest),
+    pick=lambda block, place: block._replace(
+        nearest=jnp.minimum(block.nearest, block.between[place])
+    ),
+    flush=lambda bounds, block, rows: bounds,
+)
+
+
+@entry.checked(available=entry.mask, budget=entry.budget, block_size=entry.integer(1))
+def k_center(
+    pool: CompressedPool,
+    available: jax.Array,
+    budget: int,
+    *,
+    centers: Any = None,
+    block_size: int = 1024,
+    advance: Callable[[int], None] | None = None,
+) -> Selection:
+    """`selection.k_center` of features that do not fit on the devices, with the same picks.
+
+    A pass takes the Q rows of the highest bounds, reads them, and picks among them by their exact
+    distances for as long as the farthest is at least as far as any row outside can be. Then the
+    bounds are brought up to date by one matrix product of the codes. O(N D (M + B)) time as
+    products, Q rows read a pass, about 2 B / Q to 8 B / Q passes; memory is the codes, a few
+    numbers a row, and O(Q (Q + D)).
+
+    Args:
+      pool: from `pools.compress`.
+      available: [N] bool; the rows of the source, or of the pool with its padding.
+      budget: how many rows, 1 to N.
+      centers: [M, D] features covered already, of the labelled rows.
+      block_size: Q, rows read in a pass.
+      advance: is told after each pass how many rows are picked.
+
+    Returns:
+      `Selection`; a score is the distance to the nearest center when the row was picked.
+
+    Raises:
+      TypeError: no compressed pool, a mask that is not bool, a number that is not an integer.
+      ValueError: shapes that disagree, a budget outside 1 to N, a block_size below 1.
+    """
+    if not isinstance(pool, CompressedPool):
+        raise TypeError(f"pool: expected one of pools.compress, got {type(pool).__name__}")
+    rows = len(pool.sources.value)
+    check_mask("available", available, len(pool) if len(available) == len(pool) else rows)
+    check_budget(budget, rows)
+    bounds = _start(pool, available, budget, centers)
+    block_size = min(block_size, rows - 1) or 1
+    left = int(jnp.sum(bounds.available))
+    while int(bounds.picks.count) < min(budget, left):
+        block, limit, limit_row = _farthest(pool, bounds, block_size)
+        bounds = _one_pass(pool, bounds, block, pool.read(block), limit, limit_row)
+        if advance is not None:
+            advance(int(bounds.picks.count))
+    return Selection(bounds.picks.rows, bounds.picks.scores)
+
+
+def _start(pool: CompressedPool, available: Any, budget: int, centers: Any) -> Bounds:
+    """The bounds before any pick, of the centers given."""
+    width = len(pool.scale)
+    given = np.zeros((0, width), np.float32) if centers is None else np.asarray(centers)
+    if given.shape[1:] != (width,):
+        raise ValueError(f"centers: expected [M, {width}], got {given.shape}")
+    if not np.isfinite(given).all():
+        raise ValueError("centers: expected finite numbers, got NaN or inf")
+    whole = devices.replicate(given.astype(np.float32), pool.mesh) - pool.offset
+    return _empty(pool, available, whole, budget)
+
+
+@partial(jax.jit, static_argnames="budget")
+def _empty(pool: CompressedPool, available, given, budget) -> Bounds:
+    missing = len(pool) - len(available)
+    room = jnp.zeros((budget, given.shape[1]), given.dtype)
+    picks = Picks(
+        jnp.full(budget, -1, jnp.int32), jnp.full(budget, -jnp.inf, jnp.float32), jnp.int32(0)
+    )
+    bounds = Bounds(
+        jnp.full(len(pool), jnp.inf, jnp.float32),
+        jnp.pad(jnp.asarray(available), (0, missing)) & pool.valid,
+        jnp.concatenate([given, room]),
+        picks,
+    )
+    used = jnp.ones(len(given), bool)
+    return (
+        bounds._replace(upper=_lowered(pool, bounds.upper, given, used)) if len(given) else bounds
+    )
+
+
+@partial(jax.jit, static_argnames="block_size")
+def _farthest(
+    pool: CompressedPool, bounds: Bounds, block_size: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    with rows_over(pool.mesh):
+        return highest_bounds(bounds.upper, bounds.available, block_size)
+
+
+@partial(jax.jit, donate_argnums=1)
+def _one_pass(pool: CompressedPool, bounds: Bounds, rows, exact, limit, limit_row) -> Bounds:
+    """Picks among the rows that were read, and lowers the bounds of all by what was picked."""
+    before, budget = bounds.picks, len(bounds.picks.rows)
+    given = len(bounds.centers) - budget
+
+    def to_centers(slots):
+        return _by_difference(exact, bounds.centers[slots])
+
+    start = jnp.full(len(rows), jnp.inf, jnp.float32)
+    nearest = fold_nearest(to_centers, 0, given + before.count, start, DIFFERENCES)
+    block = Block(nearest, _between(exact))
+    free = bounds.available[rows]
+    _, still_free, picks, _ = pick_inside(RULE, block, rows, free, (limit, limit_row), before)
+    # The rows that were picked, among those that were read, in the order picked.
+    slots = before.count + jnp.arange(len(rows), dtype=jnp.int32)
+    new = picks.rows.at[slots].get(mode="fill", fill_value=-1)
+    used = new >= 0
+    places = jnp.argmax(new[:, None] == rows[None, :], axis=1)
+    chosen = jnp.where(used[:, None], exact[places], 0.0)
+    # A row that was read is known exactly, so that a pass never ends as it began.
+    upper = bounds.upper.at[rows].min(jnp.sqrt(nearest))
+    return Bounds(
+        _lowered(pool, upper, chosen, used),
+        bounds.available.at[rows].set(still_free),
+        bounds.centers.at[jnp.where(used, given + slots, len(bounds.centers))].set(chosen),
+        picks,
+    )
+
+
+def _lowered(pool: CompressedPool, upper, centers, used) -> jax.Array:
+    """The bounds [N] once these centers [M, D] count, those that are used [M] bool."""
+
+    def lower(rows, scale, centers, used):
+        codes, error, upper = rows
+        squared = jnp.where(used[None, :], squared_to(codes, scale, centers), jnp.inf)
+        return jnp.minimum(upper, jnp.sqrt(jnp.min(squared, axis=1)) + error)
+
+    with rows_over(pool.mesh):
+        rows, size = (pool.codes, pool.error, upper), max(TILE // len(used), 128)
+        return in_tiles(lower, rows, size, pool.scale, centers, used)
+
+
+def _by_difference(points: jax.Array, others: jax.Array) -> jax.Array:
+    return jnp.sum((points[:, None, :] - others[None, :, :]) ** 2, axis=-1)
+
+
+def _between(points: jax.Array) -> jax.Array:
+    """Squared distances [Q, Q], some columns at a time."""
+    padded = jnp.pad(points, ((0, -len(points) % DIFFERENCES), (0, 0)))
+    parts = padded.reshape(-1, DIFFERENCES, points.shape[1])
+    columns = jax.lax.map(partial(_by_difference, points), parts)  # [parts, Q, DIFFERENCES]
+    return jnp.moveaxis(columns, 0, 1).reshape(len(points), -1)[:, : len(points)]
