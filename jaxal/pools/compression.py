@@ -48,7 +48,7 @@ class CompressedPool:
         source = self.sources.value
         rows = np.clip(np.asarray(rows), 0, len(source) - 1)
         found = np.asarray(source[rows]).astype(np.float32)
-        return devices.replicate(found, self.mesh) - self.offset
+        return devices.replicate(found, self.mesh) - self.offset[None, :]
 
 
 def squared_to(codes: jax.Array, scale: jax.Array, centers: jax.Array) -> jax.Array:
@@ -59,7 +59,7 @@ def squared_to(codes: jax.Array, scale: jax.Array, centers: jax.Array) -> jax.Ar
       scale: [D].
       centers: [M, D], less the offset.
     """
-    points = codes.astype(jnp.float32) * scale
+    points = codes.astype(jnp.float32) * scale[None, :]
     norms = jnp.sum(points**2, axis=1)[:, None] + jnp.sum(centers**2, axis=1)[None, :]
     squared = norms - 2.0 * matmul(points, centers.T)
     # Each of the sums of D products errs by D eps / 2 of its size, at most.
@@ -98,12 +98,12 @@ def compress(
     if len(source.shape) != 2:
         raise ValueError(f"source: expected features [N, D], got {tuple(source.shape)}")
     scale, offset = _ranges(source, precision)
-    shared = devices.replicate((jnp.asarray(scale), jnp.asarray(offset)), mesh)
-    codes, error = pool.map(partial(_encode, precision=precision), shared)
+    scale, offset = devices.replicate((scale, offset), mesh)
+    codes, error = pool.map(ENCODERS[precision], (scale, offset))
     row = int(_first_not_finite(error, pool.valid))
     if row >= 0:
         raise ValueError(f"source: expected finite features, got NaN or inf at row {row}")
-    return CompressedPool(codes, error, pool.valid, *shared, pool.sources, mesh)
+    return CompressedPool(codes, error, pool.valid, scale, offset, pool.sources, mesh)
 
 
 def _ranges(source: Any, precision: str) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +120,7 @@ def _ranges(source: Any, precision: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _encode(shared: Any, inputs: jax.Array, *, precision: str) -> tuple[jax.Array, jax.Array]:
     """Codes of rows [n, D], and how far they are off, [n]; NaN of a row that is not finite."""
-    scale, offset = shared
+    scale, offset = (vector[None, :] for vector in shared)
     points = inputs.astype(jnp.float32) - offset
     if precision == "int8":
         codes = jnp.clip(jnp.round(points / scale), -LEVELS, LEVELS).astype(jnp.int8)
@@ -132,6 +132,10 @@ def _encode(shared: Any, inputs: jax.Array, *, precision: str) -> tuple[jax.Arra
     eps = jnp.finfo(jnp.float32).eps
     rounding = 2.0 * eps * jnp.sqrt(jnp.sum(points**2, axis=1))
     return codes, error * (1.0 + points.shape[1] * eps) + rounding + 0.0 * jnp.sum(points, axis=1)
+
+
+ENCODERS = {name: partial(_encode, precision=name) for name in PRECISIONS}
+"""Equal functions share a program, and a partial of one is another each time."""
 
 
 @jax.jit

@@ -108,7 +108,7 @@ def _start(pool: CompressedPool, available: Any, budget: int, centers: Any) -> B
         raise ValueError(f"centers: expected [M, {width}], got {given.shape}")
     if not np.isfinite(given).all():
         raise ValueError("centers: expected finite numbers, got NaN or inf")
-    whole = devices.replicate(given.astype(np.float32), pool.mesh) - pool.offset
+    whole = devices.replicate(given.astype(np.float32), pool.mesh) - pool.offset[None, :]
     return _empty(pool, available, whole, budget)
 
 
