@@ -4,11 +4,17 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jaxal.base import Model, ObserveFn, PyTree, View
+from jaxal.numerics import derive_keys
 
 SETS = ("observation", "query", "private", "validation")
 """The fields of a view that hold observations."""
+
+SALT = np.uint32(0x9E3779B9)
+"""Makes numbers of observers that no other derived key has."""
 
 
 @jax.tree_util.register_pytree_node_class
@@ -46,7 +52,8 @@ def observe_all(observers: Sequence[ObserveFn]) -> ObserveFn:
     distinct = list(dict.fromkeys(observers))
 
     def observe(key, model, variables, inputs, labels):
-        keys = [key] if len(distinct) == 1 else jax.random.split(key, len(distinct))
+        # Not split, as all batches have the same key; the first observer has the key as it is.
+        keys = derive_keys(key, SALT * jnp.arange(len(distinct), dtype=jnp.uint32))
         model = _run_once(model, variables, inputs)
         seen = {
             observer: observer(key, model, variables, inputs, labels)

@@ -1,6 +1,7 @@
 """Candidates by repeated filtering with an ensemble of rules: the first stage of REFINE."""
 
 import math
+from functools import partial
 from typing import cast
 
 import jax
@@ -8,6 +9,8 @@ import jax.numpy as jnp
 
 from jaxal.base import Strategy
 from jaxal.checks import check_at_least, check_integer
+from jaxal.numerics import derive_keys
+from jaxal.rows import rows_over
 from jaxal.strategies.filters.base import Filter, Request, draw, select_among
 from jaxal.strategies.registry import by_name
 
@@ -66,19 +69,17 @@ def progressive(
         start = draw(key_draw, request.view.available, min(room, total))
         start = jnp.pad(start, (0, room - len(start)), constant_values=-1)
 
-        def level(left, given):
-            key, is_first = given
+        def level(left, number):
             count = jnp.sum(left >= 0, dtype=jnp.int32)
             further = jnp.floor(share * count.astype(float)).astype(jnp.int32)
-            taken = jnp.maximum(jnp.where(is_first, first, further), request.budget)
-            key_union, key_rules = jax.random.split(key)
+            taken = jnp.maximum(jnp.where(number == 0, first, further), request.budget)
+            key_union, key_rules = jax.random.split(derive_keys(key_levels, number))
             subsets = _cut(left, count, jnp.minimum(taken, count), batches, slots)
             picked = _picks(key_rules, made, subsets, request)
             chosen = _distinct(key_union, picked, limit)
             return jnp.pad(chosen, (0, room - limit), constant_values=-1), None
 
-        levels = jax.random.split(key_levels, depth), jnp.arange(depth) == 0
-        return jax.lax.scan(level, start, levels)[0][:limit]
+        return jax.lax.scan(level, start, jnp.arange(depth))[0][:limit]
 
     observers = tuple(rule.observe for rule in made)
     return Filter(find, observers, any(rule.reads_labels for rule in made))
@@ -108,20 +109,17 @@ def _picks(
     key: jax.Array, rules: tuple[Strategy, ...], subsets: jax.Array, request: Request
 ) -> jax.Array:
     """What the rules select, each from its share of the subsets, [batches * B] int32."""
-    keys = jax.random.split(key, (len(rules), len(subsets) // len(rules)))
-    subsets = subsets.reshape(*keys.shape, -1)
+    numbers = jnp.arange(len(subsets), dtype=jnp.int32).reshape(len(rules), -1)
+    subsets = subsets.reshape(*numbers.shape, -1)
 
-    def select(rule, view):
-        def one(given):
-            key, rows = given
-            labeled, budget = request.labeled, request.budget
-            return select_among(key, rule, view, rows, labeled, budget).rows
-
-        return one
+    def select(given, rule, view):
+        number, rows = given
+        (own_key,) = jax.random.split(derive_keys(key, number), 1)
+        return select_among(own_key, rule, view, rows, request.labeled, request.budget).rows
 
     found = [
-        jax.lax.map(select(rule, view), (keys[number], subsets[number]))
-        for number, (rule, view) in enumerate(zip(rules, request.views, strict=True))
+        jax.lax.map(partial(select, rule=rule, view=view), given)
+        for rule, view, *given in zip(rules, request.views, numbers, subsets, strict=True)
     ]
     return jnp.concatenate(found).reshape(-1)
 
@@ -130,5 +128,6 @@ def _distinct(key: jax.Array, rows: jax.Array, num: int) -> jax.Array:
     """The distinct rows in random order, `num` at most, -1 where there are fewer; [num] int32."""
     rows = jnp.sort(rows)
     is_new = (rows >= 0) & jnp.concatenate([jnp.ones(1, bool), rows[1:] != rows[:-1]])
-    places = draw(key, is_new, num)
+    with rows_over(None):  # they are no rows that devices share
+        places = draw(key, is_new, num)
     return jnp.where(places >= 0, rows[places], -1)
