@@ -209,7 +209,16 @@ def test_acquires_under_other_settings_of_jax(name, mode):
 
 
 # One of each kind of observation: `acquire` runs every strategy under these settings.
-SIMULATED = ["badge", "bald", "core_set", "entropy", "glister", "partition", "smi"]
+SIMULATED = [
+    "badge",
+    "bald",
+    "candidates nearby",
+    "core_set",
+    "entropy",
+    "glister",
+    "partition",
+    "smi",
+]
 
 
 def simulation(name, rounds=2):

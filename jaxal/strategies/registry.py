@@ -150,7 +150,12 @@ def _made(option: str, given: Any, kind: type, maker: Callable[..., Any]) -> Any
     """The value of an option, made if it was given by name or as a table."""
     table = {"name": given} if isinstance(given, str) else given
     if isinstance(table, Mapping) and "name" in table:
-        return maker(**table)
+        try:
+            return maker(**table)
+        except (TypeError, ValueError) as error:
+            if re.match(rf"{option}\b", str(error)):
+                raise
+            raise type(error)(f"{option}: {error}") from error
     if not isinstance(given, kind):
         raise TypeError(
             f"{option}: expected a {kind.__name__}, its name, or a table with its name, "
