@@ -26,9 +26,9 @@ KNOWN = np.where(LABELED, 0, -1)
 MODEL = table_model(LOGITS, FEATURES)
 
 
-def acquire(strategy, key=0, budget=BUDGET, **options):
-    options = {"labels": KNOWN} | options
-    return jaxal.acquire(keys(9)[key], strategy, MODEL, {}, jnp.arange(ROWS), budget, **options)
+def acquire(strategy, key=0, budget=BUDGET, labels=KNOWN, available=None):
+    key, rows = keys(9)[key], jnp.arange(ROWS)
+    return jaxal.acquire(key, strategy, MODEL, {}, rows, budget, labels=labels, available=available)
 
 
 def those_seen(reads_labels=False):
@@ -166,7 +166,7 @@ def test_progressive_filtering_goes_level_by_level(depth):
     """Of each half of the pool the best stay, then of all these the best."""
     scores = jaxal.scores.margin(jnp.asarray(LOGITS))
     view = jaxal.View(scores, jnp.asarray(KNOWN), jnp.asarray(LABELED), jnp.asarray(~LABELED))
-    rules = ["margin"]
+    rules = ("margin",)
     chosen = filters.progressive(rules=rules, depth=depth, num_batches=2, subset=18, share=1.0)
     labeled = jnp.zeros(0, jnp.int32)
     request = filters.Request(strategies.margin(), view, (view,), labeled, 30, BUDGET)
@@ -290,6 +290,11 @@ def test_rows_over_is_left_as_it_was():
         ),
         "kind": (lambda: strategies.candidates(kind="unifrom"), ValueError, "mean 'uniform'"),
         "option": (lambda: strategies.candidates(by="margin"), ValueError, "'by' is unknown"),
+        "by an unknown rule": (
+            lambda: strategies.candidates(kind="top", by="margni"),
+            ValueError,
+            "^by: 'margni' is unknown; did you mean 'margin'",
+        ),
         "by a rule of batches": (
             lambda: strategies.candidates(kind="top", by="badge"),
             TypeError,

@@ -152,10 +152,11 @@ def _made(option: str, given: Any, kind: type, maker: Callable[..., Any]) -> Any
     if isinstance(table, Mapping) and "name" in table:
         try:
             return maker(**table)
-        except (TypeError, ValueError) as error:
-            if re.match(rf"{option}\b", str(error)):
+        except ValueError as error:
+            if not isinstance(given, str):
                 raise
-            raise type(error)(f"{option}: {error}") from error
+            # Without options, it is the name that is wrong: told by the option that has it.
+            raise ValueError(f"{option}:{str(error).partition(':')[2]}") from error
     if not isinstance(given, kind):
         raise TypeError(
             f"{option}: expected a {kind.__name__}, its name, or a table with its name, "
