@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from jaxal._lazy import lazy
 
 if TYPE_CHECKING:
-    from jaxal import data, models, posterior, scores, selection, strategies, submodular
+    from jaxal import data, models, points, posterior, scores, selection, strategies, submodular
     from jaxal.base import Examples, Model, Outputs, Selection, Strategy, View
     from jaxal.loop import (
         ExampleSets,
@@ -47,6 +47,7 @@ else:
         modules=[
             "jaxal.data",
             "jaxal.models",
+            "jaxal.points",
             "jaxal.pools.devices",
             "jaxal.posterior",
             "jaxal.scores",
@@ -82,6 +83,7 @@ __all__ = [
     "iterate",
     "models",
     "place",
+    "points",
     "posterior",
     "scores",
     "selection",

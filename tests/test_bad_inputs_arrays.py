@@ -21,7 +21,7 @@ from bad_values import (
     tables,
 )
 
-from jaxal import scores, selection
+from jaxal import points, scores, selection
 
 LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)), jnp.float32)
 DRAWS = jnp.stack([LOGITS, -LOGITS])
@@ -227,6 +227,11 @@ SELECTION = tables(
     grad_match=each(grad_match, pool=PAIR, kind=NAME, target=NAME, **COMMON),
     orthogonal_matching_pursuit=each(
         pursuit, key=KEY, pool=PAIR, kind=NAME, ridge=NUMBER, tolerance=NUMBER, **COMMON
+    ),
+    nearest_rows=each(
+        lambda **given: points.nearest_rows(**{"features": LOGITS, "num_neighbours": 2, **given}),
+        features=NO_MATRIX,
+        num_neighbours=INTEGER | {"the rows": 6},
     ),
     nearest_pick=each(
         lambda **given: selection.nearest_pick(

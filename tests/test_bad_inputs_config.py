@@ -139,6 +139,8 @@ PARTS = {
     "strategy.options.bald.posterior": [1, "dropout", ["mc_dropout"], True],
     "strategy.options.grad_match.weighted": ["no", 0, 1, [True]],
     "strategy.options.grad_match.ridge": [NAN, -1.0, "0", INF, True],
+    "strategy.options.candidates.size": [0, 2.5, "4", True],
+    "strategy.options.candidates.kind": ["tops", 1],
     "strategy.options.glister.learning_rate": [0, -1, NAN, "1"],
     "strategy.options.k_means.representation": ["pixels", 3, ["features"]],
     "strategy.options.k_means.tolerance": [-1, NAN, "x"],

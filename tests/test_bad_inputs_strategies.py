@@ -8,6 +8,7 @@ import pytest
 from bad_values import (
     FLAG,
     INTEGER,
+    MATRIX,
     NAME,
     NUMBER,
     OTHERS,
@@ -34,6 +35,7 @@ KINDS = {
     "learning_rate": POSITIVE,
     "likelihood": NAME,
     "loss": OTHERS | {"an integer": 1, "a flag": True},
+    "max_labeled": but(INTEGER, "none"),
     "max_steps": INTEGER,
     "merge": NAME,
     "metric": NAME,
@@ -53,6 +55,7 @@ KINDS = {
     "ridge": NUMBER,
     "shifted": FLAG,
     "shuffle": FLAG,
+    "size": INTEGER,
     "start": NAME,
     "stop_if_negative_gain": FLAG,
     "stop_if_zero_gain": FLAG,
@@ -88,6 +91,33 @@ def made(registry):
 
 @refused(made(strategies) | made(posterior))
 def test_options(call, argument):
+    check_refused(call, argument)
+
+
+def filtered(kind):
+    """The strategy of candidates of a kind, as a function of the options of this kind."""
+    return partial(strategies.candidates, kind=kind)
+
+
+LISTS = but(MATRIX, "three axes") | {"a cube": np.ones((6, 2, 1), int), "floats": np.ones((6, 2))}
+
+
+@refused(
+    tables(
+        top=each(filtered("top"), by=MADE | {"a rule of batches": "badge"}),
+        neighbours=each(filtered("neighbours"), num_neighbours=INTEGER, lists=but(LISTS, "none")),
+        greedi=each(filtered("greedi"), num_partitions=INTEGER),
+        progressive=each(
+            filtered("progressive"),
+            rules=MADE | {"no rule": [], "an unknown rule": ["nothing"], "a rule": "margin"},
+            depth=INTEGER,
+            num_batches=INTEGER | {"fewer than rules": 2},
+            subset=INTEGER,
+            share=NUMBER | {"above one": 1.5},
+        ),
+    )
+)
+def test_options_of_candidates(call, argument):
     check_refused(call, argument)
 
 

@@ -22,6 +22,7 @@ CEILINGS = {
     "badge": 95,
     "bald": 58,
     "batch_bald": 165,
+    "candidates": 122,
     "core_set": 95,
     "entropy": 17,
     "entropy_dropout": 50,

@@ -1,5 +1,6 @@
 """Acquisition strategies: each pairs an `observe` of one example with a `select` over the pool."""
 
+from jaxal.strategies._candidates import candidates
 from jaxal.strategies.distil import from_distil
 from jaxal.strategies.draws import (
     bald,
@@ -36,6 +37,7 @@ __all__ = [
     "badge",
     "bald",
     "batch_bald",
+    "candidates",
     "core_set",
     "describe",
     "entropy",

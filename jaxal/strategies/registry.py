@@ -4,7 +4,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar, get_args
+from typing import Any, NamedTuple, ParamSpec, TypeVar, get_args, get_origin
 
 from jaxal import posterior, submodular
 from jaxal.base import Strategy
@@ -13,6 +13,8 @@ from jaxal.factories import cached_factory
 from jaxal.posterior import Posterior
 
 Factory = TypeVar("Factory", bound=Callable[..., Strategy])
+Options = ParamSpec("Options")
+Made = TypeVar("Made")
 _REGISTRY: dict[str, Callable[..., Strategy]] = {}
 _ALIASES = {  # DISTIL's names
     "bald_dropout": "bald",
@@ -46,8 +48,7 @@ def register(factory: Factory) -> Factory:
     """Registers a strategy factory under its function's name.
 
     Equal calls return the identical strategy, so that what was compiled for one serves the other.
-    Options annotated as a `Posterior`, a `Strategy` or a `FunctionSpec` may be given as a config
-    gives them: by name, or as a table of the name and its options.
+    Options may be given as a config gives them: see `by_name`.
 
     Args:
       factory: hyper-parameters -> `Strategy`. The first line of its docstring, its defaults and its
@@ -56,21 +57,37 @@ def register(factory: Factory) -> Factory:
     Returns:
       The factory, cached.
     """
-    cached = cached_factory(_named(factory))
+    build = by_name(_named(factory))
+    _REGISTRY[factory.__name__] = build
+    return build  # pyright: ignore[reportReturnType]  # it has the factory's signature
+
+
+def by_name(factory: Callable[Options, Made]) -> Callable[Options, Made]:
+    """Caches a factory, whose options may be given as a config gives them.
+
+    Those annotated as a `Posterior`, a `Strategy` or a `FunctionSpec` may be a name, or a table of
+    the name and its options; those annotated as a tuple of these, a list of such.
+
+    Args:
+      factory: whose equal calls return the identical object.
+
+    Returns:
+      The factory, cached.
+    """
+    cached = cached_factory(factory)
     signature = inspect.signature(factory)
     makers = {option: _maker(taken.annotation) for option, taken in signature.parameters.items()}
 
     @functools.wraps(factory)
-    def build(*args: Any, **hyper: Any) -> Strategy:
+    def build(*args: Options.args, **hyper: Options.kwargs) -> Made:
         call = signature.bind(*args, **hyper)
         call.apply_defaults()
         for option, given in call.arguments.items():
             if (maker := makers[option]) is not None:
-                call.arguments[option] = _made(option, given, *maker)
+                call.arguments[option] = maker(option, given)
         return cached(*call.args, **call.kwargs)
 
-    _REGISTRY[factory.__name__] = build
-    return build  # pyright: ignore[reportReturnType]  # it has the factory's signature
+    return build
 
 
 def _named(factory: Callable[..., Strategy]) -> Callable[..., Strategy]:
@@ -119,23 +136,40 @@ _MAKERS: dict[type, Callable[..., Any]] = {
 """What makes an option of that type, where it is given by name."""
 
 
-def _maker(annotation: Any) -> tuple[type, Callable[..., Any]] | None:
-    """The type of an option that may be given by name, and what makes it; None of other options."""
+def _maker(annotation: Any) -> Callable[[str, Any], Any] | None:
+    """What makes an option of that type, (option, given) -> value; None of other options."""
+    if get_origin(annotation) is tuple:
+        one = _maker(get_args(annotation)[0])
+        return one and functools.partial(_all_made, one=one)
     types = get_args(annotation) or (annotation,)
-    return next((item for item in _MAKERS.items() if item[0] in types), None)
+    found = next((item for item in _MAKERS.items() if item[0] in types), None)
+    return found and functools.partial(_made, kind=found[0], maker=found[1])
 
 
 def _made(option: str, given: Any, kind: type, maker: Callable[..., Any]) -> Any:
     """The value of an option, made if it was given by name or as a table."""
     table = {"name": given} if isinstance(given, str) else given
     if isinstance(table, Mapping) and "name" in table:
-        return maker(**table)
+        try:
+            return maker(**table)
+        except ValueError as error:
+            if not isinstance(given, str):
+                raise
+            # Without options, it is the name that is wrong: told by the option that has it.
+            raise ValueError(f"{option}:{str(error).partition(':')[2]}") from error
     if not isinstance(given, kind):
         raise TypeError(
             f"{option}: expected a {kind.__name__}, its name, or a table with its name, "
             f"got {given!r}"
         )
     return given
+
+
+def _all_made(option: str, given: Any, one: Callable[[str, Any], Any]) -> tuple[Any, ...]:
+    """The values of an option that is a list of such."""
+    if not isinstance(given, list | tuple) or isinstance(given, Strategy):
+        raise TypeError(f"{option}: expected a list, got {given!r}")
+    return tuple(one(option, each) for each in given)
 
 
 def describe() -> list[Description]:
