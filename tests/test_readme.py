@@ -25,6 +25,9 @@ def test_its_python_runs():
     assert len(set(names["selection"].rows.tolist())) == 100
     assert len(set(names["rows"].tolist())) == 50
     assert not set(names["varied"].rows.tolist()) & set(names["told"].tolist())
+    assert len(names["features"]) == len(names["pool"].labels)
+    plain = jaxal.selection.k_center(names["features"], names["available"] | True, 50)
+    assert names["far_apart"].rows.tolist() == plain.rows.tolist()
     assert names["state"].count == 29 and names["state"].skipped[0] == names["asked"].rows[3]
     check_model(
         names["net"],
