@@ -6,7 +6,7 @@ import pytest
 from helpers import bad_inputs, greedy_k_center
 
 from jaxal import pools, selection
-from jaxal.pools import devices
+from jaxal.pools import compression, devices
 from jaxal.selection import certified
 
 RNG = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def test_duplicates_and_far_from_the_origin():
 
 
 def test_a_row_outside_the_sampled_range_is_right_too(monkeypatch):
-    monkeypatch.setattr(pools.compression, "SAMPLED", 8)
+    monkeypatch.setattr(compression, "SAMPLED", 8)
     points = POINTS.copy()
     points[1234] = 500.0
     picked = certified.k_center(pools.compress(points), jnp.ones(len(points), bool), 20)

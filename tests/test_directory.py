@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -78,7 +79,7 @@ def test_int8_is_read_with_its_scale(tmp_path):
     change(folder, lambda manifest: manifest.update(scale=scale, offset=offset))
     pool = pools.open(folder)
     assert pool.dtype == np.float32
-    wanted = np.float32(offset) + np.float32(scale) * stored[[3, 1]]
+    wanted = np.asarray(offset, np.float32) + np.asarray(scale, np.float32) * stored[[3, 1]]
     np.testing.assert_array_equal(pool[[3, 1]], wanted)
 
 
@@ -116,6 +117,10 @@ def twice(batch):
     return 2 * batch
 
 
+def never(batch):
+    raise AssertionError("nothing is left to compute")
+
+
 def test_features_of_an_encoder(tmp_path):
     sizes, done = [], []
 
@@ -131,7 +136,7 @@ def test_features_of_an_encoder(tmp_path):
     np.testing.assert_array_equal(pool.labels, LABELS)
     assert pool.manifest.encoder == about
     assert set(sizes) == {4} and sum(done) == 23
-    again = pools.embed(None, FEATURES, tmp_path, **options, about=about)
+    again = pools.embed(never, FEATURES, tmp_path, **options, about=about)
     assert again.manifest == pool.manifest, "all is there, and nothing is computed"
     with pytest.raises(ValueError, match="holds another pool, of 23 rows by"):
         pools.embed(encoder, FEATURES, tmp_path, **options)
@@ -147,7 +152,7 @@ def test_encoding_goes_on_where_it_was_cut_off(tmp_path):
         return twice(batch)
 
     done = []
-    options = {"batch_size": 4, "shard_rows": 10}
+    options: dict[str, Any] = {"batch_size": 4, "shard_rows": 10}
     with pytest.raises(KeyboardInterrupt):
         pools.embed(stops, FEATURES, tmp_path, **options)
     with pytest.raises(ValueError, match="holds an unfinished pool whose shard_rows is 10, not 9"):
@@ -244,7 +249,10 @@ DAMAGES = {
         lambda f: np.save(f / "ids-00000.npy", np.ones(10)),
         "expected integers or bytes",
     ),
-    "labels too few": (lambda f: np.save(f / "labels.npy", np.int32([1])), r"labels\.npy: expect"),
+    "labels too few": (
+        lambda f: np.save(f / "labels.npy", np.ones(1, np.int32)),
+        r"labels\.npy: expect",
+    ),
     "no JSON": (lambda f: (f / MANIFEST).write_text("{"), r"manifest\.json: expected JSON"),
 }
 EDITS = {

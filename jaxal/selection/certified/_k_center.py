@@ -17,6 +17,9 @@ from jaxal.pools import devices
 from jaxal.pools.compression import CompressedPool, squared_to
 from jaxal.rows import in_tiles, rows_over
 
+COLUMNS = 64
+"""Centers to a product."""
+
 TILE = 2**22
 """Distances of a device that are computed at a time."""
 
@@ -61,7 +64,10 @@ def k_center(
     block_size: int = 1024,
     advance: Callable[[int], None] | None = None,
 ) -> Selection:
-    """`selection.k_center` of features that do not fit on the devices, with the same picks.
+    """`selection.k_center` of features that do not fit on the devices: exact greedy k-center.
+
+    The picks are the same but where two rows are equally far to within rounding: distances here
+    are by differences, there by products for as long as these are exact to some digits.
 
     A pass takes the Q rows of the highest bounds, reads them, and picks among them by their exact
     distances for as long as the farthest is at least as far as any row outside can be. Then the
@@ -125,9 +131,10 @@ def _empty(pool: CompressedPool, available, given, budget) -> Bounds:
         jnp.concatenate([given, room]),
         picks,
     )
-    used = jnp.ones(len(given), bool)
     return (
-        bounds._replace(upper=_lowered(pool, bounds.upper, given, used)) if len(given) else bounds
+        bounds._replace(upper=_lowered(pool, bounds.upper, given, len(given)))
+        if len(given)
+        else bounds
     )
 
 
@@ -162,24 +169,34 @@ def _one_pass(pool: CompressedPool, bounds: Bounds, rows, exact, limit, limit_ro
     # A row that was read is known exactly, so that a pass never ends as it began.
     upper = bounds.upper.at[rows].min(jnp.sqrt(nearest))
     return Bounds(
-        _lowered(pool, upper, chosen, used),
+        _lowered(pool, upper, chosen, picks.count - before.count),
         bounds.available.at[rows].set(still_free),
         bounds.centers.at[jnp.where(used, given + slots, len(bounds.centers))].set(chosen),
         picks,
     )
 
 
-def _lowered(pool: CompressedPool, upper, centers, used) -> jax.Array:
-    """The bounds [N] once these centers [M, D] count, those that are used [M] bool."""
+def _lowered(pool: CompressedPool, upper, centers, num) -> jax.Array:
+    """The bounds [N] once the first `num` [] of these centers [M, D] count; others cost nothing."""
+    columns = min(COLUMNS, len(centers))
+    places = jnp.arange(columns, dtype=jnp.int32)
 
-    def lower(rows, scale, centers, used):
+    def lower(rows, scale, some, used):
         codes, error, upper = rows
-        squared = jnp.where(used[None, :], squared_to(codes, scale, centers), jnp.inf)
+        squared = jnp.where(used[None, :], squared_to(codes, scale, some), jnp.inf)
         return jnp.minimum(upper, jnp.sqrt(jnp.min(squared, axis=1)) + error)
 
+    def body(carry):
+        start, upper = carry
+        slots = start + places
+        some = centers.at[slots].get(mode="fill", fill_value=0.0)
+        rows = (pool.codes, pool.error, upper)
+        upper = in_tiles(lower, rows, TILE // COLUMNS, pool.scale, some, slots < num)
+        return start + columns, upper
+
     with rows_over(pool.mesh):
-        rows, size = (pool.codes, pool.error, upper), max(TILE // len(used), 128)
-        return in_tiles(lower, rows, size, pool.scale, centers, used)
+        start = (jnp.int32(0), upper)
+        return jax.lax.while_loop(lambda carry: carry[0] < num, body, start)[1]
 
 
 def _by_difference(points: jax.Array, others: jax.Array) -> jax.Array:

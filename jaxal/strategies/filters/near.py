@@ -28,8 +28,8 @@ def neighbours(*, num_neighbours: int = 100, lists: Any = None) -> Filter:
     available; where they are more than the size, the nearest stay, which are most like what is
     labelled, so that a size with room for all is better. As long as nothing is labelled, candidates
     are drawn at random, and where neighbours are fewer than the budget, so is the rest of it.
-    Exact: O(N L D) time for L labelled rows, as products of 16 of them at a time; memory is that of 16
-    distances a row.
+    Exact: O(N L D) time for L labelled rows, as products of 16 of them at a time; memory is that of
+    16 distances a row.
 
     Args:
       num_neighbours: k, of each labelled row.
