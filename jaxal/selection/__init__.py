@@ -18,6 +18,7 @@ from jaxal.points.embedding import (
 from jaxal.points.nearest import nearest_pick
 from jaxal.selection._badge import badge
 from jaxal.selection._batch_bald import batch_bald
+from jaxal.selection._herding import herding
 from jaxal.selection._k_center import k_center
 from jaxal.selection._k_means import k_means
 from jaxal.selection._k_means_plus_plus import k_means_plus_plus
@@ -36,6 +37,7 @@ __all__ = [
     "glister",
     "grad_match",
     "gradient_embedding",
+    "herding",
     "k_center",
     "k_means",
     "k_means_plus_plus",
