@@ -1,5 +1,7 @@
 """Herding against its definition in float64, and where distances by products would fail."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -10,9 +12,9 @@ from jaxal import selection
 ROWS = 40
 
 
-def herding(points, available, budget, **given):
-    given = {name: as_array(value) for name, value in given.items()}
-    return selection.herding(jnp.asarray(points), jnp.asarray(available), budget, **given)
+def herding(points, available, budget, **given: Any):
+    arrays: Any = {name: as_array(value) for name, value in given.items()}
+    return selection.herding(jnp.asarray(points), jnp.asarray(available), budget, **arrays)
 
 
 def as_array(value):

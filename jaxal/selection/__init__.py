@@ -17,11 +17,14 @@ from jaxal.points.embedding import (
 )
 from jaxal.points.nearest import nearest_pick
 from jaxal.selection._badge import badge
+from jaxal.selection._bait import bait
 from jaxal.selection._batch_bald import batch_bald
+from jaxal.selection._cluster_margin import cluster_margin
 from jaxal.selection._herding import herding
 from jaxal.selection._k_center import k_center
 from jaxal.selection._k_means import k_means
 from jaxal.selection._k_means_plus_plus import k_means_plus_plus
+from jaxal.selection._lcmd import lcmd
 from jaxal.selection.gradient_matching._glister import glister
 from jaxal.selection.gradient_matching._grad_match import grad_match
 from jaxal.selection.gradient_matching._matching_pursuit import orthogonal_matching_pursuit
@@ -33,7 +36,9 @@ __all__ = [
     "GradientEmbedding",
     "Rule",
     "badge",
+    "bait",
     "batch_bald",
+    "cluster_margin",
     "glister",
     "grad_match",
     "gradient_embedding",
@@ -42,6 +47,7 @@ __all__ = [
     "k_means",
     "k_means_plus_plus",
     "lazy_greedy",
+    "lcmd",
     "orthogonal_matching_pursuit",
     "nearest_pick",
     "take_stochastic",
