@@ -20,6 +20,7 @@ from jaxal.selection._badge import badge
 from jaxal.selection._bait import bait
 from jaxal.selection._batch_bald import batch_bald
 from jaxal.selection._cluster_margin import cluster_margin
+from jaxal.selection._gist import gist
 from jaxal.selection._herding import herding
 from jaxal.selection._k_center import k_center
 from jaxal.selection._k_means import k_means
@@ -39,6 +40,7 @@ __all__ = [
     "bait",
     "batch_bald",
     "cluster_margin",
+    "gist",
     "glister",
     "grad_match",
     "gradient_embedding",
