@@ -6,6 +6,8 @@ All are pure, batched and unjitted, know nothing of models, pools or training, a
 information in nats.
 """
 
+from jaxal.scores._alfa_mix import alfa_mix
+from jaxal.scores._drop_query import drop_query
 from jaxal.scores.adversarial import (
     Perturbation,
     basic_iterative,
@@ -29,9 +31,11 @@ __all__ = [
     "DrawScores",
     "update_running_scores",
     "fold_draws",
+    "alfa_mix",
     "bald",
     "basic_iterative",
     "deep_fool",
+    "drop_query",
     "entropy",
     "epig",
     "init_running_scores",

@@ -17,10 +17,17 @@ from jaxal.points.embedding import (
 )
 from jaxal.points.nearest import nearest_pick
 from jaxal.selection._badge import badge
+from jaxal.selection._bait import bait
 from jaxal.selection._batch_bald import batch_bald
+from jaxal.selection._cluster_margin import cluster_margin
+from jaxal.selection._drop_query import drop_query
+from jaxal.selection._gist import gist
+from jaxal.selection._herding import herding
 from jaxal.selection._k_center import k_center
 from jaxal.selection._k_means import k_means
 from jaxal.selection._k_means_plus_plus import k_means_plus_plus
+from jaxal.selection._lcmd import lcmd
+from jaxal.selection._typiclust import typiclust
 from jaxal.selection.gradient_matching._glister import glister
 from jaxal.selection.gradient_matching._grad_match import grad_match
 from jaxal.selection.gradient_matching._matching_pursuit import orthogonal_matching_pursuit
@@ -32,16 +39,23 @@ __all__ = [
     "GradientEmbedding",
     "Rule",
     "badge",
+    "bait",
     "batch_bald",
+    "cluster_margin",
+    "drop_query",
+    "gist",
     "glister",
     "grad_match",
     "gradient_embedding",
+    "herding",
     "k_center",
     "k_means",
     "k_means_plus_plus",
     "lazy_greedy",
+    "lcmd",
     "orthogonal_matching_pursuit",
     "nearest_pick",
     "take_stochastic",
     "take_top",
+    "typiclust",
 ]

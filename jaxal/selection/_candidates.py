@@ -1,0 +1,40 @@
+"""From candidates to a batch: one of each cluster, and the rest at random."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.base import Selection
+from jaxal.greedy.take import fill
+from jaxal.numerics import unit_rows
+from jaxal.selection._k_means import k_means
+
+
+def one_a_cluster(
+    key: jax.Array,
+    features: jax.Array,
+    candidates: jax.Array,
+    available: jax.Array,
+    budget: int,
+    *,
+    restarts: int = 10,
+) -> Selection:
+    """The candidate nearest to each center of k-means on the features divided by their lengths.
+
+    Args:
+      key: PRNG key, consumed.
+      features: [N, D].
+      candidates: [N] bool.
+      available: [N] bool.
+      budget: how many rows, which is the number of clusters.
+      restarts: of k-means.
+
+    Returns:
+      `Selection`; where there are fewer candidates, all of them, and then other available rows at
+      random, with scores 0.
+    """
+    key_clusters, key_others = jax.random.split(key)
+    candidates &= available
+    units = unit_rows(jnp.where(candidates[:, None], features, 0.0))
+    picked = k_means(key_clusters, units, candidates, budget, restarts=restarts)
+    noise = jax.random.uniform(key_others, available.shape)
+    return fill(picked, jnp.sum(candidates, dtype=jnp.int32), noise, available)
