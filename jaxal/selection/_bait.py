@@ -202,7 +202,7 @@ def bait(
 
     >>> features = jnp.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
     >>> bait(jnp.zeros((3, 2)), features, jnp.ones(3, bool), 2).rows.tolist()
-    [1, 2]
+    [1, 0]
     """
     _rows.check_free(budget, available, labeled, logits=logits, features=features)
     if logits.shape[1] < 2:
