@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING
 from jaxal._lazy import lazy
 
 if TYPE_CHECKING:
-    from jaxal import data, models, points, posterior, scores, selection, strategies, submodular
+    from jaxal import (
+        data,
+        models,
+        points,
+        pools,
+        posterior,
+        scores,
+        selection,
+        strategies,
+        submodular,
+    )
     from jaxal.base import Examples, Model, Outputs, Selection, Strategy, View
     from jaxal.loop import (
         ExampleSets,
@@ -48,6 +58,7 @@ else:
             "jaxal.data",
             "jaxal.models",
             "jaxal.points",
+            "jaxal.pools",
             "jaxal.pools.devices",
             "jaxal.posterior",
             "jaxal.scores",
@@ -84,6 +95,7 @@ __all__ = [
     "models",
     "place",
     "points",
+    "pools",
     "posterior",
     "scores",
     "selection",

@@ -5,9 +5,11 @@ import threading
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from helpers import CountTraces, bad_inputs
 
+import jaxal
 from jaxal import pools
 from jaxal.pools import devices, streaming
 from jaxal.pools._read_ahead import read_ahead
@@ -91,6 +93,37 @@ def test_an_error_of_the_source_is_raised(small_blocks):
     with pytest.raises(OSError, match="the disk is gone"):
         pool.map(weigh, jnp.float32(1), pool.labels)
     assert threading.active_count() == before
+
+
+def test_devices_that_share_seeds_read_a_row_once():
+    asked = []
+
+    class Watched:
+        shape, dtype = FEATURES.shape, FEATURES.dtype
+
+        def __len__(self):
+            return ROWS
+
+        def __getitem__(self, rows):
+            asked.append((rows.start, rows.stop))
+            return FEATURES[rows]
+
+    pool = pools.stream(Watched(), LABELS, devices.make_mesh(4, seeds=2))
+    asked.clear()
+    found = pool.map(weigh, jnp.float32(2), pool.labels)
+    assert sorted(asked) == [(0, 251), (251, 502), (502, 753), (753, 1003)]
+    np.testing.assert_array_equal(found["rows"][:ROWS], FEATURES)
+
+
+def test_compiled_rounds_refuse_one():
+    pool = pools.stream(FEATURES, np.maximum(LABELS, 0))
+    model = jaxal.models.logistic(4)
+    learner = jaxal.Learner(model, optax.sgd(0.1))
+    key = jax.random.key(0)
+    with pytest.raises(TypeError, match="pool: expected a pool in memory.* got a StreamedPool"):
+        jaxal.init(key, learner, pool, initial=3, capacity=9)
+    with pytest.raises(TypeError, match="inputs: expected a pool in memory"):
+        jaxal.acquire(key, jaxal.strategies.margin(), model, {}, pool, 3)
 
 
 def test_reads_ahead_and_no_further():

@@ -12,7 +12,14 @@ from jaxal import data
 from jaxal.base import Model, PyTree, Selection, Strategy, View
 from jaxal.checks import check_budget, check_integer, check_key, check_mask, is_traced
 from jaxal.data.checks import check_structure
-from jaxal.loop.plan import NO_SETS, OF_NO_CLASS, ExampleSets, check_model, check_same_shapes
+from jaxal.loop.plan import (
+    NO_SETS,
+    OF_NO_CLASS,
+    ExampleSets,
+    check_model,
+    check_same_shapes,
+    refuse_streamed,
+)
 from jaxal.loop.returned import (
     are_free,
     check_observation,
@@ -227,6 +234,7 @@ def acquire(
     sets = ExampleSets(query, private, validation)
     for name, examples in sets.given().items():
         check_structure(examples, name)
+    refuse_streamed("inputs", inputs)
     if isinstance(inputs, ArrayPool):
         if labels is not None or mesh is not None:
             raise ValueError("inputs: a placed pool has labels and a mesh of its own, got more")

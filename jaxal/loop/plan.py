@@ -23,7 +23,7 @@ from jaxal.loop.answers import check_counts, check_initial_counts, check_initial
 from jaxal.loop.returned import explained
 from jaxal.models import as_outputs
 from jaxal.numerics import first
-from jaxal.pools import Pool, devices
+from jaxal.pools import Pool, StreamedPool, devices
 from jaxal.pools.memory import put
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner
@@ -246,8 +246,18 @@ POOL = ("labels", "valid", "batch_size", "mesh", "first", "take", "map")
 """What a `Pool` has."""
 
 
+def refuse_streamed(name: str, pool: Any) -> None:
+    """Raises TypeError if a pool's rows are read on the host: a compiled round cannot."""
+    if isinstance(pool, StreamedPool):
+        raise TypeError(
+            f"{name}: expected a pool in memory, as jaxal.place returns, got a StreamedPool, whose "
+            "rows are read on the host; its own `map` and `take` read them"
+        )
+
+
 def check_pool(pool: Any) -> None:
     """Raises TypeError unless the pool is one, as `place` returns it."""
+    refuse_streamed("pool", pool)
     if not all(hasattr(pool, name) for name in POOL):
         raise TypeError(f"pool: expected a Pool, as jaxal.place returns, got {describe(pool)}")
 

@@ -14,7 +14,7 @@ from jaxal.checks import check_flag, check_integer, is_traced
 from jaxal.data.checks import check, check_structure
 from jaxal.numerics import first, gather, num_rows
 from jaxal.pools import devices
-from jaxal.rows import LINE
+from jaxal.rows import LINE, REPLICATED, SHARED
 
 BATCH_SIZE = 1024
 """Rows that go through a model at once on a device, where nothing else is asked for."""
@@ -208,16 +208,27 @@ def map_rows(
     def local(shared, rows):
         return map_batches(lambda batch: function(shared, batch), rows, batch_size)
 
+    return on_each_device(local, mesh, (REPLICATED, SHARED))(shared, rows)
+
+
+def on_each_device(
+    local: Callable[..., PyTree], mesh: Mesh | None, arguments: tuple[PartitionSpec, ...]
+) -> Callable[..., PyTree]:
+    """A function that every device of a mesh runs on its own rows; the results are shared as these.
+
+    Args:
+      local: what a device does.
+      mesh: None for one device.
+      arguments: for each argument of `local`, SHARED or REPLICATED.
+    """
     if mesh is None or mesh.shape[devices.DATA] == 1:
-        return local(shared, rows)
-    data = PartitionSpec(devices.DATA)
+        return local
     # Manual over the data axis only, so that a vmap over seeds may use the other.
-    sharded = jax.shard_map(
+    return jax.shard_map(
         local,
         mesh=mesh,
-        in_specs=(PartitionSpec(), data),
-        out_specs=data,
+        in_specs=arguments,
+        out_specs=SHARED,
         axis_names={devices.DATA},
         check_vma=False,
     )
-    return sharded(shared, rows)

@@ -1,5 +1,6 @@
 """Pools whose rows stay where they are, on a disk as a rule, and are read when they are needed."""
 
+import functools
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding
 
 from jaxal.base import PyTree
 from jaxal.checks import check_integer
@@ -17,8 +18,8 @@ from jaxal.data.checks import check, check_structure
 from jaxal.numerics import num_rows
 from jaxal.pools import devices
 from jaxal.pools._read_ahead import read_ahead
-from jaxal.pools.memory import BATCH_SIZE, map_batches, put
-from jaxal.rows import DATA
+from jaxal.pools.memory import BATCH_SIZE, map_batches, on_each_device, put
+from jaxal.rows import DATA, REPLICATED, SHARED
 
 BLOCK = 2**23
 """Bytes of the inputs, about, that are read at a time for a device."""
@@ -59,10 +60,10 @@ class Unseen:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class StreamedPool:
-    """A `Pool` that reads its rows: `map` and `take` run on the host, and cannot be traced.
+    """Rows that are read: it has the methods of a `Pool`, but `map` and `take` cannot be traced.
 
-    Labels and masks are on the devices, as in an `ArrayPool`; of the inputs there are a few blocks
-    at a time. What a strategy observes of the rows has to fit on the devices.
+    So a round, which is compiled, does not take one yet. Labels and masks are on the devices, as in
+    an `ArrayPool`; of the inputs there are a few blocks at a time. What is mapped has to fit there.
     """
 
     labels: jax.Array  # [N] int32, -1 where unknown and in padding
@@ -95,7 +96,7 @@ class StreamedPool:
         return devices.replicate(jax.tree.map(read, self.inputs), self.mesh)
 
     def map(self, function: Callable[..., PyTree], shared: PyTree, *arrays: jax.Array) -> PyTree:
-        """As `Pool.map`. Equal functions share a program, so it should be a static one.
+        """As `Pool.map`, called outside `jit`. An equal function compiles nothing a second time.
 
         Blocks are read, and handed to the devices, while others are computed on.
         """
@@ -135,29 +136,20 @@ class _Blocks:
         return jax.tree.map(partial(self._placed, start), self.sources)
 
     def _placed(self, start: int, source: Source) -> jax.Array:
-        def read(index: Any) -> np.ndarray:
-            shard = (index[0].start or 0) // self.size
+        @functools.cache  # devices that share seeds hold the same rows
+        def read(shard: int) -> np.ndarray:
             first = shard * self.own + start
             rows = np.asarray(source[min(first, self.real) : min(first + self.size, self.real)])
             return devices.pad_rows(rows, self.size)
 
+        def part(index: Any) -> np.ndarray:
+            return read((index[0].start or 0) // self.size)
+
         if self.mesh is None:
-            return jnp.asarray(read((slice(0, None),)))
+            return jnp.asarray(read(0))
         shape = (self.size * self.shards, *source.shape[1:])
-        sharding = NamedSharding(self.mesh, PartitionSpec(DATA))
-        return jax.make_array_from_callback(shape, sharding, read)
-
-
-def _over_rows(mesh: Mesh | None, local: Callable[..., Any], specs: Any, out: Any) -> Any:
-    """A function that every device runs on its own rows."""
-    if mesh is None:
-        return local
-    return jax.shard_map(
-        local, mesh=mesh, in_specs=specs, out_specs=out, axis_names={DATA}, check_vma=False
-    )
-
-
-ROWS, ALL = PartitionSpec(DATA), PartitionSpec()
+        sharding = NamedSharding(self.mesh, SHARED)
+        return jax.make_array_from_callback(shape, sharding, part)
 
 
 @partial(jax.jit, static_argnames=("function", "mesh", "size"))
@@ -171,7 +163,7 @@ def _empty(function, mesh, size, shared, head, arrays) -> PyTree:
         whole = jnp.zeros((size, *shape.shape[1:]), shape.dtype)
         if mesh is None:
             return whole
-        return jax.lax.with_sharding_constraint(whole, NamedSharding(mesh, ROWS))
+        return jax.lax.with_sharding_constraint(whole, NamedSharding(mesh, SHARED))
 
     return jax.tree.map(zeros, shapes)
 
@@ -192,7 +184,8 @@ def _step(
             found,
         )
 
-    call = _over_rows(mesh, local, (ROWS, ALL, ALL, ROWS, ROWS), ROWS)
+    arguments = SHARED, REPLICATED, REPLICATED, SHARED, SHARED
+    call = on_each_device(local, mesh, arguments)
     return call(results, start, shared, block, arrays), start + 0
 
 
@@ -205,9 +198,9 @@ def stream(
 ) -> StreamedPool:
     """A pool of rows that stay where they are: larger than the memory of the devices and the host.
 
-    For `acquire`, `iterate` and `ask`; a compiled simulation takes pools in memory. A pass reads
-    every row once, in order, and the labelled rows are read one by one for training. The inputs are
-    not looked at beforehand: a NaN among them is refused where a strategy observes it.
+    Functions are mapped over it by `StreamedPool.map`, and `StreamedPool.take` reads some rows;
+    `acquire` and the loop take pools in memory, and refuse one of these. A pass reads every row
+    once, in order. Whether the inputs are finite is not looked at.
 
     Args:
       inputs: pytree of `Source`, all of N rows: `pools.open("embeddings")`, `np.load(...,
