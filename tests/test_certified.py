@@ -8,6 +8,7 @@ from helpers import bad_inputs, greedy_k_center
 from jaxal import pools, selection
 from jaxal.pools import compression, devices
 from jaxal.selection import certified
+from jaxal.selection.certified._k_center import _start
 
 RNG = np.random.default_rng(0)
 CLOUDS = RNG.normal(size=(20, 8))[RNG.integers(0, 20, 3003)] * 3
@@ -48,6 +49,13 @@ def test_the_picks_are_those_of_the_features(precision, shards):
     np.testing.assert_allclose(picked.scores, expected.scores, rtol=1e-5)
     assert passes[-1] == 60 and len(passes) < 15
     assert source.read == 64 * len(passes)
+
+
+def test_devices_share_what_is_known_of_the_rows():
+    pool = pools.compress(POINTS, devices.make_mesh(8))
+    bounds = _start(pool, FREE, 5, None)
+    for array in (pool.codes, pool.error, bounds.upper, bounds.available):
+        assert array.sharding.shard_shape(array.shape)[0] == len(pool) // 8
 
 
 def test_no_centers_and_all_rows():

@@ -62,8 +62,9 @@ def squared_to(codes: jax.Array, scale: jax.Array, centers: jax.Array) -> jax.Ar
     points = codes.astype(jnp.float32) * scale[None, :]
     norms = jnp.sum(points**2, axis=1)[:, None] + jnp.sum(centers**2, axis=1)[None, :]
     squared = norms - 2.0 * matmul(points, centers.T)
-    # Each of the sums of D products errs by D eps / 2 of its size, at most.
-    slack = 2.0 * points.shape[1] * jnp.finfo(jnp.float32).eps
+    # Each of three sums of D products errs by D eps / 2 of its size, at most, and so do the few
+    # operations that follow.
+    slack = 2.0 * (points.shape[1] + 4) * jnp.finfo(jnp.float32).eps
     return jnp.maximum(squared, 0.0) + slack * norms
 
 
@@ -119,7 +120,7 @@ def _ranges(source: Any, precision: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _encode(shared: Any, inputs: jax.Array, *, precision: str) -> tuple[jax.Array, jax.Array]:
-    """Codes of rows [n, D], and how far they are off, [n]; NaN of a row that is not finite."""
+    """Codes of rows [n, D], and how far off they are [n]: NaN or inf where a row is not finite."""
     scale, offset = (vector[None, :] for vector in shared)
     points = inputs.astype(jnp.float32) - offset
     if precision == "int8":
@@ -131,7 +132,7 @@ def _encode(shared: Any, inputs: jax.Array, *, precision: str) -> tuple[jax.Arra
     # Rounded up: by the sum, the root, and each difference, which errs by its operands' size.
     eps = jnp.finfo(jnp.float32).eps
     rounding = 2.0 * eps * jnp.sqrt(jnp.sum(points**2, axis=1))
-    return codes, error * (1.0 + points.shape[1] * eps) + rounding + 0.0 * jnp.sum(points, axis=1)
+    return codes, error * (1.0 + points.shape[1] * eps) + rounding
 
 
 ENCODERS = {name: partial(_encode, precision=name) for name in PRECISIONS}

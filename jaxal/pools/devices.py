@@ -106,6 +106,13 @@ def place_rows(tree: PyTree, mesh: Mesh | None) -> PyTree:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(DATA)))
 
 
+def share_rows(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """Has a traced function share the rows of arrays [N, ...] that it makes over the data axis."""
+    if mesh is None:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(DATA)))
+
+
 def replicate(tree: PyTree, mesh: Mesh | None) -> PyTree:
     """Puts arrays on the devices, whole on each."""
     if mesh is None:

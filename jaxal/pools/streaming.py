@@ -160,12 +160,9 @@ def _empty(function, mesh, size, shared, head, arrays) -> PyTree:
     )
 
     def zeros(shape):
-        whole = jnp.zeros((size, *shape.shape[1:]), shape.dtype)
-        if mesh is None:
-            return whole
-        return jax.lax.with_sharding_constraint(whole, NamedSharding(mesh, SHARED))
+        return jnp.zeros((size, *shape.shape[1:]), shape.dtype)
 
-    return jax.tree.map(zeros, shapes)
+    return devices.share_rows(jax.tree.map(zeros, shapes), mesh)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
