@@ -138,8 +138,10 @@ def test_features_of_an_encoder(tmp_path):
     assert set(sizes) == {4} and sum(done) == 23
     again = pools.embed(never, FEATURES, tmp_path, **options, about=about)
     assert again.manifest == pool.manifest, "all is there, and nothing is computed"
-    with pytest.raises(ValueError, match="holds another pool, of 23 rows by"):
-        pools.embed(encoder, FEATURES, tmp_path, **options)
+    others = {"about": None}, {"labels": LABELS[::-1]}, {"labels": None}, {"ids": None}
+    for other in others:
+        with pytest.raises(ValueError, match="holds another pool, of 23 rows by"):
+            pools.embed(encoder, FEATURES, tmp_path, **{**options, "about": about, **other})
 
 
 def test_encoding_goes_on_where_it_was_cut_off(tmp_path):
@@ -157,6 +159,8 @@ def test_encoding_goes_on_where_it_was_cut_off(tmp_path):
         pools.embed(stops, FEATURES, tmp_path, **options)
     with pytest.raises(ValueError, match="holds an unfinished pool whose shard_rows is 10, not 9"):
         pools.embed(twice, FEATURES, tmp_path, batch_size=4, shard_rows=9)
+    with pytest.raises(ValueError, match="unfinished pool whose SHA-256 of the labels is None"):
+        pools.embed(twice, FEATURES, tmp_path, **options, labels=LABELS)
     calls.clear()
     pool = pools.embed(stops, FEATURES[:, :], tmp_path, **options, advance=done.append)
     assert len(calls) == 4, "3 batches of the second file, 1 of the third"
@@ -192,6 +196,10 @@ def test_shards_are_written_in_any_order(tmp_path):
     with pytest.raises(ValueError, match="expected shards of one type and shape"):
         finish(tmp_path, 3)
     write_shard(tmp_path, 1, FEATURES[1::3])
+    with pytest.raises(ValueError, match="labels: expected 23"):
+        finish(tmp_path, 3, labels=LABELS[:9])
+    with pytest.raises(TypeError, match="ids: expected an array"):
+        write_shard(tmp_path, 1, FEATURES[1::3], ids=IDS[1::3].astype(str))
     pool = finish(tmp_path, 3, encoder={"name": "clip", "revision": "7"})
     np.testing.assert_array_equal(pool[:8], FEATURES[0::3])
     assert pools.open(tmp_path).manifest.encoder == {"name": "clip", "revision": "7"}
@@ -208,6 +216,13 @@ def test_the_digest_is_of_all_that_is_listed(pool):
     assert before == pool.manifest.digest
     change(pool.path, lambda manifest: manifest["shards"][1]["features"].update(sha256="0"))
     assert pools.open(pool.path).manifest.digest != before
+
+
+def test_an_id_that_comes_twice_is_found(tmp_path):
+    for number in range(2):  # each by itself, the shards are right
+        write_shard(tmp_path, number, FEATURES[:4], ids=IDS[:4])
+    with pytest.raises(ValueError, match="expected ids that differ, got .*image-0.* twice"):
+        finish(tmp_path, 2).check()
 
 
 def flip(path, at=-1):
@@ -270,6 +285,10 @@ EDITS = {
         r"shards\[0\] features: expected the name of a file here",
     ),
     "ids of some": (lambda m: m["shards"][0].pop("ids"), "ids: expected of every shard or of none"),
+    "a file twice": (
+        lambda m: m["shards"][1].update(features=m["shards"][0]["features"]),
+        "shards: expected each file once, got 'features-00000.npy' more often",
+    ),
     "a shard's rows": (lambda m: m["shards"][2].update(rows=True), r"shards\[2\] rows: expected"),
     "no features": (lambda m: m["shards"][2].pop("features"), r"shards\[2\] features: expected"),
     "an encoder": (lambda m: m.update(encoder=3), "encoder: expected an object with texts"),
@@ -290,11 +309,23 @@ def test_wrong_manifests(edit, message, pool):
         pools.open(pool.path)
 
 
+def spoilt(row):
+    features = FEATURES.copy()
+    features[row, 1] = np.nan
+    return features
+
+
 @bad_inputs(
     {
         "a list": ({"features": [[1.0]]}, TypeError, "features: expected an array"),
         "int8": ({"features": np.zeros((2, 1), np.int8)}, TypeError, "features: expected bfloat16"),
         "no rows": ({"features": FEATURES[:0]}, ValueError, "features: expected at least one row"),
+        "NaN": (
+            {"features": spoilt(15)},
+            ValueError,
+            "features: expected finite numbers, got NaN or inf in row 15 of shard 0",
+        ),
+        "too large": ({"labels": [2**31] * 23}, ValueError, "labels: expected at most 2147483647"),
         "few labels": ({"labels": [0, 1]}, ValueError, "labels: expected 23"),
         "halves": ({"labels": [0.5] * 23}, TypeError, "labels: expected integers"),
         "below -1": ({"labels": [-2] * 23}, ValueError, "labels: expected at least -1, got -2"),
@@ -318,8 +349,9 @@ def test_bad_input(given, error, message, tmp_path):
         "a step": (slice(0, 9, 2), ValueError, "rows: expected a slice with step 1"),
     }
 )
-def test_rows_that_are_none(given, error, message, pool):
-    for read in (pool.__getitem__, pool.ids):
+def test_rows_that_are_none(given, error, message, pool, tmp_path):
+    no_ids = pools.create(tmp_path / "no ids", FEATURES)
+    for read in (pool.__getitem__, pool.ids, no_ids.ids):
         with pytest.raises(error, match=message):
             read(given)
 

@@ -12,12 +12,12 @@ from jaxal.base import PyTree
 from jaxal.data.checks import check_structure
 from jaxal.numerics import num_rows
 from jaxal.pools._read_ahead import read_ahead
+from jaxal.pools.directory.checks import check_known, not_finite
 from jaxal.pools.directory.manifest import MANIFEST
 from jaxal.pools.directory.reader import Directory, open_directory
 from jaxal.pools.directory.writer import (
     SHARD_ROWS,
     begin,
-    check_known,
     finish,
     read_marker,
     write_shard,
@@ -62,15 +62,15 @@ def embed(
     Raises:
       TypeError, ValueError: inputs, ids or labels that cannot be used; an encoder that returns
         something else than a row for each row, or NaN or infinity, and says for which row; a folder
-        that holds the pool of other rows or of another encoder.
+        that holds the pool of other rows, ids or labels, or of another encoder.
     """
     check_structure((inputs, None), "embed")
     path, rows = Path(path), num_rows(inputs)
     check_known(ids, labels, rows)
     shards = -(-rows // shard_rows)
     if (path / MANIFEST).exists():
-        return _found(path, rows, about)
-    begin(path, rows, shard_rows, about)
+        return _found(path, rows, about, ids, labels)
+    begin(path, rows, shard_rows, about, ids=ids, labels=labels)
     for number in range(shards):
         rows_here = range(number * shard_rows, min((number + 1) * shard_rows, rows))
         if read_marker(path, number) is None:
@@ -82,14 +82,25 @@ def embed(
     return finish(path, shards, labels=labels, encoder=about)
 
 
-def _found(path: Path, rows: int, about: Mapping[str, str] | None) -> Directory:
+def _found(
+    path: Path, rows: int, about: Mapping[str, str] | None, ids: Any, labels: Any
+) -> Directory:
     """The pool that is there, if it is the one that was to be written."""
     pool = open_directory(path)
-    if len(pool) != rows or dict(pool.manifest.encoder or {}) != dict(about or {}):
+    known = np.arange(rows) if ids is None else ids
+    same = len(pool) == rows and dict(pool.manifest.encoder or {}) == dict(about or {})
+    if not (same and np.array_equal(pool.ids(), known) and _are_alike(pool.labels, labels)):
         raise ValueError(
-            f"{path}: holds another pool, of {len(pool)} rows by {pool.manifest.encoder}"
+            f"{path}: holds another pool, of {len(pool)} rows by {pool.manifest.encoder}, or with "
+            "other ids or labels"
         )
     return pool
+
+
+def _are_alike(labels: Any, others: Any) -> bool:
+    if labels is None or others is None:
+        return labels is others
+    return np.array_equal(labels, others)
 
 
 def _encoded(
@@ -119,10 +130,10 @@ def _encoded(
             raise ValueError(
                 f"encoder: expected features [{batch_size}, ...], got {features.shape}"
             )
-        finite = np.isfinite(features[:count].reshape(count, -1)).all(axis=1)
-        if not finite.all():
-            row = start + int(finite.argmin())
-            raise ValueError(f"encoder: expected finite features, got NaN or inf of row {row}")
+        if (row := not_finite(features[:count])) is not None:
+            raise ValueError(
+                f"encoder: expected finite features, got NaN or inf of row {start + row}"
+            )
         yield features[:count]
         if advance is not None:
             advance(count)

@@ -164,6 +164,10 @@ def _from_json(given: Any) -> Manifest:
     )
     if given.get("rows") != manifest.rows:
         raise ValueError(f"rows: expected {manifest.rows}, as the shards have, got {given['rows']}")
+    names = [file.file for file in manifest.files]
+    if len(set(names)) < len(names):
+        twice = max(names, key=names.count)
+        raise ValueError(f"shards: expected each file once, got {twice!r} more often")
     if len({shard.ids is None for shard in manifest.shards}) > 1:
         raise ValueError("ids: expected of every shard or of none")
     return manifest

@@ -1,6 +1,5 @@
 """Pools on disk, read: rows by slices and by numbers, ids, labels, and the check of all bytes."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,8 @@ import ml_dtypes
 import numpy as np
 
 from jaxal.checks import as_integers
+from jaxal.pools.directory.checks import digest_file, repeated
 from jaxal.pools.directory.manifest import MANIFEST, STORED, File, Manifest, read_manifest
-
-CHUNK = 2**24
-"""Bytes that are hashed at a time."""
 
 
 class Directory:
@@ -76,19 +73,25 @@ class Directory:
         return self._decoded(self._read(self._arrays, rows))
 
     def ids(self, rows: Any = slice(None)) -> np.ndarray:
-        """The ids of rows [n], integers or bytes; the row's numbers where the pool has no ids."""
-        if self._ids is None:
-            return np.arange(len(self))[rows]
-        return self._read(self._ids, rows)
+        """The ids of rows [n], integers or bytes; the row's numbers where the pool has no ids.
+
+        Args:
+          rows: as of `pool[rows]`; all if not given.
+        """
+        if self._ids is not None:
+            return self._read(self._ids, rows)
+        if isinstance(rows, slice):
+            return np.arange(*_bounds(rows, len(self)))
+        return _checked(rows, len(self))
 
     def check(self, advance: Callable[[str], None] | None = None) -> None:
-        """Reads every byte and compares it with the manifest.
+        """Reads every byte and compares it with the manifest; ids have to differ.
 
         Args:
           advance: is told the name of each file before it is read.
 
         Raises:
-          ValueError: a file that has changed; says which.
+          ValueError: a file that has changed, or an id that comes twice; says which.
         """
         for file in self.manifest.files:
             if advance is not None:
@@ -98,14 +101,13 @@ class Directory:
                     f"{self.path / file.file}: has changed since the manifest was written, or is "
                     "damaged: its SHA-256 differs"
                 )
+        if self._ids is not None and (twice := repeated(self.ids())) is not None:
+            raise ValueError(f"{self.path}: expected ids that differ, got {twice!r} twice")
 
     def _read(self, arrays: list[np.ndarray], rows: Any) -> np.ndarray:
         if isinstance(rows, slice):
-            return self._slice(arrays, *rows.indices(len(self)))
-        rows = as_integers("rows", rows, "[n]")
-        wrong = (rows < 0) | (rows >= len(self))
-        if wrong.any():
-            raise IndexError(f"rows: expected 0 to {len(self) - 1}, got {rows[wrong][0]}")
+            return self._slice(arrays, *_bounds(rows, len(self)))
+        rows = _checked(rows, len(self))
         shards = np.searchsorted(self._ends, rows, side="right")
         found = np.empty((len(rows), *arrays[0].shape[1:]), arrays[0].dtype)
         for shard in np.unique(shards):
@@ -113,10 +115,8 @@ class Directory:
             found[here] = arrays[shard][rows[here] - self._begin(shard)]
         return found
 
-    def _slice(self, arrays: list[np.ndarray], start: int, stop: int, step: int) -> np.ndarray:
-        if step != 1:
-            raise ValueError(f"rows: expected a slice with step 1, got {step}")
-        found = np.empty((max(stop - start, 0), *arrays[0].shape[1:]), arrays[0].dtype)
+    def _slice(self, arrays: list[np.ndarray], start: int, stop: int) -> np.ndarray:
+        found = np.empty((stop - start, *arrays[0].shape[1:]), arrays[0].dtype)
         for shard, array in enumerate(arrays):
             first = self._begin(shard)
             low, high = max(start, first), min(stop, first + len(array))
@@ -137,6 +137,23 @@ class Directory:
             for values in (self.manifest.scale, self.manifest.offset)
         )
         return offset + scale * stored
+
+
+def _bounds(rows: slice, total: int) -> tuple[int, int]:
+    """The first row of a slice, and the one past the last."""
+    start, stop, step = rows.indices(total)
+    if step != 1:
+        raise ValueError(f"rows: expected a slice with step 1, got {step}")
+    return start, max(start, stop)
+
+
+def _checked(rows: Any, total: int) -> np.ndarray:
+    """Numbers of rows [n], each from 0 to total - 1."""
+    rows = as_integers("rows", rows, "[n]")
+    wrong = (rows < 0) | (rows >= total)
+    if wrong.any():
+        raise IndexError(f"rows: expected 0 to {total - 1}, got {rows[wrong][0]}")
+    return rows
 
 
 def _rows_of(array: np.ndarray, start: int, stop: int) -> np.ndarray:
@@ -208,12 +225,3 @@ def _mapped(path: Path, file: File, shape: tuple[int, ...], dtype: np.dtype | No
     if size != wanted:
         raise ValueError(f"{where}: expected {wanted} bytes, got {size}")
     return array
-
-
-def digest_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

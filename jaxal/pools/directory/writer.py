@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxal import entry
-from jaxal.checks import as_integers, check_integer, describe
+from jaxal.checks import check_integer, describe
 from jaxal.files import written_whole
+from jaxal.pools.directory.checks import check_known, digest_array, digest_file, not_finite
 from jaxal.pools.directory.manifest import MANIFEST, STORED, File, Manifest, Shard, write_manifest
-from jaxal.pools.directory.reader import Directory, digest_file, open_directory
+from jaxal.pools.directory.reader import Directory, open_directory
 
 BEGUN = "unfinished.json"
 """Says what an unfinished pool is to hold."""
@@ -62,7 +63,9 @@ def create(
     Raises:
       FileExistsError: the folder holds a pool, or, without `resume`, an unfinished one.
       TypeError: features of another type, or ids or labels that are none.
-      ValueError: no rows, ids or labels of another number, ids that come twice, labels below -1.
+      ValueError: no rows, ids or labels of another number, ids that come twice, labels below -1;
+        features with a NaN or an infinity, and says where; with `resume`, another pool than
+        the one that was begun.
     """
     path = Path(path)
     if not hasattr(features, "dtype"):
@@ -74,7 +77,7 @@ def create(
         raise FileExistsError(f"{path}: holds a pool already")
     if not resume and (path / BEGUN).exists():
         raise FileExistsError(f"{path}: holds an unfinished pool; resume=True goes on with it")
-    begin(path, rows, shard_rows, encoder)
+    begin(path, rows, shard_rows, encoder, ids=ids, labels=labels)
     for number, start in enumerate(range(0, rows, shard_rows)):
         stop = min(start + shard_rows, rows)
         if read_marker(path, number) is None:
@@ -83,13 +86,32 @@ def create(
     return finish(path, -(-rows // shard_rows), labels=labels, encoder=encoder)
 
 
-def begin(path: Path, rows: int, shard_rows: int, encoder: Mapping[str, str] | None = None) -> None:
+def begin(
+    path: Path,
+    rows: int,
+    shard_rows: int,
+    encoder: Mapping[str, str] | None,
+    *,
+    ids: Any,
+    labels: Any,
+) -> None:
     """Makes the folder of a pool, and says in it what is to be written.
+
+    Args:
+      path: the folder.
+      rows: N.
+      shard_rows: rows of a file.
+      encoder: what makes the features, or None.
+      ids: [N], or None.
+      labels: [N], or None.
 
     Raises:
       ValueError: another pool was begun there; says what differs.
     """
     wanted = {"rows": rows, "shard_rows": shard_rows, "encoder": encoder and dict(encoder)}
+    for name, values in {"ids": ids, "labels": labels}.items():
+        digest = values if values is None else digest_array(np.asarray(values))
+        wanted[f"SHA-256 of the {name}"] = digest
     path.mkdir(parents=True, exist_ok=True)
     if not (path / BEGUN).exists():
         with written_whole(path / BEGUN) as part:
@@ -97,9 +119,9 @@ def begin(path: Path, rows: int, shard_rows: int, encoder: Mapping[str, str] | N
         return
     begun = json.loads((path / BEGUN).read_text(encoding="utf-8"))
     for key, value in wanted.items():
-        if begun[key] != value:
+        if begun.get(key) != value:
             raise ValueError(
-                f"{path}: holds an unfinished pool whose {key} is {begun[key]!r}, not {value!r}"
+                f"{path}: holds an unfinished pool whose {key} is {begun.get(key)!r}, not {value!r}"
             )
 
 
@@ -112,12 +134,20 @@ def write_shard(path: str | Path, number: int, features: Any, *, ids: Any = None
       path: the folder, made if need be.
       number: of the shard, from 0: its place in the order of the rows.
       features: [n, ...].
-      ids: [n], or None.
+      ids: [n] integers or bytes, or None.
+
+    Raises:
+      TypeError, ValueError: features or ids that cannot be written, as of `create`.
     """
     path = Path(path)
+    check_known(ids, None, len(features))
     path.mkdir(parents=True, exist_ok=True)
     features = np.asarray(features)
     dtype = _dtype(features)
+    if (row := not_finite(features)) is not None:
+        raise ValueError(
+            f"features: expected finite numbers, got NaN or inf in row {row} of shard {number}"
+        )
     files = {"features": _write(path, f"features-{number:05d}.npy", _as_stored(features, dtype))}
     if ids is not None:
         files["ids"] = _write(path, f"ids-{number:05d}.npy", np.asarray(ids))
@@ -156,8 +186,9 @@ def finish(
       The pool, opened.
 
     Raises:
-      ValueError: a shard that is not there (says which), or shards that differ in the type or shape
-        of their rows.
+      TypeError: labels that are no integers.
+      ValueError: a shard that is not there (says which), shards that differ in the type or shape of
+        their rows, or labels that are not those of so many rows.
     """
     check_integer(1, shards=shards)
     path = Path(path)
@@ -170,6 +201,7 @@ def finish(
     kinds = {(one.dtype, one.row_shape) for one in written}
     if len(kinds) > 1:
         raise ValueError(f"{path}: expected shards of one type and shape, got {sorted(kinds)}")
+    check_known(None, labels, sum(one.shard.rows for one in written))
     file = None
     if labels is not None:
         file = _write(path, "labels.npy", np.asarray(labels).astype("<i4"))
@@ -206,29 +238,3 @@ def _as_stored(array: np.ndarray, dtype: str) -> np.ndarray:
     if dtype == "bfloat16":
         return array.view(np.uint16)
     return array.astype(STORED[dtype], copy=False)
-
-
-def check_known(ids: Any, labels: Any, rows: int) -> None:
-    """Checks ids and labels of so many rows, each None if there are none."""
-    if rows == 0:
-        raise ValueError("features: expected at least one row, got none")
-    if labels is not None:
-        labels = as_integers("labels", labels, "[N]")
-        _check_count("labels", labels, rows)
-        if (labels < -1).any():
-            raise ValueError(f"labels: expected at least -1, got {labels.min()}")
-    if ids is None:
-        return
-    kind = getattr(getattr(ids, "dtype", None), "kind", "")
-    if not kind or kind not in "iuS":
-        raise TypeError(f"ids: expected an array [N] of integers or bytes, got {describe(ids)}")
-    _check_count("ids", ids, rows)
-    ordered = np.sort(ids)
-    twice = np.flatnonzero(ordered[1:] == ordered[:-1])
-    if len(twice):
-        raise ValueError(f"ids: expected no two alike, got {ordered[twice[0]]!r} twice")
-
-
-def _check_count(name: str, values: Any, rows: int) -> None:
-    if np.shape(values) != (rows,):
-        raise ValueError(f"{name}: expected {rows}, one for each row, got {np.shape(values)}")
