@@ -1,0 +1,99 @@
+"""Rules for features of a fixed model, each against its definition."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import softmax
+
+from jaxal import scores, selection
+from jaxal.selection._candidates import _with_ties
+from jaxal.selection._k_means import closest
+from jaxal.selection._lloyd import Clusters
+
+ROWS, CLASSES, WIDTH = 60, 4, 5
+
+
+def data():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(ROWS, WIDTH)).astype(np.float32)
+    weights = rng.normal(size=(WIDTH, CLASSES)).astype(np.float32)
+    return features, weights, rng.normal(size=CLASSES).astype(np.float32)
+
+
+def mixed_flips(features, weights, bias, anchors, epsilon):
+    """The paper's closed form, alpha (a - x) with alpha as it says, in float64."""
+    features, weights, anchors = (np.asarray(x, float) for x in (features, weights, anchors))
+    logits = features @ weights + bias
+    label = logits.argmax(1)
+    slope = (softmax(logits) - np.eye(CLASSES)[label]) @ weights.T
+    size = np.linalg.norm(slope, axis=1, keepdims=True)
+    count = np.zeros(len(features))
+    for anchor in anchors:
+        way = anchor - features
+        far = np.linalg.norm(way, axis=1, keepdims=True)
+        alpha = epsilon / np.sqrt(WIDTH) * far * slope / (size * way)
+        mixed = alpha * anchor + (1 - alpha) * features
+        count += (mixed @ weights + bias).argmax(1) != label
+    return count
+
+
+def test_alfa_mix_is_the_closed_form():
+    features, weights, bias = data()
+    anchors = features[:CLASSES] * 2
+    found = scores.alfa_mix(
+        lambda x: x @ weights + bias[None], jnp.asarray(features), jnp.asarray(anchors), epsilon=0.5
+    )
+    np.testing.assert_array_equal(found, mixed_flips(features, weights, bias, anchors, 0.5))
+    assert 0 < (np.asarray(found) > 0).sum() < ROWS
+
+
+def test_alfa_mix_knows_nothing_of_anchors_that_are_not_there():
+    features, weights, bias = data()
+    anchors = jnp.asarray(features[:3]).at[1].set(jnp.nan)
+    mask = jnp.array([True, False, True])
+
+    def apply(x):
+        return x @ weights + bias[None]
+
+    found = scores.alfa_mix(apply, jnp.asarray(features), anchors, anchor_mask=mask)
+    few = scores.alfa_mix(apply, jnp.asarray(features), anchors[jnp.array([0, 2])])
+    np.testing.assert_array_equal(found, few)
+    flat = scores.alfa_mix(lambda x: jnp.zeros((len(x), 3)), jnp.asarray(features), anchors)
+    assert (flat == 0).all()
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_drop_query_lowers_its_bar_while_there_are_few(level):
+    """One pick wants 25 candidates: 20 rows change in both of 3 draws, 10 more in one."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(ROWS, WIDTH)).astype(np.float32)
+    twice = 20 if level == 0 else 30
+    votes = np.where(np.arange(ROWS) < twice, 2, np.where(np.arange(ROWS) < 40, 1, 0))
+    draws = np.arange(3)[:, None] < votes[None]
+    dropped = np.stack([1.0 * ~draws, 1.0 * draws], axis=-1).astype(np.float32)
+    logits = np.tile(np.array([1, 0], np.float32), (ROWS, 1))
+    given = (jnp.asarray(array) for array in (logits, dropped, features, np.ones(ROWS, bool)))
+    logits, dropped, features, available = given
+    np.testing.assert_array_equal(scores.drop_query(logits, dropped), votes)
+    picks = selection.drop_query(jax.random.key(1), logits, dropped, features, available, 1)
+    centre = unit(np.asarray(features)[: twice if level else 40])
+    nearest = ((centre - centre.mean(0)) ** 2).sum(1).argmin()
+    assert picks.rows.tolist() == [nearest]
+
+
+def unit(features):
+    return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def test_rows_that_are_as_near_but_for_rounding_tie():
+    """As the two rows of a cluster of two are: the lower is picked on any number of devices."""
+    clusters = Clusters(
+        centers=jnp.zeros((2, 1)),
+        assigned=jnp.array([0, 0, 1, 1, 2]),
+        squared=jnp.array([0.25 + 1e-7, 0.25, 0.5, 0.1, jnp.inf]),
+        inertia=jnp.zeros(()),
+        steps=jnp.int32(1),
+    )
+    assert closest(clusters).tolist() == [1, 3]
+    assert closest(_with_ties(clusters)).tolist() == [0, 3]
