@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from jaxal._commands import add_command
+
 _EXAMPLES = """\
 examples:
   jaxal data sklearn:digits
@@ -18,15 +20,14 @@ def add_data(commands: Any) -> None:
     Args:
       commands: what `add_subparsers` returned.
     """
-    data = commands.add_parser(
+    data = add_command(
+        commands,
         "data",
+        _data,
         help="show what is in a data set, or list the sources",
         description="Show rows, shapes and types of a data set, and its classes with their counts.",
-        epilog=_EXAMPLES,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
-    data.set_defaults(command=_data)
     data.add_argument(
         "source",
         metavar="SOURCE",

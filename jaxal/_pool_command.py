@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxal._commands import add_command
+
 if TYPE_CHECKING:
     from jaxal.pools import Directory
 
@@ -21,15 +23,14 @@ def add_pool(commands: Any) -> None:
     Args:
       commands: what `add_subparsers` returned.
     """
-    pool = commands.add_parser(
+    pool = add_command(
+        commands,
         "pool",
+        _pool,
         help="show or check a pool on disk",
         description="Show what is in a pool on disk, or read every byte of it and compare.",
-        epilog=_EXAMPLES,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
-    pool.set_defaults(command=_pool)
     pool.add_argument("action", choices=["info", "check"])
     pool.add_argument("folder", metavar="DIR", type=Path, help="the folder of the pool")
     pool.add_argument("--traceback", action="store_true", help="show where an error came from")

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from jaxal._commands import add_command
 from jaxal._data_command import add_data
 from jaxal._interrupts import Interruptible, interrupts
 from jaxal._pool_command import add_pool
@@ -76,26 +77,25 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     add_data(commands)
     add_pool(commands)
-    strategies = commands.add_parser(
+    add_command(
+        commands,
         "strategies",
+        _strategies,
         help="list the strategies",
         description="List the strategies: meaning, options with defaults, paper.",
-        allow_abbrev=False,
     )
-    strategies.set_defaults(command=_strategies)
     return parser
 
 
 def _add_run(commands: Any) -> None:
-    run = commands.add_parser(
+    run = add_command(
+        commands,
         "run",
+        _run,
         help="run an experiment",
         description="Run an experiment: every strategy and seed of a config file.",
-        epilog=_RUN_EXAMPLES,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_RUN_EXAMPLES,
     )
-    run.set_defaults(command=_run)
     run.add_argument(
         "config", metavar="CONFIG", type=Path, help="a TOML file, or a JSON file that DISTIL takes"
     )
@@ -136,30 +136,28 @@ def _add_run(commands: Any) -> None:
 
 
 def _add_report(commands: Any) -> None:
-    report = commands.add_parser(
+    report = add_command(
+        commands,
         "report",
+        _report,
         help="make the table and the picture of a run again",
         description="Make summary.csv and curves.png of a run again from its records,\n"
         "also of one that is not finished.",
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    report.set_defaults(command=_report)
     report.add_argument("folder", metavar="DIR", type=Path, help="the folder of the run")
     _add_common(report)
 
 
 def _add_compare(commands: Any) -> None:
-    compare = commands.add_parser(
+    compare = add_command(
+        commands,
         "compare",
+        _compare,
         help="show several runs side by side",
         description="Show several runs on one picture and in one table.\n"
         "A strategy that several runs have is called RUN/STRATEGY; runs are never merged.",
-        epilog=_COMPARE_EXAMPLES,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_COMPARE_EXAMPLES,
     )
-    compare.set_defaults(command=_compare)
     compare.add_argument(
         "runs",
         metavar="RUN",

@@ -105,6 +105,22 @@ def table_model(logits, features):
     )
 
 
+def by_number(reads_labels=False):
+    """Selects the last rows; each weighs its number, plus 100 for each labelled row in sight."""
+
+    def observe(key, model, variables, inputs, labels):
+        return inputs
+
+    def select(key, view, budget):
+        numbers = view.observation.astype(jnp.float32)
+        picked = jaxal.selection.take_top(numbers, view.available, budget)
+        seen = 100.0 * jnp.sum(view.labeled, dtype=jnp.float32)
+        weights = jnp.where(picked.rows >= 0, seen + numbers[picked.rows], 0.0)
+        return picked._replace(weights=weights)
+
+    return jaxal.Strategy(observe, select, reads_labels)
+
+
 def greedy_k_center(points, available, budget, centers):
     """Plain greedy k-center in float64; also the relative gap that decided each pick."""
     points, centers = np.asarray(points, np.float64), np.asarray(centers, np.float64)

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import bad_inputs, keys, table_model
+from helpers import bad_inputs, by_number, keys, table_model
 
 import jaxal
-from jaxal import Strategy, points, selection, strategies
+from jaxal import points, strategies
 from jaxal.experiment import load
 from jaxal.experiment.build import build
 from jaxal.rows import rows_over
@@ -31,23 +31,7 @@ def acquire(strategy, key=0, budget=BUDGET, labels=KNOWN, available=None):
     return jaxal.acquire(key, strategy, MODEL, {}, rows, budget, labels=labels, available=available)
 
 
-def those_seen(reads_labels=False):
-    """Selects by row number, highest first; each weighs 100 for each labelled row in sight."""
-
-    def observe(key, model, variables, inputs, labels):
-        return inputs
-
-    def select(key, view, budget):
-        numbers = view.observation.astype(jnp.float32)
-        picked = selection.take_top(numbers, view.available, budget)
-        seen = 100.0 * jnp.sum(view.labeled, dtype=jnp.float32)
-        weights = jnp.where(picked.rows >= 0, seen + numbers[picked.rows], 0.0)
-        return picked._replace(weights=weights)
-
-    return Strategy(observe, select, reads_labels)
-
-
-RULE, READER = those_seen(), those_seen(reads_labels=True)
+RULE, READER = by_number(), by_number(reads_labels=True)
 
 
 def found(size=12, budget=None, key=0, rule=RULE, **options):

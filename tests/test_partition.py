@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import MODES, bad_inputs, keys, table_model
+from helpers import MODES, bad_inputs, by_number, keys, table_model
 
 import jaxal
-from jaxal import Strategy, selection, strategies, submodular
+from jaxal import selection, strategies, submodular
 from jaxal.selection._partitions import split
 
 ROWS, BUDGET = 41, 6
@@ -90,22 +90,6 @@ def test_fewer_rows_than_the_budget():
     picked = choose(np.isin(np.arange(ROWS), [3, 30, 12]))
     assert sorted(picked.rows[:3].tolist()) == [3, 12, 30]
     assert (picked.rows[3:] == -1).all() and (picked.scores[3:] == -jnp.inf).all()
-
-
-def by_number(reads_labels):
-    """Selects the last rows; each weighs its number, plus 100 for each labelled row in sight."""
-
-    def observe(key, model, variables, inputs, labels):
-        return inputs
-
-    def select(key, view, budget):
-        numbers = view.observation.astype(jnp.float32)
-        picked = selection.take_top(numbers, view.available, budget)
-        seen = 100.0 * jnp.sum(view.labeled, dtype=jnp.float32)
-        weights = jnp.where(picked.rows >= 0, seen + numbers[picked.rows], 0.0)
-        return picked._replace(weights=weights)
-
-    return Strategy(observe, select, reads_labels)
 
 
 @pytest.mark.slow

@@ -129,12 +129,12 @@ def partition(
         share = min(share, budget, parts.shape[1])
 
         def propose(key, rows):
-            return _select_among(key, strategy, view, rows, labeled, share)
+            return select_rows(key, strategy, view, rows, labeled, share)
 
         proposed = jax.vmap(propose)(keys[:num_partitions], parts)
         if merge == "greedi":
             among, key_merge = proposed.rows.reshape(-1), keys[num_partitions]
-            return _select_among(key_merge, strategy, view, among, labeled, budget)
+            return select_rows(key_merge, strategy, view, among, labeled, budget)
         return _first_picks(proposed, budgets, budget)
 
     return Strategy(strategy.observe, select, strategy.reads_labels)
@@ -160,7 +160,7 @@ def _first(noise: jax.Array, mask: jax.Array, count: int) -> jax.Array:
     return jnp.where(drawn >= 0, rows, -1).astype(jnp.int32)
 
 
-def _select_among(
+def select_rows(
     key: jax.Array,
     strategy: Strategy,
     view: View,

@@ -30,7 +30,8 @@ def progressive(
     level before has left; all that is selected, at most the size, at random where it is more, is
     left to the next level and at last makes the candidates. As in REFINE's code, but that the
     subsets of a level are cut from one random order, and so share rows only once all are used.
-    `depth` x `num_batches` selections a round.
+    `depth` x `num_batches` selections a round. Where devices share the rows, each sends as many row
+    numbers as the first level's subsets hold together: half a million by default, at most N.
 
     Args:
       rules: strategies of any kind, or their names.

@@ -1,0 +1,39 @@
+"""How a command is added to the command line: its options are taken in full, none shortened."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+
+def add_command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    help: str,
+    description: str,
+    examples: str | None = None,
+) -> argparse.ArgumentParser:
+    """Adds a command to the others.
+
+    Args:
+      commands: what `add_subparsers` returned.
+      name: of the command.
+      run: what it does; returns the exit status.
+      help: a line in the list of commands.
+      description: what its own help says first, as it is.
+      examples: what its own help says last, as it is.
+
+    Returns:
+      Its parser, to which its arguments are added.
+    """
+    command = commands.add_parser(
+        name,
+        help=help,
+        description=description,
+        epilog=examples,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.set_defaults(command=run)
+    return command
