@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxal.base import ObserveFn, Selection, Strategy, View
 from jaxal.rows import rows_over, top_rows
-from jaxal.strategies.wrappers import _select_among
+from jaxal.strategies.wrappers import select_rows
 
 
 class Request(NamedTuple):
@@ -64,4 +64,4 @@ def select_among(
     # Every device has the rows that are gathered, and none shares them.
     with rows_over(None):
         seen = labeled if strategy.reads_labels else labeled[:0]
-        return _select_among(key, strategy, view, rows, seen, budget)
+        return select_rows(key, strategy, view, rows, seen, budget)
