@@ -7,6 +7,7 @@ be shared evenly, these are the plain functions of `jax.numpy`. The results are 
 """
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -66,13 +67,41 @@ def top_rows(values: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
         return best, rows
 
     def local(own: jax.Array) -> tuple[jax.Array, jax.Array]:
-        best, rows = jax.lax.top_k(own, min(num, len(own)))
+        best, rows = _top_k(own, min(num, len(own)))
         best, rows = _gathered(best, rows + _offset(own))
         # Devices come in the order of their rows, so that a tie stays with the lowest.
         best, places = jax.lax.top_k(best, num)
         return best, rows[places]
 
     return _shared(local)(values)
+
+
+def _top_k(own: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
+    """`jax.lax.top_k` of a device's rows; of several seeds, of its own seeds as well.
+
+    The compiler's partitioning of a vmapped `top_k` gathers the rows of all seeds.
+    """
+
+    def plain(own: jax.Array) -> tuple[jax.Array, jax.Array]:
+        best, rows = jax.lax.top_k(own, num)
+        return best, rows
+
+    mesh = jax.sharding.get_abstract_mesh()
+    types = zip(mesh.axis_names, mesh.axis_types, strict=True)
+    axes = [name for name, kind in types if kind != AxisType.Manual]
+    top = jax.custom_batching.custom_vmap(plain)
+
+    @top.def_vmap
+    def _(seeds: int, _: Any, several: jax.Array) -> tuple[Any, Any]:
+        call = plain
+        if axes and seeds % math.prod(mesh.shape[name] for name in axes) == 0:
+            over = PartitionSpec(tuple(axes))
+            call = jax.shard_map(
+                plain, in_specs=over, out_specs=over, axis_names=set(axes), check_vma=False
+            )
+        return call(several), (True, True)
+
+    return top(own)
 
 
 def best_row(values: jax.Array) -> jax.Array:
@@ -147,7 +176,8 @@ def rows_at_places(tree: PyTree, index: jax.Array, places: jax.Array) -> PyTree:
     """The rows of a mask that are set, by their place among these, shared as the places are.
 
     Where devices share the rows, they send them in small blocks: each gets SENT of its own places
-    at once, so that memory is the result's and that of a block for each other device.
+    at once from every other, of which one has the row. So memory is that of the result and of a
+    block for each device, and what a device receives in all has the size of the whole result.
 
     Args:
       tree: leaves [N, ...].

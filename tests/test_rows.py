@@ -1,5 +1,6 @@
 """Decisions over rows that devices share: as on one, and nothing of a pool's size is sent."""
 
+import functools
 import math
 import re
 from functools import partial
@@ -106,7 +107,9 @@ def test_large_pools_are_padded_to_whole_lines():
     assert len(place(np.zeros((20_001, 1)), None, mesh)) % (SHARDS * rows.LINE) == 0
 
 
-ROWS, CLASSES, BUDGET = 2**18, 3, 20
+# So many rows that what is the same on every device, a batch's activations or a tile of distances,
+# is little of the memory.
+ROWS, CLASSES, BUDGET = 2**20, 3, 20
 MODEL = jaxal.models.mlp(CLASSES, hidden=(8,), dropout=0.3)
 NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
 COLLECTIVES = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"
@@ -116,18 +119,27 @@ PARTS = {  # whose options send other things than the default ones
 }
 
 
-def compiled(name, mesh):
-    """The decision of a strategy with its default options."""
+@functools.cache
+def compiled(name, mesh, seeds=None):
+    """The decision of a strategy with its default options, or of one a seed."""
     inputs = np.zeros((ROWS, 4), np.float32)
     pool = place(inputs, np.where(np.arange(ROWS) < 100, 0, -1), mesh)
     some = clouds(4, width=4)
     variables = MODEL.init(jax.random.key(0), jnp.asarray(inputs[:1]))
     sets = jaxal.ExampleSets(**dict.fromkeys(NEEDS.get(name, []), some))
     variables, sets = devices.replicate((variables, sets), mesh)
-    free, strategy = pool.labels < 0, PARTS[name] if name in PARTS else strategies.make(name)
-    decide = jax.jit(acquire_unchecked, static_argnums=(1, 2, 6))
-    lowered = decide.lower(jax.random.key(1), strategy, MODEL, variables, pool, free, BUDGET, sets)
-    return lowered.compile()
+    strategy = PARTS[name] if name in PARTS else strategies.make(name)
+
+    def decide(key, variables, pool, sets):
+        free = pool.labels < 0
+        return acquire_unchecked(key, strategy, MODEL, variables, pool, free, BUDGET, sets)
+
+    key = jax.random.key(1)
+    if seeds is not None:
+        several = jax.tree.map(lambda leaf: jnp.stack([leaf] * seeds), variables)
+        key, variables = devices.place_seeds((jax.random.split(key, seeds), several), mesh)
+        decide = jax.vmap(decide, (0, 0, None, None))
+    return jax.jit(decide).lower(key, variables, pool, sets).compile()
 
 
 def sent(program):
@@ -137,10 +149,31 @@ def sent(program):
     return [math.prod(map(int, size.split(","))) for some in sizes for size in some if size]
 
 
+def temporaries(program):
+    """The bytes that a program takes of each device above its arguments and results."""
+    memory = program.memory_analysis()
+    assert memory is not None
+    return memory.temp_size_in_bytes
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*strategies.names(), *PARTS])
 def test_nothing_of_a_pools_size_is_sent(name):
     assert max(sent(compiled(name, devices.make_mesh(8))), default=0) < ROWS // 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*strategies.names(), *PARTS])
+def test_memory_is_shared(name):
+    one, eight = (temporaries(compiled(name, devices.make_mesh(shards))) for shards in (1, 8))
+    assert one >= 7 * eight
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["entropy", "core_set", "badge", "k_means", "partition"])
+def test_nothing_of_a_pools_size_is_sent_for_other_seeds(name):
+    mesh = devices.make_mesh(4, seeds=2)
+    assert max(sent(compiled(name, mesh, seeds=4)), default=0) < ROWS // 2
 
 
 @pytest.mark.slow

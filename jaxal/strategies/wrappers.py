@@ -96,7 +96,7 @@ def partition(
     Devices that share the pool share each part. Random parts are drawn within blocks of
     `max(128, 4 P)` rows, rounded up to a power of two: where devices have whole blocks, as those of
     a large pool do for P up to 32, no row is sent. Parts cut in order, and labelled rows, are sent
-    in small blocks, each row once.
+    in small blocks: over the whole decision each device receives about as much as the pool holds.
 
     Args:
       strategy: the rule, or its name.
