@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 
 from jaxal.base import PyTree
 
-SUMMED = 1024
+SUMMED = 256
 """Numbers that a running sum adds up by one product."""
 
 

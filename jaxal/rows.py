@@ -7,6 +7,7 @@ be shared evenly, these are the plain functions of `jax.numpy`. The results are 
 """
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,9 @@ DATA = "data"
 
 LINE = 128
 """Rows whose numbers are added up first."""
+
+SENT = 128
+"""Rows that each device gets at once where rows have to be sent."""
 
 NO_MESH = AbstractMesh((), ())
 
@@ -63,13 +67,41 @@ def top_rows(values: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
         return best, rows
 
     def local(own: jax.Array) -> tuple[jax.Array, jax.Array]:
-        best, rows = jax.lax.top_k(own, min(num, len(own)))
+        best, rows = _top_k(own, min(num, len(own)))
         best, rows = _gathered(best, rows + _offset(own))
         # Devices come in the order of their rows, so that a tie stays with the lowest.
         best, places = jax.lax.top_k(best, num)
         return best, rows[places]
 
     return _shared(local)(values)
+
+
+def _top_k(own: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
+    """`jax.lax.top_k` of a device's rows; of several seeds, of its own seeds as well.
+
+    The compiler's partitioning of a vmapped `top_k` gathers the rows of all seeds.
+    """
+
+    def plain(own: jax.Array) -> tuple[jax.Array, jax.Array]:
+        best, rows = jax.lax.top_k(own, num)
+        return best, rows
+
+    mesh = jax.sharding.get_abstract_mesh()
+    types = zip(mesh.axis_names, mesh.axis_types, strict=True)
+    axes = [name for name, kind in types if kind != AxisType.Manual]
+    top = jax.custom_batching.custom_vmap(plain)
+
+    @top.def_vmap
+    def _(seeds: int, _: Any, several: jax.Array) -> tuple[Any, Any]:
+        call = plain
+        if axes and seeds % math.prod(mesh.shape[name] for name in axes) == 0:
+            over = PartitionSpec(tuple(axes))
+            call = jax.shard_map(
+                plain, in_specs=over, out_specs=over, axis_names=set(axes), check_vma=False
+            )
+        return call(several), (True, True)
+
+    return top(own)
 
 
 def best_row(values: jax.Array) -> jax.Array:
@@ -140,6 +172,68 @@ def set_rows(index: jax.Array, places: jax.Array) -> jax.Array:
     return jnp.sum(index[None, :] <= places[:, None], axis=1, dtype=jnp.int32)
 
 
+def rows_at_places(tree: PyTree, index: jax.Array, places: jax.Array) -> PyTree:
+    """The rows of a mask that are set, by their place among these, shared as the places are.
+
+    Where devices share the rows, they send them in small blocks: each gets SENT of its own places
+    at once from every other, of which one has the row. So memory is that of the result and of a
+    block for each device, and what a device receives in all has the size of the whole result.
+
+    Args:
+      tree: leaves [N, ...].
+      index: of the mask, from `index_of`.
+      places: [M] int32, from 0 and ascending.
+
+    Returns:
+      Leaves [M, ...], anything where fewer are set.
+    """
+    if shards(len(index)) == 1 or shards(len(places)) == 1:
+        shared = shards(len(index)) > 1
+        rows = jnp.searchsorted(index, places, side="right") if shared else set_rows(index, places)
+        return jax.tree.map(lambda leaf: leaf.at[rows].get(mode="clip"), tree)
+
+    def local(given: tuple[PyTree, jax.Array, jax.Array]) -> PyTree:
+        tree, index, places = given
+        size = min(SENT, len(places))
+        ends = jax.lax.all_gather(index[-1], DATA)  # how many are set up to the end of each device
+        some = jnp.arange(size, dtype=jnp.int32)
+
+        def send(carry):
+            start, found = carry
+            # The last block overlaps the one before.
+            start = jnp.minimum(start, len(places) - size)
+            wanted = jax.lax.dynamic_slice_in_dim(places, start, size)
+            # To each device the rows that it asks for; they mean something if they are here.
+            asked = jax.lax.all_gather(wanted, DATA)
+            rows = jnp.searchsorted(index, asked, side="right")
+            owner = jnp.searchsorted(ends, wanted, side="right")
+
+            def exchange(leaf, found):
+                sent = jax.lax.all_to_all(leaf.at[rows].get(mode="clip"), DATA, 0, 0)
+                sent = sent.at[owner, some].get(mode="clip")
+                return jax.lax.dynamic_update_slice_in_dim(found, sent, start, 0)
+
+            return start + size, jax.tree.map(exchange, tree, found)
+
+        # Places past the last row that is set are not sent; all devices stop together.
+        last = jax.lax.pmax(jnp.sum(places < ends[-1], dtype=jnp.int32), DATA)
+        shape = len(places)
+        found = jax.tree.map(lambda leaf: jnp.zeros((shape, *leaf.shape[1:]), leaf.dtype), tree)
+        return jax.lax.while_loop(lambda carry: carry[0] < last, send, (jnp.int32(0), found))[1]
+
+    return _shared(local, SHARED)((tree, index, places))
+
+
+def in_blocks(tree: PyTree, size: int) -> PyTree:
+    """Rows in blocks of some size, leaves [blocks, size, ...], the last filled up with zeros."""
+
+    def split(leaf):
+        widths = [(0, -len(leaf) % size)] + [(0, 0)] * (leaf.ndim - 1)
+        return jnp.pad(leaf, widths).reshape(-1, size, *leaf.shape[1:])
+
+    return jax.tree.map(split, tree)
+
+
 def line_sums(values: jax.Array) -> jax.Array:
     """Sums of LINE rows after one another, [N] -> [N / LINE, rounded up], on every device.
 
@@ -158,7 +252,7 @@ def line_sums(values: jax.Array) -> jax.Array:
 
 
 def _line_sums(values: jax.Array) -> jax.Array:
-    return jnp.sum(jnp.pad(values, (0, -len(values) % LINE)).reshape(-1, LINE), axis=1)
+    return jnp.sum(in_blocks(values, LINE), axis=1)
 
 
 def in_tiles(function: Callable[..., PyTree], tree: PyTree, size: int, *shared: PyTree) -> PyTree:
@@ -188,14 +282,8 @@ def _in_tiles(
     total = num_rows(tree)
     if total <= size:
         return function(tree, *shared)
-    tiles = -(-total // size)
-    size = -(-total // tiles)
-
-    def split(leaf):
-        widths = [(0, tiles * size - total)] + [(0, 0)] * (leaf.ndim - 1)
-        return jnp.pad(leaf, widths).reshape(tiles, size, *leaf.shape[1:])
-
-    found = jax.lax.map(lambda some: function(some, *shared), jax.tree.map(split, tree))
+    size = -(-total // -(-total // size))
+    found = jax.lax.map(lambda some: function(some, *shared), in_blocks(tree, size))
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:total], found)
 
 

@@ -7,8 +7,9 @@ import pytest
 from helpers import MODES, bad_inputs, by_number, keys, table_model
 
 import jaxal
-from jaxal import selection, strategies, submodular
-from jaxal.selection._partitions import split
+from jaxal import Strategy, selection, strategies, submodular
+from jaxal.pools import devices
+from jaxal.selection._partitions import at_random, budgets_of, in_order, shape_of, some_of
 
 ROWS, BUDGET = 41, 6
 RNG = np.random.default_rng(3)
@@ -22,29 +23,85 @@ def acquire(strategy, **options):
     return jaxal.acquire(keys(1)[0], strategy, MODEL, {}, jnp.arange(ROWS), BUDGET, **options)
 
 
+def cut(shuffle, available, parts, budget):
+    """The rows of each part as lists, and the budgets."""
+    available = jnp.asarray(available)
+    sizes, budgets = budgets_of(available, parts, budget, shuffle=shuffle)
+    made = in_order(sizes, available)
+    if shuffle:
+        words = jax.random.bits(keys(1)[0], (len(available),), jnp.uint32)
+        made = at_random(words, available, parts)
+    numbers = jnp.arange(len(available))
+    found, real = jax.lax.map(lambda part: made.rows_of(numbers, part), made.parts)
+    rows = [some[mask].tolist() for some, mask in zip(np.asarray(found), real, strict=True)]
+    assert [len(some) for some in rows] == sizes.tolist()
+    return rows, budgets
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize(("parts", "budget"), [(4, 9), (5, 37)])
-def test_every_available_row_is_in_one_part(shuffle, parts, budget):
-    noise = jax.random.uniform(keys(1)[0], (ROWS,)) if shuffle else None
-    found, budgets = split(noise, jnp.asarray(~LABELED), parts, budget)
-    assert found.shape == (parts, -(-ROWS // parts))
-    rows = found[found >= 0].tolist()
-    assert sorted(rows) == np.flatnonzero(~LABELED).tolist()
-    assert (rows == sorted(rows)) != shuffle
-    assert all(row[row >= 0].tolist() == sorted(row[row >= 0]) for row in found)
-    sizes = np.asarray((found >= 0).sum(1))
+@pytest.mark.parametrize(
+    ("rows", "parts", "budget"), [(41, 4, 9), (41, 5, 37), (300, 7, 20), (600, 70, 80)]
+)
+def test_every_available_row_is_in_one_part(shuffle, rows, parts, budget):
+    available = np.arange(rows) % 8 > 0
+    found, budgets = cut(shuffle, available, parts, budget)
+    every = sum(found, [])
+    assert sorted(every) == np.flatnonzero(available).tolist()
+    assert (every == sorted(every)) != shuffle
+    assert all(some == sorted(some) for some in found)
+    sizes = [len(some) for some in found]
     assert np.ptp(sizes) <= 1 and (np.asarray(budgets) <= sizes).all()
-    assert budgets.sum() == min(budget, ROWS - LABELED.sum())
+    assert budgets.sum() == min(budget, available.sum())
     if shuffle:
         assert np.ptp(budgets) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("merge", ["none", "greedi"])
+def test_devices_that_share_whole_blocks_pick_as_one(shuffle, merge):
+    # Parts of 7 slots in each block of 256 rows; more labelled rows than a part has slots.
+    inputs = np.random.default_rng(0).normal(size=(1024, 4)).astype(np.float32)
+    labels = np.where(np.arange(1024) % 5 < 2, 0, -1)
+    model = jaxal.models.mlp(3, hidden=(8,))
+    variables = model.init(jax.random.key(0), jnp.asarray(inputs[:1]))
+    strategy = strategies.partition("core_set", num_partitions=40, shuffle=shuffle, merge=merge)
+
+    def pick(mesh):
+        pool = jaxal.place(inputs, labels, mesh)
+        return jaxal.acquire(keys(1)[0], strategy, model, variables, pool, 50).rows
+
+    one = pick(None)
+    assert (labels[one] < 0).all() and len(set(one.tolist())) == 50
+    np.testing.assert_array_equal(pick(devices.make_mesh(4)), one)
+
+
+def test_random_parts_depend_on_the_draw_alone():
+    """Each row is in each part about as often, and rows that begin a block are no exception."""
+    words = jax.random.bits(keys(1)[0], (400, 140), jnp.uint32)
+    available = jnp.arange(140) != 3
+    part = jax.jit(jax.vmap(lambda words: at_random(words, available, 4).parts))(words)
+    place, size = np.asarray(part)[:, 0, 0], shape_of(140, 4).size
+    often = np.bincount(place[place < size].ravel(), minlength=size) / 400
+    assert often[3] == 0
+    expected = np.full(size - 1, 32 / (size - 1))
+    assert np.abs(np.delete(often, 3) - expected).max() < 4.5 * np.sqrt(0.25 * 0.75 / 400)
+
+
+@pytest.mark.parametrize("number", [0, 1, 7, 30, 36, 40])
+def test_some_of_the_labelled_rows(number):
+    words = jax.random.bits(keys(1)[0], (ROWS,), jnp.uint32)
+    found = np.asarray(some_of(words, jnp.asarray(~LABELED), number))
+    highest = np.sort(np.asarray(words)[~LABELED])[::-1][:number]
+    assert sorted(np.asarray(words)[found]) == sorted(highest)
 
 
 @pytest.mark.slow
 def test_every_part_sees_all_labelled_rows():
     strategy = strategies.partition("core_set", num_partitions=3, shuffle=False)
     picked = acquire(strategy, labels=KNOWN)
-    parts, budgets = split(None, jnp.asarray(~LABELED), 3, BUDGET)
+    parts, budgets = cut(False, ~LABELED, 3, BUDGET)
     assert budgets.tolist() == [2, 2, 2]
     expected = []
     for part in parts:
@@ -65,14 +122,14 @@ def test_greedi_selects_among_what_the_parts_propose():
         rule, num_partitions=3, shuffle=False, merge="greedi", oversampling=2
     )
     picked = acquire(strategy, labels=KNOWN)
-    parts, _ = split(None, jnp.asarray(~LABELED), 3, BUDGET)
+    parts, _ = cut(False, ~LABELED, 3, BUDGET)
 
     def greedy(rows, budget):
         function = submodular.facility_location(jnp.asarray(FEATURES[rows]), metric="euclidean")
         every = jnp.ones(len(rows), bool)
         return rows[submodular.maximize(function, every, budget).rows]
 
-    rows = np.concatenate([greedy(np.asarray(part[part >= 0]), 4) for part in parts])
+    rows = np.concatenate([greedy(np.asarray(part), 4) for part in parts])
     assert sorted(picked.rows.tolist()) == sorted(greedy(rows, BUDGET).tolist())
 
 

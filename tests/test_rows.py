@@ -1,5 +1,6 @@
 """Decisions over rows that devices share: as on one, and nothing of a pool's size is sent."""
 
+import functools
 import math
 import re
 from functools import partial
@@ -18,6 +19,17 @@ from jaxal.pools import devices, place
 SHARDS = 4
 VALUES = np.random.default_rng(0).permutation(np.repeat(np.arange(12.0), 2)).astype(np.float32)
 MASK = VALUES > 7
+
+
+def at_places(values, count):
+    """Rows of even numbers from the third on, and all that is known of them."""
+    index = rows.index_of(values % 2 == 0)
+    tree = {"values": values, "wide": jnp.outer(values, jnp.arange(3.0)), "truth": values > 7}
+    places = 2 + jnp.arange(count, dtype=jnp.int32)
+    found = rows.rows_at_places(tree, index, places)
+    return jax.tree.map(lambda leaf: leaf[:10], found)
+
+
 FUNCTIONS = {
     "top_rows": partial(rows.top_rows, num=9),
     "top_rows, more than a device has": partial(rows.top_rows, num=20),
@@ -31,6 +43,8 @@ FUNCTIONS = {
     "line_sums": lambda values: rows.line_sums(jnp.tile(values, 64)),
     "line_sums, broken lines": rows.line_sums,
     "in_tiles": lambda values: rows.in_tiles(lambda some, by: some * by, values, 4, jnp.float32(3)),
+    "rows_at_places": lambda values: at_places(values, 12),
+    "rows_at_places, more than are set": lambda values: at_places(values, 20),
     "set_rows": lambda values: rows.set_rows(rows.index_of(values > 7), jnp.arange(8)),
 }
 
@@ -60,6 +74,13 @@ def test_many_seeds(name):
     jax.tree.map(np.testing.assert_array_equal, found, one_by_one)
 
 
+def test_rows_are_sent_in_small_blocks(monkeypatch):
+    monkeypatch.setattr(rows, "SENT", 2)
+    mesh, function = devices.make_mesh(SHARDS), FUNCTIONS["rows_at_places"]
+    found = shared(function, mesh)(devices.place_rows(VALUES, mesh))
+    jax.tree.map(np.testing.assert_array_equal, found, function(jnp.asarray(VALUES)))
+
+
 def test_ties_go_to_the_lowest_row():
     mesh = devices.make_mesh(SHARDS)
     placed = devices.place_rows(np.zeros(24, np.float32), mesh)
@@ -86,27 +107,39 @@ def test_large_pools_are_padded_to_whole_lines():
     assert len(place(np.zeros((20_001, 1)), None, mesh)) % (SHARDS * rows.LINE) == 0
 
 
-ROWS, CLASSES, BUDGET = 2**18, 3, 20
+# So many rows that what is the same on every device, a batch's activations or a tile of distances,
+# is little of the memory.
+ROWS, CLASSES, BUDGET = 2**20, 3, 20
 MODEL = jaxal.models.mlp(CLASSES, hidden=(8,), dropout=0.3)
 NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
 COLLECTIVES = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"
-WHOLE = {
-    "partition": "its parts are rows from anywhere, and are gathered to lie side by side",
+PARTS = {  # whose options send other things than the default ones
+    "partition in order": strategies.partition(shuffle=False),
+    "partition, labelled rows too": strategies.partition("core_set", merge="greedi"),
 }
 
 
-def compiled(name, mesh):
-    """The decision of a strategy with its default options."""
+@functools.cache
+def compiled(name, mesh, seeds=None):
+    """The decision of a strategy with its default options, or of one a seed."""
     inputs = np.zeros((ROWS, 4), np.float32)
     pool = place(inputs, np.where(np.arange(ROWS) < 100, 0, -1), mesh)
     some = clouds(4, width=4)
     variables = MODEL.init(jax.random.key(0), jnp.asarray(inputs[:1]))
     sets = jaxal.ExampleSets(**dict.fromkeys(NEEDS.get(name, []), some))
     variables, sets = devices.replicate((variables, sets), mesh)
-    free, strategy = pool.labels < 0, strategies.make(name)
-    decide = jax.jit(acquire_unchecked, static_argnums=(1, 2, 6))
-    lowered = decide.lower(jax.random.key(1), strategy, MODEL, variables, pool, free, BUDGET, sets)
-    return lowered.compile()
+    strategy = PARTS[name] if name in PARTS else strategies.make(name)
+
+    def decide(key, variables, pool, sets):
+        free = pool.labels < 0
+        return acquire_unchecked(key, strategy, MODEL, variables, pool, free, BUDGET, sets)
+
+    key = jax.random.key(1)
+    if seeds is not None:
+        several = jax.tree.map(lambda leaf: jnp.stack([leaf] * seeds), variables)
+        key, variables = devices.place_seeds((jax.random.split(key, seeds), several), mesh)
+        decide = jax.vmap(decide, (0, 0, None, None))
+    return jax.jit(decide).lower(key, variables, pool, sets).compile()
 
 
 def sent(program):
@@ -116,14 +149,31 @@ def sent(program):
     return [math.prod(map(int, size.split(","))) for some in sizes for size in some if size]
 
 
+def temporaries(program):
+    """The bytes that a program takes of each device above its arguments and results."""
+    memory = program.memory_analysis()
+    assert memory is not None
+    return memory.temp_size_in_bytes
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", strategies.names())
+@pytest.mark.parametrize("name", [*strategies.names(), *PARTS])
 def test_nothing_of_a_pools_size_is_sent(name):
-    largest = max(sent(compiled(name, devices.make_mesh(8))), default=0)
-    if name in WHOLE:
-        assert largest >= ROWS // 2, "no longer an exception"
-    else:
-        assert largest < ROWS // 2
+    assert max(sent(compiled(name, devices.make_mesh(8))), default=0) < ROWS // 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*strategies.names(), *PARTS])
+def test_memory_is_shared(name):
+    one, eight = (temporaries(compiled(name, devices.make_mesh(shards))) for shards in (1, 8))
+    assert one >= 7 * eight
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["entropy", "core_set", "badge", "k_means", "partition"])
+def test_nothing_of_a_pools_size_is_sent_for_other_seeds(name):
+    mesh = devices.make_mesh(4, seeds=2)
+    assert max(sent(compiled(name, mesh, seeds=4)), default=0) < ROWS // 2
 
 
 @pytest.mark.slow
