@@ -111,7 +111,7 @@ def put(
     padded = rows if size is None else max(rows, size)
     # The shards of a large pool hold whole lines, whose sums are those of any number of devices.
     lines = shards * LINE
-    padded += -padded % (lines if padded >= MANY * lines else shards)
+    padded += -padded % (lines if shards > 1 and padded >= MANY * lines else shards)
     xp = jnp if isinstance(labels, jax.Array) else np
     labels = np.full(rows, -1) if labels is None else xp.asarray(labels)
     valid = np.arange(padded) < rows
