@@ -207,8 +207,9 @@ def _in_tiles(
 
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), tree)
     shapes = jax.eval_shape(function, one, *shared)
-    empty = jax.tree.map(lambda leaf: jnp.zeros((total, *leaf.shape[1:]), leaf.dtype), shapes)
-    return jax.lax.fori_loop(0, tiles, tile, empty)
+    # No zeros: XLA would keep a copy of them for others of this shape.
+    blank = jax.tree.map(lambda leaf: jnp.ones((total, *leaf.shape[1:]), leaf.dtype), shapes)
+    return jax.lax.fori_loop(0, tiles, tile, blank)
 
 
 def _offset(own: Any) -> jax.Array:

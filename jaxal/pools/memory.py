@@ -180,8 +180,9 @@ def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: 
         return start + size, results
 
     shapes = jax.eval_shape(lambda: function(batch(0)))
-    empty = jax.tree.map(lambda leaf: jnp.zeros((total, *leaf.shape[1:]), leaf.dtype), shapes)
-    return jax.lax.while_loop(lambda carry: carry[0] < total, body, (jnp.int32(0), empty))[1]
+    # No zeros: XLA would keep a copy of them for others of this shape.
+    blank = jax.tree.map(lambda leaf: jnp.ones((total, *leaf.shape[1:]), leaf.dtype), shapes)
+    return jax.lax.while_loop(lambda carry: carry[0] < total, body, (jnp.int32(0), blank))[1]
 
 
 def map_rows(
