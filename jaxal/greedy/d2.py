@@ -154,7 +154,9 @@ def d2_sampling(
     """
     size = available.shape[0]
     if not isinstance(points, Placed):
-        points = Placed(points, points.finite(), None)
+        usable = points.finite()
+        points = Placed(points.masked(usable), usable, None)
+    points = points.copied_if_small()
     usable, norms = points.usable, points.everything().squared_norm()
     block_size = min(block_size, max(16, 2 * budget))
     begins = usable if first is None else jnp.arange(size, dtype=jnp.int32) == first

@@ -18,12 +18,19 @@ class Placed(NamedTuple):
 
     points: Embedding  # N, as given
     usable: jax.Array  # [N] bool
-    frame: PyTree  # from `Embedding.frame`; None: where they are
+    frame: PyTree  # from `Embedding.frame`; None: they are placed already
 
     def everything(self) -> Embedding:
         """All points at once, for what is reduced to a number a point: no copy is made of them."""
-        points = self.points if self.frame is None else self.points.placed(self.frame)
-        return points.masked(self.usable)
+        if self.frame is None:
+            return self.points
+        return self.points.placed(self.frame).masked(self.usable)
+
+    def copied_if_small(self) -> "Placed":
+        """The same; points that fit into one tile are placed once for all passes."""
+        if self.points.size * _width(self.points) > TILE:
+            return self
+        return Placed(self.everything(), self.usable, None)
 
     def take(self, rows: jax.Array) -> Embedding:
         """The points at `rows` [M]."""
@@ -67,7 +74,11 @@ class Placed(NamedTuple):
             return jnp.minimum(nearest, least if added is None else least + added)
 
         squared = jnp.where(counts, centers.squared_norm(), jnp.inf)
-        width = sum(leaf.size // len(leaf) for leaf in jax.tree.leaves(self.points))
         own = self.points, self.usable, nearest, added
-        tile = max(TILE // max(width, columns), 128)
+        tile = max(TILE // max(_width(self.points), columns), 128)
         return in_tiles(fold, own, tile, self.frame, centers, squared, end)
+
+
+def _width(points: Embedding) -> int:
+    """Numbers that a point is."""
+    return sum(leaf.size // len(leaf) for leaf in jax.tree.leaves(points))
