@@ -31,6 +31,7 @@ FUNCTIONS = {
     "line_sums": lambda values: rows.line_sums(jnp.tile(values, 64)),
     "line_sums, broken lines": rows.line_sums,
     "in_tiles": lambda values: rows.in_tiles(lambda some, by: some * by, values, 4, jnp.float32(3)),
+    "in_tiles, uneven": lambda values: rows.in_tiles(lambda some: (some, -some), values, 5),
     "set_rows": lambda values: rows.set_rows(rows.index_of(values > 7), jnp.arange(8)),
 }
 
@@ -84,6 +85,7 @@ def test_large_pools_are_padded_to_whole_lines():
     mesh = devices.make_mesh(SHARDS)
     assert len(place(np.zeros((1003, 1)), None, mesh)) == 1004
     assert len(place(np.zeros((20_001, 1)), None, mesh)) % (SHARDS * rows.LINE) == 0
+    assert len(place(np.zeros((20_001, 1)), None)) == 20_001  # padding would be a copy
 
 
 ROWS, CLASSES, BUDGET = 2**18, 3, 20

@@ -183,7 +183,7 @@ def k_center(
     Greedy 2-approximation of the k-center problem, ties to the lowest row; the first pick without
     any center is the lowest row. Time O(N D (M + B)) as matrix products, with about B / block_size
     to 3 B / block_size passes over the pool in place of B; memory O(N + block_size^2) above the
-    points, of which no copy is made: floats of 16 bits are taken as float32 a tile at a time. Where
+    points, which no pass copies: floats of 16 bits are taken as float32 a tile at a time. Where
     points are so close together that the products round away their differences (below about a tenth
     of their distance from the mean), the candidates of a block are measured again by differences,
     if the points have coordinates.
