@@ -261,7 +261,7 @@ def in_tiles(function: Callable[..., PyTree], tree: PyTree, size: int, *shared: 
     Args:
       function: (leaves [n, ...], *shared) -> leaves [n, ...].
       tree: leaves [N, ...].
-      size: rows of a tile; the last is filled up with zeros.
+      size: rows of a tile; the last overlaps the one before.
       *shared: arrays that all tiles need; the function closes over none.
 
     Returns:
@@ -282,9 +282,28 @@ def _in_tiles(
     total = num_rows(tree)
     if total <= size:
         return function(tree, *shared)
-    size = -(-total // -(-total // size))
-    found = jax.lax.map(lambda some: function(some, *shared), in_blocks(tree, size))
-    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:total], found)
+    tiles = -(-total // size)
+    size = -(-total // tiles)
+
+    def tile(index: jax.Array, found: PyTree) -> PyTree:
+        # The last tile overlaps the one before: rows that fill it up would be a copy of the pool.
+        start = jnp.minimum(index * size, total - size)
+
+        def some(leaf: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_slice_in_dim(leaf, start, size, allow_negative_indices=False)
+
+        def put(leaf: jax.Array, part: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_update_slice_in_dim(
+                leaf, part, start, 0, allow_negative_indices=False
+            )
+
+        return jax.tree.map(put, found, function(jax.tree.map(some, tree), *shared))
+
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), tree)
+    shapes = jax.eval_shape(function, one, *shared)
+    # No zeros: XLA would keep a copy of them for others of this shape.
+    blank = jax.tree.map(lambda leaf: jnp.ones((total, *leaf.shape[1:]), leaf.dtype), shapes)
+    return jax.lax.fori_loop(0, tiles, tile, blank)
 
 
 def _offset(own: Any) -> jax.Array:

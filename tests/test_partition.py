@@ -7,7 +7,7 @@ import pytest
 from helpers import MODES, bad_inputs, by_number, keys, table_model
 
 import jaxal
-from jaxal import Strategy, selection, strategies, submodular
+from jaxal import selection, strategies, submodular
 from jaxal.pools import devices
 from jaxal.selection._partitions import at_random, budgets_of, in_order, shape_of, some_of
 

@@ -45,6 +45,7 @@ FUNCTIONS = {
     "in_tiles": lambda values: rows.in_tiles(lambda some, by: some * by, values, 4, jnp.float32(3)),
     "rows_at_places": lambda values: at_places(values, 12),
     "rows_at_places, more than are set": lambda values: at_places(values, 20),
+    "in_tiles, uneven": lambda values: rows.in_tiles(lambda some: (some, -some), values, 5),
     "set_rows": lambda values: rows.set_rows(rows.index_of(values > 7), jnp.arange(8)),
 }
 
@@ -105,6 +106,7 @@ def test_large_pools_are_padded_to_whole_lines():
     mesh = devices.make_mesh(SHARDS)
     assert len(place(np.zeros((1003, 1)), None, mesh)) == 1004
     assert len(place(np.zeros((20_001, 1)), None, mesh)) % (SHARDS * rows.LINE) == 0
+    assert len(place(np.zeros((20_001, 1)), None)) == 20_001  # padding would be a copy
 
 
 # So many rows that what is the same on every device, a batch's activations or a tile of distances,

@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 from jaxal.base import Selection
 from jaxal.numerics import next_uniforms, running_sum
 from jaxal.points.embedding import Embedding
+from jaxal.points.placed import Placed
 from jaxal.rows import LINE, largest, line_sums
 
 # The tiers that rows are drawn from: a tier is empty before the next lower one is drawn from.
@@ -73,14 +74,20 @@ def _accept(now: jax.Array, uniform: jax.Array, between: jax.Array) -> tuple[jax
     """
     places = jnp.arange(len(now), dtype=jnp.int32)
     limit = uniform * now  # of the weights as they were drawn
+    earlier = places[:, None] < places[None, :]
 
-    def step(i, now):
-        # Weights of the candidates before i stay as they were at their turn.
-        falls = (limit[i] < now[i]) & (places > i)
-        return jnp.where(falls, jnp.minimum(now, between[i]), now)
+    def step(carry):
+        accepted, _, _ = carry
+        falls = jnp.where(accepted[:, None] & earlier, between, jnp.inf)
+        worth = jnp.minimum(now, jnp.min(falls, axis=0))
+        again = limit < worth
+        return again, worth, jnp.any(again != accepted)
 
-    now = jax.lax.fori_loop(0, len(now), step, now)
-    return limit < now, now
+    # Each step is right of one candidate more at least, and of all once nothing changes: a few
+    # steps where going through them one by one would be Q.
+    start = jnp.ones_like(places, bool), now, jnp.bool_(True)
+    accepted, worth, _ = jax.lax.while_loop(lambda carry: carry[2], step, start)
+    return accepted, worth
 
 
 def _weigh(state: D2State, begins: jax.Array, usable: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -119,29 +126,26 @@ def _start(key: jax.Array, available: jax.Array, budget: int, dtype: DTypeLike) 
 
 def d2_sampling(
     key: jax.Array,
-    points: Embedding,
+    points: Embedding | Placed,
     first: jax.Array | None,
     available: jax.Array,
     budget: int,
     *,
-    usable: jax.Array | None = None,
     block_size: int,
 ) -> tuple[Selection, D2State]:
     """Draws `budget` distinct available rows by the sequential D^2 law.
 
     Rows at distance 0 from the picks are drawn only when nothing else is left, uniformly, and rows
-    that are not usable only after these. Memory is O(N block_size) above the points.
+    that are not usable only after these. Memory is O(N) above the points.
 
     Args:
       key: PRNG key, consumed.
-      points: N points, any `Embedding`; their squared distances should neither overflow nor
-        underflow (`Embedding.conditioned`).
+      points: N points, placed so that their squared distances neither overflow nor underflow; an
+        `Embedding` is taken as it is, its rows that are not finite as zeros.
       first: [] int32 the first pick, an available row (ignored if there is none); None: drawn
         uniformly from the usable rows.
       available: [N] bool.
       budget: how many rows.
-      usable: [N] bool, the rows that have distances; the others hold zeros. By default the rows
-        of finite numbers.
       block_size: Q, candidates drawn in a pass.
 
     Returns:
@@ -149,10 +153,11 @@ def d2_sampling(
       for the first), and the last `D2State`.
     """
     size = available.shape[0]
-    if usable is None:
+    if not isinstance(points, Placed):
         usable = points.finite()
-        points = points.masked(usable)
-    norms = points.squared_norm()
+        points = Placed(points.masked(usable), usable, None)
+    points = points.copied_if_small()
+    usable, norms = points.usable, points.everything().squared_norm()
     block_size = min(block_size, max(16, 2 * budget))
     begins = usable if first is None else jnp.arange(size, dtype=jnp.int32) == first
 
@@ -160,11 +165,10 @@ def d2_sampling(
         key, (draw, accept) = next_uniforms(state.key, block_size, norms.dtype)
         top, weights = _weigh(state, begins, usable)
         rows = sample_rows(draw, weights)
-        # Squared distances to the candidates, but for the norm of the row itself.
-        cross = norms[rows][None, :] - 2.0 * points.inner(points.take(rows))
+        candidates = points.take(rows)
         # Of the first tier one row is picked; in those without distances, each row once.
         by_distance = top == _DISTANT
-        squared = jnp.maximum(norms[rows][:, None] + cross[rows], 0.0)
+        squared = candidates.squared_distance(candidates)
         between = jnp.where(by_distance, squared, jnp.where(top == _FIRST, 0.0, jnp.inf))
         between = jnp.where(rows[:, None] == rows[None, :], 0.0, between)
         accepted, worth = _accept(weights[rows], accept, between)
@@ -173,9 +177,8 @@ def d2_sampling(
         order = state.count + running_sum(accepted.astype(norms.dtype)).astype(jnp.int32)
         slot = jnp.where(accepted, order - 1, budget)
         accepted &= slot < budget
-        nearest = norms + jnp.min(jnp.where(accepted[None, :], cross, jnp.inf), axis=1)
         return D2State(
-            squared=jnp.minimum(state.squared, jnp.maximum(nearest, 0.0)),
+            squared=points.fold_centers(state.squared, candidates, accepted, end=block_size),
             free=state.free.at[jnp.where(accepted, rows, size)].set(False),
             rows=state.rows.at[slot].set(rows),
             scores=state.scores.at[slot].set(worth),

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import entry
+from jaxal.base import PyTree
 from jaxal.checks import check_name, check_rank, check_rows
 from jaxal.numerics import (
     gather,
@@ -86,26 +87,30 @@ class Embedding:
         """
         raise NotImplementedError
 
-    def conditioned(
-        self, mask: jax.Array, *others: Self
-    ) -> tuple[tuple["Embedding", ...], jax.Array]:
-        """The points moved and scaled so that squares neither cancel nor overflow.
+    def frame(self, mask: jax.Array) -> tuple[PyTree, jax.Array]:
+        """Where squares of the points neither cancel nor overflow.
 
         Args:
           mask: [N] bool, the rows that count; these are finite.
-          others: points to move and scale alike.
 
         Returns:
-          Points, and the others, whose distances, times the second result, a power of two [], are
-          those of these. Where the origin can be moved, it is near the mean.
+          What `placed` moves and scales points by, and a power of two []: distances of placed
+          points, times that, are those of these. Where the origin can be moved, it is near the
+          mean.
         """
-        norms = self.squared_norm()
-        scale = power_of_two(jnp.sqrt(largest(jnp.where(mask, norms, 0.0))))
+        scale = power_of_two(jnp.sqrt(largest(jnp.where(mask, self.squared_norm(), 0.0))))
+        return scale, scale
 
-        def place(points: Embedding) -> Embedding:
-            return Scaled(points, jnp.full(points.size, 1.0, norms.dtype) / scale)
+    def placed(self, frame: PyTree) -> "Embedding":
+        """The points moved and scaled by a `frame`, each by itself."""
+        return Scaled(self, jnp.full(self.size, 1.0, frame.dtype) / frame)
 
-        return tuple(map(place, (self, *others))), scale
+    def conditioned(
+        self, mask: jax.Array, *others: "Embedding"
+    ) -> tuple[tuple["Embedding", ...], jax.Array]:
+        """The points and others `placed` in the points' `frame`, and its scale []."""
+        frame, scale = self.frame(mask)
+        return tuple(points.placed(frame) for points in (self, *others)), scale
 
     def normalised(self) -> "Embedding":
         """The points divided by their norms, as another `Embedding`; zero rows stay zero."""
@@ -177,8 +182,13 @@ Points = jax.Array | Embedding
 """[N, D], or an `Embedding` of N rows."""
 
 
-def as_embedding(name: str, points: Points) -> Embedding:
+def as_embedding(name: str, points: Points, *, narrow: bool = False) -> Embedding:
     """Arrays [N, D] as `Dense` floats, embeddings as they are.
+
+    Args:
+      name: what they are, for messages.
+      points: to be made one.
+      narrow: leave floats of fewer bits as they are, for what asks of them only what is `placed`.
 
     Raises:
       ValueError: an array of another rank, or without a row; says `name`.
@@ -186,7 +196,10 @@ def as_embedding(name: str, points: Points) -> Embedding:
     if isinstance(points, Embedding):
         return points
     check_points(name, points)
-    return Dense(jnp.asarray(points).astype(float))
+    features = jnp.asarray(points)
+    if narrow and jnp.issubdtype(features.dtype, jnp.floating):
+        return Dense(features)
+    return Dense(features.astype(float))
 
 
 def check_points(name: str, points: Any) -> None:
@@ -235,19 +248,18 @@ class Dense(Embedding):
 
     def difference(self, other: "Dense", scale: jax.Array) -> jax.Array:
         """As `Embedding.difference`, exact to rounding of the distances themselves."""
-        left, right = self.features / scale, other.features / scale
+        left, right = (points.features.astype(float) / scale for points in (self, other))
         return jnp.sum((left[:, None, :] - right[None, :, :]) ** 2, axis=-1)
 
-    def conditioned(
-        self, mask: jax.Array, *others: "Dense"
-    ) -> tuple[tuple["Dense", ...], jax.Array]:
-        """As `Embedding.conditioned`, around a point near the mean of the rows in `mask`."""
-        origin, scale = centred(self.features, mask)
+    def frame(self, mask: jax.Array) -> tuple[PyTree, jax.Array]:
+        """As `Embedding.frame`, around a point near the mean of the rows in `mask`."""
+        origin, scale = centred(self.features.astype(float), mask)
+        return (origin / scale, scale), scale
 
-        def place(points: Dense) -> Dense:
-            return Dense(points.features / scale - origin / scale)
-
-        return tuple(map(place, (self, *others))), scale
+    def placed(self, frame: PyTree) -> "Dense":
+        """As `Embedding.placed`."""
+        origin, scale = frame
+        return Dense(self.features.astype(float) / scale - origin)
 
     def normalised(self) -> "Dense":
         """The rows divided by their norms; zero rows stay zero, nothing overflows or underflows."""
@@ -287,22 +299,20 @@ class GradientEmbedding(Embedding):
     def squared_norm(self) -> jax.Array:
         return jnp.sum(self.residuals**2, axis=-1) * jnp.sum(self.features**2, axis=-1)
 
-    def conditioned(
-        self, mask: jax.Array, *others: "GradientEmbedding"
-    ) -> tuple[tuple["GradientEmbedding", ...], jax.Array]:
-        """As `Embedding.conditioned`, each factor by itself; the origin stays."""
+    def frame(self, mask: jax.Array) -> tuple[PyTree, jax.Array]:
+        """As `Embedding.frame`, each factor by itself; the origin stays."""
         sizes = [
-            largest(jnp.where(mask, jnp.max(jnp.abs(factor), axis=1), 0.0))
+            largest(jnp.where(mask, jnp.max(jnp.abs(factor.astype(float)), axis=1), 0.0))
             for factor in (self.residuals, self.features)
         ]
         first, second = power_of_two(jnp.stack(sizes))
+        return (first, second), jnp.minimum(first * second, 2.0**127)
 
-        def place(points: GradientEmbedding) -> GradientEmbedding:
-            return GradientEmbedding(
-                points.residuals / first, points.features / second, points.kind
-            )
-
-        return tuple(map(place, (self, *others))), jnp.minimum(first * second, 2.0**127)
+    def placed(self, frame: PyTree) -> "GradientEmbedding":
+        """As `Embedding.placed`."""
+        first, second = frame
+        residuals, features = self.residuals.astype(float), self.features.astype(float)
+        return GradientEmbedding(residuals / first, features / second, self.kind)
 
     def normalised(self) -> "GradientEmbedding":
         """The gradients divided by their norms, factor by factor; zero rows stay zero."""

@@ -111,7 +111,7 @@ def put(
     padded = rows if size is None else max(rows, size)
     # The shards of a large pool hold whole lines, whose sums are those of any number of devices.
     lines = shards * LINE
-    padded += -padded % (lines if padded >= MANY * lines else shards)
+    padded += -padded % (lines if shards > 1 and padded >= MANY * lines else shards)
     xp = jnp if isinstance(labels, jax.Array) else np
     labels = np.full(rows, -1) if labels is None else xp.asarray(labels)
     valid = np.arange(padded) < rows
@@ -180,8 +180,9 @@ def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: 
         return start + size, results
 
     shapes = jax.eval_shape(lambda: function(batch(0)))
-    empty = jax.tree.map(lambda leaf: jnp.zeros((total, *leaf.shape[1:]), leaf.dtype), shapes)
-    return jax.lax.while_loop(lambda carry: carry[0] < total, body, (jnp.int32(0), empty))[1]
+    # No zeros: XLA would keep a copy of them for others of this shape.
+    blank = jax.tree.map(lambda leaf: jnp.ones((total, *leaf.shape[1:]), leaf.dtype), shapes)
+    return jax.lax.while_loop(lambda carry: carry[0] < total, body, (jnp.int32(0), blank))[1]
 
 
 def map_rows(

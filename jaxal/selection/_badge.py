@@ -11,6 +11,7 @@ from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.d2 import d2_sampling
 from jaxal.greedy.take import priority
 from jaxal.points.embedding import GradientEmbedding
+from jaxal.points.placed import Placed
 from jaxal.rows import best_row
 
 
@@ -37,7 +38,8 @@ def badge(
     The first pick is the largest gradient; each further one is drawn with probability proportional
     to the squared distance of its gradient to the nearest gradient picked before. The gradients,
     residual (x) features, are never written out. Time O(N (C + D) B) as matrix products, in about
-    B / block_size passes over the pool and a few more; memory O(N block_size) above the inputs.
+    B / block_size passes over the pool and a few more; memory O(N) above the inputs, which may be
+    floats of 16 bits.
 
     Args:
       key: PRNG key, consumed.
@@ -67,20 +69,24 @@ def badge(
     check_rows(residuals=residuals, features=features, available=available)
     check_budget(budget, residuals.shape[0])
     check_integer(1, block_size=block_size)
-    points = GradientEmbedding(residuals.astype(float), features.astype(float))
+    points = GradientEmbedding(_floats(residuals), _floats(features))
     usable = points.finite()
-    (points,), scale = points.conditioned(available & usable)
-    points = points.masked(usable)
-    first = best_row(priority(jnp.where(usable, points.squared_norm(), -1.0), available))
+    frame, scale = points.frame(available & usable)
+    points = Placed(points, usable, frame)
+    norms = points.everything().squared_norm()
+    first = best_row(priority(jnp.where(usable, norms, -1.0), available))
     selection, _ = d2_sampling(
         key,
         points,
         first.astype(jnp.int32),
         available,
         budget,
-        usable=usable,
         block_size=block_size,
     )
     # Factor by factor: the square of a large scale is infinite, and 0 times that is not a number.
     scores = selection.scores * scale * scale
     return selection._replace(scores=scores.astype(jnp.float32))
+
+
+def _floats(array: jax.Array) -> jax.Array:
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)

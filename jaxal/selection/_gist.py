@@ -149,8 +149,9 @@ def _gist(features, utilities, available, budget, trade_off, epsilon) -> Selecti
     usable = available & points.finite() & jnp.isfinite(utilities)
     points = points.masked(usable)
     utilities = jnp.where(usable, utilities, 0.0)
-    (placed,), scale = points.conditioned(usable)
-    pair, diameter = _farthest_pair(points, placed.masked(usable), scale, usable)
+    frame, scale = points.frame(usable)
+    placed = points.placed(frame).masked(usable)
+    pair, diameter = _farthest_pair(points, placed, scale, usable)
     number = 1 + math.floor(math.log(2 / epsilon) / math.log1p(epsilon) + 1e-9)
     powers = [0.0, *(epsilon / 2 * (1 + epsilon) ** i for i in range(number))]
     least = jnp.asarray(powers, points.features.dtype) * diameter

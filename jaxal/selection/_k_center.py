@@ -7,15 +7,19 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import entry
-from jaxal.base import Selection
+from jaxal.base import PyTree, Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
 from jaxal.greedy.take import priority
-from jaxal.points.distances import COLUMNS, DIFFERENCES, fold_nearest, rounding_slack
+from jaxal.points.distances import DIFFERENCES, fold_nearest, rounding_slack
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_alike, check_points
+from jaxal.points.placed import Placed
 from jaxal.rows import best_row, index_of, row_at, set_rows
 
 TRUSTED = 1e3  # times the rounding slack: squared distances above that have three right digits
+
+
+SLOTS = 256  # centers that are looked up at a time
 
 
 class Covering(NamedTuple):
@@ -45,14 +49,19 @@ class Covering(NamedTuple):
 class KCenterState(NamedTuple):
     """Squared distances of the pool to the nearest center, and what is needed to check them."""
 
-    exact: Covering  # as given, for differences
-    placed: Covering  # centred and scaled, for products
+    covering: Covering  # as given, for differences
+    frame: PyTree  # where products are made
     scale: jax.Array  # []
     squared: jax.Array  # [N], or an upper bound of it once `precise`; -inf where not usable
     slack: jax.Array  # [N], how much more than by product a squared distance may be
     available: jax.Array  # [N] bool, before any pick
     folded: jax.Array  # [] slots of the covering that the distances know of
     precise: jax.Array  # [] bool, set once rounding could change a pick, never reset
+
+    @property
+    def placed(self) -> Placed:
+        """The points for products."""
+        return Placed(self.covering.points, self.covering.usable, self.frame)
 
 
 class KCenterBlock(NamedTuple):
@@ -65,20 +74,25 @@ class KCenterBlock(NamedTuple):
 
 def _refresh(state: KCenterState, rows: jax.Array, count: jax.Array) -> KCenterState:
     """Folds in the centers, or the picks of the last pass."""
-    exact, placed = (part._replace(picked=rows) for part in (state.exact, state.placed))
-    norms = placed.points.squared_norm()
-    end = placed.num_centers + count
-
-    def by_product(slots):
-        some, counts = placed.take(slots)
-        # The norms of the rows themselves are the same for all centers, and added at the end.
-        to_some = jnp.where(counts, some.squared_norm(), jnp.inf)
-        return to_some[None, :] - 2.0 * placed.points.inner(some)
-
-    nearest = fold_nearest(by_product, state.folded, end, jnp.full_like(norms, jnp.inf), COLUMNS)
+    covering = state.covering._replace(picked=rows)
+    end = covering.num_centers + count
     # A bound must not be too low where distances are measured again.
-    nearest = jnp.maximum(nearest + norms, 0.0) + jnp.where(state.precise, state.slack, 0.0)
-    squared = jnp.minimum(state.squared, nearest)
+    added = jnp.where(state.precise, state.slack, 0.0)
+
+    def fold(carry):
+        slot, squared = carry
+        some, counts = covering.take(slot + jnp.arange(SLOTS, dtype=jnp.int32))
+        squared = state.placed.fold_centers(
+            squared,
+            some.placed(state.frame),
+            counts,
+            end=jnp.minimum(end - slot, SLOTS),
+            added=added,
+        )
+        return slot + SLOTS, squared
+
+    start = state.folded, state.squared
+    _, squared = jax.lax.while_loop(lambda carry: carry[0] < end, fold, start)
     # If the largest distance left is so small that the product may have its digits wrong, all
     # distances become bounds, and those of blocks are measured by differences from here on.
     row = best_row(priority(squared, state.available))
@@ -86,8 +100,7 @@ def _refresh(state: KCenterState, rows: jax.Array, count: jax.Array) -> KCenterS
     doubtful = farthest < TRUSTED * slack
     squared += jnp.where(doubtful & ~state.precise, state.slack, 0.0)
     return state._replace(
-        exact=exact,
-        placed=placed,
+        covering=covering,
         squared=squared,
         folded=end,
         precise=state.precise | doubtful,
@@ -96,16 +109,16 @@ def _refresh(state: KCenterState, rows: jax.Array, count: jax.Array) -> KCenterS
 
 def _load_block(state: KCenterState, rows: jax.Array) -> KCenterBlock:
     squared = state.squared[rows]
-    placed = state.placed.points.take(rows)
+    placed, exact = state.placed.take(rows), state.covering
 
     def plain():
         return squared, placed.squared_distance(placed)
 
     def refined():
-        block = state.exact.points.take(rows).masked(state.exact.usable[rows])
+        block = exact.points.take(rows).masked(exact.usable[rows])
 
         def by_difference(slots):
-            some, counts = state.exact.take(slots)
+            some, counts = exact.take(slots)
             return jnp.where(counts[None, :], block.difference(some, state.scale), jnp.inf)
 
         # Measured again, a row may only fall.
@@ -169,10 +182,11 @@ def k_center(
 
     Greedy 2-approximation of the k-center problem, ties to the lowest row; the first pick without
     any center is the lowest row. Time O(N D (M + B)) as matrix products, with about B / block_size
-    to 3 B / block_size passes over the pool in place of B; memory O(block_size^2) and two copies of
-    the points. Where points are so close together that the products round away their differences
-    (below about a tenth of their distance from the mean), the candidates of a block are measured
-    again by differences, if the points have coordinates.
+    to 3 B / block_size passes over the pool in place of B; memory O(N + block_size^2) above the
+    points, which no pass copies: floats of 16 bits are taken as float32 a tile at a time. Where
+    points are so close together that the products round away their differences (below about a tenth
+    of their distance from the mean), the candidates of a block are measured again by differences,
+    if the points have coordinates.
 
     Args:
       features: [N, D], or any `Embedding` of N rows.
@@ -208,14 +222,15 @@ def k_center(
 def _k_center(
     points, available, budget, centers, center_mask, block_size
 ) -> tuple[Selection, LazyState]:
-    points = as_embedding("features", points)
+    alike = centers is None or getattr(centers, "dtype", None) == getattr(points, "dtype", None)
+    points = as_embedding("features", points, narrow=alike)
     check_rank("available", available, 1, "[N]")
     check_rows(features=points.squared_norm(), available=available)
     check_budget(budget, points.size)
     check_integer(1, block_size=block_size)
     if centers is None:
         centers, center_mask = points.take(jnp.zeros(1, jnp.int32)), jnp.zeros(1, bool)
-    centers = as_embedding("centers", centers)
+    centers = as_embedding("centers", centers, narrow=alike)
     check_alike("centers", points, centers)
     if center_mask is None:
         center_mask = jnp.ones(centers.size, bool)
@@ -238,10 +253,9 @@ def _start(
     center_mask: jax.Array,
 ) -> KCenterState:
     usable = points.finite()
-    (placed, placed_centers), scale = points.conditioned(available & usable, centers)
-    placed = placed.masked(usable)
+    frame, scale = points.frame(available & usable)
     center_mask &= centers.finite()
-    exact = Covering(
+    covering = Covering(
         points,
         centers,
         usable,
@@ -249,10 +263,10 @@ def _start(
         num_centers=jnp.sum(center_mask, dtype=jnp.int32),
         picked=jnp.zeros(budget, jnp.int32),
     )
-    slack = rounding_slack(placed)
+    slack = rounding_slack(Placed(points, usable, frame).everything())
     return KCenterState(
-        exact=exact,
-        placed=exact._replace(points=placed, centers=placed_centers),
+        covering=covering,
+        frame=frame,
         scale=scale,
         squared=jnp.where(usable, jnp.inf, -jnp.inf).astype(slack.dtype),
         slack=slack,

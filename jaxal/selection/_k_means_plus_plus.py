@@ -10,6 +10,7 @@ from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.d2 import d2_sampling
 from jaxal.points.embedding import Points, as_embedding, check_points
+from jaxal.points.placed import Placed
 
 
 @entry.checked(
@@ -31,7 +32,7 @@ def k_means_plus_plus(
     """k-means++ seeding: the first row uniformly, the next in proportion to squared distance.
 
     Time O(N D B) as matrix products, in about B / block_size passes over the pool and a few more;
-    memory O(N block_size) and a copy of the points.
+    memory O(N) above the points.
 
     Args:
       key: PRNG key, consumed.
@@ -53,20 +54,19 @@ def k_means_plus_plus(
     References:
       Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
-    points = as_embedding("features", features)
+    points = as_embedding("features", features, narrow=True)
     check_rank("available", available, 1, "[N]")
     check_rows(features=points.squared_norm(), available=available)
     check_budget(budget, points.size)
     check_integer(1, block_size=block_size)
     usable = points.finite()
-    (points,), scale = points.conditioned(available & usable)
+    frame, scale = points.frame(available & usable)
     selection, _ = d2_sampling(
         key,
-        points.masked(usable),
+        Placed(points, usable, frame),
         None,
         available,
         budget,
-        usable=usable,
         block_size=block_size,
     )
     scores = selection.scores * scale * scale

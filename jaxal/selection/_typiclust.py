@@ -126,8 +126,8 @@ def make_clusters(
     Returns:
       [N] int32, from 0; `most` where not usable.
     """
-    (placed,), _ = points.conditioned(usable)
-    placed = placed.masked(usable)
+    frame, _ = points.frame(usable)
+    placed = points.placed(frame).masked(usable)
     # The first of many seeds are the seeds of few clusters.
     seeds = k_means_plus_plus(key, placed, usable, most).rows
     valid = (seeds >= 0) & (jnp.arange(most) < number)

@@ -57,7 +57,7 @@ def badge(*, block_size: int = 64, loss: Loss | None = None) -> Strategy:
 
     Args:
       block_size: candidates drawn in a pass over the pool. It changes the time and the random
-        draws, not their law; memory is that of N times as many distances.
+        draws, not their law.
       loss: (logits [n, C], labels [n]) -> [n]; the cross-entropy if None.
 
     Raises:

@@ -1,0 +1,84 @@
+"""Points as products take them: moved and scaled, a tile at a time, so that no pool is copied."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxal.base import PyTree
+from jaxal.points.distances import COLUMNS, fold_nearest
+from jaxal.points.embedding import Embedding
+from jaxal.rows import in_tiles
+
+TILE = 2**22  # numbers of the points that are moved and scaled at once
+
+
+class Placed(NamedTuple):
+    """N points in a frame where squares neither cancel nor overflow; zeros where not usable."""
+
+    points: Embedding  # N, as given
+    usable: jax.Array  # [N] bool
+    frame: PyTree  # from `Embedding.frame`; None: they are placed already
+
+    def everything(self) -> Embedding:
+        """All points at once, for what is reduced to a number a point: no copy is made of them."""
+        if self.frame is None:
+            return self.points
+        return self.points.placed(self.frame).masked(self.usable)
+
+    def copied_if_small(self) -> "Placed":
+        """The same; points that fit into one tile are placed once for all passes."""
+        if self.points.size * _width(self.points) > TILE:
+            return self
+        return Placed(self.everything(), self.usable, None)
+
+    def take(self, rows: jax.Array) -> Embedding:
+        """The points at `rows` [M]."""
+        return Placed(self.points.take(rows), self.usable[rows], self.frame).everything()
+
+    def fold_centers(
+        self,
+        nearest: jax.Array,
+        centers: Embedding,
+        counts: jax.Array,
+        *,
+        end: jax.Array | int,
+        added: jax.Array | None = None,
+    ) -> jax.Array:
+        """The least of `nearest` [N] and the squared distances to some centers, by products, [N].
+
+        O(N D end) time; memory is that of a tile of the points and of COLUMNS distances of each.
+
+        Args:
+          nearest: [N].
+          centers: K points, placed alike.
+          counts: [K] bool, the centers that count.
+          end: [] none counts from there on.
+          added: [N], to the squared distances found.
+        """
+        columns = min(COLUMNS, centers.size)
+
+        def fold(own, frame, centers, squared, end):
+            points, usable, nearest, added = own
+            some = Placed(points, usable, frame).everything()
+            norms = some.squared_norm()
+
+            def distances(slots):
+                # The norms of the points are the same for all centers, and added at the end.
+                chosen = centers.take(jnp.minimum(slots, len(squared) - 1))
+                to_chosen = squared.at[slots].get(mode="fill", fill_value=jnp.inf)
+                return to_chosen[None, :] - 2.0 * some.inner(chosen)
+
+            least = fold_nearest(distances, 0, end, jnp.full_like(norms, jnp.inf), columns)
+            least = jnp.maximum(least + norms, 0.0)
+            return jnp.minimum(nearest, least if added is None else least + added)
+
+        squared = jnp.where(counts, centers.squared_norm(), jnp.inf)
+        own = self.points, self.usable, nearest, added
+        tile = max(TILE // max(_width(self.points), columns), 128)
+        return in_tiles(fold, own, tile, self.frame, centers, squared, end)
+
+
+def _width(points: Embedding) -> int:
+    """Numbers that a point is."""
+    return sum(leaf.size // len(leaf) for leaf in jax.tree.leaves(points))
