@@ -106,6 +106,21 @@ SCORES |= tables(
         draws={"none": None, "a number": 1.0, "no draw": DRAWS[:0], "uneven": (DRAWS, LOGITS)},
     ),
     perturbation_score=each(scores.perturbation_score, perturbation=NO_STATE),
+    drop_query=each(
+        lambda **given: scores.drop_query(**{"logits": LOGITS, "dropped_logits": DRAWS, **given}),
+        logits=NO_LOGITS,
+        dropped_logits=NO_DRAWS | {"other rows": DRAWS[:, :4]},
+    ),
+    alfa_mix=each(
+        lambda **given: scores.alfa_mix(
+            **{"apply": lambda x: x, "features": LOGITS, "anchors": LOGITS, **given}
+        ),
+        apply={"a string": "x", "none": None},
+        features=MATRIX,
+        anchors=MATRIX | {"another width": np.ones((2, 4))},
+        epsilon=POSITIVE,
+        anchor_mask=but(MASK, "none"),
+    ),
 )
 
 
@@ -179,6 +194,31 @@ def glister(**given):
     return selection.glister(**{**good, "budget": 2, "learning_rate": 0.1, **given})
 
 
+def bait(**given):
+    good = {"logits": LOGITS, "features": LOGITS, "available": ALL, "budget": 2}
+    return selection.bait(**{**good, **given})
+
+
+def cluster_margin(**given):
+    good = {"scores": LOGITS[:, 0], "clusters": ROWS, "available": ALL, "budget": 2}
+    return selection.cluster_margin(**{**good, "num_candidates": 4, **given})
+
+
+def gist(**given):
+    good = {"features": LOGITS, "utilities": LOGITS[:, 0], "available": ALL, "budget": 2}
+    return selection.gist(**{**good, "trade_off": 1.0, **given})
+
+
+def drop_query(**given):
+    good = {"key": jax.random.key(0), "logits": LOGITS, "dropped_logits": DRAWS}
+    return selection.drop_query(
+        **{**good, "features": LOGITS, "available": ALL, "budget": 2, **given}
+    )
+
+
+ROWS = np.arange(6)
+GROUPS = {"floats": np.ones(6), "a list": [1] * 6, "outside": ROWS + 1, "negative": ROWS - 1}
+GROUPS |= {"another length": np.ones(5, int), "a matrix": np.ones((6, 1), int), "a string": "x"}
 VECTOR = {"a table": {}, "a string": "x", "none": None, "a number": 1.0}
 VECTOR |= {"a matrix": np.ones((6, 1)), "another length": np.ones(5), "text": np.full(6, "x")}
 BUDGET = INTEGER | {"above the rows": 7}
@@ -248,6 +288,59 @@ SELECTION = tables(
         learning_rate=POSITIVE,
         regularizer=NAME,
         validation=but(PAIR, "none"),
+        **COMMON,
+    ),
+    herding=each(
+        partial(of_points, "herding"),
+        features=NO_MATRIX,
+        labeled=but(MASK, "none"),
+        weights=but(VECTOR, "none") | {"negative": LOGITS[:, 0], "NaN": LOGITS[:, 0] * np.nan},
+        kernel=NAME,
+        bandwidth=but(POSITIVE, "none"),
+        **COMMON,
+    ),
+    lcmd=each(partial(of_points, "lcmd"), features=NO_MATRIX, labeled=but(MASK, "none"), **COMMON),
+    typiclust=each(
+        partial(of_points_at_random, "typiclust"),
+        key=KEY,
+        features=MATRIX,
+        labeled=but(MASK, "none"),
+        clusters=GROUPS,
+        num_neighbors=INTEGER,
+        min_cluster_size=INTEGER,
+        **COMMON,
+    ),
+    bait=each(
+        bait,
+        logits=MATRIX | {"one class": np.ones((6, 1))},
+        features=MATRIX,
+        labeled=but(MASK, "none"),
+        fisher=NAME,
+        ridge=POSITIVE,
+        **COMMON,
+    ),
+    cluster_margin=each(
+        cluster_margin,
+        scores=VECTOR,
+        clusters=GROUPS | {"none": None},
+        num_candidates=INTEGER | {"fewer than picks": 1},
+        **COMMON,
+    ),
+    gist=each(
+        gist,
+        features=MATRIX,
+        utilities=VECTOR,
+        trade_off=NUMBER,
+        epsilon=POSITIVE | {"three": 3.0},
+        **COMMON,
+    ),
+    drop_query=each(
+        drop_query,
+        key=KEY,
+        logits=NO_LOGITS,
+        dropped_logits=NO_DRAWS | {"other rows": DRAWS[:, :4]},
+        features=MATRIX,
+        restarts=INTEGER,
         **COMMON,
     ),
     diverse=each(partial(glister, regularizer="diversity"), strength=NUMBER),

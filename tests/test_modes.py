@@ -60,11 +60,40 @@ RULES = {
     "batch_bald": lambda x, available, logits: selection.batch_bald(
         jax.random.key(0), logits, available, 6, num_samples=20
     ),
+    "herding": lambda x, available, _: selection.herding(
+        x, available, 12, labeled=~available, weights=jnp.abs(x[:, 0])
+    ),
+    "herding of copies": lambda x, available, _: selection.herding(
+        jnp.round(x), available, 12, kernel="top_hat", bandwidth=0.5
+    ),
+    "lcmd": lambda x, available, _: selection.lcmd(x, available, 12, labeled=~available),
+    "lcmd of gradients": lambda x, available, logits: selection.lcmd(
+        gradients(x, logits), available, 12
+    ),
+    "typiclust": lambda x, available, _: selection.typiclust(
+        jax.random.key(0), x, available, 12, labeled=~available
+    ),
+    "bait": lambda x, available, logits: selection.bait(
+        logits[0], x, available, 6, labeled=~available
+    ),
+    "bait of all classes": lambda x, available, logits: selection.bait(
+        logits[0], x, available, 6, fisher="full"
+    ),
+    "cluster_margin": lambda x, available, _: selection.cluster_margin(
+        x[:, 0], jnp.arange(ROWS, dtype=jnp.int32) // 7, available, 12, num_candidates=20
+    ),
+    "gist": lambda x, available, _: selection.gist(
+        x, jnp.abs(x[:, 0]), available, 6, trade_off=0.1, epsilon=0.5
+    ),
+    "drop_query": lambda x, available, logits: selection.drop_query(
+        jax.random.key(0), logits[0], logits[1:], x, available, 6, restarts=2
+    ),
     "power": lambda x, available, _: stochastic(x, available, "power"),
     "softmax": lambda x, available, _: stochastic(x, available, "softmax"),
     "softrank": lambda x, available, _: stochastic(x, available, "softrank"),
 }
-DETERMINISTIC = ["take_top", "k_center", "k_center of gradients"]
+DETERMINISTIC = ["take_top", "k_center", "k_center of gradients", "herding", "lcmd", "bait"]
+DETERMINISTIC += ["bait of all classes", "cluster_margin", "gist"]
 
 
 @pytest.mark.slow

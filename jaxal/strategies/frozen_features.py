@@ -15,6 +15,7 @@ from jaxal.strategies.coverage import UNCERTAINTIES
 from jaxal.strategies.registry import register
 
 _DROPOUT = mc_dropout(3)
+REFINEMENTS = 4  # solutions of a least-squares problem, each of what the one before left
 
 
 @register
@@ -217,6 +218,13 @@ def linear_map(
     gram = matmul(inputs.T, inputs)
     # Directions that the rows hardly have get no weight: nothing is known of them.
     ridge = 16.0 * jnp.finfo(gram.dtype).eps * jnp.trace(gram) + jnp.finfo(gram.dtype).tiny
-    root = jax.scipy.linalg.cho_factor(gram + ridge * jnp.eye(len(gram), dtype=gram.dtype), True)
-    weights = jax.scipy.linalg.cho_solve(root, matmul(inputs.T, outputs))
+    root, lower = jax.scipy.linalg.cho_factor(gram + ridge * jnp.eye(len(gram)).astype(gram.dtype))
+
+    def refine(_, weights: jax.Array) -> jax.Array:
+        # Of what is left: rounding, and the ridge, would otherwise decide rows near a boundary.
+        left = outputs - matmul(inputs, weights)
+        return weights + jax.scipy.linalg.cho_solve((root, lower), matmul(inputs.T, left))
+
+    start = jnp.zeros_like(inputs, shape=(inputs.shape[1], outputs.shape[1]))
+    weights = jax.lax.fori_loop(0, REFINEMENTS, refine, start)
     return weights, bias - matmul(mean, weights)
