@@ -8,7 +8,9 @@ from helpers import softmax, table_model
 
 import jaxal
 from jaxal import scores, selection, strategies
-from jaxal.selection._candidates import one_a_cluster
+from jaxal.selection._candidates import _with_ties
+from jaxal.selection._k_means import closest
+from jaxal.selection._lloyd import Clusters
 from jaxal.selection._purity import purity_radius
 from jaxal.strategies.frozen_features import linear_map
 
@@ -132,9 +134,14 @@ def test_the_purest_radius_is_a_quantile_of_the_gaps_between_clusters():
     np.testing.assert_allclose(radius, expected, rtol=1e-5)
 
 
-def test_of_a_cluster_of_two_the_lower_row_is_picked():
-    """Both are as near to its center, but for rounding."""
-    pairs = jnp.asarray(np.random.default_rng(0).normal(size=(40, 2, 3)), jnp.float32)
-    every, key = jnp.ones(2, bool), jax.random.key(0)
-    picked = jax.vmap(lambda pair: one_a_cluster(key, pair, every, every, 1, restarts=1))(pairs)
-    assert (picked.rows == 0).all()
+def test_rows_that_are_as_near_but_for_rounding_tie():
+    """As the two rows of a cluster of two are: the lower is picked on any number of devices."""
+    clusters = Clusters(
+        centers=jnp.zeros((2, 1)),
+        assigned=jnp.array([0, 0, 1, 1, 2]),
+        squared=jnp.array([0.25 + 1e-7, 0.25, 0.5, 0.1, jnp.inf]),
+        inertia=jnp.zeros(()),
+        steps=jnp.int32(1),
+    )
+    assert closest(clusters).tolist() == [1, 3]
+    assert closest(_with_ties(clusters)).tolist() == [0, 3]
