@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from bad_values import (
     FLAG,
+    FRACTION,
     INTEGER,
     MATRIX,
     NAME,
@@ -26,10 +27,12 @@ TABLES = {"a table without a name": {"eta": 1.0}, "a list": [1, 2], "an array": 
 MADE = TABLES | {"unknown": "nothing", "none": None, "an integer": 1}
 RATE = but(NUMBER, "none") | {"none": None, "one": 1.0}
 KINDS = {
+    "bandwidth": but(POSITIVE, "none"),
     "block_size": INTEGER,
     "coldness": NUMBER,
     "consistent": FLAG,
     "epsilon": POSITIVE,
+    "fisher": NAME,
     "function": MADE,
     "kind": NAME,
     "learning_rate": POSITIVE,
@@ -39,8 +42,11 @@ KINDS = {
     "max_steps": INTEGER,
     "merge": NAME,
     "metric": NAME,
+    "min_cluster_size": INTEGER,
     "num_classes": but(INTEGER, "none") | {"one": 1},
+    "num_clusters": INTEGER,
     "num_draws": INTEGER,
+    "num_neighbors": INTEGER,
     "num_partitions": INTEGER,
     "num_samples": INTEGER,
     "num_targets": INTEGER,
@@ -49,6 +55,7 @@ KINDS = {
     "overshoot": NUMBER,
     "posterior": MADE,
     "prior_precision": POSITIVE,
+    "purity": FRACTION,
     "regularizer": NAME,
     "representation": NAME,
     "restarts": INTEGER,
@@ -63,6 +70,7 @@ KINDS = {
     "target": NAME,
     "tolerance": NUMBER,
     "top_n": INTEGER,
+    "trade_off": NUMBER,
     "uncertainty": NAME,
     "weighted": FLAG,
 }

@@ -1,15 +1,18 @@
-"""Rules for features of a fixed model, each against its definition."""
+"""What the strategies for features of a fixed model are made of, each against its definition."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import softmax
+from helpers import softmax, table_model
 
-from jaxal import scores, selection
+import jaxal
+from jaxal import scores, selection, strategies
 from jaxal.selection._candidates import _with_ties
 from jaxal.selection._k_means import closest
 from jaxal.selection._lloyd import Clusters
+from jaxal.selection._purity import purity_radius
+from jaxal.strategies.frozen_features import linear_map
 
 ROWS, CLASSES, WIDTH = 60, 4, 5
 
@@ -63,6 +66,36 @@ def test_alfa_mix_knows_nothing_of_anchors_that_are_not_there():
     assert (flat == 0).all()
 
 
+def test_the_linear_map_is_the_last_layer():
+    features, weights, bias = data()
+    features[:, -1] = 0.0  # a unit that is dead
+    logits = features @ weights + bias
+    counted = np.arange(ROWS) > 9
+    features[3] = np.nan
+    found, offset = linear_map(jnp.asarray(features), jnp.asarray(logits), jnp.asarray(counted))
+    np.testing.assert_allclose(found[:-1], weights[:-1], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(offset[0], bias, rtol=1e-3, atol=1e-3)
+    assert (found[-1] == 0).all()
+
+
+def test_alfa_mix_queries_rows_that_a_hint_flips():
+    features, weights, bias = data()
+    logits = features @ weights + bias
+    labels = np.where(np.arange(ROWS) < 8, np.arange(ROWS) % CLASSES, -1)
+    means = np.stack([features[labels == c].mean(0) for c in range(CLASSES)])
+    candidates = mixed_flips(features, weights, bias, means, 0.2) > 0
+    picked = jaxal.acquire(
+        jax.random.key(0),
+        strategies.alfa_mix(epsilon=0.2),
+        table_model(logits, features),
+        {"params": {}},
+        np.arange(ROWS),
+        5,
+        labels=labels,
+    )
+    assert candidates[np.asarray(picked.rows)].all() and candidates.sum() < ROWS / 2
+
+
 @pytest.mark.parametrize("level", [0, 1])
 def test_drop_query_lowers_its_bar_while_there_are_few(level):
     """One pick wants 25 candidates: 20 rows change in both of 3 draws, 10 more in one."""
@@ -84,6 +117,21 @@ def test_drop_query_lowers_its_bar_while_there_are_few(level):
 
 def unit(features):
     return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def test_the_purest_radius_is_a_quantile_of_the_gaps_between_clusters():
+    rng = np.random.default_rng(0)
+    labels = np.arange(ROWS) % 2
+    points = (rng.normal(size=(ROWS, 2)) + 12 * labels[:, None]).astype(np.float32)
+    usable = np.arange(ROWS) > 5
+    radius = purity_radius(
+        jax.random.key(0), jnp.asarray(points), jnp.asarray(usable), 2, purity=0.9
+    )
+    distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    distance[(labels[:, None] == labels[None]) | ~usable[None]] = np.inf
+    gaps = np.sort(distance.min(1)[usable])[::-1]
+    expected = gaps[int(np.ceil(0.9 * usable.sum())) - 1]
+    np.testing.assert_allclose(radius, expected, rtol=1e-5)
 
 
 def test_rows_that_are_as_near_but_for_rounding_tie():

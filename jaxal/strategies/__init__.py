@@ -1,6 +1,7 @@
 """Acquisition strategies: each pairs an `observe` of one example with a `select` over the pool."""
 
 from jaxal.strategies._candidates import candidates
+from jaxal.strategies.coverage import max_herding, prob_cover, typi_clust, u_herding
 from jaxal.strategies.distil import from_distil
 from jaxal.strategies.draws import (
     bald,
@@ -12,6 +13,8 @@ from jaxal.strategies.draws import (
     mean_std,
     variation_ratio,
 )
+from jaxal.strategies.fisher import bait, lcmd
+from jaxal.strategies.frozen_features import alfa_mix, cluster_margin, drop_query, gist
 from jaxal.strategies.geometric import badge, core_set, k_means
 from jaxal.strategies.gradient import glister, grad_match
 from jaxal.strategies.pointwise import (
@@ -34,28 +37,36 @@ __all__ = [
     "TopScores",
     "adversarial_bim",
     "adversarial_deepfool",
+    "alfa_mix",
     "badge",
+    "bait",
     "bald",
     "batch_bald",
     "candidates",
+    "cluster_margin",
     "core_set",
     "describe",
+    "drop_query",
     "entropy",
     "entropy_dropout",
     "epig",
     "fass",
     "from_distil",
+    "gist",
     "glister",
     "grad_match",
     "k_means",
+    "lcmd",
     "least_confidence",
     "least_confidence_dropout",
     "make",
     "margin",
     "margin_dropout",
+    "max_herding",
     "mean_std",
     "names",
     "partition",
+    "prob_cover",
     "random",
     "register",
     "scg",
@@ -63,6 +74,8 @@ __all__ = [
     "smi",
     "stochastic",
     "submodular",
+    "typi_clust",
+    "u_herding",
     "by_score",
     "variation_ratio",
 ]

@@ -1,0 +1,79 @@
+"""Strategies by the Fisher information and the spread of last-layer gradients: BAIT and LCMD."""
+
+from jaxal import selection
+from jaxal.base import Strategy
+from jaxal.checks import check_name, check_positive
+from jaxal.points.losses import Loss
+from jaxal.selection._bait import FISHERS
+from jaxal.strategies.registry import register
+from jaxal.strategies.set_functions import represent
+
+
+@register
+def bait(*, fisher: str = "binary", ridge: float = 1.0) -> Strategy:
+    """BAIT: the batch that leaves the least of the pool's Fisher information unknown.
+
+    Greedy picks of twice the batch by the trace of the last layer's inverse information times that
+    of the pool, of which half are taken away again. See `selection.bait` for the cost.
+
+    Args:
+      fisher: "binary", the information of the likeliest class against all others, of rank one; or
+        "full", of all classes, which holds matrices of [C D, C D] and is for few classes.
+      ridge: added to the information of what is labelled, above 0.
+
+    Raises:
+      TypeError: a ridge that is no number.
+      ValueError: one that is not above 0, or an unknown form.
+
+    References:
+      Ash et al., "Gone fishing: neural active learning with Fisher embeddings", NeurIPS 2021;
+      Huseljic et al., "Fast Fishing: approximating BAIT for efficient and scalable deep active
+      image classification", ECML 2024.
+    """
+    check_name("fisher", fisher, FISHERS)
+    check_positive(ridge=ridge)
+
+    def observe(key, model, variables, inputs, labels):
+        return model.apply(variables, inputs)
+
+    def select(key, view, budget):
+        logits, features = view.observation
+        return selection.bait(
+            logits,
+            features,
+            view.available,
+            budget,
+            labeled=view.labeled,
+            fisher=fisher,
+            ridge=ridge,
+        )
+
+    return Strategy(observe, select)
+
+
+@register
+def lcmd(*, representation: str = "features", loss: Loss | None = None) -> Strategy:
+    """LCMD: the farthest example of the cluster with most to represent, around all labelled ones.
+
+    Labelled and selected examples are centers; a pick is of the cluster whose squared distances add
+    up to the most. See `selection.lcmd` for the cost.
+
+    Args:
+      representation: "features", or last-layer gradients for the predicted class (for the label,
+        where it is known) in the "bias", the "linear" weights, or both, "bias_linear".
+      loss: whose gradients represent rows, (logits [n, C], labels [n]) -> [n]; the cross-entropy if
+        None.
+
+    Raises:
+      TypeError: a loss that is no function.
+      ValueError: an unknown representation.
+
+    References:
+      Holzmüller et al., "A framework and benchmark for deep batch active learning for regression",
+      JMLR 2023.
+    """
+
+    def select(key, view, budget):
+        return selection.lcmd(view.observation, view.available, budget, labeled=view.labeled)
+
+    return Strategy(represent(representation, loss), select)
