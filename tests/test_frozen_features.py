@@ -8,9 +8,6 @@ from helpers import softmax, table_model
 
 import jaxal
 from jaxal import scores, selection, strategies
-from jaxal.selection._candidates import _with_ties
-from jaxal.selection._k_means import closest
-from jaxal.selection._lloyd import Clusters
 from jaxal.selection._purity import purity_radius
 from jaxal.strategies.frozen_features import linear_map
 
@@ -132,16 +129,3 @@ def test_the_purest_radius_is_a_quantile_of_the_gaps_between_clusters():
     gaps = np.sort(distance.min(1)[usable])[::-1]
     expected = gaps[int(np.ceil(0.9 * usable.sum())) - 1]
     np.testing.assert_allclose(radius, expected, rtol=1e-5)
-
-
-def test_rows_that_are_as_near_but_for_rounding_tie():
-    """As the two rows of a cluster of two are: the lower is picked on any number of devices."""
-    clusters = Clusters(
-        centers=jnp.zeros((2, 1)),
-        assigned=jnp.array([0, 0, 1, 1, 2]),
-        squared=jnp.array([0.25 + 1e-7, 0.25, 0.5, 0.1, jnp.inf]),
-        inertia=jnp.zeros(()),
-        steps=jnp.int32(1),
-    )
-    assert closest(clusters).tolist() == [1, 3]
-    assert closest(_with_ties(clusters)).tolist() == [0, 3]

@@ -290,3 +290,15 @@ def ask(**change):
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_rows_that_are_as_near_but_for_rounding_tie():
+    """As the two rows of a cluster of two are: the lower is picked on any number of devices."""
+    clusters = Clusters(
+        centers=jnp.zeros((2, 1)),
+        assigned=jnp.array([0, 0, 1, 1, 2]),
+        squared=jnp.array([0.25 + 1e-7, 0.25, 0.5, 0.1, jnp.inf]),
+        inertia=jnp.zeros(()),
+        steps=jnp.int32(1),
+    )
+    assert closest(clusters).tolist() == [0, 3]

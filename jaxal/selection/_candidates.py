@@ -6,11 +6,7 @@ import jax.numpy as jnp
 from jaxal.base import Selection
 from jaxal.greedy.take import fill
 from jaxal.numerics import unit_rows
-from jaxal.selection._k_means import _k_means, _pick
-from jaxal.selection._lloyd import Clusters
-
-MAX_STEPS, TOLERANCE = 300, 1e-4
-SLACK = 1e-6  # distances of unit vectors that differ by less are equal but for rounding
+from jaxal.selection._k_means import k_means
 
 
 def one_a_cluster(
@@ -39,22 +35,6 @@ def one_a_cluster(
     key_clusters, key_others = jax.random.split(key)
     candidates = candidates & available
     units = unit_rows(jnp.where(candidates[:, None], features, 0.0))
-    _, clusters = _k_means(key_clusters, units, candidates, budget, MAX_STEPS, TOLERANCE, restarts)
-    rows = _pick(_with_ties(clusters), candidates)
-    squared = jnp.where(rows >= 0, clusters.squared[rows], jnp.inf)
-    picked = Selection(rows, -squared.astype(jnp.float32))
+    picked = k_means(key_clusters, units, candidates, budget, restarts=restarts)
     noise = jax.random.uniform(key_others, available.shape)
     return fill(picked, jnp.sum(candidates, dtype=jnp.int32), noise, available)
-
-
-def _with_ties(clusters: Clusters) -> Clusters:
-    """The clusters, where rows that are as near to the center but for rounding are so exactly.
-
-    The two rows of a cluster of two always are, and rounding depends on the number of devices.
-    """
-    size = len(clusters.centers)
-    least = jax.ops.segment_min(clusters.squared, clusters.assigned, size)
-    least = least.at[clusters.assigned].get(mode="clip")
-    near = jnp.sqrt(clusters.squared) <= jnp.sqrt(least) + SLACK
-    near &= clusters.assigned < size
-    return clusters._replace(squared=jnp.where(near, least, clusters.squared))

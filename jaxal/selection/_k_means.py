@@ -101,9 +101,10 @@ def k_means(
     Lloyd's iteration from the seeds of greedy k-means++ (each the best of 2 + log B draws); of all
     restarts, the clusters of least inertia (the sum of squared distances to the nearest center) are
     kept. A center without rows moves to the row farthest from its own center. Of each cluster the
-    row nearest to the center is picked, so that no row can be picked twice; where there are fewer
-    distinct points than clusters, or too few finite rows, the rows farthest from their centers fill
-    the batch up, those with a NaN or an infinity last.
+    row nearest to the center is picked, of several as near but for rounding the lowest, so that no
+    row can be picked twice; where there are fewer distinct points than clusters, or too few finite
+    rows, the rows farthest from their centers fill the batch up, those with a NaN or an infinity
+    last.
 
     Time O(N B D) a step as a matrix product and O(N B D log B) to seed, `restarts` times: they run
     one after the other, so that memory is that of one, a few copies of the features and never
@@ -252,11 +253,15 @@ def _pick(clusters: Clusters, available: jax.Array) -> jax.Array:
 def closest(clusters: Clusters) -> jax.Array:
     """Of the rows of each cluster the nearest to the center, [K] int32, the lowest of several.
 
-    -1 for a cluster without rows.
+    -1 for a cluster without rows. Rows that are as near but for rounding, in points scaled to
+    lengths of 1 or less, are several: the two rows of a cluster of two always are, and rounding
+    depends on the number of devices.
     """
     size, total = len(clusters.centers), len(clusters.assigned)
-    least = jax.ops.segment_min(clusters.squared, clusters.assigned, size)
-    nearest = clusters.squared == least.at[clusters.assigned].get(mode="clip")
+    distance = jnp.sqrt(clusters.squared)
+    least = jax.ops.segment_min(distance, clusters.assigned, size)
+    slack = 8.0 * jnp.finfo(distance.dtype).eps
+    nearest = distance <= least.at[clusters.assigned].get(mode="clip") + slack
     rows = jnp.where(nearest, jnp.arange(total, dtype=jnp.int32), total)
     rows = jax.ops.segment_min(rows, clusters.assigned, size)
     return jnp.where(rows < total, rows, -1)
