@@ -164,12 +164,20 @@ def set_rows(index: jax.Array, places: jax.Array) -> jax.Array:
       places: [M] int32, from 0.
 
     Returns:
-      [M] int32, anything where fewer are set. O(N M) time on several devices.
+      [M] int32, anything where fewer are set.
     """
     if shards(len(index)) == 1:
         return index.at[places].get(mode="clip")
-    # As many rows come before it as have counts up to its place: a sum, which devices can share.
-    return jnp.sum(index[None, :] <= places[:, None], axis=1, dtype=jnp.int32)
+
+    # As many rows come before it as have counts up to its place, on each device.
+    def local(own: jax.Array, places: jax.Array) -> jax.Array:
+        return jax.lax.psum(_set_rows(own, places), DATA)
+
+    return _shared(local)(index, places)
+
+
+def _set_rows(counts: jax.Array, places: jax.Array) -> jax.Array:
+    return jnp.searchsorted(counts, places, side="right").astype(jnp.int32)
 
 
 def rows_at_places(tree: PyTree, index: jax.Array, places: jax.Array) -> PyTree:

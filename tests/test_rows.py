@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import clouds
+from jax.sharding import NamedSharding
 
 import jaxal
 from jaxal import rows, strategies
@@ -110,8 +111,8 @@ def test_large_pools_are_padded_to_whole_lines():
 
 
 # So many rows that what is the same on every device, a batch's activations or a tile of distances,
-# is little of the memory.
-ROWS, CLASSES, BUDGET = 2**20, 3, 20
+# is little of the memory. Programs are compiled for their shapes: none of them is there.
+ROWS, CLASSES, BUDGET = 2**26, 3, 20
 MODEL = jaxal.models.mlp(CLASSES, hidden=(8,), dropout=0.3)
 NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
 COLLECTIVES = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"
@@ -124,10 +125,13 @@ PARTS = {  # whose options send other things than the default ones
 @functools.cache
 def compiled(name, mesh, seeds=None):
     """The decision of a strategy with its default options, or of one a seed."""
-    inputs = np.zeros((ROWS, 4), np.float32)
-    pool = place(inputs, np.where(np.arange(ROWS) < 100, 0, -1), mesh)
+    over = NamedSharding(mesh, rows.SHARED)
+    pool = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((ROWS, *leaf.shape[1:]), leaf.dtype, sharding=over),
+        place(np.zeros((8, 4), np.float32), None, mesh),
+    )
     some = clouds(4, width=4)
-    variables = MODEL.init(jax.random.key(0), jnp.asarray(inputs[:1]))
+    variables = MODEL.init(jax.random.key(0), jnp.zeros((1, 4)))
     sets = jaxal.ExampleSets(**dict.fromkeys(NEEDS.get(name, []), some))
     variables, sets = devices.replicate((variables, sets), mesh)
     strategy = PARTS[name] if name in PARTS else strategies.make(name)

@@ -2,13 +2,18 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 
+from jaxal.base import PyTree
 from jaxal.checks import check_name, check_rank
+from jaxal.numerics import num_rows
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_alike
+from jaxal.points.placed import TILE
+from jaxal.rows import in_tiles
 
 METRICS = ("cosine", "euclidean")
 TOTAL_ROWS = 256  # similarity rows summed at a time
@@ -69,6 +74,30 @@ class Similarity:
         """Similarities of the pool to few targets, [N, G]."""
         targets = self.points if self.targets is None else self.targets
         return self.between(self.points, targets)
+
+    def map(self, function: Callable[..., PyTree], own: PyTree, *shared: PyTree) -> PyTree:
+        """Applies a function of each row's similarities to few targets, a tile of rows at a time.
+
+        Args:
+          function: (similarities [n, G], leaves [n, ...], *shared) -> leaves [n, ...].
+          own: of the rows, leaves [N, ...].
+          *shared: arrays that all rows need; the function closes over none.
+
+        Returns:
+          Leaves [N, ...]; memory above these is that of a tile.
+        """
+
+        def some(tile, length, targets, *shared):
+            points, usable, own = tile
+            part = dataclasses.replace(
+                self, points=points, usable=usable, length=length, targets=targets
+            )
+            return function(part.all_rows(), own, *shared)
+
+        tile = self.points, self.usable, own
+        widest = max(num_rows(self.targets), sum(_widths(self.points)))
+        size = max(TILE // widest, 128)
+        return in_tiles(some, tile, size, self.length, self.targets, *shared)
 
     def itself(self) -> jax.Array:
         """Similarity of each pool row to itself, [N]."""
@@ -133,15 +162,17 @@ class Similarities:
         return dataclasses.replace(self.pool, targets=self.others[name])
 
     def nearest(self, name: str) -> jax.Array:
-        """Each row's largest similarity to those examples, [N]; O(N M D) time, O(N M) memory.
+        """Each row's largest similarity to those examples, [N]; O(N M D) time.
 
         Where none of them exists it is 0.
         """
-        similar = self.toward(name).all_rows()
-        if name != "private" or self.private_usable is None:
-            return jnp.max(similar, axis=1)
-        similar = jnp.where(self.private_usable[None, :], similar, self.pool.lowest)
-        return jnp.where(jnp.any(self.private_usable), jnp.max(similar, axis=1), 0.0)
+        there, lowest = self.there(name), self.pool.lowest
+
+        def most(similar, _, there):
+            most = jnp.max(jnp.where(there[None, :], similar, lowest), axis=1)
+            return jnp.where(jnp.any(there), most, 0.0)
+
+        return self.toward(name).map(most, None, there)
 
 
 def similarities(

@@ -11,7 +11,7 @@ from jaxal.numerics import matmul
 from jaxal.points.embedding import Dense, Points
 from jaxal.points.similarity import Similarity, similarities, usable_rows
 from jaxal.submodular.declare import set_function, weights_of_columns
-from jaxal.submodular.function import SetFunction
+from jaxal.submodular.function import COLUMN_ENTRIES, SetFunction
 
 ROUNDING = 2.0**-20  # a similarity that much higher is the same but for rounding
 
@@ -50,18 +50,18 @@ class Representation(SetFunction):
         similar = self._capped(self.similarity.rows(rows))
         return similar, None if self.bonus is None else self.bonus[rows]
 
-    def all_columns(self) -> tuple[jax.Array, jax.Array | None]:
-        return self._capped(self.similarity.all_rows()), self.bonus
-
     def _capped(self, similar: jax.Array) -> jax.Array:
         return similar if self.cap is None else jnp.minimum(similar, self.cap[None, :])
 
     def gains(self, state: jax.Array, columns: tuple[jax.Array, jax.Array | None]) -> jax.Array:
-        similar, bonus = columns
-        # Where all is represented, rounding would pick, and differently on each number of devices.
-        higher = similar > (state + ROUNDING)[None, :]
-        gains = jnp.sum(jnp.where(higher, similar - state[None, :], 0.0), axis=1)
-        return gains if bonus is None else gains + bonus
+        return _gains(*columns, state)
+
+    def all_gains(self, state: jax.Array) -> jax.Array:
+        if self.similarity.targets is not None and self.cap is None:
+            return self.similarity.map(_gains, self.bonus, state)
+        if self.size * len(state) <= COLUMN_ENTRIES:
+            return _gains(self._capped(self.similarity.all_rows()), self.bonus, state)
+        return super().all_gains(state)
 
     def add(self, state: jax.Array, column: tuple[jax.Array, jax.Array | None]) -> jax.Array:
         return jnp.maximum(state, column[0])
@@ -70,6 +70,14 @@ class Representation(SetFunction):
         similar, _ = self.columns(rows)
         counted = jnp.arange(len(rows)) < count
         return jnp.maximum(state, jnp.max(jnp.where(counted[:, None], similar, -jnp.inf), axis=0))
+
+
+def _gains(similar: jax.Array, bonus: jax.Array | None, state: jax.Array) -> jax.Array:
+    """What rows add, [n], by their similarities [n, G] to the targets and their bonus [n]."""
+    # Where all is represented, rounding would pick, and differently on each number of devices.
+    higher = similar > (state + ROUNDING)[None, :]
+    gains = jnp.sum(jnp.where(higher, similar - state[None, :], 0.0), axis=1)
+    return gains if bonus is None else gains + bonus
 
 
 @set_function("facility_location")

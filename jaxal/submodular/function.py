@@ -1,5 +1,6 @@
 """Set functions in incremental form: a state, the gains of rows, and the addition of one row."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -73,13 +74,13 @@ class SetFunction:
         """What `gains` and `add` need of rows [Q]; leaves [Q, ...]. The row numbers by default."""
         return rows
 
-    def all_columns(self) -> PyTree:
-        """`columns` of every row, which need not look rows up; called where memory allows."""
-        return self.columns(jnp.arange(self.size, dtype=jnp.int32))
-
     def gains(self, state: Any, columns: Any) -> jax.Array:
         """f(S + row) - f(S) for a block of rows, [Q]."""
         raise NotImplementedError
+
+    def all_gains(self, state: Any) -> jax.Array:
+        """f(S + row) - f(S) for every row, [N]; overridden where no row needs to be looked up."""
+        return _in_chunks(self, state, self.size, lambda slots: slots)
 
     def add(self, state: Any, column: Any) -> PyTree:
         """The state of S + row; `column` is one slice of `columns`."""
@@ -100,26 +101,32 @@ def rows_at_once(function: SetFunction) -> int:
 
 def all_gains(function: SetFunction, state: PyTree) -> jax.Array:
     """The gains of every row, [N], as many at a time as memory allows."""
-    if rows_at_once(function) < function.size:
-        return gains_of(function, state, jnp.arange(function.size, dtype=jnp.int32))
-    gains = function.gains(state, function.all_columns()).astype(float)
+    gains = function.all_gains(state).astype(float)
     return gains if function.usable is None else jnp.where(function.usable, gains, -jnp.inf)
 
 
 def gains_of(function: SetFunction, state: PyTree, rows: jax.Array) -> jax.Array:
     """The gains of any number of rows, [M], as many at a time as memory allows."""
-
+    gains = _in_chunks(function, state, len(rows), lambda slots: rows[slots]).astype(float)
     usable = function.usable
+    return gains if usable is None else jnp.where(usable[rows], gains, -jnp.inf)
 
-    def some(rows):
-        gains = function.gains(state, function.columns(rows)).astype(float)
-        return gains if usable is None else jnp.where(usable[rows], gains, -jnp.inf)
 
-    at_once = rows_at_once(function)
-    if len(rows) <= at_once:
-        return some(rows)
-    chunks = jnp.pad(rows, (0, -len(rows) % at_once)).reshape(-1, at_once)
-    return jax.lax.map(some, chunks).reshape(-1)[: len(rows)]
+def _in_chunks(
+    function: SetFunction, state: PyTree, number: int, rows_of: Callable[[jax.Array], jax.Array]
+) -> jax.Array:
+    """The gains of some rows [number], by what the rows of some slots are."""
+    size = rows_at_once(function)
+    if number <= size:
+        return function.gains(state, function.columns(rows_of(jnp.arange(number, dtype=jnp.int32))))
+
+    def chunk(start: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+        # Those past the end are cut off below. All slots at once would be on every device.
+        slots = jnp.minimum(start + jnp.arange(size, dtype=jnp.int32), number - 1)
+        return start + size, function.gains(state, function.columns(rows_of(slots)))
+
+    gains = jax.lax.scan(chunk, jnp.int32(0), length=-(-number // size))[1]
+    return gains.reshape(-1)[:number]
 
 
 def add_row(function: SetFunction, state: PyTree, row: jax.Array) -> PyTree:
