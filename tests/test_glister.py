@@ -11,7 +11,7 @@ from helpers import bad_inputs, cases, last_layer_gradients, load_case, table_mo
 
 import jaxal
 from jaxal import selection, strategies
-from jaxal.points.embedding import gradient_embedding
+from jaxal.points.gradient import gradient_embedding
 from jaxal.selection.gradient_matching._regularizers import largest_distance
 
 ROWS, LABELED, HELD_OUT, CLASSES, WIDTH, BUDGET, RATE = 60, 12, 9, 4, 5, 10, 0.03

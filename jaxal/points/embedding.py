@@ -1,18 +1,18 @@
-"""Points to select among: feature vectors, and last-layer gradients that are never written out.
+"""Points to select among, by the methods that rules ask of them; feature vectors.
 
-Both have the same methods, so that a rule over distances or inner products is written once.
+Last-layer gradients (`gradient.py`) have the same methods, so that a rule over distances or inner
+products is written once.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 
-from jaxal import entry
 from jaxal.base import PyTree
-from jaxal.checks import check_name, check_rank, check_rows
+from jaxal.checks import check_rank
 from jaxal.numerics import (
     gather,
     inner_products,
@@ -21,10 +21,8 @@ from jaxal.numerics import (
     power_of_two,
     unit_rows,
 )
-from jaxal.points.losses import Loss, check_loss, residuals
 from jaxal.rows import largest
 
-GRADIENT_KINDS = ("bias", "linear", "bias_linear")
 TOTAL_COLUMNS = 64  # inner products summed at a time, where nothing quicker is known
 
 
@@ -86,6 +84,16 @@ class Embedding:
         memory may be that of N M points.
         """
         raise NotImplementedError
+
+    @property
+    def width(self) -> int:
+        """How many numbers a point is held as."""
+        return sum(leaf.size // len(leaf) for leaf in jax.tree.leaves(self))
+
+    @property
+    def columns(self) -> int:
+        """How many numbers a point is, written out."""
+        return math.prod(leaf.size // len(leaf) for leaf in jax.tree.leaves(self))
 
     def frame(self, mask: jax.Array) -> tuple[PyTree, jax.Array]:
         """Where squares of the points neither cancel nor overflow.
@@ -277,109 +285,3 @@ class Dense(Embedding):
         chosen = self.masked(mask).features
         gram = matmul(chosen.T, chosen)
         return jnp.sum(matmul(self.features, gram) * self.features, axis=1)
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class GradientEmbedding(Embedding):
-    """Last-layer gradients of a loss, residual (x) features, kept as two factors.
-
-    <g_i, g_j> = (a_i . a_j)(h_i . h_j), so N points take N(C + D) numbers in place of N C D.
-    """
-
-    residuals: jax.Array  # [N, C], of cross-entropy softmax minus one-hot
-    features: jax.Array  # [N, D]; [N, D+1] (leading 1) for bias_linear; [N, 1] of ones for bias
-    kind: str = field(default="linear", metadata={"static": True})
-
-    def inner(self, other: "GradientEmbedding") -> jax.Array:
-        return inner_products(self.residuals, other.residuals) * inner_products(
-            self.features, other.features
-        )
-
-    def squared_norm(self) -> jax.Array:
-        return jnp.sum(self.residuals**2, axis=-1) * jnp.sum(self.features**2, axis=-1)
-
-    def frame(self, mask: jax.Array) -> tuple[PyTree, jax.Array]:
-        """As `Embedding.frame`, each factor by itself; the origin stays."""
-        sizes = [
-            largest(jnp.where(mask, jnp.max(jnp.abs(factor.astype(float)), axis=1), 0.0))
-            for factor in (self.residuals, self.features)
-        ]
-        first, second = power_of_two(jnp.stack(sizes))
-        return (first, second), jnp.minimum(first * second, 2.0**127)
-
-    def placed(self, frame: PyTree) -> "GradientEmbedding":
-        """As `Embedding.placed`."""
-        first, second = frame
-        residuals, features = self.residuals.astype(float), self.features.astype(float)
-        return GradientEmbedding(residuals / first, features / second, self.kind)
-
-    def normalised(self) -> "GradientEmbedding":
-        """The gradients divided by their norms, factor by factor; zero rows stay zero."""
-        return GradientEmbedding(unit_rows(self.residuals), unit_rows(self.features), self.kind)
-
-    def total_inner(self, mask: jax.Array) -> jax.Array:
-        """As `Embedding.total_inner`, in O(N C D)."""
-        chosen = self.masked(mask)
-        total = matmul(chosen.residuals.T, chosen.features)
-        return jnp.sum(matmul(self.residuals, total) * self.features, axis=-1)
-
-    def dense(self) -> jax.Array:
-        """The gradients written out, for small cases: [N, C], [N, C*D] or [N, C + C*D].
-
-        Class-major, the bias gradients first, as in DISTIL.
-        """
-        outer = self.residuals[:, :, None] * self.features[:, None, :]
-        if self.kind != "bias_linear":
-            return outer.reshape(len(outer), -1)
-        linear = outer[:, :, 1:].reshape(len(outer), -1)
-        return jnp.concatenate([outer[:, :, 0], linear], axis=1)
-
-
-def gradient_embedding(
-    logits: jax.Array,
-    features: jax.Array,
-    *,
-    labels: jax.Array | None = None,
-    kind: str = "linear",
-    loss: Loss | None = None,
-) -> GradientEmbedding:
-    """The gradient of each example's loss in the last layer's parameters, factorised.
-
-    Args:
-      logits: [N, C].
-      features: [N, D], the input of the last layer.
-      labels: [N] integers; the predicted class where negative, and for all rows if not given.
-      kind: gradient in the "bias", the "linear" weights, or both, "bias_linear".
-      loss: (logits [N, C], labels [N]) -> [N]; the cross-entropy if None.
-
-    Returns:
-      `GradientEmbedding` of residuals [N, C] and features [N, D] (with a leading 1 for
-      bias_linear).
-
-    Raises:
-      TypeError: a loss that is no function.
-      ValueError: unknown kind, wrong ranks, leading axes that disagree, or a loss that does not
-        return [N].
-
-    References:
-      Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR
-      2020, section 3.
-    """
-    check_name("kind", kind, GRADIENT_KINDS)
-    check_loss("loss", loss)
-    check_rank("logits", logits, 2, "[N, C]")
-    check_rank("features", features, 2, "[N, D]")
-    check_rows(logits=logits, features=features)
-    predicted = jnp.argmax(logits, axis=-1)
-    if labels is not None:
-        entry.integers("labels", labels)
-        check_rows(logits=logits, labels=labels)
-        predicted = jnp.where(labels >= 0, labels, predicted)
-    logits, features = logits.astype(float), features.astype(float)
-    ones = jnp.ones_like(features[:, :1])
-    if kind == "bias":
-        features = ones
-    elif kind == "bias_linear":
-        features = jnp.concatenate([ones, features], axis=1)
-    return GradientEmbedding(residuals(logits, predicted, loss), features, kind)

@@ -28,7 +28,7 @@ class Placed(NamedTuple):
 
     def copied_if_small(self) -> "Placed":
         """The same; points that fit into one tile are placed once for all passes."""
-        if self.points.size * _width(self.points) > TILE:
+        if self.points.size * self.points.width > TILE:
             return self
         return Placed(self.everything(), self.usable, None)
 
@@ -75,10 +75,5 @@ class Placed(NamedTuple):
 
         squared = jnp.where(counts, centers.squared_norm(), jnp.inf)
         own = self.points, self.usable, nearest, added
-        tile = max(TILE // max(_width(self.points), columns), 128)
+        tile = max(TILE // max(self.points.width, columns), 128)
         return in_tiles(fold, own, tile, self.frame, centers, squared, end)
-
-
-def _width(points: Embedding) -> int:
-    """Numbers that a point is."""
-    return sum(leaf.size // len(leaf) for leaf in jax.tree.leaves(points))

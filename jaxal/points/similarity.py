@@ -1,7 +1,6 @@
 """Similarities between points, made by a product when asked for: no N x N array is ever held."""
 
 import dataclasses
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -95,7 +94,7 @@ class Similarity:
             return function(part.all_rows(), own, *shared)
 
         tile = self.points, self.usable, own
-        widest = max(num_rows(self.targets), sum(_widths(self.points)))
+        widest = max(num_rows(self.targets), self.points.width)
         size = max(TILE // widest, 128)
         return in_tiles(some, tile, size, self.length, self.targets, *shared)
 
@@ -222,7 +221,7 @@ def similarities(
         placed = [one.normalised() for one in (points.masked(usable), *others.values())]
     else:
         placed, scale = points.masked(usable).conditioned(usable, *others.values())
-        length = math.prod(_widths(points)) / scale
+        length = points.columns / scale
     pool = Similarity(placed[0], usable, length, metric=metric, shifted=shifted)
     return Similarities(pool, dict(zip(others, placed[1:], strict=True)), private_usable)
 
@@ -249,8 +248,3 @@ def _floats(points: Embedding) -> Embedding:
         return leaf.astype(float) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
 
     return jax.tree.map(cast, points)
-
-
-def _widths(points: Embedding) -> list[int]:
-    """The columns of each factor: their product is the number of columns written out."""
-    return [math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(points)]

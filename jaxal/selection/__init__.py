@@ -8,13 +8,8 @@ shapes static; `take_top` and `take_stochastic` are not. All may be called insid
 
 from jaxal.greedy.lazy import Rule, lazy_greedy
 from jaxal.greedy.take import take_stochastic, take_top
-from jaxal.points.embedding import (
-    GRADIENT_KINDS,
-    Dense,
-    Embedding,
-    GradientEmbedding,
-    gradient_embedding,
-)
+from jaxal.points.embedding import Dense, Embedding
+from jaxal.points.gradient import GRADIENT_KINDS, GradientEmbedding, gradient_embedding
 from jaxal.points.nearest import nearest_pick
 from jaxal.selection._badge import badge
 from jaxal.selection._bait import bait

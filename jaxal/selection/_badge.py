@@ -10,7 +10,7 @@ from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.d2 import d2_sampling
 from jaxal.greedy.take import priority
-from jaxal.points.embedding import GradientEmbedding
+from jaxal.points.gradient import GradientEmbedding
 from jaxal.points.placed import Placed
 from jaxal.rows import best_row
 

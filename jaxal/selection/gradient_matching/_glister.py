@@ -17,6 +17,7 @@ from jaxal.checks import (
 )
 from jaxal.greedy.take import fill
 from jaxal.numerics import matmul
+from jaxal.points.gradient import GradientEmbedding
 from jaxal.points.losses import Loss, check_loss, residuals
 from jaxal.rows import row_at
 from jaxal.selection.gradient_matching._gradients import (
@@ -156,54 +157,45 @@ def check_regularizer(regularizer: str, strength: float | None) -> None:
     check_at_least(0, strength=strength)
 
 
-class Factors(NamedTuple):
-    """The factors of gradients, examples last: a product with few rows runs along them."""
-
-    residuals: jax.Array  # [C, N]
-    features: jax.Array  # [D + 1, N]
-
-    def inner(self, direction: jax.Array) -> jax.Array:
-        """Inner products with a matrix [C, D + 1], [N]."""
-        return jnp.sum(matmul(direction, self.features) * self.residuals, axis=0)
-
-
 class Evaluation(NamedTuple):
-    """The evaluation set, examples last."""
+    """The evaluation set, examples last but for the features, which are the pool's own."""
 
     logits: jax.Array  # [C, E]
     targets: jax.Array  # [C, E] one-hot labels; [E] labels where the loss is no cross-entropy
-    features: jax.Array  # [D + 1, E]
-    count: jax.Array  # []
+    points: GradientEmbedding  # [E]
+    counts: jax.Array  # [E] bool
+    number: jax.Array  # [] of those that count
 
-    def gradient(self, loss: Loss | None) -> jax.Array:
-        """The mean gradient, [C, D + 1]."""
+    def gradient(self, logits: jax.Array, loss: Loss | None) -> jax.Array:
+        """The mean gradient at some logits [C, E], [C, 1 + D]."""
         if loss is None:
-            slopes = jax.nn.softmax(self.logits, axis=0) - self.targets
+            slopes = jax.nn.softmax(logits, axis=0) - self.targets
         else:
-            slopes = residuals(self.logits.T, self.targets, loss).T
-        # Features are 0 of examples that do not count.
-        return matmul(slopes, self.features.T) / self.count
+            slopes = residuals(logits.T, self.targets, loss).T
+        slopes = jnp.where(self.counts[None, :], slopes, 0.0)
+        bias = jnp.sum(slopes, axis=1, keepdims=True)
+        return jnp.concatenate([bias, matmul(slopes, self.points.features)], axis=1) / self.number
 
 
-def evaluation_of(examples: Gradients, step: jax.Array, loss: Loss | None) -> Evaluation:
-    """The evaluation set after the last layer has moved by minus [C, D + 1]."""
+def _evaluation(examples: Gradients, step: jax.Array, loss: Loss | None) -> Evaluation:
+    """The evaluation set after the last layer has moved by minus [C, 1 + D]."""
     targets = examples.labels
     if loss is None:
         # Examples that do not count have logits and gradient 0, so their residual stays 0.
         targets = (jax.nn.softmax(examples.logits) - examples.points.residuals).T
-    features = examples.points.features.T
-    return Evaluation(
-        examples.logits.T - matmul(step, features),
-        targets,
-        features,
-        examples.number(),
-    )
+    logits = examples.logits.T - _along(step, examples.points)
+    return Evaluation(logits, targets, examples.points, examples.counts, examples.number())
+
+
+def _along(direction: jax.Array, points: GradientEmbedding) -> jax.Array:
+    """Products of matrices [C, 1 + D] with the features of bias and weights, [C, N]."""
+    return matmul(direction[:, 1:], points.features.T) + direction[:, :1]
 
 
 class GlisterState(NamedTuple):
     """What a pick hands the next."""
 
-    evaluation: Evaluation
+    logits: jax.Array  # [C, E] of the evaluation set
     regularizer: Regularizer
     available: jax.Array  # [N] bool
     rows: jax.Array  # [B] int32
@@ -232,22 +224,19 @@ def _glister(
         examples = jax.tree.map(lambda *parts: jnp.concatenate(parts), rows, known)
     else:
         examples = gradients(validation, kind, loss)
-    step = learning_rate * known.total()
-    evaluation = evaluation_of(examples, step, loss)
-    factors = Factors(rows.points.residuals.T, rows.points.features.T)
+    evaluation = _evaluation(examples, learning_rate * known.points.total(), loss)
+    own = rows.points.residuals.T
 
-    def gains(evaluation: Evaluation) -> jax.Array:
-        return jnp.where(rows.finite, factors.inner(evaluation.gradient(loss)), jnp.nan)
+    def gains(logits: jax.Array) -> jax.Array:
+        along = _along(evaluation.gradient(logits, loss), rows.points)
+        return jnp.where(rows.finite, jnp.sum(along * own, axis=0), jnp.nan)
 
     def pick(i: jax.Array, state: GlisterState) -> GlisterState:
-        spread, row, totals = state.regularizer.best(gains(state.evaluation), state.available)
+        spread, row, totals = state.regularizer.best(gains(state.logits), state.available)
         # A step along one gradient, residual (x) features, moves every logit by their products.
-        residual, feature = row_at((rows.points.residuals, rows.points.features), row)
-        overlap = matmul(feature, state.evaluation.features)
-        change = learning_rate * residual[:, None] * overlap[None, :]
-        logits = state.evaluation.logits - change
+        picked = learning_rate * rows.points.take(row[None]).total()
         return GlisterState(
-            state.evaluation._replace(logits=logits),
+            state.logits - _along(picked, evaluation.points),
             spread.add(row),
             state.available.at[row].set(False),
             state.rows.at[i].set(row.astype(jnp.int32)),
@@ -255,7 +244,7 @@ def _glister(
         )
 
     start = GlisterState(
-        evaluation,
+        evaluation.logits,
         _regularizer(regularizer, rows, strength),
         available,
         jnp.full(budget, -1, jnp.int32),
@@ -268,7 +257,7 @@ def _glister(
     if not num_random:
         return picked
     order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
-    return _filled(picked, greedy, order, available, gains(end.evaluation))
+    return _filled(picked, greedy, order, available, gains(end.logits))
 
 
 def _filled(

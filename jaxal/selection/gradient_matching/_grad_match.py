@@ -10,8 +10,7 @@ from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_name
 from jaxal.greedy.take import priority
-from jaxal.numerics import matmul
-from jaxal.points.embedding import GRADIENT_KINDS
+from jaxal.points.gradient import GRADIENT_KINDS
 from jaxal.points.losses import Loss, check_loss
 from jaxal.rows import best_row, row_at
 from jaxal.selection.gradient_matching._gradients import (
@@ -101,17 +100,15 @@ def grad_match(
     check_name("target", target, TARGETS)
     rows, matched = matching(pool, available, budget, validation, kind, loss)
     number = float(budget) if target == "budget" else rows.number()
-    residual = -(number / matched.number()) * matched.total()
-    # Along the examples, products with one row run fastest.
-    residuals, features = rows.points.residuals.T, rows.points.features.T
+    residual = -(number / matched.number()) * matched.points.total()
     norms = jnp.where(rows.finite, rows.points.squared_norm(), jnp.nan)
 
     def pick(i, state: GradMatchState) -> GradMatchState:
         # |r|^2 is the same for all rows: the smallest rest of |r + g_i|^2 is picked.
         row = best_row(priority(-(norms + 2.0 * state.inner), state.available))
-        one, other = row_at((rows.points.residuals, rows.points.features), row)
-        inner = matmul(one, residuals) * matmul(other, features)
-        residual = state.residual + one[:, None] * other[None, :]
+        picked = rows.points.take(row[None])
+        inner = rows.points.inner(picked)[:, 0]
+        residual = state.residual + picked.total()
         score = -jnp.sqrt(jnp.sum(residual**2))
         return GradMatchState(
             residual,
@@ -123,7 +120,7 @@ def grad_match(
 
     start = GradMatchState(
         residual,
-        rows.inner(residual),
+        rows.points.along(residual),
         available,
         jnp.full(budget, -1, jnp.int32),
         jnp.full(budget, -jnp.inf),

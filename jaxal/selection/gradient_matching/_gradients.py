@@ -4,14 +4,15 @@ Shared by GradMatch, matching pursuit and GLISTER, which all take examples as tu
 pool, `LabeledRows` with labels and a mask.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxal.checks import check_rank, check_rows
-from jaxal.numerics import matmul
-from jaxal.points.embedding import GradientEmbedding, gradient_embedding
+from jaxal.points.embedding import Dense
+from jaxal.points.gradient import GradientEmbedding, gradient_embedding
 from jaxal.points.losses import Loss
 
 Rows = tuple[jax.Array, jax.Array]
@@ -26,9 +27,9 @@ LABELED = ("logits", "features", "labels", "mask")
 
 
 class Gradients(NamedTuple):
-    """Gradients of examples; of those that do not count, gradient and logits are 0."""
+    """Gradients of examples; of those that do not count, residuals and logits are 0."""
 
-    points: GradientEmbedding  # [N]
+    points: GradientEmbedding  # [N], whose features are finite
     logits: jax.Array  # [N, C]
     labels: jax.Array  # [N] integers, the classes at which they are taken
     finite: jax.Array  # [N] bool
@@ -37,15 +38,6 @@ class Gradients(NamedTuple):
     def number(self) -> jax.Array:
         """How many examples count, at least 1: a float []."""
         return jnp.maximum(jnp.sum(self.counts, dtype=self.logits.dtype), 1.0)
-
-    def total(self) -> jax.Array:
-        """The sum of the gradients, as a matrix [C, D] of the features that `points` has."""
-        return matmul(self.points.residuals.T, self.points.features)
-
-    def inner(self, direction: jax.Array) -> jax.Array:
-        """Inner products with a matrix [C, D], [N]; O(N C D) time, O(N C) memory."""
-        along = matmul(self.points.features, direction.T)
-        return jnp.sum(along * self.points.residuals, axis=1)
 
 
 def check_pool(pool: Rows, available: jax.Array) -> None:
@@ -85,8 +77,10 @@ def gradients(examples: LabeledRows, kind: str, loss: Loss | None = None) -> Gra
     labels = jnp.where(labels >= 0, labels, jnp.argmax(logits, axis=-1))
     finite = points.finite()
     counts = mask & finite
-    kept, points = jax.tree.map(
-        lambda leaf: jnp.where(counts[:, None], leaf, 0.0),
-        (logits.astype(float), points),
+    # No features are 0 for the mask alone: sets of the same rows share them, and none is a copy.
+    features = Dense(points.features).masked(Dense(points.features).finite()).features
+    kept, residuals = (
+        jnp.where(counts[:, None], leaf, 0.0) for leaf in (logits.astype(float), points.residuals)
     )
+    points = replace(points, residuals=residuals, features=features)
     return Gradients(points, kept, labels, finite, counts)

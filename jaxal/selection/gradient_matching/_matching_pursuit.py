@@ -1,5 +1,6 @@
 """Orthogonal matching pursuit: few weighted gradients that add up to that of a whole set."""
 
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from jaxal.base import Selection
 from jaxal.checks import check_at_least
 from jaxal.greedy.take import fill, priority
 from jaxal.numerics import matmul
-from jaxal.points.embedding import GRADIENT_KINDS
+from jaxal.points.gradient import GRADIENT_KINDS
 from jaxal.points.losses import Loss, check_loss
 from jaxal.rows import best_row, row_at
 from jaxal.selection.gradient_matching._grad_match import matching
@@ -205,7 +206,7 @@ def _pursue(
     loss: Loss | None,
 ) -> tuple[Selection, jax.Array]:
     rows, matched = matching(pool, available, budget, validation, kind, loss)
-    end = pursue(rows, matched.total(), available, budget, budget, ridge, tolerance)
+    end = pursue(rows, matched.points.total(), available, budget, budget, ridge, tolerance)
     order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
     picked = Selection(end.rows, end.scores.astype(jnp.float32))
     selection = fill(picked, end.count, order, available)
@@ -267,13 +268,13 @@ def pursue(
     """
     points = rows.points
     length = jnp.sqrt(jnp.sum(target**2))
-    toward_target = rows.inner(target)
+    toward_target = points.along(target)
     # An inner product that rounding alone could make is 0, or it would be picked for nothing.
     noise = NOISE * jnp.finfo(target.dtype).eps
     noise = noise * length * jnp.sqrt(points.squared_norm())
 
     def aim(state: PursuitState) -> PursuitState:
-        inner = jnp.where(rows.finite, rows.inner(state.residual), jnp.nan)
+        inner = jnp.where(rows.finite, points.along(state.residual), jnp.nan)
         row = best_row(priority(inner, state.available)).astype(jnp.int32)
         return state._replace(best=row, score=row_at(inner, row))
 
@@ -287,16 +288,17 @@ def pursue(
         row, slot = state.best, state.count
         picks = state.rows.at[slot].set(row)
         some = jnp.maximum(picks, 0)
-        column = points.take(row[None]).inner(points.take(some))[0]
+        picked = points.take(some)
+        column = points.take(row[None]).inner(picked)[0]
         of_row = row_at((toward_target, noise), row)
         problem = _extended(state.problem, slot, column, ridge, *of_row)
         passive = state.fit.passive.at[slot].set(True)
         # From the weights so far, which are feasible, with the new one at 0.
         fit = non_negative(problem, state.fit.weights, passive)
-        weighted = points.residuals[some] * fit.weights[:, None]
+        weighted = replace(picked, residuals=picked.residuals * fit.weights[:, None])
         return aim(
             state._replace(
-                residual=target - matmul(weighted.T, points.features[some]),
+                residual=target - weighted.total(),
                 problem=problem,
                 fit=fit,
                 available=state.available.at[row].set(False),

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.greedy.take import priority
-from jaxal.points.embedding import GradientEmbedding
+from jaxal.points.gradient import GradientEmbedding
 from jaxal.rows import best_row, top_rows
 from jaxal.selection.gradient_matching._gradients import Gradients
 
@@ -98,7 +98,7 @@ def coverage(rows: Gradients, strength: jax.Array) -> Coverage:
     norms = rows.points.squared_norm()
     number = jnp.sum(rows.counts, dtype=norms.dtype)
     bounds = number * (farthest - norms) - jnp.sum(norms)
-    bounds += 2.0 * rows.inner(rows.total())
+    bounds += 2.0 * rows.points.along(rows.points.total())
     nearest = jnp.where(rows.counts, farthest, 0.0)
     return Coverage(rows.points, strength, nearest, bounds)
 
