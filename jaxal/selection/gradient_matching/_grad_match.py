@@ -103,6 +103,9 @@ def grad_match(
     residual = -(number / matched.number()) * matched.points.total()
     norms = jnp.where(rows.finite, rows.points.squared_norm(), jnp.nan)
 
+    # A row is marked by its number: to scatter a mark, a TPU gathers the mask of all devices.
+    numbers = jnp.arange(len(available), dtype=jnp.int32)
+
     def pick(i, state: GradMatchState) -> GradMatchState:
         # |r|^2 is the same for all rows: the smallest rest of |r + g_i|^2 is picked.
         row = best_row(priority(-(norms + 2.0 * state.inner), state.available))
@@ -113,7 +116,7 @@ def grad_match(
         return GradMatchState(
             residual,
             state.inner + inner,
-            state.available.at[row].set(False),
+            state.available & (numbers != row),
             state.rows.at[i].set(row.astype(jnp.int32)),
             state.scores.at[i].set(jnp.where(row_at(rows.finite, row), score, jnp.nan)),
         )
