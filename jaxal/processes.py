@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxal.base import PyTree
+from jaxal.checks import is_traced
 
 T = TypeVar("T")
 
@@ -46,11 +47,7 @@ def have_all(numbers: Iterable[int]) -> bool:
 
 def is_shared(leaf: Any) -> bool:
     """Whether other processes have a part of an array, so that this one cannot see all of it."""
-    return (
-        isinstance(leaf, jax.Array)
-        and not isinstance(leaf, jax.core.Tracer)
-        and not leaf.is_fully_addressable
-    )
+    return isinstance(leaf, jax.Array) and not is_traced(leaf) and not leaf.is_fully_addressable
 
 
 def whole(tree: PyTree) -> PyTree:
@@ -148,7 +145,7 @@ def check_same(name: str, tree: PyTree) -> None:
         text = f"{leaf.dtype}{leaf.shape}" if isinstance(leaf, np.ndarray) else repr(leaf)
         sums = zlib.crc32(text.encode(), sums)
         if isinstance(leaf, np.ndarray):
-            sums = zlib.crc32(np.ascontiguousarray(leaf).view(np.uint8), sums)
+            sums = zlib.crc32(leaf.tobytes(), sums)
     if len(np.unique(_gathered(np.uint32(sums)))) > 1:
         raise ValueError(f"{name}: expected the same in every process, got others")
 

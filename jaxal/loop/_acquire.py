@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxal import data
+from jaxal import data, processes
 from jaxal.base import Model, PyTree, Selection, Strategy, View
 from jaxal.checks import check_budget, check_integer, check_key, check_mask, is_traced
 from jaxal.data.checks import check_structure
@@ -33,7 +33,7 @@ from jaxal.loop.returned import (
 )
 from jaxal.numerics import derive_keys, num_rows
 from jaxal.pools import ArrayPool, Pool, devices, map_rows, size_class
-from jaxal.pools.memory import put
+from jaxal.pools.memory import check_values, put
 from jaxal.rows import rows_over
 from jaxal.training.base import check_model_functions
 
@@ -238,7 +238,7 @@ def acquire(
     if isinstance(inputs, ArrayPool):
         if labels is not None or mesh is not None:
             raise ValueError("inputs: a placed pool has labels and a mesh of its own, got more")
-        pool, rows, some = inputs, len(inputs), inputs.first()
+        pool, rows, some, mesh = inputs, len(inputs), inputs.first(), inputs.mesh
     else:
         check_structure((inputs, labels))
         rows, some = num_rows(inputs), inputs
@@ -247,24 +247,28 @@ def acquire(
     traced = is_traced(inputs, labels, available)
     if not traced:
         if not isinstance(inputs, ArrayPool):
-            data.check((inputs, labels), classes, allow_unknown=True)
-        for name, examples in sets.given().items():
-            data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
+            check_values((inputs, labels), classes, mesh, allow_unknown=True)
+        with processes.agreed(devices.is_on_hosts(sets, mesh)):
+            for name, examples in sets.given().items():
+                data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
     if not isinstance(inputs, ArrayPool):
         size = None if traced else size_class(rows)
         pool = put(inputs, labels, mesh, batch_size=batch_size, size=size)
     available = _available(pool, rows, available)
     check_budget(budget, rows)
     if not is_traced(available):
-        left = int(np.sum(np.asarray(available) & np.asarray(pool.valid)))
+        left = _count(available, pool)
         if budget > left:
             raise ValueError(f"budget: expected 1 to {left} (available rows), got {budget}")
-    variables, sets = devices.replicate((variables, sets), pool.mesh)
+    if devices.is_shared(pool.mesh):
+        key = devices.replicate(key, pool.mesh, "key")
+    variables, sets = devices.replicate((variables, sets), pool.mesh, "variables and examples")
     if is_traced(key, variables, pool, available, sets):
         return acquire_unchecked(key, strategy, model, variables, pool, available, budget, sets)
     selection, facts = _decide_with_facts(
         key, strategy, model, variables, pool, available, budget, sets
     )
+    selection = processes.whole(selection)
     _check(strategy_name(strategy), selection, jax.device_get(facts))
     return selection
 
@@ -282,4 +286,13 @@ def _available(pool: Pool, rows: int, given: Any) -> jax.Array:
     if given is None:
         return pool.labels < 0
     check_mask("available", given, rows)
+    if devices.is_shared(pool.mesh):
+        return devices.place_rows(given, pool.mesh, len(pool))
     return jnp.zeros(len(pool), bool).at[:rows].set(given)
+
+
+def _count(available: jax.Array, pool: Pool) -> int:
+    """How many rows may be picked, on the host."""
+    if devices.is_shared(pool.mesh):
+        return int(jnp.sum(available & pool.valid))
+    return int(np.sum(np.asarray(available) & np.asarray(pool.valid)))

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxal import data
+from jaxal import data, processes
 from jaxal.base import Examples, Model, Outputs, PyTree
 from jaxal.checks import (
     check_flag,
@@ -24,7 +24,7 @@ from jaxal.loop.returned import explained
 from jaxal.models import as_outputs
 from jaxal.numerics import first
 from jaxal.pools import Pool, StreamedPool, devices
-from jaxal.pools.memory import put
+from jaxal.pools.memory import check_values, put
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner
 
@@ -185,15 +185,17 @@ def prepare(
         check_same_shapes(pool.inputs, {"test": test, **sets.given()})
         unknown = _unknown(pool.labels, labeled_only or plan.skip_unlabeled)
         rows -= 0 if plan.skip_unlabeled else unknown
-        for name, examples in named.items():
-            allow_unknown = unknown > 0 if name == "pool" else name in OF_NO_CLASS
-            data.check(examples, classes, name, allow_unknown=allow_unknown)
+        check_values(pool, classes, mesh, allow_unknown=unknown > 0)
+        with processes.agreed(devices.is_on_hosts((test, sets), mesh)):
+            for name, examples in {"test": test, **sets.given()}.items():
+                data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
         _check_initial(plan, pool.labels, unknown, initial_rows)
     if plan.capacity > rows:
         raise TooManyLabels(plan, rows)
     if initial_rows is not None:
         initial_rows = np.asarray(initial_rows, np.int32)
-    test, sets, initial_rows = devices.replicate((test, sets, initial_rows), mesh)
+    examples = (test, sets, initial_rows)
+    test, sets, initial_rows = devices.replicate(examples, mesh, "test, sets and initial rows")
     placed = put(
         pool.inputs,
         pool.labels,

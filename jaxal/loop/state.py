@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxal import processes
 from jaxal.base import PyTree, Selection
 from jaxal.checks import (
     check_flag,
@@ -24,7 +25,7 @@ from jaxal.checks import (
 from jaxal.greedy.take import take_balanced, take_per_class, take_top
 from jaxal.loop.answers import Told, check_answers, check_initial_counts, check_initial_rows
 from jaxal.loop.plan import check_model, check_pool
-from jaxal.pools import Pool
+from jaxal.pools import Pool, devices
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner
 
@@ -107,7 +108,10 @@ def init(
         pool_rows=pool_size(pool),
         num_classes=jnp.int32(num_classes),
     )
-    return _add(state, rows, pool.labels[rows], None)
+    state = _add(state, rows, pool.labels[rows], None)
+    if devices.is_shared(pool.mesh) and not is_traced(state):
+        state = devices.replicate(state, pool.mesh, "key, variables and initial rows")
+    return state
 
 
 def _draw(key: jax.Array, pool: Pool, count: int, balanced: bool) -> jax.Array:
@@ -146,7 +150,8 @@ def _check_initial(pool: Pool, initial: Any, capacity: int, num_classes: int) ->
             )
         return
     if isinstance(initial, Mapping):
-        check_initial_counts(initial, np.where(pool.valid, pool.labels, -1))
+        valid, labels = processes.to_host((pool.valid, pool.labels))
+        check_initial_counts(initial, np.where(valid, labels, -1))
         count = sum(initial.values())
     else:
         count = len(check_initial_rows(initial, pool.labels, int(pool_size(pool))))
@@ -227,7 +232,7 @@ def _slots(used: jax.Array, taken: jax.Array, size: int) -> jax.Array:
 
 
 def _told(state: State) -> Told:
-    rows, skipped = np.asarray(state.rows), np.asarray(state.skipped)
+    rows, skipped = processes.to_host((state.rows, state.skipped))
     return Told(rows, skipped, int(state.count), int(state.pool_rows), int(state.num_classes))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxal import data
+from jaxal import data, processes
 from jaxal.base import Examples, Selection, Strategy
 from jaxal.checks import check_budget, check_flag, is_traced
 from jaxal.loop.checked import check_fitted, check_loss, check_observed, check_picks
@@ -21,7 +21,7 @@ from jaxal.loop.plan import (
 from jaxal.loop.returned import check_strategy, strategy_name
 from jaxal.loop.round import RoundInfo, choose, compiled_round, make_round, run_round
 from jaxal.loop.state import State, check_state, pool_size
-from jaxal.pools import Pool
+from jaxal.pools import Pool, devices
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner, refuse_host_fit
 
@@ -69,6 +69,7 @@ def ask(
         observed = stages.observe(state, pool, sets)
         return state, choose(state, pool, observed, strategy=strategy, budget=budget)
     _check(state, learner, strategy, pool, budget, sets)
+    sets = _shared(sets, pool)
     number, name = int(state.round), strategy_name(strategy)
     if state.count:
         state, fitted = stages.fit(state, pool, sets)
@@ -78,7 +79,14 @@ def ask(
     check_observed(name, state, pool, observed)
     selection = _choose(state, pool, observed, strategy=strategy, budget=budget)
     check_picks(name, state, pool, selection)
-    return state, selection
+    return processes.whole((state, selection))
+
+
+def _shared(tree: Any, pool: Pool) -> Any:
+    """Examples where the pool is, if several processes share it: all have to have the same."""
+    if not devices.is_shared(pool.mesh):
+        return tree
+    return devices.replicate(tree, pool.mesh, "further examples")
 
 
 _choose = jax.jit(choose, static_argnames=("strategy", "budget"))
@@ -104,9 +112,10 @@ def _check(
         raise ValueError(
             f"pool: expected the {int(state.pool_rows)} rows that the state began with, got {size}"
         )
-    for name, examples in sets.given().items():
-        unknown = name in OF_NO_CLASS
-        data.check(examples, int(state.num_classes), name, allow_unknown=unknown)
+    classes = int(state.num_classes)
+    with processes.agreed(devices.is_on_hosts(sets, pool.mesh)):
+        for name, examples in sets.given().items():
+            data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
     check_same_shapes(pool.first(), sets.given())
 
 
@@ -158,7 +167,10 @@ def step(
         examples = Examples(*test)
         return _step(state, learner, strategy, pool, examples, budget, sets, select_batch)
     _check(state, learner, strategy, pool, budget, sets)
-    data.check(test, int(state.num_classes), "test")
+    classes = int(state.num_classes)
+    with processes.agreed(devices.is_on_hosts(test, pool.mesh)):
+        data.check(test, classes, "test")
+    sets, test = _shared((sets, test), pool)
     check_same_shapes(pool.first(), {"test": test})
     if not isinstance(select_batch, jax.Array):
         check_flag(select_batch=select_batch)
@@ -171,7 +183,7 @@ def step(
     if not is_traced(select_batch) and select_batch:
         picks = Selection(info.rows, info.scores)
         check_picks(strategy_name(strategy), before, pool, picks)
-    return state, info
+    return processes.whole((state, info))
 
 
 @jax.jit

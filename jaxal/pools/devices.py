@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
 
 from jaxal import processes
 from jaxal.base import PyTree
@@ -119,7 +119,7 @@ def place_rows(
     """
     if mesh is None:
         return jax.tree.map(jnp.asarray, tree if size is None else pad_rows(tree, size, fill))
-    return _put(tree, NamedSharding(mesh, PartitionSpec(DATA)), _Padding(size, fill, first))
+    return put(tree, NamedSharding(mesh, PartitionSpec(DATA)), Padding(size, fill, first))
 
 
 def share_rows(tree: PyTree, mesh: Mesh | None) -> PyTree:
@@ -146,14 +146,14 @@ def replicate(tree: PyTree, mesh: Mesh | None, name: str = "arrays") -> PyTree:
         own = [leaf for leaf in jax.tree.leaves(tree) if not processes.is_shared(leaf)]
         if not is_traced(own):
             processes.check_same(name, jax.device_get([_words(leaf) for leaf in own]))
-    return _put(tree, NamedSharding(mesh, PartitionSpec()), _Padding())
+    return put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def place_seeds(keys: PyTree, mesh: Mesh | None) -> PyTree:
     """Puts one key (or state) a seed on the devices, over the seeds axis."""
     if mesh is None:
         return jax.tree.map(jnp.asarray, keys)
-    return _put(keys, NamedSharding(mesh, PartitionSpec(SEEDS)), _Padding())
+    return put(keys, NamedSharding(mesh, PartitionSpec(SEEDS)))
 
 
 def to_host(tree: PyTree) -> PyTree:
@@ -172,6 +172,11 @@ def to_host(tree: PyTree) -> PyTree:
 def is_shared(mesh: Mesh | None) -> bool:
     """Whether the devices of a mesh are those of several processes."""
     return mesh is not None and mesh.is_multi_process
+
+
+def is_on_hosts(tree: PyTree, mesh: Mesh | None) -> bool:
+    """Whether arrays are to be shared by several processes, and each has them for itself so far."""
+    return is_shared(mesh) and not any(map(processes.is_shared, jax.tree.leaves(tree)))
 
 
 def own_rows(rows: int, mesh: Mesh) -> list[slice]:
@@ -194,7 +199,7 @@ def check_one_after_another(mesh: Mesh) -> None:
         )
 
 
-class _Padding(NamedTuple):
+class Padding(NamedTuple):
     """How the rows of arrays become those of a placed one."""
 
     size: int | None = None  # rows that there are to be; as many as there are, if None
@@ -205,10 +210,13 @@ class _Padding(NamedTuple):
         return leaf if self.size is None else pad_rows(leaf, self.size, self.fill)
 
 
-def _put(tree: PyTree, sharding: NamedSharding, padding: _Padding) -> PyTree:
-    """Puts arrays on devices."""
+NO_PADDING = Padding()
 
-    def put(leaf: Any) -> jax.Array:
+
+def put(tree: PyTree, sharding: Sharding, padding: Padding = NO_PADDING) -> PyTree:
+    """Puts arrays on devices; of those that other processes have, this one sees to its own."""
+
+    def one(leaf: Any) -> jax.Array:
         if not isinstance(leaf, jax.Array):
             return _put_parts(np.asarray(leaf), sharding, padding)
         if processes.is_shared(leaf):
@@ -216,14 +224,14 @@ def _put(tree: PyTree, sharding: NamedSharding, padding: _Padding) -> PyTree:
         if sharding.is_fully_addressable or is_traced(leaf):
             return jax.device_put(padding.padded(leaf), sharding)
         if is_key(leaf):
-            return jax.random.wrap_key_data(put(_words(leaf)), impl=jax.random.key_impl(leaf))
+            return jax.random.wrap_key_data(one(_words(leaf)), impl=jax.random.key_impl(leaf))
         # Not `device_put`, which sends everything around to see that all processes have the same.
         return _put_parts(np.asarray(leaf), sharding, padding)
 
-    return jax.tree.map(put, tree)
+    return jax.tree.map(one, tree)
 
 
-def _put_parts(leaf: np.ndarray, sharding: NamedSharding, padding: _Padding) -> jax.Array:
+def _put_parts(leaf: np.ndarray, sharding: Sharding, padding: Padding) -> jax.Array:
     """Puts an array of the host on devices: of each, what is to be there is looked at, no more."""
     dtype, (size, fill, first) = jax.dtypes.canonicalize_dtype(leaf.dtype), padding
 
@@ -239,7 +247,7 @@ def _put_parts(leaf: np.ndarray, sharding: NamedSharding, padding: _Padding) -> 
 
 
 @functools.lru_cache(maxsize=64)
-def _moved(sharding: NamedSharding, padding: _Padding) -> Callable[..., Any]:
+def _moved(sharding: Sharding, padding: Padding) -> Callable[..., Any]:
     """What moves an array that processes share to where it is to be, padded."""
     return jax.jit(padding.padded, out_shardings=sharding)
 

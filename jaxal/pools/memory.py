@@ -103,7 +103,7 @@ def place(
     devices.check_mesh(mesh)
     local = local and devices.is_shared(mesh)  # a process alone has all rows
     if local:
-        check_local((inputs, labels), mesh)
+        _check_local((inputs, labels), mesh)
     else:
         check_structure((inputs, labels))
         check_values((inputs, labels), None, mesh, allow_unknown=True)
@@ -125,7 +125,7 @@ def check_values(
     inputs, labels = examples
     if is_traced(examples):
         return
-    if not devices.is_shared(mesh) or any(map(processes.is_shared, jax.tree.leaves(examples))):
+    if mesh is None or not devices.is_on_hosts(examples, mesh):
         check_rows(examples, num_classes, "pool", allow_unknown=allow_unknown)
         return
     with processes.agreed():
@@ -134,7 +134,7 @@ def check_values(
             check_rows(part, num_classes, "pool", allow_unknown=allow_unknown, first=own.start)
 
 
-def check_local(examples: tuple[PyTree, Any], mesh: Mesh) -> None:
+def _check_local(examples: tuple[PyTree, Any], mesh: Any) -> None:
     """Raises in all processes unless the rows that each has can be those of one pool."""
     devices.check_one_after_another(mesh)
     number, _ = processes.which()
