@@ -23,6 +23,8 @@ examples:
   jaxal run configs/digits.toml --seeds 20 --out runs/more --resume
   jaxal run configs/digits.toml --set strategy.budget=50 --set strategy.names=random,badge
   jaxal run config_2lnet_satimage_entropysampling.json --data datasets
+  jaxal run configs/digits.toml --distributed
+  jaxal run configs/digits.toml --distributed --coordinator 10.0.0.1:1234 --processes 2 --process 0
 """
 
 _COMPARE_EXAMPLES = """\
@@ -48,6 +50,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser.print_help(sys.stderr)
         return 2
+    status = _status(arguments)
+    if status and getattr(arguments, "distributed", False):
+        from jaxal import processes
+
+        if processes.are_several():
+            processes.leave(status)
+    return status
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    """Does what a command says."""
     try:
         with interrupts(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -132,6 +145,15 @@ def _add_run(commands: Any) -> None:
         help="compile everything anew; otherwise compiled programs are kept in "
         "JAX_COMPILATION_CACHE_DIR, or in the user's cache folder",
     )
+    run.add_argument(
+        "--distributed",
+        action="store_true",
+        help="one of several processes that run the experiment together, one a host; "
+        "they find each other on GKE, under Slurm or MPI, and on TPU pods, or as told:",
+    )
+    run.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 can be reached")
+    run.add_argument("--processes", metavar="N", type=int, help="how many processes there are")
+    run.add_argument("--process", metavar="I", type=int, help="the number of this one, from 0")
     _add_common(run)
 
 
@@ -184,17 +206,20 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from jaxal import experiment, report
+    from jaxal import experiment, processes, report
     from jaxal._cache import set_up_cache
     from jaxal.experiment.distil import distil_numbers
     from jaxal.report._text import printable
 
     set_up_cache(not arguments.no_cache)
+    _join(arguments)
     config = experiment.load(arguments.config, _overrides(arguments))
     wanted = arguments.out or Path("runs", config.name)
-    out = wanted if arguments.resume else experiment.free_directory(wanted)
+    out = wanted
+    if not arguments.resume:
+        out = processes.from_first(lambda: experiment.free_directory(wanted))
     # The display goes to stderr, so that stdout is the result alone.
-    console = Console(stderr=True, quiet=arguments.quiet)
+    console = Console(stderr=True, quiet=arguments.quiet or not processes.is_first())
     if out != wanted:
         message = f"{printable(wanted)} holds a run already: writing to {printable(out)}"
         console.print(message, markup=False)
@@ -204,16 +229,33 @@ def _run(arguments: argparse.Namespace) -> int:
             listener = Interruptible(progress)
             with distil_numbers(config, arguments.config):
                 experiment.run(config, out, listener, resume=arguments.resume)
-        return _show_run(out, arguments.quiet)
+        # Nobody ends before all is written: the others would be taken for lost.
+        return processes.from_first(lambda: _show_run(out, arguments.quiet))
     except BlockingIOError:
         raise  # the run is another one's
     except BaseException as error:
         history = out / "history.jsonl"
-        if history.exists() and history.stat().st_size:
+        if processes.is_first() and history.exists() and history.stat().st_size:
             _tell(f"the finished rounds are in {history}")
             if isinstance(error, KeyboardInterrupt | OSError | MemoryError):
                 _tell(f"to go on: {_resume_command(arguments, out)}")
         raise
+
+
+def _join(arguments: argparse.Namespace) -> None:
+    """Makes this process one of several, if it is to be."""
+    from jaxal import processes
+
+    given = {
+        "--coordinator": arguments.coordinator,
+        "--processes": arguments.processes,
+        "--process": arguments.process,
+    }
+    if arguments.distributed:
+        processes.start(*given.values())
+    for flag, value in given.items():
+        if value is not None and not arguments.distributed:
+            raise ValueError(f"{flag}: needs --distributed")
 
 
 def _overrides(arguments: argparse.Namespace) -> list[str]:
@@ -233,7 +275,11 @@ def _resume_command(arguments: argparse.Namespace, out: Path) -> str:
         words += ["--seeds", arguments.seeds]
     if arguments.data is not None:
         words += ["--data", arguments.data]
-    flags = {"--no-cache": arguments.no_cache, "--quiet": arguments.quiet}
+    flags = {
+        "--no-cache": arguments.no_cache,
+        "--quiet": arguments.quiet,
+        "--distributed": arguments.distributed,  # as many processes as there are then
+    }
     words += [flag for flag, given in flags.items() if given]
     return shlex.join([*words, "--out", str(out), "--resume"])
 

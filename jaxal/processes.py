@@ -6,10 +6,13 @@ others: one that does not leaves them waiting.
 
 import builtins
 import contextlib
+import os
 import pickle
+import sys
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import numpy as np
@@ -20,8 +23,59 @@ from jaxal.checks import is_traced
 
 T = TypeVar("T")
 
+GRACE = 2.0
+"""Seconds that the first process, which the others depend on, waits for them to end as well."""
+
 LOST = ("Gloo", "coordination service", "DistributedService", "heartbeat")
 """What JAX's errors speak of where another process cannot be reached."""
+
+
+def start(
+    coordinator: str | None = None, count: int | None = None, number: int | None = None
+) -> None:
+    """Makes this process one of several, which all call this before they use JAX.
+
+    What is not given is taken from the variables JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and
+    JAX_PROCESS_ID, or found by JAX itself: on GKE, under Slurm or MPI, and on TPU pods.
+
+    Args:
+      coordinator: host:port, where process 0 can be reached by all.
+      count: how many processes there are.
+      number: of this one, from 0.
+
+    Raises:
+      ValueError: nothing says where the others are.
+    """
+    count = _from_environment("JAX_NUM_PROCESSES") if count is None else count
+    number = _from_environment("JAX_PROCESS_ID") if number is None else number
+    # It would take SIGTERM for itself, by which batch systems end a run.
+    jax.config.update("jax_enable_preemption_service", False)
+    try:
+        jax.distributed.initialize(coordinator, count, number)
+    except ValueError as error:
+        raise ValueError(
+            f"distributed: {error} Expected a cluster that JAX finds (GKE, Slurm, MPI, a TPU pod), "
+            "or the coordinator's address, the number of processes and that of this one"
+        ) from error
+
+
+def _from_environment(name: str) -> int | None:
+    value = os.environ.get(name)
+    if value is not None and not value.isdecimal():
+        raise ValueError(f"{name}: expected an integer, got {value!r}")
+    return None if value is None else int(value)
+
+
+def leave(status: int) -> NoReturn:
+    """Ends this process, one of several, after an error: without waiting for those that go on.
+
+    They see at once that it is gone. JAX's own end would wait for minutes until they end too.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if is_first():
+        time.sleep(GRACE)
+    os._exit(status)
 
 
 def are_several() -> bool:

@@ -97,7 +97,7 @@ class Checkpoints:
             with _context(orbax), _quiet():
                 # Orbax knows no empty arrays.
                 kept = {str(place): array for place, array in enumerate(arrays) if array.size}
-                orbax.save((part / _ARRAYS).absolute(), kept)
+                _save(orbax, (part / _ARRAYS).absolute(), kept)
             about["files"] = _checksums(part / _ARRAYS)
             with written_whole(part / _ABOUT) as file:
                 file.write_text(json.dumps(about))
@@ -174,6 +174,22 @@ def _check_space(folder: Path, size: int) -> None:
     """Raises OSError if the disk is too full: Orbax, on a full disk, waits for minutes."""
     if shutil.disk_usage(folder).free < size + _OVERHEAD:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _save(orbax: Any, path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Has Orbax write arrays, by this process alone."""
+    if not processes.are_several():
+        orbax.save(path, arrays)
+        return
+    # `save` of version 1 waits for all processes even if told that one is active: that of 0 does
+    # not, and writes what both read.
+    from orbax.checkpoint import Checkpointer, PyTreeCheckpointHandler
+    from orbax.checkpoint.options import MultiprocessingOptions
+
+    number, _ = processes.which()
+    alone = MultiprocessingOptions(number, {number}, barrier_sync_key_prefix=f"jaxal_{number}")
+    handler = PyTreeCheckpointHandler(multiprocessing_options=alone)
+    Checkpointer(handler, multiprocessing_options=alone).save(path, arrays)
 
 
 def _context(orbax: Any) -> Any:
