@@ -3,9 +3,11 @@
 Each task returns what its process found, which goes to the file OUT.NUMBER as JSON.
 """
 
+import itertools
 import json
 import os
 import sys
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +19,7 @@ from jaxal.pools import devices
 
 ROWS, LABELED, BUDGET = 1003, 9, 7
 NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
-PLAN = {"initial": 6, "budget": 3, "rounds": 3}
+PLAN: dict[str, Any] = {"initial": 6, "budget": 3, "rounds": 3}
 
 
 def data(rows=ROWS, seed=0):
@@ -34,6 +36,7 @@ def learner():
 
 def acquire(name, mesh, inputs=None, **options):
     given, labels = data()
+    sets: dict[str, Any] = {need: (given[:4], labels[:4]) for need in NEEDS.get(name, [])}
     model = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
     return jaxal.acquire(
         jax.random.key(1),
@@ -43,7 +46,7 @@ def acquire(name, mesh, inputs=None, **options):
         given if inputs is None else inputs,
         BUDGET,
         **{"labels": np.where(np.arange(ROWS) < LABELED, labels, -1), "mesh": mesh} | options,
-        **{need: (given[:4], labels[:4]) for need in NEEDS.get(name, [])},
+        **sets,
     )
 
 
@@ -54,25 +57,19 @@ def picks(mesh, names=None):
     }
 
 
-def rounds(mesh, folder=None, count=None):
-    """What rounds on the host pick and reach: of all rounds, or of the first so many."""
-    loop = jaxal.iterate(
-        jax.random.key(0),
-        learner(),
-        strategies.margin(),
-        data(203),
-        data(41, seed=1),
-        **PLAN,
-        mesh=mesh,
-        checkpoint=folder,
+def loop(mesh, folder, key=0):
+    """Rounds on the host: what they pick and reach."""
+    pool, test, key = data(203), data(41, seed=1), jax.random.key(key)
+    rounds = jaxal.iterate(
+        key, learner(), strategies.margin(), pool, test, **PLAN, mesh=mesh, checkpoint=folder
     )
-    found = []
-    for _, info in loop:
-        found.append([np.asarray(info.rows).tolist(), float(info.test.accuracy)])
-        if len(found) == count:
-            loop.close()
-            break
-    return found
+    for _, info in rounds:
+        yield [np.asarray(info.rows).tolist(), float(info.test.accuracy)]
+
+
+def rounds(mesh, folder=None, count=None):
+    """All rounds, or the first so many."""
+    return [*itertools.islice(loop(mesh, folder), count)]
 
 
 def experiment(mesh):
@@ -126,7 +123,6 @@ def bad_inputs(mesh):
     flawed, wrong = inputs.copy(), labels.copy()
     flawed[202, 1], wrong[202] = np.nan, -2
     own, half = inputs[:50], inputs[:50].astype(np.float16)
-    other = jax.random.key(int(last))
     test = data(41, seed=1)
     calls = {
         "values": lambda: jaxal.place(flawed if last else inputs, labels, mesh),
@@ -141,11 +137,7 @@ def bad_inputs(mesh):
             **PLAN,
             mesh=mesh,
         ),
-        "key": lambda: next(
-            jaxal.iterate(
-                other, learner(), strategies.margin(), (inputs, labels), test, **PLAN, mesh=mesh
-            )
-        ),
+        "key": lambda: next(loop(mesh, None, key=int(last))),
     }
     found = {}
     for name, call in calls.items():
@@ -173,23 +165,13 @@ def reads(mesh):
     return sorted(Watched.rows)
 
 
-def killed(mesh):
+def killed(mesh, folder):
     """How a process ends whose fellow is killed in the second round."""
-    _, last = jax.process_index(), jax.process_index() == jax.process_count() - 1
-    loop = jaxal.iterate(
-        jax.random.key(0),
-        learner(),
-        strategies.margin(),
-        data(203),
-        data(41, seed=1),
-        **PLAN,
-        mesh=mesh,
-        checkpoint=sys.argv[6],
-    )
+    last = jax.process_index() == jax.process_count() - 1
     found = []
     try:
-        for _, info in loop:
-            found.append([np.asarray(info.rows).tolist(), float(info.test.accuracy)])
+        for one in loop(mesh, folder):
+            found.append(one)
             if len(found) == 2 and last:
                 os.kill(os.getpid(), 9)
     except ConnectionError as error:

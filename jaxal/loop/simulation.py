@@ -254,15 +254,16 @@ def iterate(
     check_strategies(learner, {name: strategy}, prepared, plan)
     stages = compiled_round(learner, strategy, budget)
     together = devices.is_shared(mesh)
-    if together:
-        key = devices.replicate(key, mesh, "key")
+    placed = devices.replicate(key, mesh, "key") if together else key
     with contextlib.ExitStack() as held:
         held.enter_context(processes.loss_explained())
-        first, state, saved = 0, _begin(key, learner, prepared, plan), None
+        first, state, saved = 0, _begin(placed, learner, prepared, plan), None
         if checkpoint is not None:
             held.enter_context(claimed_together(Path(checkpoint), together))
             arguments = _Arguments(learner, strategy, plan, labeled_only, initial_rows)
-            found = _identity(arguments, key, pool, test, sets)
+            # It reads all of the pool, which the first process alone has to.
+            asked = processes.is_first() or not devices.is_on_hosts((pool, test, sets), mesh)
+            found = _identity(arguments, key, pool, test, sets) if asked else {}
             saved = Checkpoints(Path(checkpoint), found, together=together)
             first, state = saved.newest(state) or (first, state)
         rounds_left = run_rounds(stages, state, prepared, plan, name, first=first)
