@@ -83,8 +83,7 @@ def run(
             raise ValueError(f"{out}: holds a run already; to go on with it, resume it")
         with processes.agreed():
             parts = build(config)
-        before = processes.from_first(lambda: provenance_of(out / CONFIG) if begun else {})
-        mesh = _mesh(config.seeds, before.get(SEEDS_PER_DEVICE))
+        mesh = _mesh(config.seeds, out / CONFIG if begun else None)
         experiment = _Experiment(config, parts, mesh, listener or Silence())
         facts = {DATA: digest(_examples(parts)), SEEDS_PER_DEVICE: experiment.seeds_per_device}
         if together:
@@ -150,9 +149,12 @@ def _explained() -> Iterator[None]:
         raise MemoryError(f"{reason}; lower run.batch_size or seeds") from error
 
 
-def _mesh(seeds: int, per_device: int | None) -> Mesh | None:
+def _mesh(seeds: int, begun: Path | None) -> Mesh | None:
     """A mesh of all devices; to go on, one where each has as many seeds as before, if there is."""
     count = jax.device_count()
+    per_device = processes.from_first(
+        lambda: provenance_of(begun).get(SEEDS_PER_DEVICE) if begun else None
+    )
     if count == 1 or not per_device or seeds % per_device or count % (seeds // per_device):
         return devices.mesh_for(seeds)
     return devices.make_mesh(seeds=seeds // per_device)
