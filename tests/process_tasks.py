@@ -124,11 +124,14 @@ def bad_inputs(mesh):
     flawed[202, 1], wrong[202] = np.nan, -2
     own, half = inputs[:50], inputs[:50].astype(np.float16)
     test = data(41, seed=1)
+    others = [one for one in jax.devices() if one.process_index != jax.process_index()]
     calls = {
         "values": lambda: jaxal.place(flawed if last else inputs, labels, mesh),
         "labels": lambda: jaxal.place(inputs, wrong if last else labels, mesh),
         "own rows": lambda: jaxal.place(flawed[-9:] if last else own, None, mesh, local=True),
         "types": lambda: jaxal.place(half if last else own, None, mesh, local=True),
+        "another's": lambda: jaxal.place(inputs, labels, devices.make_mesh(devices=others)),
+        "seeds": lambda: jaxal.place(own, None, devices.make_mesh(seeds=2), local=True),
         "test": lambda: jaxal.simulate(
             learner(),
             strategies.entropy(),

@@ -136,6 +136,8 @@ def test_what_one_process_finds_wrong_all_raise(tmp_path):
         "labels": "pool labels: expected -1 to C - 1, got -2 at row 202",
         "own rows": "process 1: pool inputs: expected finite numbers, got NaN or inf at row 8",
         "types": "types and shapes of rows: expected the same in every process, got others",
+        "another's": "mesh: expected devices of this process alone or of all, got of some",
+        "seeds": "mesh: expected all devices to share the rows, got some that share seeds",
         "test": "test inputs: expected finite numbers, got NaN or inf at row 40",
         "key": "key: expected the same in every process, got others",
         "then": tasks.picks(None, ["entropy"]),
