@@ -13,6 +13,7 @@ from typing import Any
 
 from jaxal._commands import add_command
 from jaxal._data_command import add_data
+from jaxal._distributed import add_flags, joined, run_to_end
 from jaxal._interrupts import Interruptible, interrupts
 from jaxal._pool_command import add_pool
 
@@ -50,13 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser.print_help(sys.stderr)
         return 2
-    status = _status(arguments)
-    if status and getattr(arguments, "distributed", False):
-        from jaxal import processes
-
-        if processes.are_several():
-            processes.leave(status)
-    return status
+    if getattr(arguments, "distributed", False):
+        return run_to_end(lambda: _status(arguments))
+    return _status(arguments)
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -145,15 +142,7 @@ def _add_run(commands: Any) -> None:
         help="compile everything anew; otherwise compiled programs are kept in "
         "JAX_COMPILATION_CACHE_DIR, or in the user's cache folder",
     )
-    run.add_argument(
-        "--distributed",
-        action="store_true",
-        help="one of several processes that run the experiment together, one a host; "
-        "they find each other on GKE, under Slurm or MPI, and on TPU pods, or as told:",
-    )
-    run.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 can be reached")
-    run.add_argument("--processes", metavar="N", type=int, help="how many processes there are")
-    run.add_argument("--process", metavar="I", type=int, help="the number of this one, from 0")
+    add_flags(run)
     _add_common(run)
 
 
@@ -204,16 +193,22 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from jaxal._cache import set_up_cache
+
+    set_up_cache(not arguments.no_cache)
+    with joined(arguments):
+        return _run_joined(arguments)
+
+
+def _run_joined(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from jaxal import experiment, processes, report
-    from jaxal._cache import set_up_cache
     from jaxal.experiment.distil import distil_numbers
     from jaxal.report._text import printable
 
-    set_up_cache(not arguments.no_cache)
-    _join(arguments)
-    config = experiment.load(arguments.config, _overrides(arguments))
+    with processes.agreed():
+        config = experiment.load(arguments.config, _overrides(arguments))
     wanted = arguments.out or Path("runs", config.name)
     out = wanted
     if not arguments.resume:
@@ -240,22 +235,6 @@ def _run(arguments: argparse.Namespace) -> int:
             if isinstance(error, KeyboardInterrupt | OSError | MemoryError):
                 _tell(f"to go on: {_resume_command(arguments, out)}")
         raise
-
-
-def _join(arguments: argparse.Namespace) -> None:
-    """Makes this process one of several, if it is to be."""
-    from jaxal import processes
-
-    given = {
-        "--coordinator": arguments.coordinator,
-        "--processes": arguments.processes,
-        "--process": arguments.process,
-    }
-    if arguments.distributed:
-        processes.start(*given.values())
-    for flag, value in given.items():
-        if value is not None and not arguments.distributed:
-            raise ValueError(f"{flag}: needs --distributed")
 
 
 def _overrides(arguments: argparse.Namespace) -> list[str]:

@@ -4,78 +4,23 @@ Where a function is said to be a collective, every process has to call it, in th
 others: one that does not leaves them waiting.
 """
 
-import builtins
 import contextlib
-import os
 import pickle
-import sys
-import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxal.base import PyTree
-from jaxal.checks import is_traced
+from jaxal.checks import describe, is_traced
 
 T = TypeVar("T")
 
-GRACE = 2.0
-"""Seconds that the first process, which the others depend on, waits for them to end as well."""
-
 LOST = ("Gloo", "coordination service", "DistributedService", "heartbeat")
 """What JAX's errors speak of where another process cannot be reached."""
-
-
-def start(
-    coordinator: str | None = None, count: int | None = None, number: int | None = None
-) -> None:
-    """Makes this process one of several, which all call this before they use JAX.
-
-    What is not given is taken from the variables JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and
-    JAX_PROCESS_ID, or found by JAX itself: on GKE, under Slurm or MPI, and on TPU pods.
-
-    Args:
-      coordinator: host:port, where process 0 can be reached by all.
-      count: how many processes there are.
-      number: of this one, from 0.
-
-    Raises:
-      ValueError: nothing says where the others are.
-    """
-    count = _from_environment("JAX_NUM_PROCESSES") if count is None else count
-    number = _from_environment("JAX_PROCESS_ID") if number is None else number
-    # It would take SIGTERM for itself, by which batch systems end a run.
-    jax.config.update("jax_enable_preemption_service", False)
-    try:
-        jax.distributed.initialize(coordinator, count, number)
-    except ValueError as error:
-        raise ValueError(
-            f"distributed: {error} Expected a cluster that JAX finds (GKE, Slurm, MPI, a TPU pod), "
-            "or the coordinator's address, the number of processes and that of this one"
-        ) from error
-
-
-def _from_environment(name: str) -> int | None:
-    value = os.environ.get(name)
-    if value is not None and not value.isdecimal():
-        raise ValueError(f"{name}: expected an integer, got {value!r}")
-    return None if value is None else int(value)
-
-
-def leave(status: int) -> NoReturn:
-    """Ends this process, one of several, after an error: without waiting for those that go on.
-
-    They see at once that it is gone. JAX's own end would wait for minutes until they end too.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if is_first():
-        time.sleep(GRACE)
-    os._exit(status)
 
 
 def are_several() -> bool:
@@ -86,17 +31,6 @@ def are_several() -> bool:
 def is_first() -> bool:
     """Whether this process is the one that writes files and speaks to the user."""
     return jax.process_index() == 0
-
-
-def which() -> tuple[int, int]:
-    """The number of this process, from 0, and how many there are."""
-    return jax.process_index(), jax.process_count()
-
-
-def have_all(numbers: Iterable[int]) -> bool:
-    """Whether these are processes that can work together: all that there are, or this one alone."""
-    given = set(numbers)
-    return given == {jax.process_index()} or len(given) == jax.process_count()
 
 
 def is_shared(leaf: Any) -> bool:
@@ -153,14 +87,14 @@ def agreed(together: bool = True) -> Iterator[None]:
         yield
     except Exception as error:
         failure = error
-    found = np.flatnonzero(_gathered(np.int32(failure is not None)))
+    found = np.flatnonzero(_gathered(failure is not None))
     if not found.size:
         return
     first = int(found[0])
     if jax.process_index() == first and failure is not None:
-        _broadcast(pickle.dumps((type(failure).__name__, str(failure))), first)
+        _broadcast(pickle.dumps(_plain(failure)), first)
         raise failure
-    raise _error_of(first, *pickle.loads(_broadcast(None, first))) from failure
+    raise pickle.loads(_broadcast(None, first)) from failure
 
 
 def from_first(make: Callable[[], T], together: bool = True) -> T:
@@ -184,24 +118,29 @@ def from_first(make: Callable[[], T], together: bool = True) -> T:
 
 def largest(number: int) -> int:
     """The largest of the numbers that the processes have; a collective."""
-    return int(np.max(_gathered(np.int32(number))))
+    return int(_gathered(number).max())
 
 
-def check_same(name: str, tree: PyTree) -> None:
+def check_same(**trees: PyTree) -> None:
     """Raises ValueError in all processes unless they have the same values; a collective.
 
     Args:
-      name: of the argument, for the message.
-      tree: of NumPy arrays and of what has a `repr`.
+      **trees: by the names that messages have; of NumPy arrays, and of what has a `repr`.
     """
-    sums = 0
+    sums = _gathered([_checksum(tree) for tree in trees.values()])
+    for name, differs in zip(trees, (sums != sums[0]).any(axis=0), strict=True):
+        if differs:
+            raise ValueError(f"{name}: expected the same in every process, got others")
+
+
+def _checksum(tree: PyTree) -> int:
+    total = 0
     for leaf in jax.tree.leaves(tree):
-        text = f"{leaf.dtype}{leaf.shape}" if isinstance(leaf, np.ndarray) else repr(leaf)
-        sums = zlib.crc32(text.encode(), sums)
-        if isinstance(leaf, np.ndarray):
-            sums = zlib.crc32(leaf.tobytes(), sums)
-    if len(np.unique(_gathered(np.uint32(sums)))) > 1:
-        raise ValueError(f"{name}: expected the same in every process, got others")
+        text = repr(leaf) if isinstance(leaf, str | int | float) else describe(leaf)
+        total = zlib.crc32(text.encode(), total)
+        if isinstance(leaf, np.ndarray | np.generic) and leaf.dtype != object:
+            total = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, total)
+    return total >> 1  # what is gathered has a sign
 
 
 @contextlib.contextmanager
@@ -220,12 +159,12 @@ def loss_explained() -> Iterator[None]:
         raise ConnectionError(f"another process of this run has ended: {reason}") from error
 
 
-def _gathered(number: np.generic) -> np.ndarray:
-    """A number of each process, in their order."""
+def _gathered(numbers: Any) -> np.ndarray:
+    """An integer of each process, or some of each, in their order: [P, ...]."""
     # Takes a while to import, and is needed by few.
     from jax.experimental import multihost_utils
 
-    return np.ravel(multihost_utils.process_allgather(number))
+    return multihost_utils.process_allgather(np.asarray(numbers, np.int32))
 
 
 def _broadcast(content: bytes | None, source: int) -> bytes:
@@ -243,7 +182,8 @@ def _broadcast(content: bytes | None, source: int) -> bytes:
     return multihost_utils.broadcast_one_to_all(buffer, is_source)[:size].tobytes()
 
 
-def _error_of(process: int, name: str, message: str) -> Exception:
-    """The error of another process: of its type, if that is one of Python's own."""
-    kind = getattr(builtins, name, None)
-    return RuntimeError(f"process {process}: {name}: {message}") if kind is None else kind(message)
+def _plain(error: Exception) -> Exception:
+    """An error that can be sent: of the first of its types that is Python's and takes a message."""
+    unlike = UnicodeError, ExceptionGroup
+    kinds = (kind for kind in type(error).__mro__ if kind.__module__ == "builtins")
+    return next(kind for kind in kinds if not issubclass(kind, unlike))(str(error))

@@ -83,11 +83,12 @@ def run(
             raise ValueError(f"{out}: holds a run already; to go on with it, resume it")
         with processes.agreed():
             parts = build(config)
+        data = digest(_examples(parts))
+        if together:
+            processes.check_same(config=repr(config), data=data)
         mesh = _mesh(config.seeds, out / CONFIG if begun else None)
         experiment = _Experiment(config, parts, mesh, listener or Silence())
-        facts = {DATA: digest(_examples(parts)), SEEDS_PER_DEVICE: experiment.seeds_per_device}
-        if together:
-            processes.check_same("data and settings", [config, facts])
+        facts = {DATA: data, SEEDS_PER_DEVICE: experiment.seeds_per_device}
         settings = processes.from_first(lambda: _settle(config, facts, out, begun))
         saved = Checkpoints(
             out / CHECKPOINTS, identity(settings), CHECKPOINT_SHARE, together=together

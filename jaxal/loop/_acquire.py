@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from jaxal import data, processes
 from jaxal.base import Model, PyTree, Selection, Strategy, View
-from jaxal.checks import check_budget, check_integer, check_key, check_mask, is_traced
+from jaxal.checks import check_budget, check_integer, check_key, check_mask, describe, is_traced
 from jaxal.data.checks import check_structure
 from jaxal.loop.plan import (
     NO_SETS,
@@ -226,12 +226,18 @@ def acquire(
       TypeError: a model that does not return `Outputs`, or arguments of another type.
       FloatingPointError: variables, or what the strategy observes, that are not finite.
     """
+    devices.check_mesh(mesh)
+    sets = ExampleSets(query, private, validation)
+    devices.check_same(
+        inputs.mesh if isinstance(inputs, ArrayPool) else mesh,
+        inputs=jax.tree.map(describe, inputs),
+        **{"key": key, "variables": variables, "budget": budget},
+        **{"labels": labels, "available": available, **sets._asdict()},
+    )
     check_key(key)
     check_strategy(strategy)
     check_model_functions("model", model)
     check_integer(1, batch_size=batch_size)
-    devices.check_mesh(mesh)
-    sets = ExampleSets(query, private, validation)
     for name, examples in sets.given().items():
         check_structure(examples, name)
     refuse_streamed("inputs", inputs)
@@ -245,24 +251,20 @@ def acquire(
     classes = check_model(model, variables, some)
     check_same_shapes(some, sets.given())
     traced = is_traced(inputs, labels, available)
+    size = None if traced else size_class(rows)
     if not traced:
         if not isinstance(inputs, ArrayPool):
-            check_values((inputs, labels), classes, mesh, allow_unknown=True)
-        with processes.agreed(devices.is_on_hosts(sets, mesh)):
-            for name, examples in sets.given().items():
-                data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
+            check_values((inputs, labels), classes, mesh, size, allow_unknown=True)
+        for name, examples in sets.given().items():
+            data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
     if not isinstance(inputs, ArrayPool):
-        size = None if traced else size_class(rows)
         pool = put(inputs, labels, mesh, batch_size=batch_size, size=size)
     available = _available(pool, rows, available)
     check_budget(budget, rows)
-    if not is_traced(available):
-        left = _count(available, pool)
-        if budget > left:
-            raise ValueError(f"budget: expected 1 to {left} (available rows), got {budget}")
+    _check_left(budget, available, pool)
     if devices.is_shared(pool.mesh):
-        key = devices.replicate(key, pool.mesh, "key")
-    variables, sets = devices.replicate((variables, sets), pool.mesh, "variables and examples")
+        key = devices.replicate(key, pool.mesh)
+    variables, sets = devices.replicate((variables, sets), pool.mesh)
     if is_traced(key, variables, pool, available, sets):
         return acquire_unchecked(key, strategy, model, variables, pool, available, budget, sets)
     selection, facts = _decide_with_facts(
@@ -291,8 +293,13 @@ def _available(pool: Pool, rows: int, given: Any) -> jax.Array:
     return jnp.zeros(len(pool), bool).at[:rows].set(given)
 
 
-def _count(available: jax.Array, pool: Pool) -> int:
-    """How many rows may be picked, on the host."""
+def _check_left(budget: int, available: jax.Array, pool: Pool) -> None:
+    """Raises ValueError if fewer rows than are asked for may be picked."""
+    if is_traced(available):
+        return
     if devices.is_shared(pool.mesh):
-        return int(jnp.sum(available & pool.valid))
-    return int(np.sum(np.asarray(available) & np.asarray(pool.valid)))
+        left = int(jnp.sum(available & pool.valid))
+    else:  # compiles nothing
+        left = int(np.sum(np.asarray(available) & np.asarray(pool.valid)))
+    if budget > left:
+        raise ValueError(f"budget: expected 1 to {left} (available rows), got {budget}")

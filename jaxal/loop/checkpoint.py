@@ -186,7 +186,7 @@ def _save(orbax: Any, path: Path, arrays: dict[str, np.ndarray]) -> None:
     from orbax.checkpoint import Checkpointer, PyTreeCheckpointHandler
     from orbax.checkpoint.options import MultiprocessingOptions
 
-    number, _ = processes.which()
+    number = jax.process_index()
     alone = MultiprocessingOptions(number, {number}, barrier_sync_key_prefix=f"jaxal_{number}")
     handler = PyTreeCheckpointHandler(multiprocessing_options=alone)
     Checkpointer(handler, multiprocessing_options=alone).save(path, arrays)
@@ -197,9 +197,8 @@ def _context(orbax: Any) -> Any:
     context.asynchronous.create_directories_asynchronously = False
     context.asynchronous.timeout_secs = 120  # not the twenty minutes of its default
     if processes.are_several():  # or Orbax would wait for the others
-        number, _ = processes.which()
-        context.multiprocessing.primary_host = number
-        context.multiprocessing.active_processes = {number}
+        context.multiprocessing.primary_host = jax.process_index()
+        context.multiprocessing.active_processes = {jax.process_index()}
     return context
 
 

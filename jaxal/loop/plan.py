@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxal import data, processes
+from jaxal import data
 from jaxal.base import Examples, Model, Outputs, PyTree
 from jaxal.checks import (
     check_flag,
@@ -168,16 +168,19 @@ def prepare(
       TypeError: a number that is not an integer, a model that does not return `Outputs`, or arrays
         of the wrong type.
     """
+    devices.check_mesh(mesh)
+    asked = {**plan._asdict(), **sets._asdict(), "initial": (plan.initial, initial_rows)}
+    devices.check_same(mesh, pool=jax.tree.map(describe, pool), test=test, **asked)
     check_learner(learner)
     _check_plan(plan)
     check_flag(labeled_only=labeled_only)
     if labeled_only and plan.skip_unlabeled:
         raise ValueError("skip_unlabeled: expected False, as labeled_only leaves these rows out")
-    devices.check_mesh(mesh)
     named = {"pool": pool, "test": test, **sets.given()}
     for name, examples in named.items():
         check_structure(examples, name)
     pool, test = Examples(*pool), Examples(*test)
+    devices.check_same(mesh, **{"pool labels": pool.labels})
     rows = len(pool.labels)
     if not is_traced(named):
         variables = jax.eval_shape(learner.model.init, jax.random.key(0), first(pool.inputs))
@@ -186,16 +189,14 @@ def prepare(
         unknown = _unknown(pool.labels, labeled_only or plan.skip_unlabeled)
         rows -= 0 if plan.skip_unlabeled else unknown
         check_values(pool, classes, mesh, allow_unknown=unknown > 0)
-        with processes.agreed(devices.is_on_hosts((test, sets), mesh)):
-            for name, examples in {"test": test, **sets.given()}.items():
-                data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
+        for name, examples in {"test": test, **sets.given()}.items():
+            data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
         _check_initial(plan, pool.labels, unknown, initial_rows)
     if plan.capacity > rows:
         raise TooManyLabels(plan, rows)
     if initial_rows is not None:
         initial_rows = np.asarray(initial_rows, np.int32)
-    examples = (test, sets, initial_rows)
-    test, sets, initial_rows = devices.replicate(examples, mesh, "test, sets and initial rows")
+    test, sets, initial_rows = devices.replicate((test, sets, initial_rows), mesh)
     placed = put(
         pool.inputs,
         pool.labels,

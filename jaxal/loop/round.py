@@ -55,7 +55,8 @@ def fit(
     state: State, pool: Pool, sets: ExampleSets, *, learner: AnyLearner
 ) -> tuple[State, FitInfo]:
     """Fits the learner's model to the labelled rows, given the validation examples as well."""
-    with explained("learner.fit", _HOST_FIT):
+    together = fits_on_host(learner) and devices.is_shared(pool.mesh)
+    with processes.agreed(together), explained("learner.fit", _HOST_FIT):
         fitted = learner.fit(
             round_keys(state).fit,
             state.variables,
@@ -66,8 +67,9 @@ def fit(
             sets.validation,
         )
         variables, info = as_fitted(fitted)
-    if fits_on_host(learner) and devices.is_shared(pool.mesh):
-        variables = devices.replicate(variables, pool.mesh, "learner.fit: variables")
+    if together:
+        devices.check_same(pool.mesh, **{"learner.fit: variables": variables})
+        variables = devices.replicate(variables, pool.mesh)
     return state._replace(variables=variables), info
 
 

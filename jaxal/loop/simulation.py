@@ -107,6 +107,7 @@ class _Simulation(NamedTuple):
     plan: Plan
 
     def __call__(self, prepared: Prepared, key: jax.Array) -> tuple[State, RoundInfo]:
+        devices.check_same(prepared.pool.mesh, key=key)
         return processes.whole(_run(self, prepared, key))
 
 
@@ -254,16 +255,19 @@ def iterate(
     check_strategies(learner, {name: strategy}, prepared, plan)
     stages = compiled_round(learner, strategy, budget)
     together = devices.is_shared(mesh)
-    placed = devices.replicate(key, mesh, "key") if together else key
+    devices.check_same(mesh, key=key)
+    placed = devices.replicate(key, mesh) if together else key
     with contextlib.ExitStack() as held:
         held.enter_context(processes.loss_explained())
         first, state, saved = 0, _begin(placed, learner, prepared, plan), None
         if checkpoint is not None:
             held.enter_context(claimed_together(Path(checkpoint), together))
             arguments = _Arguments(learner, strategy, plan, labeled_only, initial_rows)
-            # It reads all of the pool, which the first process alone has to.
-            asked = processes.is_first() or not devices.is_on_hosts((pool, test, sets), mesh)
-            found = _identity(arguments, key, pool, test, sets) if asked else {}
+            # It reads all of the pool: the first process does, unless they have a share each.
+            split = any(map(processes.is_shared, jax.tree.leaves((pool, test, sets))))
+            found = processes.from_first(
+                lambda: _identity(arguments, key, pool, test, sets), together and not split
+            )
             saved = Checkpoints(Path(checkpoint), found, together=together)
             first, state = saved.newest(state) or (first, state)
         rounds_left = run_rounds(stages, state, prepared, plan, name, first=first)

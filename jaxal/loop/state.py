@@ -82,6 +82,7 @@ def init(
     check_key(key)
     check_learner(learner)
     check_pool(pool)
+    devices.check_same(pool.mesh, key=key, initial=initial, capacity=capacity, skips=skips)
     check_integer(1, capacity=capacity)
     check_flag(balanced=balanced)
     skips = capacity if skips is None else skips
@@ -110,7 +111,7 @@ def init(
     )
     state = _add(state, rows, pool.labels[rows], None)
     if devices.is_shared(pool.mesh) and not is_traced(state):
-        state = devices.replicate(state, pool.mesh, "key, variables and initial rows")
+        state = devices.replicate(state, pool.mesh)
     return state
 
 
@@ -183,6 +184,8 @@ def tell(state: State, rows: Any, labels: Any, weights: Any = None) -> State:
         answers beyond the room are dropped.
     """
     check_state(state)
+    if processes.is_shared(state.rows):
+        processes.check_same(rows=rows, labels=labels, weights=weights)
     if not is_traced(state.rows, state.count, rows, labels, weights):
         if state.rows.ndim != 1:
             raise ValueError("state: expected that of one seed; jax.vmap tells several")

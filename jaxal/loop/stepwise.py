@@ -69,7 +69,7 @@ def ask(
         observed = stages.observe(state, pool, sets)
         return state, choose(state, pool, observed, strategy=strategy, budget=budget)
     _check(state, learner, strategy, pool, budget, sets)
-    sets = _shared(sets, pool)
+    sets = devices.replicate(sets, pool.mesh)
     number, name = int(state.round), strategy_name(strategy)
     if state.count:
         state, fitted = stages.fit(state, pool, sets)
@@ -82,13 +82,6 @@ def ask(
     return processes.whole((state, selection))
 
 
-def _shared(tree: Any, pool: Pool) -> Any:
-    """Examples where the pool is, if several processes share it: all have to have the same."""
-    if not devices.is_shared(pool.mesh):
-        return tree
-    return devices.replicate(tree, pool.mesh, "further examples")
-
-
 _choose = jax.jit(choose, static_argnames=("strategy", "budget"))
 
 
@@ -99,10 +92,12 @@ def _check(
     pool: Pool,
     budget: int,
     sets: ExampleSets,
+    **more: Any,
 ) -> None:
+    check_pool(pool)
+    devices.check_same(pool.mesh, state=state, budget=budget, **sets._asdict(), **more)
     check_learner(learner)
     check_strategy(strategy)
-    check_pool(pool)
     check_state(state)
     if jnp.ndim(state.round):
         raise ValueError("state: expected that of one seed; jax.vmap takes several")
@@ -112,11 +107,10 @@ def _check(
         raise ValueError(
             f"pool: expected the {int(state.pool_rows)} rows that the state began with, got {size}"
         )
-    classes = int(state.num_classes)
-    with processes.agreed(devices.is_on_hosts(sets, pool.mesh)):
-        for name, examples in sets.given().items():
-            data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
-    check_same_shapes(pool.first(), sets.given())
+    for name, examples in (sets.given() | more).items():
+        unknown = name in OF_NO_CLASS
+        data.check(examples, int(state.num_classes), name, allow_unknown=unknown)
+    check_same_shapes(pool.first(), sets.given() | more)
 
 
 @partial(jax.jit, static_argnames=("learner", "strategy", "budget"))
@@ -166,19 +160,15 @@ def step(
     if is_traced(state, pool, test, sets):
         examples = Examples(*test)
         return _step(state, learner, strategy, pool, examples, budget, sets, select_batch)
-    _check(state, learner, strategy, pool, budget, sets)
-    classes = int(state.num_classes)
-    with processes.agreed(devices.is_on_hosts(test, pool.mesh)):
-        data.check(test, classes, "test")
-    sets, test = _shared((sets, test), pool)
-    check_same_shapes(pool.first(), {"test": test})
+    _check(state, learner, strategy, pool, budget, sets, test=test)
+    sets, test = devices.replicate((sets, Examples(*test)), pool.mesh)
     if not isinstance(select_batch, jax.Array):
         check_flag(select_batch=select_batch)
     if unknown := int(_unknown(pool)):
         option = "place(..., labeled_only=True)"
         raise ValueError(unknown_labels(unknown, int(state.pool_rows), option))
     state, info = _step(
-        state, learner, strategy, pool, Examples(*test), budget, sets, jnp.asarray(select_batch)
+        state, learner, strategy, pool, test, budget, sets, jnp.asarray(select_batch)
     )
     if not is_traced(select_batch) and select_batch:
         picks = Selection(info.rows, info.scores)

@@ -1,21 +1,23 @@
 """Meshes of devices, and arrays placed on them: pool rows over one axis, seeds over another."""
 
-import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, Sharding
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxal import processes
 from jaxal.base import PyTree
-from jaxal.checks import check_integer, describe, is_key, is_traced
+from jaxal.checks import check_integer, describe, is_traced
+from jaxal.pools.placing import Padding, pad_rows, put, words
 from jaxal.rows import DATA
 
 SEEDS = "seeds"
+
+to_host = processes.to_host
 
 
 def make_mesh(
@@ -77,7 +79,8 @@ def check_mesh(mesh: Any) -> None:
         raise TypeError(f"{expected}, got {describe(mesh)}")
     if DATA not in mesh.shape:
         raise ValueError(f"{expected}, got one with the axes {', '.join(mesh.axis_names)}")
-    if not processes.have_all(device.process_index for device in mesh.devices.flat):
+    owners = {device.process_index for device in mesh.devices.flat}
+    if owners != {jax.process_index()} and len(owners) < jax.process_count():
         raise ValueError("mesh: expected devices of this process alone or of all, got of some")
 
 
@@ -88,20 +91,6 @@ def mesh_for(seeds: int) -> Mesh | None:
     """
     count = jax.device_count()
     return None if count == 1 else make_mesh(seeds=math.gcd(seeds, count))
-
-
-def pad_rows(tree: PyTree, size: int, fill: int | float | bool = 0) -> PyTree:
-    """Pads the leading axis of every leaf with `fill` up to `size` rows."""
-
-    def pad(leaf):
-        missing = size - leaf.shape[0]
-        if missing == 0:
-            return leaf
-        widths = [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)
-        xp = np if isinstance(leaf, np.ndarray) else jnp
-        return xp.pad(leaf, widths, constant_values=fill)
-
-    return jax.tree.map(pad, tree)
 
 
 def place_rows(
@@ -129,23 +118,10 @@ def share_rows(tree: PyTree, mesh: Mesh | None) -> PyTree:
     return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(DATA)))
 
 
-def replicate(tree: PyTree, mesh: Mesh | None, name: str = "arrays") -> PyTree:
-    """Puts arrays on the devices, whole on each.
-
-    Args:
-      tree: of arrays; where several processes share the devices, they have to have the same.
-      mesh: one device if None.
-      name: of the arrays, for the message.
-
-    Raises:
-      ValueError: other arrays in another process.
-    """
+def replicate(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """Puts arrays on the devices, whole on each; processes that share these have the same."""
     if mesh is None:
         return jax.tree.map(jnp.asarray, tree)
-    if is_shared(mesh):
-        own = [leaf for leaf in jax.tree.leaves(tree) if not processes.is_shared(leaf)]
-        if not is_traced(own):
-            processes.check_same(name, jax.device_get([_words(leaf) for leaf in own]))
     return put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
@@ -153,20 +129,8 @@ def place_seeds(keys: PyTree, mesh: Mesh | None) -> PyTree:
     """Puts one key (or state) a seed on the devices, over the seeds axis."""
     if mesh is None:
         return jax.tree.map(jnp.asarray, keys)
+    check_same(mesh, keys=keys)
     return put(keys, NamedSharding(mesh, PartitionSpec(SEEDS)))
-
-
-def to_host(tree: PyTree) -> PyTree:
-    """The values of arrays on the host: whole in every process, where several share the devices.
-
-    Args:
-      tree: of arrays, as results of a simulation whose seeds several devices share. All processes
-        have to call this then.
-
-    Returns:
-      The tree, of NumPy arrays.
-    """
-    return processes.to_host(tree)
 
 
 def is_shared(mesh: Mesh | None) -> bool:
@@ -174,14 +138,25 @@ def is_shared(mesh: Mesh | None) -> bool:
     return mesh is not None and mesh.is_multi_process
 
 
-def is_on_hosts(tree: PyTree, mesh: Mesh | None) -> bool:
-    """Whether arrays are to be shared by several processes, and each has them for itself so far."""
-    return is_shared(mesh) and not any(map(processes.is_shared, jax.tree.leaves(tree)))
+def check_same(mesh: Mesh | None, **trees: PyTree) -> None:
+    """Raises ValueError in all processes that share a mesh unless they have the same arguments.
+
+    Args:
+      mesh: of one process, or none: nothing is looked at.
+      **trees: by the names that messages have. Arrays that the processes share are not looked at,
+        and nothing is where one is traced.
+    """
+    if is_shared(mesh) and not is_traced(trees):
+        processes.check_same(**jax.tree.map(_seen, trees))
 
 
-def own_rows(rows: int, mesh: Mesh) -> list[slice]:
-    """Which of so many rows are on this process's devices, once they are padded; in order."""
-    size = rows + -rows % mesh.shape[DATA]
+def _seen(leaf: Any) -> Any:
+    """What a process can see of an argument."""
+    return describe(leaf) if processes.is_shared(leaf) else jax.device_get(words(leaf))
+
+
+def own_rows(rows: int, size: int, mesh: Mesh) -> list[slice]:
+    """Which of so many rows, padded to `size`, are on this process's devices; in order."""
     parts = NamedSharding(mesh, PartitionSpec(DATA)).addressable_devices_indices_map((size,))
     bounds = {part[0].indices(size)[:2] for part in parts.values() if part}
     return [slice(start, min(stop, rows)) for start, stop in sorted(bounds) if start < rows]
@@ -192,66 +167,8 @@ def check_one_after_another(mesh: Mesh) -> None:
     if mesh.size != mesh.shape[DATA]:
         raise ValueError("mesh: expected all devices to share the rows, got some that share seeds")
     owners = [device.process_index for device in mesh.devices.flat]
-    _, count = processes.which()
+    count = jax.process_count()
     if owners != [number for number in range(count) for _ in range(len(owners) // count)]:
         raise ValueError(
             "mesh: expected as many devices of each process, one process after another"
         )
-
-
-class Padding(NamedTuple):
-    """How the rows of arrays become those of a placed one."""
-
-    size: int | None = None  # rows that there are to be; as many as there are, if None
-    fill: int = 0
-    first: int = 0  # number of the first row that is there
-
-    def padded(self, leaf: Any) -> Any:
-        return leaf if self.size is None else pad_rows(leaf, self.size, self.fill)
-
-
-NO_PADDING = Padding()
-
-
-def put(tree: PyTree, sharding: Sharding, padding: Padding = NO_PADDING) -> PyTree:
-    """Puts arrays on devices; of those that other processes have, this one sees to its own."""
-
-    def one(leaf: Any) -> jax.Array:
-        if not isinstance(leaf, jax.Array):
-            return _put_parts(np.asarray(leaf), sharding, padding)
-        if processes.is_shared(leaf):
-            return _moved(sharding, padding)(leaf)
-        if sharding.is_fully_addressable or is_traced(leaf):
-            return jax.device_put(padding.padded(leaf), sharding)
-        if is_key(leaf):
-            return jax.random.wrap_key_data(one(_words(leaf)), impl=jax.random.key_impl(leaf))
-        # Not `device_put`, which sends everything around to see that all processes have the same.
-        return _put_parts(np.asarray(leaf), sharding, padding)
-
-    return jax.tree.map(one, tree)
-
-
-def _put_parts(leaf: np.ndarray, sharding: Sharding, padding: Padding) -> jax.Array:
-    """Puts an array of the host on devices: of each, what is to be there is looked at, no more."""
-    dtype, (size, fill, first) = jax.dtypes.canonicalize_dtype(leaf.dtype), padding
-
-    def part(index: Any) -> np.ndarray:
-        if size is None:
-            return np.asarray(leaf[index], dtype, order="C")
-        start, stop, _ = index[0].indices(size)
-        own = np.asarray(leaf[start - first : stop - first], dtype, order="C")
-        return pad_rows(own, stop - start, fill)
-
-    shape = leaf.shape if size is None else (size, *leaf.shape[1:])
-    return jax.make_array_from_callback(shape, sharding, part, dtype=dtype)
-
-
-@functools.lru_cache(maxsize=64)
-def _moved(sharding: Sharding, padding: Padding) -> Callable[..., Any]:
-    """What moves an array that processes share to where it is to be, padded."""
-    return jax.jit(padding.padded, out_shardings=sharding)
-
-
-def _words(leaf: Any) -> Any:
-    """An array, or the numbers that random keys are made of."""
-    return jax.random.key_data(leaf) if is_key(leaf) else leaf

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxal import processes
 from jaxal.base import PyTree
-from jaxal.checks import check_flag, check_integer, is_traced
+from jaxal.checks import check_flag, check_integer, describe, is_traced
 from jaxal.data.checks import check, check_rows, check_structure
 from jaxal.numerics import first, gather, num_rows
 from jaxal.pools import devices
@@ -105,8 +105,10 @@ def place(
     if local:
         _check_local((inputs, labels), mesh)
     else:
+        kinds = jax.tree.map(describe, (inputs, labels))
+        devices.check_same(mesh, **{"types and shapes": kinds})
         check_structure((inputs, labels))
-        check_values((inputs, labels), None, mesh, allow_unknown=True)
+        check_values((inputs, labels), None, mesh, size, allow_unknown=True)
     return put(
         inputs,
         labels,
@@ -119,29 +121,34 @@ def place(
 
 
 def check_values(
-    examples: tuple[PyTree, Any], num_classes: int | None, mesh: Mesh | None, *, allow_unknown: bool
+    examples: tuple[PyTree, Any],
+    num_classes: int | None,
+    mesh: Mesh | None,
+    size: int | None = None,
+    *,
+    allow_unknown: bool,
 ) -> None:
     """`data.check` of a pool's values; each process looks at the rows of its devices, all raise."""
-    inputs, labels = examples
     if is_traced(examples):
         return
-    if mesh is None or not devices.is_on_hosts(examples, mesh):
-        check_rows(examples, num_classes, "pool", allow_unknown=allow_unknown)
-        return
-    with processes.agreed():
-        for own in devices.own_rows(num_rows(inputs), mesh):
-            part = jax.tree.map(lambda leaf, own=own: leaf[own], (inputs, labels))
-            check_rows(part, num_classes, "pool", allow_unknown=allow_unknown, first=own.start)
+    rows = num_rows(examples[0])
+    own = [slice(rows)]
+    if mesh is not None and not any(map(processes.is_shared, jax.tree.leaves(examples))):
+        own = devices.own_rows(rows, _padded(max(rows, size or 0), mesh), mesh)
+    with processes.agreed(devices.is_shared(mesh)):
+        for some in own:
+            part = jax.tree.map(lambda leaf, some=some: leaf[some], examples)
+            first = some.start or 0
+            check_rows(part, num_classes, "pool", allow_unknown=allow_unknown, first=first)
 
 
 def _check_local(examples: tuple[PyTree, Any], mesh: Any) -> None:
     """Raises in all processes unless the rows that each has can be those of one pool."""
     devices.check_one_after_another(mesh)
-    number, _ = processes.which()
     with processes.agreed():
-        check(examples, name=f"process {number}: pool", allow_unknown=True)
-    kinds = [f"{leaf.dtype}{leaf.shape[1:]}" for leaf in jax.tree.leaves(examples)]
-    processes.check_same("types and shapes of rows", kinds)
+        check(examples, name=f"process {jax.process_index()}: pool", allow_unknown=True)
+    kinds = jax.tree.map(lambda leaf: describe(leaf[:1]), examples)
+    processes.check_same(**{"types and shapes of rows": kinds})
 
 
 def put(
@@ -155,12 +162,10 @@ def put(
     local: bool = False,
 ) -> ArrayPool:
     """`place` of examples that are checked."""
-    shards = 1 if mesh is None else mesh.shape[devices.DATA]
-    rows, (number, count) = num_rows(inputs), processes.which() if local else (0, 1)
-    padded = max(processes.largest(rows) * count if local else rows, size or 0)
-    # The shards of a large pool hold whole lines, whose sums are those of any number of devices.
-    lines = shards * LINE
-    padded += -padded % (lines if shards > 1 and padded >= MANY * lines else shards)
+    rows, number, count = num_rows(inputs), 0, 1
+    if local:
+        number, count = jax.process_index(), jax.process_count()
+    padded = _padded(max(processes.largest(rows) * count if local else rows, size or 0), mesh)
     xp = jnp if isinstance(labels, jax.Array) else np
     labels = np.full(rows, -1) if labels is None else xp.asarray(labels)
     labels = labels.astype("int32")
@@ -170,6 +175,14 @@ def put(
         return devices.place_rows(tree, mesh, padded, fill, first=number * (padded // count))
 
     return ArrayPool(placed(inputs, 0), placed(labels, -1), placed(valid, 0), batch_size, mesh)
+
+
+def _padded(rows: int, mesh: Mesh | None) -> int:
+    """How many rows a pool has with its padding."""
+    shards = 1 if mesh is None else mesh.shape[devices.DATA]
+    # The shards of a large pool hold whole lines, whose sums are those of any number of devices.
+    lines = shards * LINE
+    return rows + -rows % (lines if shards > 1 and rows >= MANY * lines else shards)
 
 
 def size_class(rows: int) -> int:
