@@ -50,6 +50,8 @@ def joined(arguments: argparse.Namespace) -> Iterator[None]:
 def _start(coordinator: str | None, count: int | None, number: int | None) -> None:
     import jax
 
+    from jaxal import processes
+
     count = _from_environment("JAX_NUM_PROCESSES") if count is None else count
     number = _from_environment("JAX_PROCESS_ID") if number is None else number
     # It would take SIGTERM for itself, by which batch systems end a run.
@@ -61,6 +63,8 @@ def _start(coordinator: str | None, count: int | None, number: int | None) -> No
             f"--distributed: {error} Expected a cluster that JAX finds (GKE, Slurm, MPI, a TPU "
             "pod), or --coordinator, --processes and --process"
         ) from error
+    if processes.mixes_up_exchanges():
+        jax.config.update("jax_enable_compilation_cache", False)
 
 
 def _from_environment(name: str) -> int | None:

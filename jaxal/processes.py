@@ -22,6 +22,9 @@ T = TypeVar("T")
 LOST = ("Gloo", "coordination service", "DistributedService", "heartbeat")
 """What JAX's errors speak of where another process cannot be reached."""
 
+CACHE = ("jax_enable_compilation_cache", "jax_compilation_cache_dir")
+"""Settings of JAX with which compiled programs are kept."""
+
 
 def are_several() -> bool:
     """Whether this is one of several processes: `jax.distributed.initialize` made it so."""
@@ -31,6 +34,15 @@ def are_several() -> bool:
 def is_first() -> bool:
     """Whether this process is the one that writes files and speaks to the user."""
     return jax.process_index() == 0
+
+
+def mixes_up_exchanges() -> bool:
+    """Whether XLA may have two processes exchange different arrays, and so crash, on CPUs alone.
+
+    Collectives of a compiled program come one after another. Of one that is read from the
+    persistent cache, those that do not depend on each other start in any order (jaxlib 0.10).
+    """
+    return jax.default_backend() == "cpu" and all(getattr(jax.config, name) for name in CACHE)
 
 
 def is_shared(leaf: Any) -> bool:
@@ -92,7 +104,7 @@ def agreed(together: bool = True) -> Iterator[None]:
         return
     first = int(found[0])
     if jax.process_index() == first and failure is not None:
-        _broadcast(pickle.dumps(_plain(failure)), first)
+        _broadcast(pickle.dumps(plain(failure)), first)
         raise failure
     raise pickle.loads(_broadcast(None, first)) from failure
 
@@ -182,7 +194,7 @@ def _broadcast(content: bytes | None, source: int) -> bytes:
     return multihost_utils.broadcast_one_to_all(buffer, is_source)[:size].tobytes()
 
 
-def _plain(error: Exception) -> Exception:
+def plain(error: Exception) -> Exception:
     """An error that can be sent: of the first of its types that is Python's and takes a message."""
     unlike = UnicodeError, ExceptionGroup
     kinds = (kind for kind in type(error).__mro__ if kind.__module__ == "builtins")

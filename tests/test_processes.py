@@ -1,12 +1,14 @@
 """Several processes that run one program, on this machine: the same picks, and errors that all see.
 
 What they do is in `process_tasks.py`. Each is started by itself, finds the others by a port of this
-machine, and has one device or two.
+machine, and has one device or more. Starting one takes seconds: few are, and each does much.
 """
 
 import json
 import os
 import pathlib
+import pickle
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,10 +21,9 @@ import process_tasks as tasks
 import pytest
 
 import jaxal
-from jaxal import cli, experiment, strategies
+from jaxal import cli, experiment, processes, strategies
 from jaxal.records import figures
 
-CACHE = "jax_compilation_cache_dir"
 FOLDER = pathlib.Path(__file__).parent
 CONFIG = """
 name = "tiny"
@@ -39,6 +40,31 @@ initial = 10
 budget = 5
 rounds = 2
 """
+ENGINES = ["margin", "core_set", "badge", "partition"]
+REFUSED = {
+    "values": "ValueError: pool inputs: expected finite numbers, got NaN or inf at row 202",
+    "labels": "ValueError: pool labels: expected -1 to C - 1, got -2 at row 202",
+    "own rows": "ValueError: process 1: pool inputs: expected finite numbers, got NaN or inf at "
+    "row 8",
+    "another's": "ValueError: mesh: expected devices of this process alone or of all, got of some",
+    "seeds": "ValueError: mesh: expected all devices to share the rows, got some that share seeds",
+    "file": "OSError: the disk is gone",
+    "cache": "ValueError: mesh: several processes on CPUs cannot use programs that JAX keeps on a "
+    "disk, as XLA forgets in which order these exchange arrays; expected "
+    'jax.config.update("jax_enable_compilation_cache", False) in all',
+}
+OTHERS = {  # what is not the same in every process
+    "rows": "inputs",
+    "types": "inputs",
+    "test": "test",
+    "pool labels": "pool labels",
+    "key": "key",
+    "simulated": "key",
+    "available": "available",
+    "answers": "labels",
+    "fits": "learner.fit: variables",
+    "config": "config",
+}
 
 
 def free_port():
@@ -47,125 +73,86 @@ def free_port():
         return one.getsockname()[1]
 
 
-def start(commands, tmp_path, devices):
-    """Starts a process a command; returns them, what they say goes to files SAID.NUMBER."""
+def start(commands, folder, devices, **more):
+    """Starts a process a command; what each says goes to the file said.NUMBER."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(FOLDER.parent), str(FOLDER)]),
         "JAX_PLATFORMS": "cpu",
         "JAX_NUM_CPU_DEVICES": str(devices),
-        "JAX_COMPILATION_CACHE_DIR": str(getattr(jax.config, CACHE) or tmp_path / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        **more,
     }
     begun = []
     for number, command in enumerate(commands):
-        with open(tmp_path / f"said.{number}", "wb") as said:
-            begun.append(
-                subprocess.Popen(
-                    [sys.executable, *command],
-                    stdout=said,
-                    stderr=subprocess.STDOUT,
-                    env=environment,
-                )
-            )
+        with open(folder / f"said.{number}", "wb") as said:
+            options = {"stdout": said, "stderr": subprocess.STDOUT, "env": environment}
+            begun.append(subprocess.Popen([sys.executable, *command], **options))
     return begun
 
 
-def finish(begun, tmp_path, timeout=240):
-    """The exit codes and what was said, once all have ended; kills those that do not."""
+def finish(begun, folder, timeout):
+    """The exit codes and what was said, once all have ended; kills those that do not in time."""
+    last = time.monotonic() + timeout
     try:
         for one in begun:
-            one.wait(timeout)
-    finally:
-        for one in begun:
-            one.kill()
-            one.wait()
-    said = [(tmp_path / f"said.{number}").read_text() for number in range(len(begun))]
+            one.wait(max(last - time.monotonic(), 0))
+    except subprocess.TimeoutExpired:
+        pass  # what was said tells where
+    for one in begun:
+        one.kill()
+        one.wait()
+    said = [(folder / f"said.{number}").read_text() for number in range(len(begun))]
     return [one.returncode for one in begun], said
 
 
-def together(task, count, tmp_path, *given, devices=1, codes=None):
-    """What each of several processes finds."""
-    out, port = tmp_path / task, str(free_port())
-    given = [json.dumps(one) for one in given]
+def together(asked, count, folder, codes=None, timeout=400):
+    """What each of several processes finds: a list of results for each task."""
+    out, port = folder / "found", str(free_port())
     script = str(FOLDER / "process_tasks.py")
     commands = [
-        [script, task, str(number), str(count), port, str(out), *given] for number in range(count)
+        [script, str(number), str(count), port, str(out), json.dumps(asked)]
+        for number in range(count)
     ]
-    ended, said = finish(start(commands, tmp_path, devices), tmp_path)
+    begun = start(commands, folder, 1, JAX_ENABLE_COMPILATION_CACHE="0")
+    ended, said = finish(begun, folder, timeout)
     assert ended == (codes or [0] * count), "\n".join(said)
     files = [pathlib.Path(f"{out}.{number}") for number in range(count)]
-    return [json.loads(file.read_text()) for file in files if file.exists()]
+    found = [json.loads(file.read_text()) for file in files if file.exists()]
+    return [*zip(*found, strict=True)]
 
 
+@pytest.mark.slow
 def test_two_processes_are_one(tmp_path):
-    expected = tasks.smoke(None)
-    assert together("smoke", 2, tmp_path) == [expected] * 2
-
-
-@pytest.fixture(scope="module")
-def picks():
-    """Of one process and one device."""
-    return tasks.picks(None)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 4])
-def test_every_strategy_picks_the_same_in_several_processes(tmp_path, picks, count):
-    assert set(picks) == set(strategies.names())
-    assert together("picks", count, tmp_path) == [picks] * count
-
-
-@pytest.mark.slow
-def test_the_loop_is_the_same_in_several_processes(tmp_path):
-    expected = tasks.experiment(None)
-    assert together("experiment", 2, tmp_path, devices=2) == [expected] * 2
-
-
-@pytest.mark.slow
-def test_each_process_has_rows_of_its_own(tmp_path):
-    expected = tasks.own_rows(None)
-    assert together("own_rows", 2, tmp_path, devices=2) == [expected] * 2
-
-
-@pytest.mark.slow
-def test_what_one_process_finds_wrong_all_raise(tmp_path):
-    messages = {
-        "values": "pool inputs: expected finite numbers, got NaN or inf at row 202",
-        "labels": "pool labels: expected -1 to C - 1, got -2 at row 202",
-        "own rows": "process 1: pool inputs: expected finite numbers, got NaN or inf at row 8",
-        "types": "types and shapes of rows: expected the same in every process, got others",
-        "another's": "mesh: expected devices of this process alone or of all, got of some",
-        "seeds": "mesh: expected all devices to share the rows, got some that share seeds",
-        "test": "test inputs: expected finite numbers, got NaN or inf at row 40",
-        "key": "key: expected the same in every process, got others",
-        "then": tasks.picks(None, ["entropy"]),
-    }
-    assert together("bad_inputs", 2, tmp_path) == [messages] * 2
-
-
-@pytest.mark.slow
-def test_each_process_reads_the_rows_of_its_devices(tmp_path):
-    assert together("reads", 2, tmp_path, devices=2) == [[*range(8)], [*range(8, 16)]]
-
-
-@pytest.mark.slow
-def test_a_loop_whose_process_was_killed_goes_on_with_fewer(tmp_path):
-    expected, folder = tasks.rounds(None), tmp_path / "checkpoints"
-    (left,) = together("killed", 2, tmp_path, str(folder), codes=[0, -9])
-    assert left["found"] == expected[: len(left["found"])] and len(left["found"]) in (1, 2)
-    assert left["error"].startswith("another process of this run has ended: ")
-    assert together("rounds", 1, tmp_path, str(folder)) == [expected[1:]]
-
-
-def command(tmp_path, *flags, count=2):
-    """The command line of each process."""
-    config, address = tmp_path / "tiny.toml", f"127.0.0.1:{free_port()}"
-    config.write_text(CONFIG)
-    cluster = ["--distributed", "--coordinator", address, "--processes", str(count)]
-    run = ["-m", "jaxal", "run", str(config), "--out", str(tmp_path / "out"), *cluster]
-    return [[*run, "--process", str(number), *flags] for number in range(count)]
+    """Every strategy, every loop and every pool; the processes are started once."""
+    config, out = tomllib.loads(CONFIG), str(tmp_path / "out")
+    asked = [
+        ["picks"],
+        ["simulated"],
+        ["asked"],
+        ["own_rows", "core_set"],
+        ["fitted_on_hosts", False],
+        ["streamed"],
+        ["run", out, config],
+    ]
+    (tmp_path / "file").write_text("no folder")
+    *found, reads, refused = together(
+        [*asked, ["reads"], ["refused", str(tmp_path), config]], 2, tmp_path
+    )
+    expected = [getattr(tasks, name)(None, *given) for name, *given in asked[:-1]]
+    for (name, *_), ours, theirs in zip(asked, expected, found, strict=False):
+        assert theirs == (ours, ours), name
+    assert set(expected[0]) == set(strategies.names())
+    assert found[-1] == (sorted(["config.toml", "history.jsonl"]),) * 2
+    experiment.run(experiment.parse(config), tmp_path / "alone")
+    assert figures_of(tmp_path / "out") == figures_of(tmp_path / "alone")  # of eight devices
+    assert reads == ([*range(4)], [*range(4, 8)])
+    assert refused[0] == refused[1]
+    assert refused[0].pop("folder").startswith("NotADirectoryError: [Errno 20]")
+    for name, error in refused[0].items():
+        expected = f"ValueError: {OTHERS.get(name)}: expected the same in every process, got others"
+        assert error == REFUSED.get(name, expected), name
+    assert set(refused[0]) == {*REFUSED, *OTHERS}
 
 
 def figures_of(folder):
@@ -173,51 +160,96 @@ def figures_of(folder):
 
 
 @pytest.mark.slow
-def test_a_command_of_two_processes(tmp_path):
-    codes, said = finish(start(command(tmp_path), tmp_path, 4), tmp_path)
-    assert codes == [0, 0], "\n".join(said)
-    experiment.run(experiment.load(tmp_path / "tiny.toml"), tmp_path / "alone")
-    assert figures_of(tmp_path / "out") == figures_of(tmp_path / "alone")  # of eight devices
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
-        experiment.RUN_FILES
-    )
-    settings = tomllib.loads((tmp_path / "out" / "config.toml").read_text())
-    assert settings["provenance"]["devices"] == 8
-    assert "round" in said[0] and "round" not in said[1]
-    codes, said = finish(start(command(tmp_path, "--set", "seeds=0"), tmp_path, 4), tmp_path)
-    assert codes == [2, 2] and all("seeds: expected" in one for one in said)
+def test_four_processes_are_one(tmp_path):
+    asked = [["picks", ENGINES], ["own_rows", "margin"]]
+    expected = [getattr(tasks, name)(None, *given) for name, *given in asked]
+    assert together(asked, 4, tmp_path) == [(one,) * 4 for one in expected]
 
 
 @pytest.mark.slow
-def test_a_command_whose_process_is_killed_goes_on_alone(tmp_path):
-    flags = ("--set", "strategy.rounds=20")
-    begun = start(command(tmp_path, *flags), tmp_path, 4)
+def test_a_loop_whose_process_was_killed_goes_on_with_fewer(tmp_path):
+    expected, folder = [*tasks.loop(None)], tmp_path / "checkpoints"
+    ((left,),) = together([["killed", str(folder)]], 2, tmp_path, codes=[0, -9], timeout=120)
+    assert left["found"] == expected[: len(left["found"])] and len(left["found"]) in (1, 2)
+    assert left["error"].startswith("another process of this run has ended: ")
+    assert [*tasks.loop(None, folder)] == expected[1:]
+
+
+def command(folder, *flags, count=2):
+    """The command line of each process."""
+    config, address = folder / "tiny.toml", f"127.0.0.1:{free_port()}"
+    config.write_text(CONFIG)
+    cluster = ["--distributed", "--coordinator", address, "--processes", str(count)]
+    run = ["-m", "jaxal", "run", str(config), "--out", str(folder / "out"), *cluster, *flags]
+    return [[*run, "--process", str(number)] for number in range(count)]
+
+
+@pytest.mark.slow
+def test_a_command_whose_process_is_killed_goes_on(tmp_path):
+    """With as many processes, and alone."""
+    flags = ("--set", "strategy.rounds=12")
+    begun = start(command(tmp_path, *flags), tmp_path, 2)
     history = tmp_path / "out" / "history.jsonl"
-    try:
-        while begun[0].poll() is None:
-            time.sleep(0.01)
-            if history.exists() and history.read_bytes().count(b"\n") >= 6:
-                begun[1].kill()
-                break
-    finally:
-        codes, said = finish(begun, tmp_path)
-    assert codes == [2, -9]
+    last = time.monotonic() + 120
+    while begun[1].poll() is None and time.monotonic() < last:
+        time.sleep(0.01)
+        if history.exists() and history.read_bytes().count(b"\n") >= 6:
+            begun[1].kill()
+    codes, said = finish(begun, tmp_path, 60)
+    assert codes == [2, -9], "\n".join(said)
     assert "error: another process of this run has ended" in said[0]
-    assert "to go on: jaxal run" in said[0] and "--resume" in said[0]
-    config = experiment.load(tmp_path / "tiny.toml", ["strategy.rounds=20"])
-    experiment.run(config, tmp_path / "out", resume=True)
+    assert "to go on: jaxal run" in said[0] and "--distributed --out" in said[0]
+    shutil.copytree(tmp_path / "out", tmp_path / "fewer")
+    again = command(tmp_path, *flags, "--resume")
+    codes, said = finish(start(again, tmp_path, 2), tmp_path, 200)
+    assert codes == [0, 0], "\n".join(said)
+    assert "round" in said[0] and "round" not in said[1]
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == sorted(experiment.RUN_FILES)
+    settings = tomllib.loads((tmp_path / "out" / "config.toml").read_text())
+    assert settings["provenance"]["devices"] == 4
+    assert not [*(tmp_path / "compiled").glob("*")]  # as programs that are read again may crash
+    config = experiment.load(tmp_path / "tiny.toml", ["strategy.rounds=12"])
+    experiment.run(config, tmp_path / "fewer", resume=True)
     experiment.run(config, tmp_path / "alone")
-    assert figures_of(tmp_path / "out") == figures_of(tmp_path / "alone")
+    for folder in ("out", "fewer"):
+        assert figures_of(tmp_path / folder) == figures_of(tmp_path / "alone")
 
 
-def test_flags_of_processes_go_together(tmp_path, capsys):
+def test_options_of_processes_are_checked(tmp_path, capsys, monkeypatch):
     config = tmp_path / "tiny.toml"
     config.write_text(CONFIG)
-    assert cli.main(["run", str(config), "--processes", "2"]) == 2
-    assert "--processes: needs --distributed" in capsys.readouterr().err
+
+    def says(*flags):
+        assert cli.main(["run", str(config), *flags]) == 2
+        return capsys.readouterr().err
+
+    def initialize(*given):
+        raise ValueError(f"no cluster for {given}.")
+
+    monkeypatch.setattr(jax.distributed, "initialize", initialize)
+    assert "--processes: needs --distributed" in says("--processes", "2")
+    told = "--distributed: no cluster for (None, 2, 1). Expected a cluster that JAX finds"
+    assert told in says("--distributed", "--processes", "2", "--process", "1")
+    monkeypatch.setenv("JAX_NUM_PROCESSES", "two")
+    assert "JAX_NUM_PROCESSES: expected an integer, got 'two'" in says("--distributed")
 
 
 def test_alone_a_process_has_all_rows():
     inputs, labels = tasks.data(11)
     pool = jaxal.place(inputs, labels, jaxal.devices.make_mesh(), local=True)
     np.testing.assert_array_equal(np.asarray(pool.labels)[:11], labels)
+
+
+def test_errors_that_are_sent_are_of_pythons_types():
+    """Others may not have the type, or it may take more than a message."""
+    broken = UnicodeDecodeError("utf-8", b"a", 0, 1, "why")
+    gone = FileNotFoundError(2, "gone", "here")
+    for error in (KeyError("name"), gone, broken, TooMany(1, 2)):
+        sent = pickle.loads(pickle.dumps(processes.plain(error)))
+        assert isinstance(error, type(sent)) and str(error) in str(sent)
+
+
+class TooMany(ValueError):
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")

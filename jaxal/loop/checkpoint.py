@@ -162,12 +162,17 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def claimed_together(folder: Path, together: bool) -> Iterator[None]:
-    """`files.claimed`, for all processes by the first of them if they go together."""
+    """`files.claimed`, for all processes by the first of them if they go together.
+
+    After a block without an error, all go on once the folder is free again.
+    """
     with contextlib.ExitStack() as held:
         with processes.agreed(together):
             if processes.is_first() or not together:
                 held.enter_context(claimed(folder))
         yield
+        with processes.agreed(together):
+            held.close()
 
 
 def _check_space(folder: Path, size: int) -> None:

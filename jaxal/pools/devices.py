@@ -82,6 +82,12 @@ def check_mesh(mesh: Any) -> None:
     owners = {device.process_index for device in mesh.devices.flat}
     if owners != {jax.process_index()} and len(owners) < jax.process_count():
         raise ValueError("mesh: expected devices of this process alone or of all, got of some")
+    if is_shared(mesh) and processes.mixes_up_exchanges():
+        raise ValueError(
+            "mesh: several processes on CPUs cannot use programs that JAX keeps on a disk, as XLA "
+            "forgets in which order these exchange arrays; expected "
+            'jax.config.update("jax_enable_compilation_cache", False) in all'
+        )
 
 
 def mesh_for(seeds: int) -> Mesh | None:
