@@ -181,19 +181,23 @@ def run(mesh, out, config):
 
 def refused(mesh, out, config):
     """The errors that all processes see where one has bad input, or another than the others."""
+    found = {}
+    for name, call in (bad_pools(mesh, out) | bad_arguments(mesh, out, config)).items():
+        try:
+            call()
+        except (ValueError, OSError) as error:
+            found[name] = f"{type(error).__name__}: {error}"
+    return found
+
+
+def bad_pools(mesh, out):
     last = is_last()
     inputs, labels = data(203)
     flawed, wrong = inputs.copy(), labels.copy()
     flawed[202, 1], wrong[202] = np.nan, -2
     own, half = inputs[:50], inputs[:50].astype(np.float16)
-    test, shorter = data(41, seed=1), labels[:202] if last else labels
+    shorter = labels[:202] if last else labels
     others = [one for one in jax.devices() if one.process_index != jax.process_index()]
-    state = jaxal.init(
-        jax.random.key(0), learner(), jaxal.place(inputs, labels, mesh), initial=0, capacity=8
-    )
-    simulation = jaxal.simulate(
-        learner(), strategies.entropy(), (inputs, labels), test, **PLAN, mesh=mesh
-    )
 
     def cached():
         jax.config.update("jax_enable_compilation_cache", True)
@@ -205,7 +209,7 @@ def refused(mesh, out, config):
 
     Watched.broken = True
     watched = inputs.view(Watched)
-    calls = {
+    return {
         "values": lambda: jaxal.place(flawed if last else inputs, labels, mesh),
         "labels": lambda: jaxal.place(inputs, wrong if last else labels, mesh),
         "rows": lambda: jaxal.place(inputs[: len(shorter)], shorter, mesh),
@@ -213,25 +217,29 @@ def refused(mesh, out, config):
         "types": lambda: jaxal.place(half if last else own, None, mesh, local=True),
         "another's": lambda: jaxal.place(inputs, labels, devices.make_mesh(devices=others)),
         "seeds": lambda: jaxal.place(own, None, devices.make_mesh(seeds=2), local=True),
-        "test": lambda: [*loop(mesh, test=data(40 if last else 41))],
-        "pool labels": lambda: [*loop(mesh, pool=(inputs, labels[::-1] if last else labels))],
-        "key": lambda: next(loop(mesh, key=int(last))),
-        "simulated": lambda: simulation(jax.random.key(int(last))),
-        "available": lambda: acquire("margin", mesh, available=np.arange(ROWS) > int(last)),
-        "answers": lambda: jaxal.tell(state, [3], [int(last)]),
-        "fits": lambda: fitted_on_hosts(mesh, True),
         "file": lambda: pools.stream(watched, None, mesh, batch_size=16).map(total, ()),
         "cache": cached,
-        "folder": lambda: [*loop(mesh, folder=f"{out}/file/below")],
-        "config": lambda: run(mesh, f"{out}/run", config | {"seed": int(last)}),
     }
-    found = {}
-    for name, call in calls.items():
-        try:
-            call()
-        except (ValueError, OSError) as error:
-            found[name] = f"{type(error).__name__}: {error}"
-    return found
+
+
+def bad_arguments(mesh, out, config):
+    number = int(is_last())
+    pool, test = data(203), data(41, seed=1)
+    state = jaxal.init(
+        jax.random.key(0), learner(), jaxal.place(*pool, mesh), initial=0, capacity=8
+    )
+    simulation = jaxal.simulate(learner(), strategies.entropy(), pool, test, **PLAN, mesh=mesh)
+    return {
+        "test": lambda: [*loop(mesh, test=data(41 - number))],
+        "pool labels": lambda: [*loop(mesh, pool=(pool[0], np.roll(pool[1], number)))],
+        "key": lambda: next(loop(mesh, key=number)),
+        "simulated": lambda: simulation(jax.random.key(number)),
+        "available": lambda: acquire("margin", mesh, available=np.arange(ROWS) > number),
+        "answers": lambda: jaxal.tell(state, [3], [number]),
+        "fits": lambda: fitted_on_hosts(mesh, True),
+        "folder": lambda: [*loop(mesh, folder=f"{out}/file/below")],
+        "config": lambda: run(mesh, f"{out}/run", config | {"seed": number}),
+    }
 
 
 def killed(mesh, folder):

@@ -23,7 +23,7 @@ from jaxal.base import PyTree
 from jaxal.checks import is_key
 from jaxal.files import claimed, written_whole
 from jaxal.loop.identity import check_identity, to_host
-from jaxal.pools import devices
+from jaxal.pools import placing
 
 KEPT = 2
 """How many of the newest checkpoints stay: one is left if the other cannot be read."""
@@ -234,7 +234,7 @@ def _placed(arrays: dict[str, np.ndarray], template: PyTree) -> PyTree:
             )
         # An array that is bound to no device stays so, and finds the program compiled for it.
         bound = leaf.committed
-        placed.append(devices.put(array, leaf.sharding) if bound else jnp.asarray(array))
+        placed.append(placing.put(array, leaf.sharding) if bound else jnp.asarray(array))
     return jax.tree.unflatten(structure, placed)
 
 

@@ -264,9 +264,9 @@ def iterate(
             held.enter_context(claimed_together(Path(checkpoint), together))
             arguments = _Arguments(learner, strategy, plan, labeled_only, initial_rows)
             # It reads all of the pool: the first process does, unless they have a share each.
-            split = any(map(processes.is_shared, jax.tree.leaves((pool, test, sets))))
             found = processes.from_first(
-                lambda: _identity(arguments, key, pool, test, sets), together and not split
+                lambda: _identity(arguments, key, pool, test, sets),
+                devices.is_on_hosts((pool, test, sets), mesh),
             )
             saved = Checkpoints(Path(checkpoint), found, together=together)
             first, state = saved.newest(state) or (first, state)

@@ -144,6 +144,11 @@ def is_shared(mesh: Mesh | None) -> bool:
     return mesh is not None and mesh.is_multi_process
 
 
+def is_on_hosts(tree: PyTree, mesh: Mesh | None) -> bool:
+    """Whether arrays are to be shared by several processes, and each has them for itself so far."""
+    return is_shared(mesh) and not any(map(processes.is_shared, jax.tree.leaves(tree)))
+
+
 def check_same(mesh: Mesh | None, **trees: PyTree) -> None:
     """Raises ValueError in all processes that share a mesh unless they have the same arguments.
 

@@ -105,8 +105,8 @@ def place(
     if local:
         _check_local((inputs, labels), mesh)
     else:
-        kinds = jax.tree.map(describe, (inputs, labels))
-        devices.check_same(mesh, **{"types and shapes": kinds})
+        kinds = jax.tree.map(describe, {"inputs": inputs, "labels": labels})
+        devices.check_same(mesh, **kinds)
         check_structure((inputs, labels))
         check_values((inputs, labels), None, mesh, size, allow_unknown=True)
     return put(
@@ -131,15 +131,14 @@ def check_values(
     """`data.check` of a pool's values; each process looks at the rows of its devices, all raise."""
     if is_traced(examples):
         return
+    if mesh is None or not devices.is_on_hosts(examples, mesh):
+        check_rows(examples, num_classes, "pool", allow_unknown=allow_unknown)
+        return
     rows = num_rows(examples[0])
-    own = [slice(rows)]
-    if mesh is not None and not any(map(processes.is_shared, jax.tree.leaves(examples))):
-        own = devices.own_rows(rows, _padded(max(rows, size or 0), mesh), mesh)
-    with processes.agreed(devices.is_shared(mesh)):
-        for some in own:
-            part = jax.tree.map(lambda leaf, some=some: leaf[some], examples)
-            first = some.start or 0
-            check_rows(part, num_classes, "pool", allow_unknown=allow_unknown, first=first)
+    with processes.agreed():
+        for own in devices.own_rows(rows, _padded(max(rows, size or 0), mesh), mesh):
+            part = jax.tree.map(lambda leaf, own=own: leaf[own], examples)
+            check_rows(part, num_classes, "pool", allow_unknown=allow_unknown, first=own.start)
 
 
 def _check_local(examples: tuple[PyTree, Any], mesh: Any) -> None:
@@ -147,8 +146,8 @@ def _check_local(examples: tuple[PyTree, Any], mesh: Any) -> None:
     devices.check_one_after_another(mesh)
     with processes.agreed():
         check(examples, name=f"process {jax.process_index()}: pool", allow_unknown=True)
-    kinds = jax.tree.map(lambda leaf: describe(leaf[:1]), examples)
-    processes.check_same(**{"types and shapes of rows": kinds})
+    inputs, labels = jax.tree.map(lambda leaf: describe(leaf[:1]), examples)
+    processes.check_same(inputs=inputs, labels=labels)
 
 
 def put(
