@@ -241,3 +241,8 @@ def _shown(value: Any) -> str:
 def is_traced(*trees: PyTree) -> bool:
     """Whether any leaf is a tracer, so that its values cannot be looked at."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(trees))
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether it is an array of typed random keys."""
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

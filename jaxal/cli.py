@@ -13,6 +13,7 @@ from typing import Any
 
 from jaxal._commands import add_command
 from jaxal._data_command import add_data
+from jaxal._distributed import add_flags, joined, run_to_end
 from jaxal._interrupts import Interruptible, interrupts
 from jaxal._pool_command import add_pool
 
@@ -23,6 +24,8 @@ examples:
   jaxal run configs/digits.toml --seeds 20 --out runs/more --resume
   jaxal run configs/digits.toml --set strategy.budget=50 --set strategy.names=random,badge
   jaxal run config_2lnet_satimage_entropysampling.json --data datasets
+  jaxal run configs/digits.toml --distributed
+  jaxal run configs/digits.toml --distributed --coordinator 10.0.0.1:1234 --processes 2 --process 0
 """
 
 _COMPARE_EXAMPLES = """\
@@ -48,6 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command is None:
         parser.print_help(sys.stderr)
         return 2
+    if getattr(arguments, "distributed", False):
+        return run_to_end(lambda: _status(arguments))
+    return _status(arguments)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    """Does what a command says."""
     try:
         with interrupts(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -132,6 +142,7 @@ def _add_run(commands: Any) -> None:
         help="compile everything anew; otherwise compiled programs are kept in "
         "JAX_COMPILATION_CACHE_DIR, or in the user's cache folder",
     )
+    add_flags(run)
     _add_common(run)
 
 
@@ -182,19 +193,28 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from jaxal._cache import set_up_cache
+
+    set_up_cache(not arguments.no_cache)
+    with joined(arguments):
+        return _run_joined(arguments)
+
+
+def _run_joined(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from jaxal import experiment, report
-    from jaxal._cache import set_up_cache
+    from jaxal import experiment, processes, report
     from jaxal.experiment.distil import distil_numbers
     from jaxal.report._text import printable
 
-    set_up_cache(not arguments.no_cache)
-    config = experiment.load(arguments.config, _overrides(arguments))
+    with processes.agreed():
+        config = experiment.load(arguments.config, _overrides(arguments))
     wanted = arguments.out or Path("runs", config.name)
-    out = wanted if arguments.resume else experiment.free_directory(wanted)
+    out = wanted
+    if not arguments.resume:
+        out = processes.from_first(lambda: experiment.free_directory(wanted))
     # The display goes to stderr, so that stdout is the result alone.
-    console = Console(stderr=True, quiet=arguments.quiet)
+    console = Console(stderr=True, quiet=arguments.quiet or not processes.is_first())
     if out != wanted:
         message = f"{printable(wanted)} holds a run already: writing to {printable(out)}"
         console.print(message, markup=False)
@@ -204,12 +224,13 @@ def _run(arguments: argparse.Namespace) -> int:
             listener = Interruptible(progress)
             with distil_numbers(config, arguments.config):
                 experiment.run(config, out, listener, resume=arguments.resume)
-        return _show_run(out, arguments.quiet)
+        # Nobody ends before all is written: the others would be taken for lost.
+        return processes.from_first(lambda: _show_run(out, arguments.quiet))
     except BlockingIOError:
         raise  # the run is another one's
     except BaseException as error:
         history = out / "history.jsonl"
-        if history.exists() and history.stat().st_size:
+        if processes.is_first() and history.exists() and history.stat().st_size:
             _tell(f"the finished rounds are in {history}")
             if isinstance(error, KeyboardInterrupt | OSError | MemoryError):
                 _tell(f"to go on: {_resume_command(arguments, out)}")
@@ -233,7 +254,11 @@ def _resume_command(arguments: argparse.Namespace, out: Path) -> str:
         words += ["--seeds", arguments.seeds]
     if arguments.data is not None:
         words += ["--data", arguments.data]
-    flags = {"--no-cache": arguments.no_cache, "--quiet": arguments.quiet}
+    flags = {
+        "--no-cache": arguments.no_cache,
+        "--quiet": arguments.quiet,
+        "--distributed": arguments.distributed,  # as many processes as there are then
+    }
     words += [flag for flag, given in flags.items() if given]
     return shlex.join([*words, "--out", str(out), "--resume"])
 

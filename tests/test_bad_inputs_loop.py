@@ -114,6 +114,7 @@ def mesh(**given):
             batch_size=INTEGER,
             size=but(INTEGER, "none"),
             labeled_only=FLAG,
+            local=FLAG,
         ),
         mesh=each(
             mesh,

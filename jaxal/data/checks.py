@@ -44,23 +44,33 @@ def check(
     if num_classes is not None:
         check_integer(1, num_classes=num_classes)
     check_flag(allow_unknown=allow_unknown)
-    inputs = check_structure(examples, name)
-    _, labels = examples
-    for where, array in inputs.items():
-        _check_values(array, where)
+    check_structure(examples, name)
+    check_rows(examples, num_classes, name, allow_unknown=allow_unknown)
+
+
+def check_rows(
+    examples: tuple[PyTree, Any],
+    num_classes: int | None,
+    name: str,
+    *,
+    allow_unknown: bool,
+    first: int = 0,
+) -> None:
+    """The part of `check` that looks at values; of rows that are numbered from `first` on."""
+    inputs, labels = examples
+    for where, array in _by_name(inputs, name).items():
+        _check_values(array, where, first)
     if labels is not None:
-        check_labels(labels, num_classes, f"{name} labels", allow_unknown=allow_unknown)
+        where = f"{name} labels"
+        check_labels(labels, num_classes, where, allow_unknown=allow_unknown, first=first)
 
 
-def check_structure(examples: tuple[PyTree, Any], name: str = "pool") -> dict[str, Any]:
-    """The part of `check` that looks at types and shapes alone; returns the inputs by name."""
+def check_structure(examples: tuple[PyTree, Any], name: str = "pool") -> None:
+    """The part of `check` that looks at types and shapes alone."""
     if not (isinstance(examples, tuple | list) and len(examples) == 2):
         raise TypeError(f"{name}: expected a pair (inputs, labels), got {describe(examples)}")
     inputs, labels = examples
-    arrays = {
-        f"{name} inputs{jax.tree_util.keystr(path)}": leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(inputs)
-    }
+    arrays = _by_name(inputs, name)
     if not arrays:
         raise ValueError(f"{name} inputs: expected at least one array, got none")
     for where, array in arrays.items():
@@ -73,7 +83,13 @@ def check_structure(examples: tuple[PyTree, Any], name: str = "pool") -> dict[st
     else:
         _check_labels_type(labels, f"{name} labels")
         _check_row_counts({**arrays, f"{name} labels": labels})
-    return arrays
+
+
+def _by_name(inputs: PyTree, name: str) -> dict[str, Any]:
+    return {
+        f"{name} inputs{jax.tree_util.keystr(path)}": leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(inputs)
+    }
 
 
 def check_labeled(name: str, examples: Any) -> None:
@@ -84,9 +100,17 @@ def check_labeled(name: str, examples: Any) -> None:
 
 
 def check_labels(
-    labels: Any, num_classes: int | None, name: str, *, allow_unknown: bool = False
+    labels: Any,
+    num_classes: int | None,
+    name: str,
+    *,
+    allow_unknown: bool = False,
+    first: int = 0,
 ) -> None:
-    """Raises ValueError unless an integer array [N] holds labels in [0, C), or -1 if allowed."""
+    """Raises ValueError unless an integer array [N] holds labels in [0, C), or -1 if allowed.
+
+    Messages count rows from `first` on.
+    """
     smallest = -1 if allow_unknown else 0
     outside = labels < smallest
     # Compared in the labels' own type, which need not hold so large a number.
@@ -97,7 +121,7 @@ def check_labels(
         row = int(outside.argmax())
         got = int(labels[row])
         last = "C - 1" if num_classes is None and got < 0 else largest
-        raise ValueError(f"{name}: expected {smallest} to {last}, got {got} at row {row}")
+        raise ValueError(f"{name}: expected {smallest} to {last}, got {got} at row {first + row}")
 
 
 def num_classes(labels: Any) -> int:
@@ -142,7 +166,7 @@ def _check_row_counts(arrays: dict[str, Any]) -> None:
         raise ValueError(f"{first}: expected at least one row, got none")
 
 
-def _check_values(array: Any, where: str) -> None:
+def _check_values(array: Any, where: str, first: int) -> None:
     """Refuses NaN, infinities, and what changes in the cast to the type that JAX keeps."""
     kept = jax.dtypes.canonicalize_dtype(array.dtype)
     if jnp.issubdtype(array.dtype, jnp.inexact):
@@ -158,7 +182,7 @@ def _check_values(array: Any, where: str) -> None:
         return
     if not good.all():
         row = int((~good).reshape(len(good), -1).any(axis=1).argmax())
-        raise ValueError(f"{where}: expected {problem} at row {row}")
+        raise ValueError(f"{where}: expected {problem} at row {first + row}")
 
 
 def _library(array: Any) -> Any:

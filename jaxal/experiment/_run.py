@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from jaxal import processes
 from jaxal.base import Examples
 from jaxal.experiment._provenance import provenance
 from jaxal.experiment.build import Parts, build
@@ -23,9 +24,9 @@ from jaxal.experiment.outcomes import Known, round_records
 from jaxal.experiment.scenario import initial_rows
 from jaxal.experiment.settings import Config
 from jaxal.experiment.stages import Stages, compile_ahead, make_stages
-from jaxal.files import claimed, written_whole
+from jaxal.files import written_whole
 from jaxal.loop.checked import check_loss, check_strategies
-from jaxal.loop.checkpoint import Checkpoints
+from jaxal.loop.checkpoint import Checkpoints, claimed_together
 from jaxal.loop.identity import digest
 from jaxal.loop.plan import Prepared, example_sets, make_plan, prepare
 from jaxal.loop.round import Round
@@ -54,6 +55,9 @@ def run(
 ) -> Path:
     """Runs every strategy and seed of an experiment and writes its records into `out`.
 
+    Several processes run it together, on all their devices: the first of them reads and writes
+    `out`, which the others need not see.
+
     Args:
       config: what to run.
       out: folder, created if it is not there; no other process may write to it meanwhile.
@@ -72,29 +76,54 @@ def run(
       OSError: another run is writing to `out`, it cannot be written to, or was deleted meanwhile.
       MemoryError: of the device.
     """
-    with claimed(out), _memory_errors():
-        begun = (out / HISTORY).exists()
+    together = processes.are_several()
+    with claimed_together(out, together), _explained():
+        begun = processes.from_first(lambda: (out / HISTORY).exists())
         if begun and not resume:
             raise ValueError(f"{out}: holds a run already; to go on with it, resume it")
-        parts = build(config)
+        with processes.agreed():
+            parts = build(config)
+        data = digest(_examples(parts))
+        if together:
+            processes.check_same(config=repr(config), data=data)
         mesh = _mesh(config.seeds, out / CONFIG if begun else None)
         experiment = _Experiment(config, parts, mesh, listener or Silence())
-        facts = {DATA: digest(_examples(parts)), SEEDS_PER_DEVICE: experiment.seeds_per_device}
-        settings = to_toml(config, provenance() | facts)
-        if begun:
-            check_same(out / CONFIG, settings)
-        else:
-            _write(out / CONFIG, settings)
-            shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)  # of records that were deleted
-        saved = Checkpoints(out / CHECKPOINTS, identity(settings), CHECKPOINT_SHARE)
+        facts = {DATA: data, SEEDS_PER_DEVICE: experiment.seeds_per_device}
+        settings = processes.from_first(lambda: _settle(config, facts, out, begun))
+        saved = Checkpoints(
+            out / CHECKPOINTS, identity(settings), CHECKPOINT_SHARE, together=together
+        )
         try:
-            with Writer(out / HISTORY) as writer:
+            with _writer(out / HISTORY) as writer:
                 experiment.run(Journal(writer, config.seeds), saved)
             saved.clear()
         finally:
-            if out.exists() and not (out / CONFIG).exists():  # the folder was deleted meanwhile
+            # The folder may have been deleted meanwhile.
+            if processes.is_first() and out.exists() and not (out / CONFIG).exists():
                 _write(out / CONFIG, settings)
     return out
+
+
+def _settle(config: Config, facts: dict[str, Any], out: Path, begun: bool) -> str:
+    """The text of `config.toml`, which is written, or compared with that of the run that began."""
+    settings = to_toml(config, provenance() | facts)
+    if begun:
+        check_same(out / CONFIG, settings)
+    else:
+        _write(out / CONFIG, settings)
+        shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)  # of records that were deleted
+    return settings
+
+
+@contextlib.contextmanager
+def _writer(path: Path) -> Iterator[Writer | None]:
+    """The writer of the records, in the first process."""
+    with contextlib.ExitStack() as held:
+        writer = None
+        with processes.agreed():
+            if processes.is_first():
+                writer = held.enter_context(Writer(path))
+        yield writer
 
 
 def _examples(parts: Parts) -> tuple[Any, ...]:
@@ -109,9 +138,11 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _memory_errors() -> Iterator[None]:
+def _explained() -> Iterator[None]:
+    """Says in one line what JAX says in many: of memory, and of processes that are gone."""
     try:
-        yield
+        with processes.loss_explained():
+            yield
     except jax.errors.JaxRuntimeError as error:
         reason = str(error).splitlines()[0]
         if not reason.startswith("RESOURCE_EXHAUSTED"):
@@ -121,7 +152,10 @@ def _memory_errors() -> Iterator[None]:
 
 def _mesh(seeds: int, begun: Path | None) -> Mesh | None:
     """A mesh of all devices; to go on, one where each has as many seeds as before, if there is."""
-    count, per_device = jax.device_count(), begun and provenance_of(begun).get(SEEDS_PER_DEVICE)
+    count = jax.device_count()
+    per_device = processes.from_first(
+        lambda: provenance_of(begun).get(SEEDS_PER_DEVICE) if begun else None
+    )
     if count == 1 or not per_device or seeds % per_device or count % (seeds // per_device):
         return devices.mesh_for(seeds)
     return devices.make_mesh(seeds=seeds // per_device)
@@ -207,7 +241,7 @@ class _Experiment:
             Round(*own), state, self.prepared, plan, f"strategy {name}", first=first
         )
         for number, (state, info) in enumerate(rounds, first):
-            info = jax.device_get(info)
+            info = processes.to_host(info)
             selects = number < plan.rounds
             timed = own.timed(selects=selects)
             journal.add([*round_records(name, number, state, info, timed, self.known)])

@@ -3,20 +3,23 @@
 import warnings
 from collections.abc import Sequence
 
+from jaxal import processes
 from jaxal.records import Record, Writer, is_same, read
 
 
 class Journal:
     """The records of a run, by strategy and round; a round that is done again is not written twice.
 
+    Of several processes the first alone has a writer; the others are told what is in the file.
+
     Args:
       writer: of the file, which may have records already.
       seeds: records a round has.
     """
 
-    def __init__(self, writer: Writer, seeds: int):
+    def __init__(self, writer: Writer | None, seeds: int):
         self._writer, self._seeds = writer, seeds
-        self._records = read(writer.path)
+        self._records = processes.from_first(lambda: read(writer.path) if writer else [])
         self._index()
 
     def finished(self, strategy: str) -> int:
@@ -37,21 +40,27 @@ class Journal:
         Of a round that was half written, or that came out otherwise than before, the old records
         and all later ones are dropped first.
         """
+        with processes.agreed():
+            self._add(records)
+
+    def _add(self, records: Sequence[Record]) -> None:
         places = [self._places.get(_key(record)) for record in records]
         there = [place for place in places if place is not None]
         old = [self._records[place] for place in there]
         if len(old) == len(records) and all(map(is_same, old, records)):
             return
-        if len(old) == len(records):
+        if len(old) == len(records) and self._writer:
             warnings.warn(
                 f"{records[0].strategy}, round {records[0].round}: not the figures that "
                 f"{self._writer.path} had; they and what came after are replaced",
-                stacklevel=2,
+                stacklevel=3,
             )
         if there:
             self._records = self._records[: min(there)]
-            self._writer.keep(len(self._records))
-        self._writer.write(*records)
+        if self._writer:
+            if there:
+                self._writer.keep(len(self._records))
+            self._writer.write(*records)
         self._records += records
         self._index()
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
+from jaxal import processes
 from jaxal.data.scenarios import Facts, found
 from jaxal.experiment.stages import Stage
 from jaxal.loop.round import RoundInfo
@@ -35,7 +35,7 @@ def round_records(
       known: of the experiment.
     """
     seeds, last = len(info.labels), len(timed) == 1
-    facts, rows, skipped = known.facts, *jax.device_get((state.rows, state.skipped))
+    facts, rows, skipped = known.facts, *processes.to_host((state.rows, state.skipped))
     for seed in range(seeds):
         compiled = [stage.compile_seconds for stage in timed] if seed == 0 else []
         labels, dropped = int(info.labels[seed]), int(info.skipped[seed])

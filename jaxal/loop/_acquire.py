@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxal import data
+from jaxal import data, processes
 from jaxal.base import Model, PyTree, Selection, Strategy, View
-from jaxal.checks import check_budget, check_integer, check_key, check_mask, is_traced
+from jaxal.checks import check_budget, check_integer, check_key, check_mask, describe, is_traced
 from jaxal.data.checks import check_structure
 from jaxal.loop.plan import (
     NO_SETS,
@@ -33,7 +33,7 @@ from jaxal.loop.returned import (
 )
 from jaxal.numerics import derive_keys, num_rows
 from jaxal.pools import ArrayPool, Pool, devices, map_rows, size_class
-from jaxal.pools.memory import put
+from jaxal.pools.memory import check_values, put
 from jaxal.rows import rows_over
 from jaxal.training.base import check_model_functions
 
@@ -226,45 +226,51 @@ def acquire(
       TypeError: a model that does not return `Outputs`, or arguments of another type.
       FloatingPointError: variables, or what the strategy observes, that are not finite.
     """
+    devices.check_mesh(mesh)
+    sets = ExampleSets(query, private, validation)
+    devices.check_same(
+        inputs.mesh if isinstance(inputs, ArrayPool) else mesh,
+        inputs=jax.tree.map(describe, inputs),
+        **{"key": key, "variables": variables, "budget": budget},
+        **{"labels": labels, "available": available, **sets._asdict()},
+    )
     check_key(key)
     check_strategy(strategy)
     check_model_functions("model", model)
     check_integer(1, batch_size=batch_size)
-    devices.check_mesh(mesh)
-    sets = ExampleSets(query, private, validation)
     for name, examples in sets.given().items():
         check_structure(examples, name)
     refuse_streamed("inputs", inputs)
     if isinstance(inputs, ArrayPool):
         if labels is not None or mesh is not None:
             raise ValueError("inputs: a placed pool has labels and a mesh of its own, got more")
-        pool, rows, some = inputs, len(inputs), inputs.first()
+        pool, rows, some, mesh = inputs, len(inputs), inputs.first(), inputs.mesh
     else:
         check_structure((inputs, labels))
         rows, some = num_rows(inputs), inputs
     classes = check_model(model, variables, some)
     check_same_shapes(some, sets.given())
     traced = is_traced(inputs, labels, available)
+    size = None if traced else size_class(rows)
     if not traced:
         if not isinstance(inputs, ArrayPool):
-            data.check((inputs, labels), classes, allow_unknown=True)
+            check_values((inputs, labels), classes, mesh, size, allow_unknown=True)
         for name, examples in sets.given().items():
             data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
     if not isinstance(inputs, ArrayPool):
-        size = None if traced else size_class(rows)
         pool = put(inputs, labels, mesh, batch_size=batch_size, size=size)
     available = _available(pool, rows, available)
     check_budget(budget, rows)
-    if not is_traced(available):
-        left = int(np.sum(np.asarray(available) & np.asarray(pool.valid)))
-        if budget > left:
-            raise ValueError(f"budget: expected 1 to {left} (available rows), got {budget}")
+    _check_left(budget, available, pool)
+    if devices.is_shared(pool.mesh):
+        key = devices.replicate(key, pool.mesh)
     variables, sets = devices.replicate((variables, sets), pool.mesh)
     if is_traced(key, variables, pool, available, sets):
         return acquire_unchecked(key, strategy, model, variables, pool, available, budget, sets)
     selection, facts = _decide_with_facts(
         key, strategy, model, variables, pool, available, budget, sets
     )
+    selection = processes.whole(selection)
     _check(strategy_name(strategy), selection, jax.device_get(facts))
     return selection
 
@@ -282,4 +288,18 @@ def _available(pool: Pool, rows: int, given: Any) -> jax.Array:
     if given is None:
         return pool.labels < 0
     check_mask("available", given, rows)
+    if devices.is_shared(pool.mesh):
+        return devices.place_rows(given, pool.mesh, len(pool))
     return jnp.zeros(len(pool), bool).at[:rows].set(given)
+
+
+def _check_left(budget: int, available: jax.Array, pool: Pool) -> None:
+    """Raises ValueError if fewer rows than are asked for may be picked."""
+    if is_traced(available):
+        return
+    if devices.is_shared(pool.mesh):
+        left = int(jnp.sum(available & pool.valid))
+    else:  # compiles nothing
+        left = int(np.sum(np.asarray(available) & np.asarray(pool.valid)))
+    if budget > left:
+        raise ValueError(f"budget: expected 1 to {left} (available rows), got {budget}")

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxal import processes
 from jaxal.checks import as_integers, is_integer
 
 
@@ -67,7 +68,7 @@ def check_initial_rows(rows: Any, labels: Any, pool_rows: int) -> np.ndarray:
     rows = as_integers("initial", rows, "[n]")
     last = pool_rows - 1
     check_each("initial", rows, (rows >= 0) & (rows <= last), f"rows from 0 to {last}")
-    labels = np.asarray(labels[rows])
+    labels = np.asarray(processes.to_host(labels[rows]))
     check_each("initial", rows, labels >= 0, "rows whose labels the pool knows")
     check_distinct("initial", rows)
     return rows

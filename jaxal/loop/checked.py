@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxal import processes
 from jaxal.base import Selection, Strategy
 from jaxal.loop._acquire import Observed
 from jaxal.loop.plan import Plan, Prepared
@@ -77,7 +78,7 @@ def check_strategies(
 
 def check_fitted(state: State, loss: Any) -> None:
     """Raises FloatingPointError if a fit with a finite loss left variables that are not finite."""
-    if np.all(np.isfinite(loss)) and not _is_finite(state.variables):
+    if np.all(np.isfinite(processes.to_host(loss))) and not _is_finite(state.variables):
         raise FloatingPointError(
             f"learner.fit: the variables are NaN or infinite after round {_round(state)}"
         )
@@ -86,7 +87,7 @@ def check_fitted(state: State, loss: Any) -> None:
 def check_observed(name: str, state: State, pool: Pool, observed: Observed) -> None:
     """Raises FloatingPointError if a strategy observed NaN or inf of a model that is finite."""
     look = _flawed_row if state.round.ndim == 0 else _flawed_rows
-    rows = np.ravel(look(observed.pool, pool.valid))
+    rows = np.ravel(processes.to_host(look(observed.pool, pool.valid)))
     if (rows >= 0).any() and _is_finite(state.variables):
         check_observation(f"{name}, round {_round(state)}", rows.max())
 
@@ -100,9 +101,9 @@ def check_picks(name: str, state: State, pool: Pool, selection: Selection) -> No
       pool: N rows.
       selection: rows [B], or [seeds, B].
     """
-    rows, weights = jax.device_get((selection.rows, selection.weights))
+    rows, weights = processes.to_host((selection.rows, selection.weights))
     look = _free if state.round.ndim == 0 else _free_by_seed
-    free, left = jax.device_get(look(state._replace(variables=()), pool, selection.rows))
+    free, left = processes.to_host(look(state._replace(variables=()), pool, selection.rows))
     for seed, picked in enumerate(np.atleast_2d(rows)):
         check_selection(
             f"{name}, round {_round(state)}",
@@ -115,12 +116,12 @@ def check_picks(name: str, state: State, pool: Pool, selection: Selection) -> No
 
 def check_loss(loss: Any, number: int, hint: str = "lower the learning rate") -> None:
     """Raises FloatingPointError if a training loss, or any of several seeds', is not finite."""
-    if not np.all(np.isfinite(loss)):
+    if not np.all(np.isfinite(processes.to_host(loss))):
         raise FloatingPointError(f"the training loss is not finite in round {number}: {hint}")
 
 
 def _round(state: State) -> int:
-    return int(np.ravel(state.round)[0])  # seeds go together
+    return int(np.ravel(processes.to_host(state.round))[0])  # seeds go together
 
 
 _is_finite = jax.jit(is_finite)

@@ -18,9 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxal import processes
 from jaxal.base import PyTree
-from jaxal.files import written_whole
-from jaxal.loop.identity import check_identity, is_key, to_host
+from jaxal.checks import is_key
+from jaxal.files import claimed, written_whole
+from jaxal.loop.identity import check_identity, to_host
+from jaxal.pools import placing
 
 KEPT = 2
 """How many of the newest checkpoints stay: one is left if the other cannot be read."""
@@ -39,12 +42,27 @@ class Checkpoints:
       identity: JSON values that have to be equal if the loop is to go on, by name.
       share: of the time since now, the most that may go into saving: what would be more is not
         saved. By default everything is.
+      together: whether all processes do the same with theirs: then the first of them reads and
+        writes, and the others are told what it read.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], share: float = math.inf):
+    def __init__(
+        self,
+        folder: Path,
+        identity: Mapping[str, Any],
+        share: float = math.inf,
+        *,
+        together: bool = False,
+    ):
         self.folder, self._identity, self._share = folder, dict(identity), share
+        self._together = together
         self._opened, self._spent, self._last = time.monotonic(), 0.0, _FIRST
-        shutil.rmtree(folder / _PART, ignore_errors=True)  # of a process that was killed
+        if self._writes:
+            shutil.rmtree(folder / _PART, ignore_errors=True)  # of a process that was killed
+
+    @property
+    def _writes(self) -> bool:
+        return processes.is_first() or not self._together
 
     def save(self, number: int, tree: PyTree, where: Any) -> None:
         """Saves a tree of arrays, unless that would take more than its share of the time.
@@ -57,12 +75,20 @@ class Checkpoints:
         Raises:
           OSError: it could not be written; the ones before are as they were.
         """
-        start = time.monotonic()
-        if self._spent + self._last > self._share * (start - self._opened):
+        if not processes.from_first(self._is_due, self._together):
             return
+        arrays = [to_host(leaf) for leaf in jax.tree.leaves(tree)]
+        with processes.agreed(self._together):
+            if self._writes:
+                self._write(number, arrays, where)
+
+    def _is_due(self) -> bool:
+        return self._spent + self._last <= self._share * (time.monotonic() - self._opened)
+
+    def _write(self, number: int, arrays: list[np.ndarray], where: Any) -> None:
+        start = time.monotonic()
         orbax = _orbax()
         imported = time.monotonic()
-        arrays = [to_host(leaf) for leaf in jax.tree.leaves(tree)]
         path, part = self.folder / f"{number:08}", self.folder / _PART
         part.mkdir(parents=True, exist_ok=True)
         _check_space(part, sum(array.nbytes for array in arrays))
@@ -71,7 +97,7 @@ class Checkpoints:
             with _context(orbax), _quiet():
                 # Orbax knows no empty arrays.
                 kept = {str(place): array for place, array in enumerate(arrays) if array.size}
-                orbax.save((part / _ARRAYS).absolute(), kept)
+                _save(orbax, (part / _ARRAYS).absolute(), kept)
             about["files"] = _checksums(part / _ARRAYS)
             with written_whole(part / _ABOUT) as file:
                 file.write_text(json.dumps(about))
@@ -100,6 +126,11 @@ class Checkpoints:
         Raises:
           ValueError: it was saved by another loop; says what differs.
         """
+        found = processes.from_first(lambda: self._read(usable), self._together)
+        return found and (found[0], _placed(found[1], template))
+
+    def _read(self, usable: Callable[[Any], bool]) -> tuple[Any, dict[str, np.ndarray]] | None:
+        """`newest`, on the host."""
         for path in reversed(self._saved()):
             try:
                 about = json.loads((path / _ABOUT).read_bytes())
@@ -114,16 +145,34 @@ class Checkpoints:
                 continue
             check_identity(self.folder, about["identity"], self._identity)
             if usable(about["where"]):
-                arrays = _orbax().load((path / _ARRAYS).absolute())
-                return about["where"], _placed(arrays, template)
+                orbax = _orbax()
+                with _context(orbax):
+                    arrays = orbax.load((path / _ARRAYS).absolute())
+                return about["where"], {place: np.asarray(one) for place, one in arrays.items()}
         return None
 
     def clear(self) -> None:
         """Deletes all."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._writes:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _saved(self) -> list[Path]:
         return sorted(path for path in self.folder.glob("*") if path.name.isdigit())
+
+
+@contextlib.contextmanager
+def claimed_together(folder: Path, together: bool) -> Iterator[None]:
+    """`files.claimed`, for all processes by the first of them if they go together.
+
+    After a block without an error, all go on once the folder is free again.
+    """
+    with contextlib.ExitStack() as held:
+        with processes.agreed(together):
+            if processes.is_first() or not together:
+                held.enter_context(claimed(folder))
+        yield
+        with processes.agreed(together):
+            held.close()
 
 
 def _check_space(folder: Path, size: int) -> None:
@@ -132,10 +181,29 @@ def _check_space(folder: Path, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
+def _save(orbax: Any, path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Has Orbax write arrays, by this process alone."""
+    if not processes.are_several():
+        orbax.save(path, arrays)
+        return
+    # `save` of version 1 waits for all processes even if told that one is active: that of 0 does
+    # not, and writes what both read.
+    from orbax.checkpoint import Checkpointer, PyTreeCheckpointHandler
+    from orbax.checkpoint.options import MultiprocessingOptions
+
+    number = jax.process_index()
+    alone = MultiprocessingOptions(number, {number}, barrier_sync_key_prefix=f"jaxal_{number}")
+    handler = PyTreeCheckpointHandler(multiprocessing_options=alone)
+    Checkpointer(handler, multiprocessing_options=alone).save(path, arrays)
+
+
 def _context(orbax: Any) -> Any:
     context = orbax.Context()
     context.asynchronous.create_directories_asynchronously = False
     context.asynchronous.timeout_secs = 120  # not the twenty minutes of its default
+    if processes.are_several():  # or Orbax would wait for the others
+        context.multiprocessing.primary_host = jax.process_index()
+        context.multiprocessing.active_processes = {jax.process_index()}
     return context
 
 
@@ -166,7 +234,7 @@ def _placed(arrays: dict[str, np.ndarray], template: PyTree) -> PyTree:
             )
         # An array that is bound to no device stays so, and finds the program compiled for it.
         bound = leaf.committed
-        placed.append(jax.device_put(array, leaf.sharding) if bound else jnp.asarray(array))
+        placed.append(placing.put(array, leaf.sharding) if bound else jnp.asarray(array))
     return jax.tree.unflatten(structure, placed)
 
 

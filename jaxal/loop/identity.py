@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
+from jaxal import processes
 from jaxal.base import PyTree
+from jaxal.checks import is_key
 
 VERSIONS = ("jaxal", "jax", "jaxlib", "flax", "optax")
 """Packages that decide the figures of a run: with another version it is another run."""
@@ -69,12 +70,7 @@ def to_host(leaf: Any) -> np.ndarray:
     """An array as NumPy's; a random key as the numbers it is made of."""
     if is_key(leaf):
         leaf = jax.random.key_data(leaf)
-    return np.asarray(jax.device_get(leaf))
-
-
-def is_key(leaf: Any) -> bool:
-    """Whether it is an array of typed random keys."""
-    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return np.asarray(processes.to_host(leaf))
 
 
 def check_identity(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

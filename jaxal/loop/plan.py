@@ -24,7 +24,7 @@ from jaxal.loop.returned import explained
 from jaxal.models import as_outputs
 from jaxal.numerics import first
 from jaxal.pools import Pool, StreamedPool, devices
-from jaxal.pools.memory import put
+from jaxal.pools.memory import check_values, put
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner
 
@@ -168,16 +168,19 @@ def prepare(
       TypeError: a number that is not an integer, a model that does not return `Outputs`, or arrays
         of the wrong type.
     """
+    devices.check_mesh(mesh)
+    asked = {**plan._asdict(), **sets._asdict(), "initial": (plan.initial, initial_rows)}
+    devices.check_same(mesh, pool=jax.tree.map(describe, pool), test=test, **asked)
     check_learner(learner)
     _check_plan(plan)
     check_flag(labeled_only=labeled_only)
     if labeled_only and plan.skip_unlabeled:
         raise ValueError("skip_unlabeled: expected False, as labeled_only leaves these rows out")
-    devices.check_mesh(mesh)
     named = {"pool": pool, "test": test, **sets.given()}
     for name, examples in named.items():
         check_structure(examples, name)
     pool, test = Examples(*pool), Examples(*test)
+    devices.check_same(mesh, **{"pool labels": pool.labels})
     rows = len(pool.labels)
     if not is_traced(named):
         variables = jax.eval_shape(learner.model.init, jax.random.key(0), first(pool.inputs))
@@ -185,9 +188,9 @@ def prepare(
         check_same_shapes(pool.inputs, {"test": test, **sets.given()})
         unknown = _unknown(pool.labels, labeled_only or plan.skip_unlabeled)
         rows -= 0 if plan.skip_unlabeled else unknown
-        for name, examples in named.items():
-            allow_unknown = unknown > 0 if name == "pool" else name in OF_NO_CLASS
-            data.check(examples, classes, name, allow_unknown=allow_unknown)
+        check_values(pool, classes, mesh, allow_unknown=unknown > 0)
+        for name, examples in {"test": test, **sets.given()}.items():
+            data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
         _check_initial(plan, pool.labels, unknown, initial_rows)
     if plan.capacity > rows:
         raise TooManyLabels(plan, rows)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxal import processes
 from jaxal.base import Examples, Selection, Strategy
 from jaxal.checks import is_traced
 from jaxal.loop import _acquire
@@ -19,7 +20,7 @@ from jaxal.loop.plan import ExampleSets, RowsSoFar
 from jaxal.loop.returned import explained
 from jaxal.loop.state import State, available_rows, known_labels, reveal, round_keys
 from jaxal.numerics import gather
-from jaxal.pools import Pool
+from jaxal.pools import Pool, devices
 from jaxal.training import AnyLearner, FitInfo, Metrics, evaluate
 from jaxal.training.base import as_fitted, fits_on_host
 
@@ -54,17 +55,21 @@ def fit(
     state: State, pool: Pool, sets: ExampleSets, *, learner: AnyLearner
 ) -> tuple[State, FitInfo]:
     """Fits the learner's model to the labelled rows, given the validation examples as well."""
-    with explained("learner.fit", _HOST_FIT):
+    together = fits_on_host(learner) and devices.is_shared(pool.mesh)
+    with processes.agreed(together), explained("learner.fit", _HOST_FIT):
         fitted = learner.fit(
             round_keys(state).fit,
             state.variables,
-            pool.take(jnp.maximum(state.rows, 0)),
+            processes.whole(pool.take(jnp.maximum(state.rows, 0))),
             jnp.maximum(state.labels, 0),
             state.weights,
             state.count,
             sets.validation,
         )
         variables, info = as_fitted(fitted)
+    if together:
+        devices.check_same(pool.mesh, **{"learner.fit: variables": variables})
+        variables = devices.replicate(variables, pool.mesh)
     return state._replace(variables=variables), info
 
 

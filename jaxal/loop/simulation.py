@@ -10,16 +10,17 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
+from jaxal import processes
 from jaxal.base import Strategy
 from jaxal.checks import check_key
-from jaxal.files import claimed
 from jaxal.loop.checked import check_loss, check_strategies, checked_round
-from jaxal.loop.checkpoint import Checkpoints
+from jaxal.loop.checkpoint import Checkpoints, claimed_together
 from jaxal.loop.identity import digest, digest_program, versions
 from jaxal.loop.plan import ExampleSets, Plan, Prepared, example_sets, make_plan, prepare
 from jaxal.loop.returned import check_strategy, strategy_name
 from jaxal.loop.round import Round, RoundInfo, compiled_round, make_round, run_round
 from jaxal.loop.state import State, init
+from jaxal.pools import devices
 from jaxal.training import AnyLearner
 from jaxal.training.base import fits_on_host, refuse_host_fit
 
@@ -65,7 +66,9 @@ def simulate(
         costs one of the budget, is not trained on and not picked again (`State.skipped`, as an
         answer of -1 in `tell`). `data.scenarios.out_of_distribution` makes such a pool.
       batch_size: rows that go through the model at once on a device.
-      mesh: devices that share the pool's rows, and the seeds (`devices.make_mesh`).
+      mesh: devices that share the pool's rows, and the seeds (`devices.make_mesh`); also those of
+        several processes, which all call this with the same arguments, and read the rows of their
+        own devices. What they vmap over seeds, `devices.to_host` makes whole in each.
 
     Returns:
       `run(key) -> (State, RoundInfo)`, the report's leaves [rounds + 1, ...]. `run` jits, vmaps and
@@ -104,7 +107,8 @@ class _Simulation(NamedTuple):
     plan: Plan
 
     def __call__(self, prepared: Prepared, key: jax.Array) -> tuple[State, RoundInfo]:
-        return _run(self, prepared, key)
+        devices.check_same(prepared.pool.mesh, key=key)
+        return processes.whole(_run(self, prepared, key))
 
 
 @partial(jax.jit, static_argnames="simulation")
@@ -209,7 +213,8 @@ def iterate(
         costs one of the budget, is not trained on and not picked again (`State.skipped`, as an
         answer of -1 in `tell`). `data.scenarios.out_of_distribution` makes such a pool.
       batch_size: rows that go through the model at once on a device.
-      mesh: devices that share the pool's rows.
+      mesh: devices that share the pool's rows; also those of several processes, which all call
+        this with the same arguments. The first of them writes and reads the checkpoints.
       checkpoint: a folder, made if need be and held while the rounds go on. A round is finished
         when the next is asked for; then its state is saved. Called again with equal arguments,
         after whatever ended it, `iterate` goes on with the first round that is not finished. Of a
@@ -249,16 +254,26 @@ def iterate(
     name = strategy_name(strategy)
     check_strategies(learner, {name: strategy}, prepared, plan)
     stages = compiled_round(learner, strategy, budget)
+    together = devices.is_shared(mesh)
+    devices.check_same(mesh, key=key)
+    placed = devices.replicate(key, mesh) if together else key
     with contextlib.ExitStack() as held:
-        first, state, saved = 0, _begin(key, learner, prepared, plan), None
+        held.enter_context(processes.loss_explained())
+        first, state, saved = 0, _begin(placed, learner, prepared, plan), None
         if checkpoint is not None:
-            held.enter_context(claimed(Path(checkpoint)))
+            held.enter_context(claimed_together(Path(checkpoint), together))
             arguments = _Arguments(learner, strategy, plan, labeled_only, initial_rows)
-            saved = Checkpoints(Path(checkpoint), _identity(arguments, key, pool, test, sets))
+            # It reads all of the pool: the first process does, unless they have a share each.
+            found = processes.from_first(
+                lambda: _identity(arguments, key, pool, test, sets),
+                devices.is_on_hosts((pool, test, sets), mesh),
+            )
+            saved = Checkpoints(Path(checkpoint), found, together=together)
             first, state = saved.newest(state) or (first, state)
         rounds_left = run_rounds(stages, state, prepared, plan, name, first=first)
         for number, (state, info) in enumerate(rounds_left, first):
             check_loss(info.train.loss, number)
+            state, info = processes.whole((state, info))
             yield state, info
             if saved is not None:
                 saved.save(number, state, number + 1)

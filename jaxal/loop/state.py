@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxal import processes
 from jaxal.base import PyTree, Selection
 from jaxal.checks import (
     check_flag,
@@ -24,7 +25,7 @@ from jaxal.checks import (
 from jaxal.greedy.take import take_balanced, take_per_class, take_top
 from jaxal.loop.answers import Told, check_answers, check_initial_counts, check_initial_rows
 from jaxal.loop.plan import check_model, check_pool
-from jaxal.pools import Pool
+from jaxal.pools import Pool, devices
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner
 
@@ -81,6 +82,7 @@ def init(
     check_key(key)
     check_learner(learner)
     check_pool(pool)
+    devices.check_same(pool.mesh, key=key, initial=initial, capacity=capacity, skips=skips)
     check_integer(1, capacity=capacity)
     check_flag(balanced=balanced)
     skips = capacity if skips is None else skips
@@ -107,7 +109,10 @@ def init(
         pool_rows=pool_size(pool),
         num_classes=jnp.int32(num_classes),
     )
-    return _add(state, rows, pool.labels[rows], None)
+    state = _add(state, rows, pool.labels[rows], None)
+    if devices.is_shared(pool.mesh) and not is_traced(state):
+        state = devices.replicate(state, pool.mesh)
+    return state
 
 
 def _draw(key: jax.Array, pool: Pool, count: int, balanced: bool) -> jax.Array:
@@ -146,7 +151,8 @@ def _check_initial(pool: Pool, initial: Any, capacity: int, num_classes: int) ->
             )
         return
     if isinstance(initial, Mapping):
-        check_initial_counts(initial, np.where(pool.valid, pool.labels, -1))
+        valid, labels = processes.to_host((pool.valid, pool.labels))
+        check_initial_counts(initial, np.where(valid, labels, -1))
         count = sum(initial.values())
     else:
         count = len(check_initial_rows(initial, pool.labels, int(pool_size(pool))))
@@ -178,6 +184,8 @@ def tell(state: State, rows: Any, labels: Any, weights: Any = None) -> State:
         answers beyond the room are dropped.
     """
     check_state(state)
+    if processes.is_shared(state.rows):
+        processes.check_same(rows=rows, labels=labels, weights=weights)
     if not is_traced(state.rows, state.count, rows, labels, weights):
         if state.rows.ndim != 1:
             raise ValueError("state: expected that of one seed; jax.vmap tells several")
@@ -227,7 +235,7 @@ def _slots(used: jax.Array, taken: jax.Array, size: int) -> jax.Array:
 
 
 def _told(state: State) -> Told:
-    rows, skipped = np.asarray(state.rows), np.asarray(state.skipped)
+    rows, skipped = processes.to_host((state.rows, state.skipped))
     return Told(rows, skipped, int(state.count), int(state.pool_rows), int(state.num_classes))
 
 

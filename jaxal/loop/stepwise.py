@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxal import data
+from jaxal import data, processes
 from jaxal.base import Examples, Selection, Strategy
 from jaxal.checks import check_budget, check_flag, is_traced
 from jaxal.loop.checked import check_fitted, check_loss, check_observed, check_picks
@@ -21,7 +21,7 @@ from jaxal.loop.plan import (
 from jaxal.loop.returned import check_strategy, strategy_name
 from jaxal.loop.round import RoundInfo, choose, compiled_round, make_round, run_round
 from jaxal.loop.state import State, check_state, pool_size
-from jaxal.pools import Pool
+from jaxal.pools import Pool, devices
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner, refuse_host_fit
 
@@ -69,6 +69,7 @@ def ask(
         observed = stages.observe(state, pool, sets)
         return state, choose(state, pool, observed, strategy=strategy, budget=budget)
     _check(state, learner, strategy, pool, budget, sets)
+    sets = devices.replicate(sets, pool.mesh)
     number, name = int(state.round), strategy_name(strategy)
     if state.count:
         state, fitted = stages.fit(state, pool, sets)
@@ -78,7 +79,7 @@ def ask(
     check_observed(name, state, pool, observed)
     selection = _choose(state, pool, observed, strategy=strategy, budget=budget)
     check_picks(name, state, pool, selection)
-    return state, selection
+    return processes.whole((state, selection))
 
 
 _choose = jax.jit(choose, static_argnames=("strategy", "budget"))
@@ -91,10 +92,12 @@ def _check(
     pool: Pool,
     budget: int,
     sets: ExampleSets,
+    **more: Any,
 ) -> None:
+    check_pool(pool)
+    devices.check_same(pool.mesh, state=state, budget=budget, **sets._asdict(), **more)
     check_learner(learner)
     check_strategy(strategy)
-    check_pool(pool)
     check_state(state)
     if jnp.ndim(state.round):
         raise ValueError("state: expected that of one seed; jax.vmap takes several")
@@ -104,10 +107,10 @@ def _check(
         raise ValueError(
             f"pool: expected the {int(state.pool_rows)} rows that the state began with, got {size}"
         )
-    for name, examples in sets.given().items():
+    for name, examples in (sets.given() | more).items():
         unknown = name in OF_NO_CLASS
         data.check(examples, int(state.num_classes), name, allow_unknown=unknown)
-    check_same_shapes(pool.first(), sets.given())
+    check_same_shapes(pool.first(), sets.given() | more)
 
 
 @partial(jax.jit, static_argnames=("learner", "strategy", "budget"))
@@ -157,21 +160,20 @@ def step(
     if is_traced(state, pool, test, sets):
         examples = Examples(*test)
         return _step(state, learner, strategy, pool, examples, budget, sets, select_batch)
-    _check(state, learner, strategy, pool, budget, sets)
-    data.check(test, int(state.num_classes), "test")
-    check_same_shapes(pool.first(), {"test": test})
+    _check(state, learner, strategy, pool, budget, sets, test=test)
+    sets, test = devices.replicate((sets, Examples(*test)), pool.mesh)
     if not isinstance(select_batch, jax.Array):
         check_flag(select_batch=select_batch)
     if unknown := int(_unknown(pool)):
         option = "place(..., labeled_only=True)"
         raise ValueError(unknown_labels(unknown, int(state.pool_rows), option))
     state, info = _step(
-        state, learner, strategy, pool, Examples(*test), budget, sets, jnp.asarray(select_batch)
+        state, learner, strategy, pool, test, budget, sets, jnp.asarray(select_batch)
     )
     if not is_traced(select_batch) and select_batch:
         picks = Selection(info.rows, info.scores)
         check_picks(strategy_name(strategy), before, pool, picks)
-    return state, info
+    return processes.whole((state, info))
 
 
 @jax.jit

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxal import entry
+from jaxal import entry, processes
 from jaxal.numerics import matmul
 from jaxal.pools import devices
 from jaxal.pools.streaming import Unseen, stream
@@ -47,7 +47,8 @@ class CompressedPool:
         """The features of rows [n] less the offset, float32 [n, D], read from the source."""
         source = self.sources.value
         rows = np.clip(np.asarray(rows), 0, len(source) - 1)
-        found = np.asarray(source[rows]).astype(np.float32)
+        with processes.agreed(devices.is_shared(self.mesh)):
+            found = np.asarray(source[rows]).astype(np.float32)
         return devices.replicate(found, self.mesh) - self.offset[None, :]
 
 
@@ -98,7 +99,8 @@ def compress(
     pool = stream(source, None, mesh, batch_size=batch_size)
     if len(source.shape) != 2:
         raise ValueError(f"source: expected features [N, D], got {tuple(source.shape)}")
-    scale, offset = _ranges(source, precision)
+    with processes.agreed(devices.is_shared(mesh)):
+        scale, offset = _ranges(source, precision)
     scale, offset = devices.replicate((scale, offset), mesh)
     codes, error = pool.map(ENCODERS[precision], (scale, offset))
     row = int(_first_not_finite(error, pool.valid))

@@ -9,11 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jaxal import processes
 from jaxal.base import PyTree
-from jaxal.checks import check_integer, describe
+from jaxal.checks import check_integer, describe, is_traced
+from jaxal.pools.placing import Padding, pad_rows, put, words
 from jaxal.rows import DATA
 
 SEEDS = "seeds"
+
+to_host = processes.to_host
 
 
 def make_mesh(
@@ -27,11 +31,11 @@ def make_mesh(
     Args:
       data: devices that share the rows of a pool; all that `seeds` leaves, if not given.
       seeds: devices that share the seeds of a vmapped simulation.
-      devices: the devices; all of this process's backend if not given.
+      devices: the devices; all that there are, of every process, if not given.
 
     Returns:
       A mesh [seeds, data] whose axes are `AxisType.Auto`: explicit axes refuse `top_k` and gathers
-      of sharded rows.
+      of sharded rows. Devices of a process come one after another, and so do its rows.
 
     Raises:
       TypeError: a size that is no integer, or devices that are none.
@@ -51,7 +55,8 @@ def make_mesh(
             f"seeds x data: expected at most {len(devices)}, the number of devices, "
             f"got {seeds} x {data}"
         )
-    grid = np.asarray(devices[: seeds * data]).reshape(seeds, data)
+    devices = sorted(devices[: seeds * data], key=lambda device: device.process_index)
+    grid = np.asarray(devices).reshape(seeds, data)
     return Mesh(grid, (SEEDS, DATA), axis_types=(AxisType.Auto,) * 2)
 
 
@@ -74,6 +79,15 @@ def check_mesh(mesh: Any) -> None:
         raise TypeError(f"{expected}, got {describe(mesh)}")
     if DATA not in mesh.shape:
         raise ValueError(f"{expected}, got one with the axes {', '.join(mesh.axis_names)}")
+    owners = {device.process_index for device in mesh.devices.flat}
+    if owners != {jax.process_index()} and len(owners) < jax.process_count():
+        raise ValueError("mesh: expected devices of this process alone or of all, got of some")
+    if is_shared(mesh) and processes.mixes_up_exchanges():
+        raise ValueError(
+            "mesh: several processes on CPUs cannot use programs that JAX keeps on a disk, as XLA "
+            "forgets in which order these exchange arrays; expected "
+            'jax.config.update("jax_enable_compilation_cache", False) in all'
+        )
 
 
 def mesh_for(seeds: int) -> Mesh | None:
@@ -85,25 +99,22 @@ def mesh_for(seeds: int) -> Mesh | None:
     return None if count == 1 else make_mesh(seeds=math.gcd(seeds, count))
 
 
-def pad_rows(tree: PyTree, size: int, fill: int | float | bool = 0) -> PyTree:
-    """Pads the leading axis of every leaf with `fill` up to `size` rows."""
+def place_rows(
+    tree: PyTree, mesh: Mesh | None, size: int | None = None, fill: int = 0, *, first: int = 0
+) -> PyTree:
+    """Puts arrays on the devices, their rows over the data axis, each device's by its own process.
 
-    def pad(leaf):
-        missing = size - leaf.shape[0]
-        if missing == 0:
-            return leaf
-        widths = [(0, missing)] + [(0, 0)] * (leaf.ndim - 1)
-        xp = np if isinstance(leaf, np.ndarray) else jnp
-        return xp.pad(leaf, widths, constant_values=fill)
-
-    return jax.tree.map(pad, tree)
-
-
-def place_rows(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """Puts arrays on the devices, their rows over the data axis; rows must divide by its size."""
+    Args:
+      tree: leaves [N, ...]. Of NumPy's, which may be on a disk, only the rows of this process's own
+        devices are read.
+      mesh: one device if None.
+      size: rows to pad to, a multiple of the data axis; N if not given.
+      fill: what padding is filled with.
+      first: the number of the first row that the arrays hold, where each process has its own.
+    """
     if mesh is None:
-        return jax.tree.map(jnp.asarray, tree)
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(DATA)))
+        return jax.tree.map(jnp.asarray, tree if size is None else pad_rows(tree, size, fill))
+    return put(tree, NamedSharding(mesh, PartitionSpec(DATA)), Padding(size, fill, first))
 
 
 def share_rows(tree: PyTree, mesh: Mesh | None) -> PyTree:
@@ -114,14 +125,61 @@ def share_rows(tree: PyTree, mesh: Mesh | None) -> PyTree:
 
 
 def replicate(tree: PyTree, mesh: Mesh | None) -> PyTree:
-    """Puts arrays on the devices, whole on each."""
+    """Puts arrays on the devices, whole on each; processes that share these have the same."""
     if mesh is None:
         return jax.tree.map(jnp.asarray, tree)
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    return put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def place_seeds(keys: PyTree, mesh: Mesh | None) -> PyTree:
     """Puts one key (or state) a seed on the devices, over the seeds axis."""
     if mesh is None:
         return jax.tree.map(jnp.asarray, keys)
-    return jax.device_put(keys, NamedSharding(mesh, PartitionSpec(SEEDS)))
+    check_same(mesh, keys=keys)
+    return put(keys, NamedSharding(mesh, PartitionSpec(SEEDS)))
+
+
+def is_shared(mesh: Mesh | None) -> bool:
+    """Whether the devices of a mesh are those of several processes."""
+    return mesh is not None and mesh.is_multi_process
+
+
+def is_on_hosts(tree: PyTree, mesh: Mesh | None) -> bool:
+    """Whether arrays are to be shared by several processes, and each has them for itself so far."""
+    return is_shared(mesh) and not any(map(processes.is_shared, jax.tree.leaves(tree)))
+
+
+def check_same(mesh: Mesh | None, **trees: PyTree) -> None:
+    """Raises ValueError in all processes that share a mesh unless they have the same arguments.
+
+    Args:
+      mesh: of one process, or none: nothing is looked at.
+      **trees: by the names that messages have. Arrays that the processes share are not looked at,
+        and nothing is where one is traced.
+    """
+    if is_shared(mesh) and not is_traced(trees):
+        processes.check_same(**jax.tree.map(_seen, trees))
+
+
+def _seen(leaf: Any) -> Any:
+    """What a process can see of an argument."""
+    return describe(leaf) if processes.is_shared(leaf) else jax.device_get(words(leaf))
+
+
+def own_rows(rows: int, size: int, mesh: Mesh) -> list[slice]:
+    """Which of so many rows, padded to `size`, are on this process's devices; in order."""
+    parts = NamedSharding(mesh, PartitionSpec(DATA)).addressable_devices_indices_map((size,))
+    bounds = {part[0].indices(size)[:2] for part in parts.values() if part}
+    return [slice(start, min(stop, rows)) for start, stop in sorted(bounds) if start < rows]
+
+
+def check_one_after_another(mesh: Mesh) -> None:
+    """Raises ValueError unless all devices share the rows, and as many of each process in turn."""
+    if mesh.size != mesh.shape[DATA]:
+        raise ValueError("mesh: expected all devices to share the rows, got some that share seeds")
+    owners = [device.process_index for device in mesh.devices.flat]
+    count = jax.process_count()
+    if owners != [number for number in range(count) for _ in range(len(owners) // count)]:
+        raise ValueError(
+            "mesh: expected as many devices of each process, one process after another"
+        )

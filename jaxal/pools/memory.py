@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from jaxal import processes
 from jaxal.base import PyTree
-from jaxal.checks import check_flag, check_integer, is_traced
-from jaxal.data.checks import check, check_structure
+from jaxal.checks import check_flag, check_integer, describe, is_traced
+from jaxal.data.checks import check, check_rows, check_structure
 from jaxal.numerics import first, gather, num_rows
 from jaxal.pools import devices
 from jaxal.rows import LINE, REPLICATED, SHARED
@@ -64,8 +65,13 @@ def place(
     batch_size: int = BATCH_SIZE,
     size: int | None = None,
     labeled_only: bool = False,
+    local: bool = False,
 ) -> ArrayPool:
     """Puts examples on the devices of `mesh`, their rows over its data axis.
+
+    Where processes share the devices, each reads of NumPy arrays, which may be on a disk, the rows
+    of its own devices, and no others of the inputs. All of them call this, and an error that one
+    finds is raised in all.
 
     Args:
       inputs: pytree of arrays [N, ...].
@@ -75,6 +81,10 @@ def place(
       size: least number of rows, padding included; none is added for it if not given.
       labeled_only: leave out the rows whose label is unknown: they keep their numbers, and are not
         valid. So a pool that is labelled in part serves for a simulation.
+      local: the arrays are the rows that this process has, and other processes have others, more or
+        fewer. The pool is all of them: those of process 0, then those of process 1, and so on, each
+        padded to as many, n = len(pool) / processes. So `divmod(row, n)` tells whose a row is, and
+        which of its rows.
 
     Returns:
       `ArrayPool`, padded at the end to a multiple of the data axis; padding is not valid.
@@ -83,17 +93,61 @@ def place(
       TypeError: a number that is not an integer, an input or labels that are not arrays, or labels
         that are not integers, or a mesh that is none.
       ValueError: a number out of range, leading axes that disagree, NaN or infinite inputs, or
-        labels below -1. `init` checks them against the classes of its model.
+        labels below -1. `init` checks them against the classes of its model. With `local`, rows
+        that differ in type or shape from one process to another, or a mesh that shares seeds.
     """
     check_integer(1, batch_size=batch_size)
     if size is not None:
         check_integer(1, size=size)
-    check_flag(labeled_only=labeled_only)
+    check_flag(labeled_only=labeled_only, local=local)
     devices.check_mesh(mesh)
-    check_structure((inputs, labels))
-    if not is_traced(inputs, labels):
-        check((inputs, labels), allow_unknown=True)
-    return put(inputs, labels, mesh, batch_size=batch_size, size=size, labeled_only=labeled_only)
+    local = local and devices.is_shared(mesh)  # a process alone has all rows
+    if local:
+        _check_local((inputs, labels), mesh)
+    else:
+        kinds = jax.tree.map(describe, {"inputs": inputs, "labels": labels})
+        devices.check_same(mesh, **kinds)
+        check_structure((inputs, labels))
+        check_values((inputs, labels), None, mesh, size, allow_unknown=True)
+    return put(
+        inputs,
+        labels,
+        mesh,
+        batch_size=batch_size,
+        size=size,
+        labeled_only=labeled_only,
+        local=local,
+    )
+
+
+def check_values(
+    examples: tuple[PyTree, Any],
+    num_classes: int | None,
+    mesh: Mesh | None,
+    size: int | None = None,
+    *,
+    allow_unknown: bool,
+) -> None:
+    """`data.check` of a pool's values; each process looks at the rows of its devices, all raise."""
+    if is_traced(examples):
+        return
+    if mesh is None or not devices.is_on_hosts(examples, mesh):
+        check_rows(examples, num_classes, "pool", allow_unknown=allow_unknown)
+        return
+    rows = num_rows(examples[0])
+    with processes.agreed():
+        for own in devices.own_rows(rows, _padded(max(rows, size or 0), mesh), mesh):
+            part = jax.tree.map(lambda leaf, own=own: leaf[own], examples)
+            check_rows(part, num_classes, "pool", allow_unknown=allow_unknown, first=own.start)
+
+
+def _check_local(examples: tuple[PyTree, Any], mesh: Any) -> None:
+    """Raises in all processes unless the rows that each has can be those of one pool."""
+    devices.check_one_after_another(mesh)
+    with processes.agreed():
+        check(examples, name=f"process {jax.process_index()}: pool", allow_unknown=True)
+    inputs, labels = jax.tree.map(lambda leaf: describe(leaf[:1]), examples)
+    processes.check_same(inputs=inputs, labels=labels)
 
 
 def put(
@@ -104,23 +158,30 @@ def put(
     batch_size: int,
     size: int | None = None,
     labeled_only: bool = False,
+    local: bool = False,
 ) -> ArrayPool:
     """`place` of examples that are checked."""
-    shards = 1 if mesh is None else mesh.shape[devices.DATA]
-    rows = num_rows(inputs)
-    padded = rows if size is None else max(rows, size)
-    # The shards of a large pool hold whole lines, whose sums are those of any number of devices.
-    lines = shards * LINE
-    padded += -padded % (lines if shards > 1 and padded >= MANY * lines else shards)
+    rows, number, count = num_rows(inputs), 0, 1
+    if local:
+        number, count = jax.process_index(), jax.process_count()
+    padded = _padded(max(processes.largest(rows) * count if local else rows, size or 0), mesh)
     xp = jnp if isinstance(labels, jax.Array) else np
     labels = np.full(rows, -1) if labels is None else xp.asarray(labels)
-    valid = np.arange(padded) < rows
-    inputs = devices.pad_rows(jax.tree.map(_as_array, inputs), padded)
-    labels = devices.pad_rows(labels.astype("int32"), padded, -1)
-    if labeled_only:
-        valid = xp.asarray(valid) & (labels >= 0)
-    inputs, labels, valid = devices.place_rows((inputs, labels, valid), mesh)
-    return ArrayPool(inputs, labels, valid, batch_size, mesh)
+    labels = labels.astype("int32")
+    valid = labels >= 0 if labeled_only else np.ones(rows, bool)
+
+    def placed(tree: PyTree, fill: int) -> PyTree:
+        return devices.place_rows(tree, mesh, padded, fill, first=number * (padded // count))
+
+    return ArrayPool(placed(inputs, 0), placed(labels, -1), placed(valid, 0), batch_size, mesh)
+
+
+def _padded(rows: int, mesh: Mesh | None) -> int:
+    """How many rows a pool has with its padding."""
+    shards = 1 if mesh is None else mesh.shape[devices.DATA]
+    # The shards of a large pool hold whole lines, whose sums are those of any number of devices.
+    lines = shards * LINE
+    return rows + -rows % (lines if shards > 1 and rows >= MANY * lines else shards)
 
 
 def size_class(rows: int) -> int:
@@ -134,10 +195,6 @@ def size_class(rows: int) -> int:
     check_integer(1, rows=rows)
     step = 1 << max(0, (rows - 1).bit_length() - 4)
     return rows + -rows % step
-
-
-def _as_array(leaf: Any) -> Any:
-    return leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
 
 
 def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: int) -> PyTree:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
+from jaxal import processes
 from jaxal.base import PyTree
 from jaxal.checks import check_integer
 from jaxal.data.checks import check, check_structure
@@ -87,19 +88,27 @@ class StreamedPool:
 
     def take(self, rows: Any) -> PyTree:
         """Reads the inputs of rows [...]: leaves [..., ...]. Of rows outside, those at the end."""
+        devices.check_same(self.mesh, rows=rows)
         wanted = np.clip(np.asarray(rows), 0, num_rows(self.inputs) - 1)
         unique, places = np.unique(wanted, return_inverse=True)
 
         def read(source: Source) -> np.ndarray:
             return np.asarray(source[unique])[places.reshape(wanted.shape)]
 
-        return devices.replicate(jax.tree.map(read, self.inputs), self.mesh)
+        with processes.agreed(devices.is_shared(self.mesh)):
+            found = jax.tree.map(read, self.inputs)
+        return devices.replicate(found, self.mesh)
 
     def map(self, function: Callable[..., PyTree], shared: PyTree, *arrays: jax.Array) -> PyTree:
         """As `Pool.map`, called outside `jit`. An equal function compiles nothing a second time.
 
-        Blocks are read, and handed to the devices, while others are computed on.
+        Blocks are read, and handed to the devices, while others are computed on. Where processes
+        share the devices, an error of one that reads is raised in all.
         """
+        with processes.agreed(devices.is_shared(self.mesh)):  # until then none waits for another
+            return self._mapped(function, shared, *arrays)
+
+    def _mapped(self, function: Callable[..., PyTree], shared: PyTree, *arrays: Any) -> PyTree:
         blocks = _Blocks(self)
         step = partial(_step, function, self.mesh, self.batch_size)
         results, waiting = None, deque()
@@ -204,8 +213,8 @@ def stream(
         mmap_mode="r")`, or whatever has a length, a shape, a dtype and gives NumPy's arrays for a
         slice and for integers.
       labels: [N] integers, -1 where unknown; None if all are.
-      mesh: devices that share the rows; one device if not given. Each process reads the rows of its
-        own devices.
+      mesh: devices that share the rows; one device if not given. Each of several processes reads
+        the rows of its own devices, and all call this, `map` and `take` with the same arguments.
       batch_size: rows that go through a model at once on a device.
 
     Returns:
@@ -217,6 +226,20 @@ def stream(
     """
     check_integer(1, batch_size=batch_size)
     devices.check_mesh(mesh)
+    with processes.agreed(devices.is_shared(mesh)):
+        rows = _check_sources(inputs)
+        # The labels and the padding are those of a pool in memory, whose rows are empty.
+        bare = np.empty((rows, 0), np.float32)
+        check_structure((bare, labels))
+        check((bare, labels), allow_unknown=True)
+        head = jax.tree.map(lambda source: np.asarray(source[0:1]), inputs)
+    devices.check_same(mesh, inputs=(rows, head), labels=labels)
+    bare, head = put(bare, labels, mesh, batch_size=batch_size), devices.replicate(head, mesh)
+    return StreamedPool(bare.labels, bare.valid, head, Unseen(inputs), batch_size, mesh)
+
+
+def _check_sources(inputs: PyTree) -> int:
+    """How many rows sources have; raises unless they are some, of as many rows each."""
     for source in jax.tree.leaves(inputs):
         if not all(hasattr(source, name) for name in SOURCE):
             raise TypeError(f"inputs: expected sources of rows, got {type(source).__name__}")
@@ -224,11 +247,4 @@ def stream(
     if len(set(counts)) != 1:
         many = " and ".join(map(str, counts)) or "none"
         raise ValueError(f"inputs: expected sources of as many rows, got {many}")
-    # The labels and the padding are those of a pool in memory, whose rows are empty.
-    bare = np.empty((counts[0], 0), np.float32)
-    check_structure((bare, labels))
-    check((bare, labels), allow_unknown=True)
-    bare = put(bare, labels, mesh, batch_size=batch_size)
-    head = jax.tree.map(lambda source: np.asarray(source[0:1]), inputs)
-    head = devices.replicate(head, mesh)
-    return StreamedPool(bare.labels, bare.valid, head, Unseen(inputs), batch_size, mesh)
+    return counts[0]

@@ -1,0 +1,277 @@
+"""What `test_processes.py` has processes do: `python process_tasks.py NUMBER COUNT PORT OUT TASKS`.
+
+TASKS is JSON: a list of tasks, each a name and its arguments. Each returns what its process found;
+the list of these goes to the file OUT.NUMBER.
+"""
+
+import json
+import os
+import pathlib
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxal
+from jaxal import experiment, pools, strategies
+from jaxal.pools import devices
+from jaxal.selection import certified
+
+ROWS, LABELED, BUDGET = 1003, 9, 7
+NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
+PLAN: dict[str, Any] = {"initial": 6, "budget": 3, "rounds": 3}
+OWN = {1: [0, ROWS], 2: [0, 600, ROWS], 4: [0, 400, 410, 900, ROWS]}  # where each one's rows begin
+
+
+def is_last():
+    return jax.process_index() == jax.process_count() - 1
+
+
+def data(rows=ROWS, seed=0):
+    """Clouds of three classes."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, rows).astype(np.int32)
+    centers = np.random.default_rng(99).normal(size=(3, 5)) * 2
+    return (centers[labels] + rng.normal(size=(rows, 5))).astype(np.float32), labels
+
+
+def learner():
+    return jaxal.Learner(jaxal.models.logistic(3), optax.sgd(0.1), max_epochs=3)
+
+
+def acquire(name, mesh, inputs=None, **options):
+    given, labels = data()
+    sets: dict[str, Any] = {need: (given[:4], labels[:4]) for need in NEEDS.get(name, [])}
+    model = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
+    return jaxal.acquire(
+        jax.random.key(1),
+        strategies.make(name),
+        model,
+        model.init(jax.random.key(3), given[:1]),
+        given if inputs is None else inputs,
+        BUDGET,
+        **{"labels": np.where(np.arange(ROWS) < LABELED, labels, -1), "mesh": mesh} | options,
+        **sets,
+    )
+
+
+def picks(mesh, names=None):
+    """The rows that each strategy picks."""
+    names = names or strategies.names()
+    return {name: np.asarray(acquire(name, mesh).rows).tolist() for name in names}
+
+
+def loop(mesh, folder=None, key=0, fits=None, pool=None, test=None):
+    """Rounds on the host: what they pick and reach."""
+    rounds = jaxal.iterate(
+        jax.random.key(key),
+        fits or learner(),
+        strategies.margin(),
+        pool or data(203),
+        test or data(41, seed=1),
+        **PLAN,
+        mesh=mesh,
+        checkpoint=folder,
+    )
+    for _, info in rounds:
+        yield [np.asarray(info.rows).tolist(), float(info.test.accuracy)]
+
+
+def simulated(mesh):
+    """What a simulation picks, of one seed and of two."""
+    run = jaxal.simulate(
+        learner(), strategies.entropy(), data(203), data(41, seed=1), **PLAN, mesh=mesh
+    )
+    keys = devices.place_seeds(jax.random.split(jax.random.key(0), 2), mesh)
+    several = devices.to_host(jax.vmap(run)(keys)[1].rows)
+    return [np.asarray(run(jax.random.key(0))[1].rows).tolist(), several.tolist()]
+
+
+def asked(mesh):
+    """Rounds in which people label; a round that is simulated."""
+    inputs, labels = data(203)
+    known = np.where(np.arange(203) < 5, labels, -1)
+    pool = jaxal.place(inputs, known, mesh)
+    state = jaxal.init(jax.random.key(0), learner(), pool, initial=np.arange(5), capacity=8)
+    state, asked = jaxal.ask(state, learner(), strategies.margin(), pool, 3)
+    answers = labels[np.asarray(asked.rows)]
+    answers[0] = -1
+    state = jaxal.tell(state, asked.rows, answers)
+    state = jaxal.enlarge(state, capacity=12)
+    full = jaxal.place(inputs, labels, mesh)
+    state, info = jaxal.step(state, learner(), strategies.margin(), full, data(41, seed=1), 3)
+    told = [state.rows, state.skipped, info.rows, asked.rows]
+    return [np.asarray(one).tolist() for one in told]
+
+
+def own_rows(mesh, name):
+    """Picks from a pool of which each process has rows of its own, as rows of the whole."""
+    inputs, labels = data()
+    labels = np.where(np.arange(ROWS) < LABELED, labels, -1)
+    count = jax.process_count()
+    own = slice(*OWN[count][jax.process_index() :][:2])
+    pool = jaxal.place(inputs[own], labels[own], mesh, local=True)
+    rows = np.asarray(acquire(name, None, pool, labels=None).rows)
+    process, row = np.divmod(rows, len(pool) // count)
+    return (np.asarray(OWN[count])[process] + row).tolist()
+
+
+class Watched(np.ndarray):
+    """A file's rows, of which it is known which were read. If broken, the last process fails."""
+
+    rows: set = set()
+    broken = False
+
+    def __getitem__(self, index):
+        if isinstance(index, slice) and self.ndim == 2:
+            read = range(len(self))[index]
+            Watched.rows |= set(read)
+            if Watched.broken and len(self) - 1 in read and is_last():
+                raise OSError("the disk is gone")
+        return np.asarray(self)[index]
+
+
+def total(shared, rows):
+    return rows.sum(axis=1)
+
+
+def streamed(mesh):
+    """Functions of rows that are read, and exact k-center of compressed ones."""
+    inputs, labels = data()
+    pool = pools.stream(inputs, None, mesh, batch_size=64)
+    totals = devices.to_host(pool.map(total, ()))[:ROWS]
+    packed = pools.compress(inputs, mesh)
+    picked = certified.k_center(packed, jnp.ones(ROWS, bool), BUDGET, block_size=16)
+    rows = np.asarray(pool.take(np.array([5, 1002])))
+    return [totals.tolist(), rows.tolist(), np.asarray(picked.rows).tolist()]
+
+
+def reads(mesh):
+    """Which rows a process reads of a file."""
+    inputs, _ = data(4 * jax.device_count())
+    pool = jaxal.place(inputs.view(Watched), None, mesh)
+    assert len(pool) == len(inputs)
+    return sorted(Watched.rows)
+
+
+def fitted_on_hosts(mesh, apart=False):
+    """Rounds of a learner that fits by NumPy; apart: in the last process to something else."""
+    model = jaxal.models.from_functions(
+        lambda key, inputs: np.zeros((3, 5), np.float32),
+        lambda means, inputs: (-((inputs[:, None] - means[None]) ** 2).sum(-1), inputs),
+    )
+
+    def fit(key, variables, inputs, labels, weights, count, validation=None):
+        used, known = np.asarray(inputs)[: int(count)], np.asarray(labels)[: int(count)]
+        means = [used[known == one].sum(0) / max(1, (known == one).sum()) for one in range(3)]
+        info = jaxal.FitInfo(jnp.float32(0), jnp.float32(1), jnp.int32(1))
+        return {"params": np.asarray(means, np.float32) + (apart and is_last())}, info
+
+    return [*loop(mesh, fits=jaxal.CustomLearner(model, fit, fit_on_host=True))]
+
+
+def run(mesh, out, config):
+    """An experiment; the files it leaves."""
+    experiment.run(experiment.parse(config), pathlib.Path(out))
+    return sorted(path.name for path in pathlib.Path(out).iterdir())
+
+
+def refused(mesh, out, config):
+    """The errors that all processes see where one has bad input, or another than the others."""
+    found = {}
+    for name, call in (bad_pools(mesh, out) | bad_arguments(mesh, out, config)).items():
+        try:
+            call()
+        except (ValueError, OSError) as error:
+            found[name] = f"{type(error).__name__}: {error}"
+    return found
+
+
+def bad_pools(mesh, out):
+    last = is_last()
+    inputs, labels = data(203)
+    flawed, wrong = inputs.copy(), labels.copy()
+    flawed[202, 1], wrong[202] = np.nan, -2
+    own, half = inputs[:50], inputs[:50].astype(np.float16)
+    shorter = labels[:202] if last else labels
+    others = [one for one in jax.devices() if one.process_index != jax.process_index()]
+
+    def cached():
+        jax.config.update("jax_enable_compilation_cache", True)
+        jax.config.update("jax_compilation_cache_dir", out)
+        try:
+            jaxal.place(inputs, labels, mesh)
+        finally:
+            jax.config.update("jax_compilation_cache_dir", None)
+
+    Watched.broken = True
+    watched = inputs.view(Watched)
+    return {
+        "values": lambda: jaxal.place(flawed if last else inputs, labels, mesh),
+        "labels": lambda: jaxal.place(inputs, wrong if last else labels, mesh),
+        "rows": lambda: jaxal.place(inputs[: len(shorter)], shorter, mesh),
+        "own rows": lambda: jaxal.place(flawed[-9:] if last else own, None, mesh, local=True),
+        "types": lambda: jaxal.place(half if last else own, None, mesh, local=True),
+        "another's": lambda: jaxal.place(inputs, labels, devices.make_mesh(devices=others)),
+        "seeds": lambda: jaxal.place(own, None, devices.make_mesh(seeds=2), local=True),
+        "file": lambda: pools.stream(watched, None, mesh, batch_size=16).map(total, ()),
+        "cache": cached,
+    }
+
+
+def bad_arguments(mesh, out, config):
+    number = int(is_last())
+    pool, test = data(203), data(41, seed=1)
+    state = jaxal.init(
+        jax.random.key(0), learner(), jaxal.place(*pool, mesh), initial=0, capacity=8
+    )
+    simulation = jaxal.simulate(learner(), strategies.entropy(), pool, test, **PLAN, mesh=mesh)
+    return {
+        "test": lambda: [*loop(mesh, test=data(41 - number))],
+        "pool labels": lambda: [*loop(mesh, pool=(pool[0], np.roll(pool[1], number)))],
+        "key": lambda: next(loop(mesh, key=number)),
+        "simulated": lambda: simulation(jax.random.key(number)),
+        "available": lambda: acquire("margin", mesh, available=np.arange(ROWS) > number),
+        "answers": lambda: jaxal.tell(state, [3], [number]),
+        "fits": lambda: fitted_on_hosts(mesh, True),
+        "folder": lambda: [*loop(mesh, folder=f"{out}/file/below")],
+        "config": lambda: run(mesh, f"{out}/run", config | {"seed": number}),
+    }
+
+
+def killed(mesh, folder):
+    """How a process ends whose fellow is killed in the second round."""
+    found = []
+    try:
+        for one in loop(mesh, folder):
+            found.append(one)
+            if len(found) == 2 and is_last():
+                os.kill(os.getpid(), 9)
+    except ConnectionError as error:
+        return {"found": found, "error": str(error)}
+
+
+def main():
+    number, count, port, out, asked = sys.argv[1:]
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    address = f"127.0.0.1:{port}"
+    jax.distributed.initialize(
+        address,
+        int(count),
+        int(number),
+        coordinator_bind_address=address,
+        heartbeat_timeout_seconds=100,
+        shutdown_timeout_seconds=60,
+    )
+    mesh, tasks = devices.make_mesh(), json.loads(asked)
+    found = [globals()[name](mesh, *given) for name, *given in tasks]
+    pathlib.Path(f"{out}.{number}").write_text(json.dumps(found))
+    if tasks[-1][0] == "killed":
+        os._exit(0)  # JAX would wait for the one that is gone
+
+
+if __name__ == "__main__":
+    main()
