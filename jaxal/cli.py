@@ -14,6 +14,7 @@ from typing import Any
 from jaxal._commands import add_command
 from jaxal._data_command import add_data
 from jaxal._interrupts import Interruptible, interrupts
+from jaxal._label_command import add_label
 from jaxal._pool_command import add_pool
 
 _RUN_EXAMPLES = """\
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     add_data(commands)
     add_pool(commands)
+    add_label(commands)
     add_command(
         commands,
         "strategies",

@@ -60,16 +60,38 @@ def read_text(
     file = find(path, folder)
     form = form or _form(file, encoding)
     labels, texts = _read(file, form, encoding)
-    made = _trained(texts, vocabulary) if tokenizer is None else _given(tokenizer, folder)
-    ids = _ids(made, texts, file)
-    width = length or min(LONGEST, max(map(len, ids)))
-    train = _padded(ids, width), np.array(labels)
+    options: dict = {"length": length, "tokenizer": tokenizer, "vocabulary": vocabulary}
     if test is None:
-        return Table(train, tokens=True)
+        ids, _ = token_ids((file, texts), None, folder, **options)
+        return Table((ids, np.array(labels)), tokens=True)
     held_out = find(test, folder)
-    labels, texts = _read(held_out, form, encoding)
-    ids = _ids(made, texts, held_out)
-    return Table(train, (_padded(ids, width), np.array(labels)), tokens=True)
+    held_labels, held_texts = _read(held_out, form, encoding)
+    ids, held_ids = token_ids((file, texts), (held_out, held_texts), folder, **options)
+    return Table((ids, np.array(labels)), (held_ids, np.array(held_labels)), tokens=True)
+
+
+def token_ids(
+    train: tuple[Path, Sequence[str]],
+    test: tuple[Path, Sequence[str]] | None,
+    folder: Path | None,
+    *,
+    length: int | None,
+    tokenizer: str | None,
+    vocabulary: int,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Texts as token ids, int32 [N, L] and [M, L]; the options are those of `read_text`.
+
+    Args:
+      train: the file, for messages, and its texts, of which a tokenizer is made.
+      test: the same of the test part, or None.
+      folder: where the file of a tokenizer is looked for.
+    """
+    made = _trained(train[1], vocabulary) if tokenizer is None else _given(tokenizer, folder)
+    ids = _ids(made, train[1], train[0])
+    width = length or min(LONGEST, max(map(len, ids)))
+    if test is None:
+        return _padded(ids, width), None
+    return _padded(ids, width), _padded(_ids(made, test[1], test[0]), width)
 
 
 def _form(file: Path, encoding: str) -> str:

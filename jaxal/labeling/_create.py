@@ -1,0 +1,52 @@
+"""A new label project."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jaxal.files import claimed
+from jaxal.labeling import project
+from jaxal.labeling._status import Status, status
+from jaxal.labeling.ledger import Told
+from jaxal.labeling.parts import build, data_folder
+from jaxal.labeling.picking import start
+from jaxal.labeling.settings import load
+from jaxal.records import CONFIG
+
+
+def create(
+    config: str | Path,
+    folder: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    data: str | Path | None = None,
+) -> Status:
+    """Makes the folder of a label project from a config.
+
+    All that `next_batch` will need is loaded and checked: rows, ids, classes, model and strategy.
+
+    Args:
+      config: a TOML file with the tables of an experiment and `[label]`.
+      folder: that is made; a project that is there already is not touched.
+      overrides: assignments such as "strategy.budget=50".
+      data: the folder where data are looked for after the working directory; if not given, that of
+        the config, of JAXAL_DATA, or the one around the project.
+
+    Returns:
+      Its `Status`.
+
+    Raises:
+      ValueError, TypeError: a config or data that cannot be used; a project in the folder already.
+      OSError: a file that is not there, or a folder that cannot be written to.
+    """
+    folder = Path(folder)
+    settings = load(config, overrides)
+    with claimed(folder):
+        if (folder / CONFIG).exists():
+            raise ValueError(f"{folder}: holds a project or a run already")
+        parts = build(settings, data_folder(settings, folder, data))
+        nothing = np.zeros(0, np.int32)
+        start(settings, parts, Told(nothing, nothing, np.zeros(0, np.float32), nothing), 1)
+        project.write(folder, settings, parts)
+    return status(folder)
