@@ -1,7 +1,8 @@
-"""Argilla 2: records with suggestions, as `dataset.records.to_json` and `from_json` have them.
+"""Argilla 2: records with suggestions, for `records.from_json`, and what `records.to_list` gives.
 
-Also a list as `records.to_list(flatten=True)` returns it, which alone says which responses were
-discarded. The user's id is that of the record.
+Answers are read from `to_list(flatten=True)` alone: what `to_json` writes does not say which
+responses are drafts or discarded. One that was discarded without a value is in neither. The user's
+id is that of the record.
 """
 
 import json
@@ -56,45 +57,33 @@ def decode(text: str) -> Iterator[Answer | Refused]:
             yield record
             continue
         responses = record.get("responses")
-        if isinstance(responses, Mapping):
-            found = responses.get(QUESTION) or []
-        else:
-            found = _unflattened(record)
-        if not isinstance(found, list):
-            yield Refused(where, f"responses: expected a list, got {found!r:.60}")
+        if isinstance(responses, Mapping) and not any(responses.values()):
             continue
-        for number, response in enumerate(found, start=1):
-            yield from _answers(f"{where}, response {number}", record.get("id"), response)
+        columns = [record.get(f"{QUESTION}.responses{part}") for part in ("", ".users", ".status")]
+        if all(column is None for column in columns) and responses is None:
+            continue
+        if not all(isinstance(column, list) for column in columns) or len({*map(len, columns)}) > 1:
+            reason = (
+                f"expected lists {QUESTION}.responses, .users and .status of one length, as "
+                "records.to_list(flatten=True) has them; without the status, an answer that was "
+                "discarded looks like one that counts"
+            )
+            yield Refused(where, reason)
+            continue
+        for number, response in enumerate(zip(*columns, strict=True), start=1):
+            yield from _answers(f"{where}, response {number}", record.get("id"), *response)
 
 
-def _unflattened(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The responses of a flat record, which has values, users and statuses in lists."""
-    name = f"{QUESTION}.responses"
-    values = record.get(name) or []
-    users = record.get(f"{name}.users") or [""] * len(values)
-    statuses = record.get(f"{name}.status") or ["submitted"] * len(values)
-    return [
-        {"value": value, "user_id": user, "status": status}
-        for value, user, status in zip(values, users, statuses, strict=False)
-    ]
-
-
-def _answers(where: str, id: Any, response: Any) -> Iterator[Answer | Refused]:
-    if not isinstance(response, Mapping):
-        yield Refused(where, f"expected an object, got {response!r:.60}")
-        return
-    status = getattr(response.get("status"), "value", response.get("status")) or "submitted"
+def _answers(where: str, id: Any, label: Any, who: Any, status: Any) -> Iterator[Answer | Refused]:
+    """The answer in a response, if it is not a draft."""
     if status == "draft":
         return
     if status not in ("submitted", "discarded"):
         yield Refused(where, f"status: expected submitted, discarded or draft, got {status!r}")
-        return
-    label = response.get("value")
-    if status == "submitted" and label is None:
+    elif status == "submitted" and label is None:
         yield Refused(where, "label: expected one class, got None")
-        return
-    who = response.get("user_id") or ""
-    yield answered(where, id, None if status == "discarded" else label, who)
+    else:
+        yield answered(where, id, None if status == "discarded" else label, who)
 
 
 def template(questions: Sequence[Question], classes: Sequence[str]) -> str:
@@ -104,7 +93,9 @@ def template(questions: Sequence[Question], classes: Sequence[str]) -> str:
         fields.append('rg.ImageField("image")')
     if not fields or any("text" in one.shown for one in questions):
         fields.append('rg.TextField("text")')
-    return f"""import argilla as rg
+    return f"""import json
+
+import argilla as rg
 
 settings = rg.Settings(
     fields=[{", ".join(fields)}],
@@ -118,8 +109,9 @@ settings = rg.Settings(
 dataset = rg.Dataset(name="jaxal", settings=settings)  # needs a client: rg.Argilla(...)
 dataset.create()
 dataset.records.from_json("TASKS")
-# When people have answered: a list that keeps what was discarded.
-# json.dump(dataset.records(with_responses=True).to_list(flatten=True), open("answers.json", "w"))
+# When people have answered:
+# answers = dataset.records(with_responses=True).to_list(flatten=True)
+# json.dump(answers, open("answers.json", "w"), default=str)
 """
 
 

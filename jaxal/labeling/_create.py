@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxal import entry
+from jaxal.data.tables import check_folder
 from jaxal.files import claimed
 from jaxal.labeling import project
 from jaxal.labeling._status import Status, status
@@ -15,6 +17,7 @@ from jaxal.labeling.settings import load
 from jaxal.records import CONFIG
 
 
+@entry.checked(config=check_folder, folder=check_folder, data=check_folder)
 def create(
     config: str | Path,
     folder: str | Path,

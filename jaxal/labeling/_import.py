@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxal.checks import check_flag, check_name
+from jaxal import entry
+from jaxal.data.tables import check_folder
 from jaxal.files import claimed
 from jaxal.interop import FORMATS, Answer, Refused
 from jaxal.labeling import project
@@ -27,6 +28,13 @@ class Imported(NamedTuple):
     status: Status
 
 
+@entry.checked(
+    folder=check_folder,
+    path=check_folder,
+    format=entry.one_of(FORMATS),
+    annotator=entry.text,
+    revise=entry.flag,
+)
 def import_answers(
     folder: str | Path,
     path: str | Path,
@@ -54,15 +62,11 @@ def import_answers(
       ValueError: no project, an unknown format, or a file that is not of this format.
       OSError: the file cannot be read, or the journal not be written; nothing was taken.
     """
-    check_flag(revise=revise)
-    if not isinstance(annotator, str):
-        raise TypeError(f"annotator: expected text, got {annotator!r}")
     path = Path(path)
     raw = path.read_bytes()
     with claimed(project.read(folder).folder):
         opened = project.read(folder)
         chosen = opened.settings.label.format if format is None else format
-        check_name("format", chosen, FORMATS)
         try:
             found = list(FORMATS[chosen].decode(raw.decode()))
         except UnicodeDecodeError:

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxal import entry
 from jaxal.base import Strategy
-from jaxal.checks import check_flag, check_integer, check_name
+from jaxal.data.tables import check_folder
 from jaxal.experiment.identity import DATA
 from jaxal.files import claimed, written_whole
 from jaxal.interop import FORMATS, Question
@@ -23,7 +24,9 @@ from jaxal.labeling.settings import to_text
 from jaxal.labeling.stopping import Found, reason_to_stop
 from jaxal.loop.checkpoint import Checkpoints
 from jaxal.loop.identity import versions
+from jaxal.loop.returned import check_strategy
 from jaxal.training import AnyLearner
+from jaxal.training.base import check_learner
 
 
 class Batch(NamedTuple):
@@ -41,6 +44,18 @@ class Batch(NamedTuple):
     notes: tuple[str, ...]
 
 
+@entry.checked(
+    folder=check_folder,
+    budget=entry.integer(1),
+    format=entry.one_of(FORMATS),
+    out=check_folder,
+    embed=entry.flag,
+    leave_open=entry.flag,
+    anyway=entry.flag,
+    data=check_folder,
+    learner=lambda name, value: check_learner(value),
+    strategy=lambda name, value: check_strategy(value),
+)
 def next_batch(
     folder: str | Path,
     *,
@@ -79,11 +94,6 @@ def next_batch(
       FloatingPointError: as `ask`.
       OSError: data that are not there, or a file that is there already or cannot be written.
     """
-    check_flag(embed=embed, leave_open=leave_open, anyway=anyway)
-    if budget is not None:
-        check_integer(1, budget=budget)
-    if format is not None:
-        check_name("format", format, FORMATS)
     with claimed(project.read(folder).folder):
         opened = project.read(folder)
         chosen = format or opened.settings.label.format

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxal import entry
 from jaxal.data.readers.columns import csv_text
+from jaxal.data.tables import check_folder
 from jaxal.files import written_whole
 from jaxal.labeling import project
 from jaxal.labeling.ledger import DISPUTED, SKIPPED, Ledger
@@ -42,6 +44,7 @@ class Status(NamedTuple):
         return sum(self.labels.values())
 
 
+@entry.checked(folder=check_folder)
 def status(folder: str | Path) -> Status:
     """How far the project in a folder is; reads its files alone, and loads no data.
 
@@ -87,6 +90,7 @@ def _batch(batch: Mapping[str, Any], found: Mapping[str, Any]) -> BatchStatus:
     return BatchStatus(batch["batch"], rule, asked, answered, batch["labels"], batch["accuracy"])
 
 
+@entry.checked(folder=check_folder, path=check_folder)
 def export_labels(folder: str | Path, path: str | Path) -> int:
     """Writes what is known of every row into a CSV file: its label, and how it came about.
 

@@ -49,6 +49,11 @@ def start(settings: Settings, parts: Parts, told: Told, number: int) -> tuple[St
     capacity, skips = (planned * (1 + len(rows) // planned) for rows in (told.rows, told.skipped))
     key = jax.random.key(settings.config.seed)
     state = init(key, parts.learner, pool, initial=0, capacity=capacity, skips=skips)
+    if state.num_classes != len(settings.label.classes):
+        raise ValueError(
+            f"learner: expected a model of {len(settings.label.classes)} classes, as label.classes "
+            f"has, got {state.num_classes}"
+        )
     return state._replace(
         rows=_filled(told.rows, capacity, -1),
         labels=_filled(told.labels, capacity, -1),
