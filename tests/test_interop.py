@@ -89,8 +89,8 @@ def test_what_is_asked_comes_back_answered(name):
     text = FORMATS[name].encode(QUESTIONS, CLASSES)
     answers = list(FORMATS[name].decode(FILLED[name](text)))
     assert [type(answer) for answer in answers] == [Answer, Answer], answers
-    assert {answer[1]: answer[2] for answer in answers} == ANSWERS
-    assert {answer[3] for answer in answers} == {"ann"}
+    assert {one.id: one.label for one in answers if isinstance(one, Answer)} == ANSWERS
+    assert {one.annotator for one in answers if isinstance(one, Answer)} == {"ann"}
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -133,7 +133,7 @@ def _reason(
         return f"id {name!r} is unknown"
     if label is not None and label not in ledger.classes:
         known = ", ".join(ledger.classes)
-        return f"label {label!r} is unknown{_close(label, ledger.classes)}; classes: {known:.200}"
+        return f"label {label!r} is unknown;{_close(label, ledger.classes)} classes: {known:.200}"
     who = annotator or "the annotator, who has no name,"
     if (name, annotator) in seen:
         return f"{who} answered id {name!r} at {seen[name, annotator]} already"
@@ -150,4 +150,4 @@ def _reason(
 
 def _close(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" did you mean {close[0]!r}?" if close else ""

@@ -117,7 +117,7 @@ def pick(
     rows, scores = np.asarray(picks.rows)[there], np.asarray(picks.scores)[there]
     return Picked(
         rows,
-        settings.strategy,
+        parts.strategy.name or "a strategy of one's own",
         scores,
         None if picks.weights is None else np.asarray(picks.weights)[there],
         np.asarray(probabilities)[there],

@@ -1,0 +1,261 @@
+"""The commands `jaxal label ...`: what the terminal says at each step, and processes that end."""
+
+import base64
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from labels import CONFIG, IDS, TRUTH, write_answers, write_data, wrong
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from jaxal import labeling
+from jaxal.cli import main
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JAXAL_DATA", raising=False)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("jaxal._cache.set_up_cache", lambda on: None)
+
+
+def say(capsys, *words):
+    """The exit status, and the lines of stdout and stderr."""
+    status = main(["label", *map(str, words)])
+    out, err = capsys.readouterr()
+    return status, out.splitlines(), err.splitlines()
+
+
+def fill(path, answers, **more):
+    """Fills in a task file as a person would in a spreadsheet; returns its ids."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        label = answers(row["id"])
+        row |= {"label": label or "", "skipped": "" if label else "x"} | more
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return [row["id"] for row in rows]
+
+
+def test_by_hand_through_csv(tmp_path, capsys):
+    write_data(tmp_path / "work", f"{CONFIG}[label.stop]\nlabels = 7\n")
+    folder = "work/p"
+    assert say(capsys, "init", "work/label.toml", folder) == (
+        *(0, ["work/p: 30 rows, 3 classes, 0 labelled already", "next: jaxal label next work/p"]),
+        [],
+    )
+    status, out, _ = say(capsys, "next", folder)
+    assert (status, out) == (
+        0,
+        [
+            "batch 1: 4 rows by k_center of the inputs, without a model (no labels yet)",
+            "tasks: work/p/tasks/batch-001.csv",
+            "next: jaxal label import work/p ANSWERS",
+        ],
+    )
+    tasks = tmp_path / folder / "tasks"
+    first = tasks / "batch-001.csv"
+    ids = fill(first, lambda name: None if name == IDS[0] else TRUTH[name], annotator="ann")
+    assert ids[0] == IDS[0]
+    assert say(capsys, "import", folder, first) == (
+        0,
+        [
+            "taken: 3 labels, 1 skip",
+            "so far: 3 of 30 rows labelled, 1 skipped, 0 disputed, 0 open",
+            "next: jaxal label next work/p",
+        ],
+        [],
+    )
+    mistakes = [(ids[1], wrong(ids[1])), ("nobody", "cat"), (ids[2], "Cat")]
+    path = write_answers(tmp_path / "bob.jsonl", mistakes, "")
+    given = ["import", folder, "bob.jsonl", "--format", "jsonl", "--annotator", "bob"]
+    assert path.exists() and say(capsys, *given) == (
+        2,
+        [
+            "taken: 1 label, 0 skips, 2 refused",
+            "so far: 2 of 30 rows labelled, 1 skipped, 1 disputed, 0 open",
+            f"disputed: {ids[1]} (annotators disagree; another answer decides)",
+            "next: jaxal label next work/p",
+        ],
+        [
+            "bob.jsonl, line 2: id 'nobody' is unknown",
+            "bob.jsonl, line 3: label 'Cat' is unknown; did you mean 'cat'? classes: cat, dog, cow",
+        ],
+    )
+    write_answers(path, [(ids[1], TRUTH[ids[1]])], "eve")
+    status, out, _ = say(capsys, "import", folder, path, "--format", "jsonl")
+    assert status == 0 and out[0] == "taken: 1 label, 0 skips" and "3 of 30" in out[1]
+    status, out, _ = say(capsys, "next", folder)
+    assert out[0].startswith("batch 2: 4 rows by margin (fitted to 3 labels, accuracy ")
+    assert out[0].endswith(" on the held-out rows)")
+    status, out, _ = say(capsys, "next", folder, "--format", "label_studio")
+    assert out[:3] == [
+        "batch 2 is open: 4 rows without an answer, which are asked for again "
+        "(--leave-open goes on without them)",
+        "tasks: work/p/tasks/batch-002.json",
+        "setup: work/p/tasks/label_studio.xml",
+    ]
+    fill(tasks / "batch-002.csv", TRUTH.get, annotator="ann")
+    say(capsys, "import", folder, tasks / "batch-002.csv")
+    status, out, _ = say(capsys, "next", folder)
+    assert status == 0 and out[0].startswith("fitted to 7 labels, accuracy ")
+    assert out[1] == "nothing more is asked: 7 rows have labels (label.stop.labels = 7)"
+    status, out, _ = say(capsys, "status", folder)
+    accuracy = out[1].rpartition(" ")[2]
+    assert status == 0 and 0 <= float(accuracy) <= 1
+    counts = ", ".join(f"{k} {n}" for k, n in labeling.status(folder).labels.items())
+    assert out == [
+        "batch 1: 4 of 4 answered, by k_center of the inputs, without a model, after 0 labels",
+        f"batch 2: 4 of 4 answered, by margin, after 3 labels, accuracy {accuracy}",
+        "so far: 7 of 30 rows labelled, 1 skipped, 0 disputed, 0 open",
+        f"classes: {counts}",
+        "annotator ann: 7 labels, 1 skip",
+        "annotator bob: 1 label, 0 skips",
+        "annotator eve: 1 label, 0 skips",
+        "several labels: 1 row, of which 0 agree",
+        "stopped: 7 rows have labels (label.stop.labels = 7)",
+    ]
+    assert say(capsys, "export", folder, "labels.csv") == (
+        *(0, ["labels.csv: 7 rows with a label"]),
+        [],
+    )
+
+
+MISTAKES = {
+    "no project": (["status", "nowhere"], "nowhere: no label project here; jaxal label init"),
+    "twice": (["init", "work/label.toml", "p"], "p: holds a project or a run already"),
+    "no config": (["init", "none.toml", "q"], "none.toml: No such file"),
+    "no file": (["import", "p", "none.csv"], "none.csv: No such file"),
+    "format": (["next", "p", "--format", "xml"], "format: 'xml' is unknown; valid"),
+    "another form": (
+        ["import", "p", "work/pool.csv", "--format", "argilla"],
+        "work/pool.csv: expected",
+    ),
+    "not text": (["import", "p", "binary"], "binary: expected text encoded in UTF-8"),
+    "budget": (["next", "p", "--budget", "0"], "budget: expected an integer >= 1, got 0"),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes(project, words, message, capsys):
+    status, out, err = say(capsys, *words)
+    assert status == 2 and not out and err[-1].startswith(f"jaxal: error: {message}"), err
+
+
+@pytest.fixture
+def project(tmp_path):
+    labeling.create(write_data(tmp_path / "work"), tmp_path / "p", data=tmp_path / "work")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+
+
+def test_names_only_ever_show_themselves(tmp_path, capsys):
+    labeling.create(write_data(tmp_path / "work"), tmp_path / "work" / "p")
+    path = write_answers(tmp_path / "a.jsonl", [("\x1b]0;title\x07", "cat")])
+    _, out, err = say(capsys, "import", "work/p", path, "--format", "jsonl")
+    assert "\x1b" not in "".join(out + err) and "\\x1b" in err[0]
+
+
+DIGITS = """
+[data]
+source = "items:pool.jsonl"
+[model]
+name = "logistic"
+[learner]
+learning_rate = 0.03
+max_epochs = 20
+[strategy]
+names = ["badge"]
+initial = 12
+budget = 10
+[label]
+classes = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
+format = "label_studio"
+"""
+
+
+def write_digits(folder, rows):
+    """Writes images, a file of items that names them, and a config; returns the labels by id."""
+    folder.mkdir()
+    inputs, labels = load_digits(return_X_y=True)
+    lines, truth = [], {}
+    for row in range(rows):
+        image = Image.fromarray((inputs[row].reshape(8, 8) * 15).astype(np.uint8))
+        name = f"digit-{row:03}"
+        image.save(folder / f"{name}.png")
+        lines.append(json.dumps({"id": name, "image": f"{name}.png"}))
+        truth[name] = str(labels[row])
+    (folder / "pool.jsonl").write_text("\n".join(lines))
+    (folder / "label.toml").write_text(DIGITS)
+    return truth
+
+
+def label_studio_answers(path, truth, place):
+    """What Label Studio exports of a task file that people have answered.
+
+    Of the rows one in twenty is skipped, and one in twenty contradicted by a second person.
+    """
+    tasks = json.loads(path.read_text(encoding="utf-8"))
+    for number, task in enumerate(tasks, start=place):
+        right = truth[task["data"]["item_id"]]
+        labels = [None] if number % 20 == 3 else [right]
+        labels += [str((int(right) + 1) % 10)] if number % 20 == 7 else []
+        task["annotations"] = [
+            {
+                "completed_by": who,
+                "was_cancelled": label is None,
+                "result": [{"type": "choices", "value": {"choices": [label]}}] if label else [],
+            }
+            for who, label in enumerate(labels, start=1)
+        ]
+    answers = path.with_name("export.json")
+    answers.write_text(json.dumps(tasks[::-1]), encoding="utf-8")  # in another order
+    return answers, [task["data"]["item_id"] for task in tasks]
+
+
+@pytest.mark.slow
+def test_digits_through_label_studio_by_processes_that_end(tmp_path):
+    """Each step is a process of its own, each sitting on another machine; one process is equal."""
+    truth = write_digits(tmp_path / "0", 150)
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "1"}
+
+    def label(*words):
+        command = [sys.executable, "-m", "jaxal", "label", *map(str, words)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    label("init", tmp_path / "0" / "label.toml", tmp_path / "0" / "p")
+    broken, place = [], 0
+    for sitting in range(3):
+        folder = tmp_path / str(sitting) / "p"
+        said = label("next", folder, "--embed")
+        assert ("without a model" in said) == (sitting == 0)
+        task = folder / "tasks" / f"batch-{sitting + 1:03}.json"
+        answers, ids = label_studio_answers(task, truth, place)
+        image = json.loads(task.read_text())[0]["data"]["image"].partition("base64,")[2]
+        assert Image.open(io.BytesIO(base64.b64decode(image))).size == (8, 8)
+        label("import", folder, answers)
+        broken.append(ids)
+        place += len(ids)
+        os.rename(tmp_path / str(sitting), tmp_path / str(sitting + 1))
+    status = labeling.status(tmp_path / "3" / "p")
+    assert len(status.skipped) == 2 and len(status.disputed) == 2 and status.labelled == 28
+
+    labeling.create(tmp_path / "3" / "label.toml", tmp_path / "3" / "one")
+    place = 0
+    for ids in broken:
+        batch = labeling.next_batch(tmp_path / "3" / "one")
+        assert list(batch.ids) == ids and batch.path is not None
+        answers, _ = label_studio_answers(batch.path, truth, place)
+        labeling.import_answers(tmp_path / "3" / "one", answers)
+        place += len(ids)
