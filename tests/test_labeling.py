@@ -255,12 +255,20 @@ def test_votes(votes, majority, unanimous):
 
 FIRST = {
     "k_center": ("", "k_center of the inputs"),
+    "herding": ('first = "herding"', "herding of the inputs"),
+    "k_means": ('first = "k_means"', "k_means of the inputs"),
     "random": ('first = "random"', "random"),
     "features": ('features = "features.npz"', "k_center of label.features"),
 }
 
 
-@pytest.mark.parametrize(("setting", "rule"), FIRST.values(), ids=FIRST)
+@pytest.mark.parametrize(
+    ("setting", "rule"),
+    [
+        pytest.param(*case, id=name, marks=[pytest.mark.slow] * (name in ("herding", "k_means")))
+        for name, case in FIRST.items()
+    ],
+)
 def test_the_first_batch_needs_no_model_and_says_so(tmp_path, setting, rule):
     (tmp_path / "work").mkdir()
     order = np.random.default_rng(0).permutation(ROWS)

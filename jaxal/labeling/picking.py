@@ -15,6 +15,7 @@ from jaxal.labeling.settings import Settings
 from jaxal.loop.checkpoint import Checkpoints
 from jaxal.loop.state import State, init, round_keys
 from jaxal.loop.stepwise import ask
+from jaxal.numerics import unit_rows
 from jaxal.pools import Pool, place
 from jaxal.training import evaluate
 
@@ -157,8 +158,10 @@ def _first(settings: Settings, parts: Parts, told: Told, state: State, budget: i
     points, usable = jnp.asarray(points), jnp.asarray(available)
     if rule == "k_center":
         picks = selection.k_center(points, usable, budget)
-    else:
+    elif rule == "k_means":
         picks = selection.k_means(key, points, usable, budget)
+    else:  # which compares what has length 1, as its bandwidth of 1 supposes
+        picks = selection.herding(unit_rows(points), usable, budget)
     return _without_model(picks, f"{rule} of {of}", picks.scores)
 
 

@@ -17,7 +17,7 @@ from jaxal.fields import check_fields, checked
 from jaxal.interop import FORMATS
 from jaxal.labeling.stopping import StopConfig
 
-FIRST = ("k_center", "k_means", "random")
+FIRST = ("herding", "k_center", "k_means", "random")
 AGREEMENTS = ("majority", "unanimous")
 
 

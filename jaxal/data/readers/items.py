@@ -149,7 +149,8 @@ def read_items(
     elif kind == "vectors":
         arrays = _vectors(parts, vectors, folder)
     else:
-        arrays = [_numbers(part, columns) for part in parts]
+        named = list(parts[0].shown[0]) if columns is None else list(columns)
+        arrays = [_numbers(part, named, alone=columns is None) for part in parts]
     train, *tests = (
         (array, np.array(part.labels)) for array, part in zip(arrays, parts, strict=False)
     )
@@ -201,20 +202,26 @@ def picture(value: str, folder: Path) -> Path | bytes:
     return path
 
 
-def _numbers(items: Items, columns: Sequence[str] | None) -> np.ndarray:
-    named = list(items.shown[0]) if columns is None else list(columns)
-    if not named:
+def _numbers(items: Items, columns: Sequence[str], *, alone: bool) -> np.ndarray:
+    """The numbers in the columns; `alone`, if there may be no others."""
+    if not columns:
         raise ValueError(f"{items.file}: expected columns of numbers, image or text, got none")
-    numbers = np.empty((len(items.ids), len(named)))
-    for row in _range(items):
-        for place, name in enumerate(named):
-            if name not in items.shown[row]:
-                raise ValueError(f"columns: {name!r} is unknown; {nearest(name, items.shown[row])}")
-            numbers[row, place] = _number(items.shown[row][name])
+    numbers = np.empty((len(items.ids), len(columns)))
+    for row, shown in enumerate(items.shown):
+        where = f"{items.file}: id {items.ids[row]!r}"
+        if alone and set(shown) != set(columns):
+            raise ValueError(
+                f"{where}: expected the columns {', '.join(columns)}, got {', '.join(shown)}; the "
+                "option columns says which are inputs"
+            )
+        for place, name in enumerate(columns):
+            if name not in shown:
+                raise ValueError(f"columns: {name!r} is unknown; {nearest(name, shown)}")
+            numbers[row, place] = _number(shown[name])
             if not math.isfinite(numbers[row, place]):
                 raise ValueError(
-                    f"{items.file}: id {items.ids[row]!r}: {name}: expected a number, got "
-                    f"{items.shown[row][name]!r}; the option columns says which are inputs"
+                    f"{where}: {name}: expected a number, got {shown[name]!r}; the option columns "
+                    "says which are inputs"
                 )
     return numbers
 
