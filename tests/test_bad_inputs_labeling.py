@@ -122,7 +122,7 @@ DATA = {  # files, what is replaced in them, by what, and the message
     "label of no class": ("pool.csv", "cat", "cut", "data.source: expected one of label.classes"),
     "test without a label": ("test.csv", ",cat", ",", "data.test: expected one of label.classes"),
     "text as a number": ("pool.csv", "0.", "o.", "expected a number, got"),
-    "a column that task files have": (
+    "a column of task files": (
         "pool.csv test.csv",
         "x1",
         "score",

@@ -97,7 +97,7 @@ def next_batch(
     with claimed(project.read(folder).folder):
         opened = project.read(folder)
         chosen = format or opened.settings.label.format
-        path = _task_path(opened, chosen, out)
+        path = _task_path(out)
         place = data_folder(opened.settings, opened.folder, data)
         left = opened.ledger.open()
         if left and not leave_open:
@@ -122,13 +122,11 @@ def next_batch(
         return made._replace(again=False, notes=notes)
 
 
-def _task_path(opened: Project, format: str, out: str | Path | None) -> Path | None:
+def _task_path(out: str | Path | None) -> Path | None:
     """Where the task file goes, if that is said; raises FileExistsError if something is there."""
-    if out is None:
-        return None
-    if Path(out).exists():
+    if out is not None and Path(out).exists():
         raise FileExistsError(f"{out}: there already, and there may be answers in it")
-    return Path(out)
+    return None if out is None else Path(out)
 
 
 def _check_data(opened: Project, parts: Parts) -> None:
