@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from jaxal._commands import add_command
+
 _EXAMPLES = """\
 example:
   jaxal label init label.toml letters
@@ -23,16 +25,15 @@ def add_label(commands: Any) -> None:
     Args:
       commands: what `add_subparsers` returned.
     """
-    label = commands.add_parser(
+    label = add_command(
+        commands,
         "label",
+        lambda arguments: label.print_help(sys.stderr) or 2,
         help="have people label what a strategy picks",
         description="Have people label what a strategy picks: a folder holds the ids, the answers\n"
         "and the models, and nothing that was told is ever lost.",
-        epilog=_EXAMPLES,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
-    label.set_defaults(command=lambda arguments: label.print_help(sys.stderr) or 2)
     steps = label.add_subparsers(title="commands", metavar="COMMAND")
     init = _step(steps, "init", _init, "make the folder of a project from a config")
     init.add_argument("config", metavar="CONFIG", type=Path, help="a TOML file with [label]")
@@ -60,51 +61,48 @@ def add_label(commands: Any) -> None:
     _add_folder(_step(steps, "status", _status, "show how far a project is"))
     export = _step(steps, "export", _export, "write the label of every row into a CSV file")
     _add_folder(export)
-    export.add_argument("file", metavar="FILE", type=Path, help="the file, which is replaced")
+    export.add_argument("file", metavar="FILE", type=Path, help="the file, new or such an export")
 
 
 def _add_next(steps: Any) -> None:
-    following = _step(steps, "next", _next, "pick the rows to label next, and write a task file")
-    _add_folder(following)
-    _add_format(following)
-    following.add_argument("--budget", metavar="N", type=int, help="how many rows")
-    following.add_argument(
+    step = _step(steps, "next", _next, "pick the rows to label next, and write a task file")
+    _add_folder(step)
+    _add_format(step)
+    step.add_argument("--budget", metavar="N", type=int, help="how many rows")
+    step.add_argument(
         "--out",
         metavar="FILE",
         type=Path,
         help="the task file (default: DIR/tasks/batch-NNN); one that is there is never replaced",
     )
-    following.add_argument(
-        "--embed", action="store_true", help="images as data URIs, for tools without the files"
-    )
-    following.add_argument(
-        "--leave-open", action="store_true", help="go on though rows have no answer yet"
-    )
-    following.add_argument(
-        "--anyway", action="store_true", help="go on though a stopping rule holds"
-    )
-    _add_data(following)
+    flags = {
+        "--embed": "images as data URIs, for tools without the files",
+        "--leave-open": "go on though rows have no answer yet",
+        "--anyway": "go on though a stopping rule holds",
+    }
+    for flag, help in flags.items():
+        step.add_argument(flag, action="store_true", help=help)
+    _add_data(step)
 
 
-def _step(steps: Any, name: str, command: Callable[..., int], help: str) -> Any:
-    parser = steps.add_parser(name, help=help, description=help.capitalize(), allow_abbrev=False)
-    parser.set_defaults(command=command)
-    parser.add_argument("--traceback", action="store_true", help="show where an error came from")
-    return parser
+def _step(steps: Any, name: str, run: Callable[..., int], help: str) -> argparse.ArgumentParser:
+    step = add_command(steps, name, run, help=help, description=f"{help.capitalize()}.")
+    step.add_argument("--traceback", action="store_true", help="show where an error came from")
+    return step
 
 
-def _add_folder(parser: Any) -> None:
-    parser.add_argument("folder", metavar="DIR", type=Path, help="the folder of the project")
+def _add_folder(step: argparse.ArgumentParser) -> None:
+    step.add_argument("folder", metavar="DIR", type=Path, help="the folder of the project")
 
 
-def _add_format(parser: Any) -> None:
-    parser.add_argument(
+def _add_format(step: argparse.ArgumentParser) -> None:
+    step.add_argument(
         "--format", help="csv, jsonl, label_studio, argilla or prodigy (default: label.format)"
     )
 
 
-def _add_data(parser: Any) -> None:
-    parser.add_argument(
+def _add_data(step: argparse.ArgumentParser) -> None:
+    step.add_argument(
         "--data",
         metavar="DIR",
         help="folder in which data are looked for after the working directory "
@@ -131,31 +129,21 @@ def _next(arguments: argparse.Namespace) -> int:
     from jaxal._cache import set_up_cache
 
     set_up_cache(True)
-    batch = labeling.next_batch(
-        arguments.folder,
-        budget=arguments.budget,
-        format=arguments.format,
-        out=arguments.out,
-        embed=arguments.embed,
-        leave_open=arguments.leave_open,
-        anyway=arguments.anyway,
-        data=arguments.data,
-    )
-    for note in batch.notes:
-        _print(f"note: {note}", file=sys.stderr)
+    names = ("budget", "format", "out", "embed", "leave_open", "anyway", "data")
+    given = {name: getattr(arguments, name) for name in names}
+    batch = labeling.next_batch(arguments.folder, **given)
+    _note(batch.notes)
     fitted = f"fitted to {_count(batch.labels, 'label')}" if batch.labels else "no labels yet"
     if batch.accuracy is not None:
         fitted += f", accuracy {batch.accuracy:.3f} on the held-out rows"
     if batch.stopped is not None:
-        _print(f"{fitted}", f"nothing more is asked: {batch.stopped}")
+        _print(fitted, f"nothing more is asked: {batch.stopped}")
         return 0
+    rows = f"batch {batch.number}: {_rows(len(batch.ids))}"
     if batch.again:
-        _print(
-            f"batch {batch.number} is open: {_rows(len(batch.ids))} without an answer, which are "
-            "asked for again (--leave-open goes on without them)"
-        )
+        _print(f"{rows} without an answer, asked for again (--leave-open goes on without them)")
     else:
-        _print(f"batch {batch.number}: {_rows(len(batch.ids))} by {batch.rule} ({fitted})")
+        _print(f"{rows} by {batch.rule} ({fitted})")
     _print(f"tasks: {batch.path}")
     if batch.template is not None:
         _print(f"setup: {batch.template}")
@@ -173,6 +161,10 @@ def _import(arguments: argparse.Namespace) -> int:
         annotator=arguments.annotator,
         revise=arguments.revise,
     )
+    _note(done.notes)
+    _note(done.notes)
+    _note(done.notes)
+    _note(done.notes)
     for place in done.refused:
         _print(f"{arguments.file}, {place.where}: {place.reason}", file=sys.stderr)
     counts = {
@@ -202,9 +194,8 @@ def _status(arguments: argparse.Namespace) -> int:
     counts = ", ".join(f"{name} {count}" for name, count in status.labels.items())
     _print(f"classes: {counts}")
     for name, (labels, skips) in status.annotators.items():
-        _print(
-            f"annotator {name or '(no name)'}: {_count(labels, 'label')}, {_count(skips, 'skip')}"
-        )
+        said = f"{_count(labels, 'label')}, {_count(skips, 'skip')}"
+        _print(f"annotator {name or '(no name)'}: {said}")
     if status.several:
         _print(f"several labels: {_rows(status.several)}, of which {status.agreed} agree")
     if status.stopped is not None:
@@ -227,13 +218,25 @@ def _so_far(status: Any) -> Iterable[str]:
         f"skipped, {len(status.disputed)} disputed, {len(status.open)} open"
     )
     meanings = {
-        "disputed": (status.disputed, "annotators disagree; another answer decides"),
-        "open": (status.open, "asked for and not answered"),
+        "disputed: annotators disagree, another answer decides": status.disputed,
+        "open: asked for and not answered": status.open,
     }
-    for name, (ids, meaning) in meanings.items():
+    for meaning, ids in meanings.items():
         if ids:
-            more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-            yield f"{name}: {', '.join(ids[:5])}{more} ({meaning})"
+            more = f" and {len(ids) - 5} more" * (len(ids) > 5)
+            yield f"{meaning}: {', '.join(ids[:5])}{more}"
+
+
+def _note(notes: Iterable[str]) -> None:
+    _print(*(f"note: {note}" for note in notes), file=sys.stderr)
+
+
+def _note(notes: Iterable[str]) -> None:
+    _print(*(f"note: {note}" for note in notes), file=sys.stderr)
+
+
+def _note(notes: Iterable[str]) -> None:
+    _print(*(f"note: {note}" for note in notes), file=sys.stderr)
 
 
 def _rows(count: int) -> str:

@@ -1,4 +1,4 @@
-"""The commands: `jaxal run`, `report`, `compare`, `data`, `pool` and `strategies`."""
+"""The commands: `jaxal run`, `report`, `compare`, `data`, `pool`, `label` and `strategies`."""
 
 # jax and matplotlib take a second to import: only the commands that need them do.
 import argparse

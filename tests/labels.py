@@ -6,6 +6,8 @@ import json
 import numpy as np
 from helpers import clouds
 
+from jaxal import labeling
+
 ROWS, CLASSES = 30, ("cat", "dog", "cow")
 INPUTS, LABELS = clouds(ROWS + 12)
 IDS = [f"row {row * 7 % ROWS}/é" for row in range(ROWS)]
@@ -24,7 +26,6 @@ max_epochs = 3
 names = ["margin"]
 initial = 0
 budget = 4
-rounds = 4
 [label]
 classes = ["cat", "dog", "cow"]
 """
@@ -57,6 +58,24 @@ def write_answers(path, answers, annotator="ann"):
     )
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
     return path
+
+
+def create(tmp_path, config=CONFIG, known=0):
+    """Makes a project beside its data; returns its folder."""
+    folder = tmp_path / "work" / "project"
+    labeling.create(write_data(tmp_path / "work", config, known), folder)
+    return folder
+
+
+def take(folder, answers, annotator="ann", **options):
+    """Imports (id, label) pairs."""
+    path = write_answers(folder.parent / "answers.jsonl", answers, annotator)
+    return labeling.import_answers(folder, path, format="jsonl", **options)
+
+
+def right(ids):
+    """The true label of each."""
+    return [(name, TRUTH[name]) for name in ids]
 
 
 def wrong(name):

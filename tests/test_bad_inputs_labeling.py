@@ -1,12 +1,17 @@
 """Bad inputs of label projects: settings, each told by its key, and arguments by their names."""
 
+import dataclasses
+import tomllib
+
 import pytest
+import tomli_w
 from bad_values import FLAG, INTEGER, OTHERS, but, check_refused, each, refused, tables
 from labels import CONFIG, write_data
 
 import jaxal
 from jaxal import labeling
-from jaxal.labeling.settings import load, to_text
+from jaxal.experiment import Config, to_toml
+from jaxal.labeling.settings import Settings, load
 
 PATH = {"an integer": 1, "none": None, "a list": ["p"]}
 FORMAT = {"unknown": "xml", "an integer": 1, "a list": ["csv"]}
@@ -55,7 +60,7 @@ def test_arguments(call, argument):
 
 CLASSES = 'classes = ["cat", "dog", "cow"]'
 SETTINGS = {  # what is replaced, by what, and the message after the file's name
-    "no table": ("[label]\n" + CLASSES, "", "label: missing; expected a table [label]"),
+    "no table": ("[label]\n" + CLASSES, "", "label.classes: missing; expected a list of"),
     "no classes": (CLASSES, "", "label.classes: missing; expected a list of two or more"),
     "one class": (CLASSES, 'classes = ["cat"]', "label.classes: expected a list of two or more"),
     "a class twice": (CLASSES, 'classes = ["a", "b", "a"]', "label.classes: expected"),
@@ -66,7 +71,7 @@ SETTINGS = {  # what is replaced, by what, and the message after the file's name
     "format": (CLASSES, CLASSES + '\nformat = "xml"', "label.format: expected one of argilla"),
     "agreement": (CLASSES, CLASSES + "\nagreement = true", "label.agreement: expected one of"),
     "first": (CLASSES, CLASSES + '\nfirst = "badge"', "label.first: expected one of herding"),
-    "features": (CLASSES, CLASSES + "\nfeatures = 1", "label.features: expected a path"),
+    "features": (CLASSES, CLASSES + "\nfeatures = 1", "label.features: expected a string, got 1"),
     "stop": (CLASSES, CLASSES + "\nstop = 1", "label.stop: expected a table, got 1"),
     "stop labels": (
         *(CLASSES, CLASSES + "\n[label.stop]\nlabels = 0"),
@@ -84,12 +89,16 @@ SETTINGS = {  # what is replaced, by what, and the message after the file's name
         *(CLASSES, CLASSES + "\n[label.stop]\nlabel = 5"),
         "label.stop.label: unknown key; did you mean 'labels'?",
     ),
-    "two strategies": ('["margin"]', '["margin", "badge"]', "strategy.names: expected one"),
+    "two strategies": (
+        '["margin"]',
+        '["margin", "badge"]',
+        "strategy.names: expected a list of on",
+    ),
+    "options of another": (
+        *("[label]", "[strategy.options.badge]\n[label]"),
+        "strategy.options.badge: expected margin alone, the one strategy",
+    ),
     "another source": ("items:pool.csv", "sklearn:iris", "data.source: expected items:FILE"),
-    "limit": ("[model]", "limit = 5\n[model]", "data.limit: expected none in a label project"),
-    "scenario": ("[model]", "[scenario]\ncopies = 2\n[model]", "scenario: expected none in"),
-    "sets": ("[model]", "[sets.query]\nclasses = [1]\n[model]", "sets.query: expected none in"),
-    "seed set": ("budget = 4", 'budget = 4\nseed_set = "balanced"', "strategy.seed_set: expected"),
     "patience": (
         *('test = "items:test.csv"\n[model]', "[model]"),
         "learner.patience: needs held-out rows, so set data.test too",
@@ -108,19 +117,59 @@ def test_settings(old, new, message, tmp_path):
     assert str(raised.value).startswith(f"{path}: {message}")
 
 
+def keys(kind, prefix=""):
+    """The dotted keys of settings."""
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(field.type):
+            yield from keys(field.type, f"{prefix}{field.name}.")
+        else:
+            yield prefix + field.name
+
+
+UNUSED = {*keys(Config)} - {*keys(Settings)}
+"""Keys of an experiment that a label project has no use for."""
+
+
+@pytest.mark.parametrize("key", sorted(UNUSED | {"seeds", "strategy.rounds", "data.limit"}))
+def test_what_a_project_has_no_use_for_is_refused_by_its_key(key, tmp_path):
+    path, table = tmp_path / "label.toml", tomllib.loads(CONFIG)
+    path.write_text(CONFIG)
+    *sections, last = key.split(".")
+    message = f"label.toml: ({'|'.join([*sections[:1], key])}): unknown key"
+    with pytest.raises(ValueError, match=message):
+        load(path, [f"{key}=1"])
+    here = table
+    for section in sections:
+        here = here.setdefault(section, {})
+    here[last] = 1
+    path.write_text(tomli_w.dumps(table))
+    with pytest.raises(ValueError, match=message):
+        load(path)
+
+
 def test_settings_are_written_as_they_are_read(tmp_path):
     more = 'first = "random"\nfeatures = "f.npz"\n[label.stop]\nlabels = 9\ntolerance = -0.5\n'
     (tmp_path / "a.toml").write_text(CONFIG + more)
-    settings = load(tmp_path / "a.toml", ["strategy.budget=7"])
-    assert settings.config.strategy.budget == 7 and settings.config.strategy.initial == 4
-    assert settings.stop.labels == 9 and settings.label.first == "random"
-    (tmp_path / "b.toml").write_text(to_text(settings, {"jax": "1"}))
+    settings = load(tmp_path / "a.toml", ["strategy.budget=7", "label.format=jsonl"])
+    assert settings.strategy.budget == 7 and settings.label.format == "jsonl"
+    assert settings.label.stop.labels == 9 and settings.label.first == "random"
+    (tmp_path / "b.toml").write_text(to_toml(settings, {"jax": "1"}))
     assert load(tmp_path / "b.toml") == settings
 
 
 DATA = {  # files, what is replaced in them, by what, and the message
-    "label of no class": ("pool.csv", "cat", "cut", "data.source: expected one of label.classes"),
-    "test without a label": ("test.csv", ",cat", ",", "data.test: expected one of label.classes"),
+    "label of no class": (
+        "pool.csv",
+        "cat",
+        "cut",
+        "items:pool.csv labels: expected one of the classes, got 'cut'",
+    ),
+    "test without a label": (
+        "test.csv",
+        ",cat",
+        ",",
+        "data.test labels: expected 0 to 2, got -1 at row 1",
+    ),
     "text as a number": ("pool.csv", "0.", "o.", "expected a number, got"),
     "a column of task files": (
         "pool.csv test.csv",
@@ -145,16 +194,15 @@ def test_data(files, old, new, message, tmp_path):
 
 
 @pytest.mark.slow
-def test_token_ids_have_no_distances(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("empty_folder")
+def test_token_ids_have_no_distances(tmp_path):
     rows = "".join(f"r{k},word{k % 3} word{k % 2}\n" for k in range(8))
     (tmp_path / "pool.csv").write_text(f"id,text\n{rows}")
     config = CONFIG.replace('test = "items:test.csv"\n', "").replace(
         'name = "logistic"', 'name = "transformer"\nvocabulary = 9\nwidth = 4\ndepth = 1\nheads = 1'
     )
-    for name, first in {"a": "", "b": 'first = "k_center"'}.items():
-        (tmp_path / f"{name}.toml").write_text(f"{config}{first}\n")
-        labeling.create(tmp_path / f"{name}.toml", tmp_path / name)
-    assert labeling.next_batch(tmp_path / "a").rule == "random, without a model"
+    (tmp_path / "label.toml").write_text(config)
+    labeling.create("label.toml", "p")
+    assert labeling.next_batch("p").rule == "random, without a model"
     with pytest.raises(ValueError, match="label.first: expected random, as token ids have no dist"):
-        labeling.next_batch(tmp_path / "b")
+        labeling.create("label.toml", "q", overrides=["label.first=k_center"])

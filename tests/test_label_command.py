@@ -5,24 +5,25 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from labels import CONFIG, IDS, TRUTH, write_answers, write_data, wrong
+from labels import CONFIG, IDS, TRUTH, create, write_answers, write_data, wrong
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from jaxal import labeling
 from jaxal.cli import main
+from jaxal.labeling import picking
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 @pytest.fixture(autouse=True)
-def here(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("JAXAL_DATA", raising=False)
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
+def no_cache(monkeypatch):
     monkeypatch.setattr("jaxal._cache.set_up_cache", lambda on: None)
 
 
@@ -84,7 +85,7 @@ def test_by_hand_through_csv(tmp_path, capsys):
         [
             "taken: 1 label, 0 skips, 2 refused",
             "so far: 2 of 30 rows labelled, 1 skipped, 1 disputed, 0 open",
-            f"disputed: {ids[1]} (annotators disagree; another answer decides)",
+            f"disputed: annotators disagree, another answer decides: {ids[1]}",
             "next: jaxal label next work/p",
         ],
         [
@@ -100,8 +101,7 @@ def test_by_hand_through_csv(tmp_path, capsys):
     assert out[0].endswith(" on the held-out rows)")
     status, out, _ = say(capsys, "next", folder, "--format", "label_studio")
     assert out[:3] == [
-        "batch 2 is open: 4 rows without an answer, which are asked for again "
-        "(--leave-open goes on without them)",
+        "batch 2: 4 rows without an answer, asked for again (--leave-open goes on without them)",
         "tasks: work/p/tasks/batch-002.json",
         "setup: work/p/tasks/label_studio.xml",
     ]
@@ -135,33 +135,53 @@ MISTAKES = {
     "no project": (["status", "nowhere"], "nowhere: no label project here; jaxal label init"),
     "twice": (["init", "work/label.toml", "p"], "p: holds a project or a run already"),
     "no config": (["init", "none.toml", "q"], "none.toml: No such file"),
+    "seeds": (["init", "work/label.toml", "q", "--set", "seeds=3"], "seeds: unknown key"),
     "no file": (["import", "p", "none.csv"], "none.csv: No such file"),
     "format": (["next", "p", "--format", "xml"], "format: 'xml' is unknown; valid"),
-    "another form": (
-        ["import", "p", "work/pool.csv", "--format", "argilla"],
-        "work/pool.csv: expected",
-    ),
+    "another form": (["import", "p", "work/pool.csv", "--format", "argilla"], "expected a list of"),
     "not text": (["import", "p", "binary"], "binary: expected text encoded in UTF-8"),
     "budget": (["next", "p", "--budget", "0"], "budget: expected an integer >= 1, got 0"),
+    "export": (["export", "p", "work/pool.csv"], "work/pool.csv: there already, and no export"),
 }
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mistakes")
+    labeling.create(write_data(folder / "work"), folder / "p", data=folder / "work")
+    (folder / "binary").write_bytes(b"\xff\xfe\x00")
+    return folder
+
+
 @pytest.mark.parametrize(("words", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes(project, words, message, capsys):
+def test_mistakes(project, monkeypatch, words, message, capsys):
+    monkeypatch.chdir(project)
     status, out, err = say(capsys, *words)
-    assert status == 2 and not out and err[-1].startswith(f"jaxal: error: {message}"), err
+    assert status == 2 and not out
+    assert err[-1].startswith("jaxal: error: ") and message in err[-1], err
 
 
-@pytest.fixture
-def project(tmp_path):
-    labeling.create(write_data(tmp_path / "work"), tmp_path / "p", data=tmp_path / "work")
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+def test_an_interrupted_fit_has_asked_nothing_and_the_next_asks_the_same(
+    tmp_path, monkeypatch, capsys
+):
+    folder = create(tmp_path, known=6)
+    twin = shutil.copytree(tmp_path / "work", tmp_path / "twin") / "project"
+
+    def interrupted(*given, **more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(picking, "ask", interrupted)
+        assert say(capsys, "next", folder) == (130, [], ["jaxal: interrupted"])
+    assert labeling.status(folder).batches == ()
+    ids = labeling.next_batch(folder, data=tmp_path / "work").ids
+    assert ids == labeling.next_batch(twin, data=tmp_path / "work").ids
 
 
 def test_names_only_ever_show_themselves(tmp_path, capsys):
-    labeling.create(write_data(tmp_path / "work"), tmp_path / "work" / "p")
+    folder = create(tmp_path)
     path = write_answers(tmp_path / "a.jsonl", [("\x1b]0;title\x07", "cat")])
-    _, out, err = say(capsys, "import", "work/p", path, "--format", "jsonl")
+    _, out, err = say(capsys, "import", folder, path, "--format", "jsonl")
     assert "\x1b" not in "".join(out + err) and "\\x1b" in err[0]
 
 

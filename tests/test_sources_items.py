@@ -11,11 +11,7 @@ from jaxal import data
 from jaxal.data.readers import read
 from jaxal.data.readers.items import read_rows
 
-
-@pytest.fixture(autouse=True)
-def here(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("JAXAL_DATA", raising=False)
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 def write(name, text):

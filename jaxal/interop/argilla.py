@@ -115,4 +115,4 @@ dataset.records.from_json("TASKS")
 """
 
 
-ARGILLA = Format(".json", encode, decode, template)
+ARGILLA = Format(".json", encode, decode, template, "argilla.py")

@@ -35,11 +35,12 @@ class Format(NamedTuple):
     encode: Callable[[Sequence[Question], Sequence[str]], str]  # (questions, classes) -> task file
     decode: Callable[[str], Iterator[Answer | Refused]]  # what the tool exports -> answers
     template: Callable[[Sequence[Question], Sequence[str]], str] | None = None  # how to set it up
+    template_name: str = ""  # of the file that this goes into
 
 
 OWN_COLUMNS = (
     *("id", "batch", "rank", "score", "suggestion", "confidence"),
-    *("label", "skipped", "annotator"),
+    *("label", "skipped", "annotator", "classes", "item_id"),
 )
 """Columns of task files that no column of the user's may be called."""
 

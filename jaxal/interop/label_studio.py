@@ -102,4 +102,4 @@ def template(questions: Sequence[Question], classes: Sequence[str]) -> str:
     return "\n".join(["<View>", *lines, begin, *choices, "  </Choices>", "</View>", ""])
 
 
-LABEL_STUDIO = Format(".json", encode, decode, template)
+LABEL_STUDIO = Format(".json", encode, decode, template, "label_studio.xml")

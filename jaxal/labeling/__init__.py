@@ -4,16 +4,12 @@ from jaxal.labeling._create import create
 from jaxal.labeling._import import Imported, import_answers
 from jaxal.labeling._next import Batch, next_batch
 from jaxal.labeling._status import BatchStatus, Status, export_labels, status
-from jaxal.labeling.settings import LabelConfig
-from jaxal.labeling.stopping import StopConfig
 
 __all__ = [
     "Batch",
     "BatchStatus",
     "Imported",
-    "LabelConfig",
     "Status",
-    "StopConfig",
     "create",
     "export_labels",
     "import_answers",

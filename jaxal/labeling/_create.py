@@ -12,7 +12,7 @@ from jaxal.labeling import project
 from jaxal.labeling._status import Status, status
 from jaxal.labeling.ledger import Told
 from jaxal.labeling.parts import build, data_folder
-from jaxal.labeling.picking import start
+from jaxal.labeling.picking import first_rule, start
 from jaxal.labeling.settings import load
 from jaxal.records import CONFIG
 
@@ -49,6 +49,7 @@ def create(
         if (folder / CONFIG).exists():
             raise ValueError(f"{folder}: holds a project or a run already")
         parts = build(settings, data_folder(settings, folder, data))
+        first_rule(settings, parts)
         nothing = np.zeros(0, np.int32)
         start(settings, parts, Told(nothing, nothing, np.zeros(0, np.float32), nothing), 1)
         project.write(folder, settings, parts)

@@ -12,7 +12,7 @@ from jaxal.files import claimed
 from jaxal.interop import FORMATS, Answer, Refused
 from jaxal.labeling import project
 from jaxal.labeling._status import Status, status
-from jaxal.labeling.ledger import Ledger
+from jaxal.labeling.ledger import Ledger, Said
 from jaxal.labeling.project import Project
 
 
@@ -22,10 +22,11 @@ class Imported(NamedTuple):
     labels: int  # new answers that are labels
     skips: int  # new answers that skip a row
     revised: int  # of all these, answers that take the place of one by the same annotator
-    known: int  # answers that were imported before
+    known: int  # answers that were given before, in an earlier file or in this one
     unasked: int  # new answers to rows that were not asked for
     refused: tuple[Refused, ...]  # what is wrong with the others
     status: Status
+    notes: tuple[str, ...]
 
 
 @entry.checked(
@@ -48,8 +49,8 @@ def import_answers(
     Each is judged alone: those that can be taken are in the journal, and on the disk, when this
     returns; of the others the file has to be mended, and may then be imported again as a whole, as
     answers that are known already are passed over. An answer is refused if its id is none of the
-    project's or has a label from the pool, if its label is none of the classes, if the same
-    annotator answers the row twice in the file, or answered it otherwise in an earlier one.
+    project's or has a label from the pool, if its label is none of the classes, or if the same
+    annotator answers the row otherwise elsewhere in the file, or did so in an earlier one.
 
     Args:
       folder: of the project.
@@ -64,7 +65,7 @@ def import_answers(
     """
     path = Path(path)
     raw = path.read_bytes()
-    with claimed(project.read(folder).folder):
+    with claimed(project.check_there(folder)):
         opened = project.read(folder)
         chosen = opened.settings.label.format if format is None else format
         try:
@@ -76,20 +77,32 @@ def import_answers(
         judged = list(_judged(opened.ledger, found, annotator, revise))
         taken = [one for one in judged if isinstance(one, Answer)]
         refused = tuple(one for one in judged if isinstance(one, Refused))
+        sha256 = hashlib.sha256(raw).hexdigest()
         if taken or refused:
             opened.append(
                 "answers",
                 file=path.name,
-                sha256=hashlib.sha256(raw).hexdigest(),
+                sha256=sha256,
                 format=chosen,
+                annotator=annotator,
                 answers=[list(one) for one in taken],
                 refused=[list(one) for one in refused],
             )
-    return _report(opened, taken, refused, len(found))
+    again = opened.ledger.files.get(sha256, annotator)
+    notes = (
+        f"byte for byte the file that was imported as answers of {again or 'nobody named'}: unless "
+        "other people gave these, they now count twice",
+    )
+    notes = notes if taken and again != annotator else ()
+    return _report(opened, taken, refused, len(found), notes)
 
 
 def _report(
-    before: Project, taken: list[Answer], refused: tuple[Refused, ...], found: int
+    before: Project,
+    taken: list[Answer],
+    refused: tuple[Refused, ...],
+    found: int,
+    notes: tuple[str, ...],
 ) -> Imported:
     asked = {name for batch in before.ledger.batches for name in batch["ids"]}
     skips = sum(one.label is None for one in taken)
@@ -101,6 +114,7 @@ def _report(
         unasked=len({one.id for one in taken} - asked),
         refused=refused,
         status=status(before.folder),
+        notes=notes,
     )
 
 
@@ -108,38 +122,42 @@ def _judged(
     ledger: Ledger, found: list[Answer | Refused], annotator: str, revise: bool
 ) -> Iterator[Answer | Refused]:
     """New answers, and those that are refused; answers that are known are left out."""
-    seen: dict[tuple[str, str], str] = {}
+    places: dict[tuple[str, str], dict[str | None, str]] = {}  # of each answer the first
+    for place, one in enumerate(found):
+        if isinstance(one, Answer):
+            found[place] = one = one._replace(annotator=one.annotator or annotator)
+            places.setdefault((one.id, one.annotator), {}).setdefault(one.label, one.where)
     for one in found:
         if isinstance(one, Refused):
             yield one
             continue
-        one = one._replace(annotator=one.annotator or annotator)
-        reason = _reason(ledger, one, seen, revise)
-        seen.setdefault((one.id, one.annotator), one.where)
-        if reason is not None:
-            yield Refused(one.where, reason)
-            continue
+        said = places[one.id, one.annotator]
         before = ledger.answers.get(one.id, {}).get(one.annotator)
-        if before is None or before.label != one.label:
+        if reason := _reason(ledger, one, said, before, revise):
+            yield Refused(one.where, reason)
+        elif said[one.label] == one.where and (before is None or before.label != one.label):
             yield one
 
 
 def _reason(
-    ledger: Ledger, answer: Answer, seen: Mapping[tuple[str, str], str], revise: bool
+    ledger: Ledger,
+    answer: Answer,
+    said: Mapping[str | None, str],
+    before: Said | None,
+    revise: bool,
 ) -> str | None:
     """Why an answer is refused; None if it is not."""
-    where, name, label, annotator = answer
+    _, name, label, annotator = answer
     if name not in ledger.rows:
         return f"id {name!r} is unknown"
     if label is not None and label not in ledger.classes:
         known = ", ".join(ledger.classes)
         return f"label {label!r} is unknown;{_close(label, ledger.classes)} classes: {known:.200}"
     who = annotator or "the annotator, who has no name,"
-    if (name, annotator) in seen:
-        return f"{who} answered id {name!r} at {seen[name, annotator]} already"
+    if len(said) > 1:
+        return f"{who} says {len(said)} things of id {name!r}, at {' and at '.join(said.values())}"
     if name in ledger.known:
         return f"id {name!r} has the label {ledger.known[name]!r} from the pool"
-    before = ledger.answers.get(name, {}).get(annotator)
     if before is not None and before.label != label and not revise:
         return (
             f"{who} said {before.label or 'skip'!r} of id {name!r} before ({before.place}), and "

@@ -1,10 +1,8 @@
 """The next batch of a label project: fitted, picked, and written as a task file."""
 
-import base64
 import hashlib
 import math
-import mimetypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,15 +11,16 @@ import numpy as np
 from jaxal import entry
 from jaxal.base import Strategy
 from jaxal.data.tables import check_folder
+from jaxal.experiment import to_toml
 from jaxal.experiment.identity import DATA
-from jaxal.files import claimed, written_whole
-from jaxal.interop import FORMATS, Question
+from jaxal.files import claimed
+from jaxal.interop import FORMATS
 from jaxal.labeling import project
-from jaxal.labeling.parts import Parts, build, data_folder, read_items
+from jaxal.labeling.parts import Parts, build, data_folder
 from jaxal.labeling.picking import Picked, pick
-from jaxal.labeling.project import CHECKPOINTS, TASKS, Project, data_digest, free_path
-from jaxal.labeling.settings import to_text
+from jaxal.labeling.project import CHECKPOINTS, Project
 from jaxal.labeling.stopping import Found, reason_to_stop
+from jaxal.labeling.tasks import Form, write_tasks
 from jaxal.loop.checkpoint import Checkpoints
 from jaxal.loop.identity import versions
 from jaxal.loop.returned import check_strategy
@@ -94,51 +93,47 @@ def next_batch(
       FloatingPointError: as `ask`.
       OSError: data that are not there, or a file that is there already or cannot be written.
     """
-    with claimed(project.read(folder).folder):
+    if out is not None and Path(out).exists():
+        raise FileExistsError(f"{out}: there already, and there may be answers in it")
+    with claimed(project.check_there(folder)):
         opened = project.read(folder)
-        chosen = format or opened.settings.label.format
-        path = _task_path(out)
         place = data_folder(opened.settings, opened.folder, data)
+        path = None if out is None else Path(out)
+        form = Form(format or opened.settings.label.format, path, place if embed else None)
         left = opened.ledger.open()
         if left and not leave_open:
-            return _written(opened, opened.ledger.batches[-1], left, chosen, path, place, embed)
+            return _asked(opened, opened.ledger.batches[-1], left, form, again=True)
         parts = build(opened.settings, place)
-        _check_data(opened, parts)
+        opened.check_data(parts)
         own = {"learner": learner, "strategy": strategy}
         parts = parts._replace(**{name: one for name, one in own.items() if one is not None})
-        notes = _notes(opened, parts)
-        event, picked = _picked(opened, parts, budget, anyway)
-        notes += picked.notes
+        event, notes = _picked(opened, parts, budget, anyway)
+        notes = _differences(opened, parts) + notes
         if "reason" in event:
             opened.append("stop", **event)
             number = len(opened.ledger.batches) + 1
-            return Batch(
-                *(number, (), picked.rule, event["labels"], picked.accuracy),
-                *(None, None, False, event["reason"], notes),
-            )
+            told, reason = (event["labels"], event["accuracy"]), event["reason"]
+            return Batch(number, (), "", *told, None, None, False, reason, notes)
         opened.append("batch", **event)
-        ids = event["ids"]
-        made = _written(opened, event, ids, chosen, path, place, embed)
-        return made._replace(again=False, notes=notes)
+        return _asked(opened, event, event["ids"], form, notes=notes)
 
 
-def _task_path(out: str | Path | None) -> Path | None:
-    """Where the task file goes, if that is said; raises FileExistsError if something is there."""
-    if out is not None and Path(out).exists():
-        raise FileExistsError(f"{out}: there already, and there may be answers in it")
-    return None if out is None else Path(out)
+def _asked(
+    opened: Project,
+    batch: Mapping[str, Any],
+    ids: Sequence[str],
+    form: Form,
+    *,
+    again: bool = False,
+    notes: tuple[str, ...] = (),
+) -> Batch:
+    """Writes the task file of a batch in the journal, of these of its rows."""
+    files = write_tasks(opened, batch, ids, form)
+    about = (batch["batch"], tuple(ids), batch["rule"], batch["labels"], batch["accuracy"])
+    return Batch(*about, *files, again, None, notes)
 
 
-def _check_data(opened: Project, parts: Parts) -> None:
-    """Raises ValueError if the data are not those of the project."""
-    if parts.items.ids != opened.ids or data_digest(parts) != opened.provenance.get(DATA):
-        raise ValueError(
-            f"{parts.items.file}: the rows, or what is computed on, are not those that "
-            f"{opened.folder} was made with"
-        )
-
-
-def _notes(opened: Project, parts: Parts) -> tuple[str, ...]:
+def _differences(opened: Project, parts: Parts) -> tuple[str, ...]:
     """What differs from before and may change the picks."""
     notes = [
         f"{name} was {opened.provenance.get(name)} and is {version}: picks may not be those of an "
@@ -156,33 +151,33 @@ def _notes(opened: Project, parts: Parts) -> tuple[str, ...]:
 def _settings(opened: Project, parts: Parts) -> str:
     """What decides the picks beside data and answers, in short."""
     names = f"{type(parts.learner).__name__} {parts.strategy.name}"
-    return hashlib.sha256(f"{to_text(opened.settings)}{names}".encode()).hexdigest()
+    return hashlib.sha256(f"{to_toml(opened.settings)}{names}".encode()).hexdigest()
 
 
 def _picked(
     opened: Project, parts: Parts, budget: int | None, anyway: bool
-) -> tuple[dict[str, Any], Picked]:
-    """The event for the journal, of a batch or, with a `reason`, of a stop; and the picks."""
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The event for the journal, of a batch or, with a `reason`, of a stop; and what to note."""
     settings, ledger = opened.settings, opened.ledger
     told, number = ledger.told(), len(ledger.batches) + 1
-    labels, plan = len(told.rows), settings.config.strategy
-    left = len(opened.ids) - labels - len(told.skipped)
+    labels, plan = len(told.rows), settings.strategy
+    left = len(ledger.ids) - labels - len(told.skipped)
     if not left:
-        event = {"reason": "every row has an answer", "labels": labels, "accuracy": None}
-        return event, Picked(np.zeros(0, np.int32), "", None)
-    wanted = budget or (plan.budget if number > 1 else plan.initial)
-    identity = {DATA: opened.provenance.get(DATA), "model": vars(settings.config.model)}
+        return {"reason": "every row has an answer", "labels": labels, "accuracy": None}, ()
+    wanted = budget or (number == 1 and plan.initial) or plan.budget
+    identity = {DATA: opened.provenance.get(DATA), "model": vars(settings.model)}
     saved = Checkpoints(opened.folder / CHECKPOINTS, identity)
     fitted = bool(ledger.batches) and ledger.batches[-1]["suggestions"] is not None
     picked = pick(settings, parts, told, number, min(wanted, left), saved, fitted=fitted)
     if picked.probabilities is not None and not anyway:
         best = None if picked.scores is None else float(np.max(picked.scores))
-        reason = reason_to_stop(settings.stop, Found(labels, picked.accuracy, best))
+        reason = reason_to_stop(settings.label.stop, Found(labels, picked.accuracy, best))
         if reason is not None:
-            return {"reason": reason, "labels": labels, "accuracy": picked.accuracy}, picked
+            event = {"reason": reason, "labels": labels, "accuracy": picked.accuracy}
+            return event, picked.notes
     return {
         "batch": number,
-        "ids": [opened.ids[row] for row in picked.rows],
+        "ids": [ledger.ids[row] for row in picked.rows],
         "scores": _listed(picked.scores),
         "weights": _listed(picked.weights),
         "suggestions": _suggestions(picked, settings.label.classes),
@@ -190,7 +185,7 @@ def _picked(
         "labels": labels,
         "accuracy": picked.accuracy,
         "settings": _settings(opened, parts),
-    }, picked
+    }, picked.notes
 
 
 def _listed(values: np.ndarray | None) -> list[float | None] | None:
@@ -207,54 +202,3 @@ def _suggestions(picked: Picked, classes: tuple[str, ...]) -> list[list[Any]] | 
     best = picked.probabilities.argmax(1)
     chances = picked.probabilities.max(1).astype(float)
     return [[classes[k], chance] for k, chance in zip(best, chances.tolist(), strict=True)]
-
-
-def _written(
-    opened: Project,
-    event: Mapping[str, Any],
-    ids: list[str],
-    format: str,
-    path: Path | None,
-    place: Path | None,
-    embed: bool,
-) -> Batch:
-    """Writes the task file of a batch in the journal, of these of its rows."""
-    form, number = FORMATS[format], event["batch"]
-    ranks = {name: rank for rank, name in enumerate(event["ids"])}
-    questions = [_question(opened, event, name, ranks[name]) for name in ids]
-    if embed:
-        folder = read_items(opened.settings, place).file.parent
-        questions = [_embedded(one, folder) for one in questions]
-    if path is None:
-        path = free_path(opened.folder / TASKS / f"batch-{number:03}{form.suffix}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as part:
-        part.write_text(form.encode(questions, opened.settings.label.classes), encoding="utf-8")
-    template = None
-    if form.template is not None:
-        template = path.with_name(f"{format}.{'xml' if format == 'label_studio' else 'py'}")
-        text = form.template(questions, opened.settings.label.classes)
-        with written_whole(template) as part:
-            part.write_text(text, encoding="utf-8")
-    return Batch(
-        *(number, tuple(ids), event["rule"], event["labels"], event["accuracy"]),
-        *(path, template, True, None, ()),
-    )
-
-
-def _question(opened: Project, event: Mapping[str, Any], name: str, rank: int) -> Question:
-    score = None if event["scores"] is None else event["scores"][rank]
-    suggestion = (None, None) if event["suggestions"] is None else event["suggestions"][rank]
-    shown = opened.shown[opened.ledger.rows[name]]
-    return Question(name, shown, event["batch"], rank + 1, score, *suggestion)
-
-
-def _embedded(question: Question, folder: Path) -> Question:
-    """The question with its image, if that is a file, as a data URI."""
-    value = question.shown.get("image", "")
-    if not value or value.startswith("data:"):
-        return question
-    file = folder / Path(value).expanduser()
-    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    text = base64.b64encode(file.read_bytes()).decode()
-    return question._replace(shown={**question.shown, "image": f"data:{kind};base64,{text}"})

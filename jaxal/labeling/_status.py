@@ -12,6 +12,9 @@ from jaxal.files import written_whole
 from jaxal.labeling import project
 from jaxal.labeling.ledger import DISPUTED, SKIPPED, Ledger
 
+EXPORTED = ("id", "label", "kind", "given", "answers")
+"""The columns of an export."""
+
 
 class BatchStatus(NamedTuple):
     """One batch."""
@@ -99,22 +102,25 @@ def export_labels(folder: str | Path, path: str | Path) -> int:
 
     Args:
       folder: of the project.
-      path: of the file, which is replaced.
+      path: of the file; an earlier export is replaced, and nothing else.
 
     Returns:
       How many rows have a label.
 
     Raises:
       ValueError: as `status`.
-      OSError: the file cannot be written.
+      OSError: the file cannot be written, or is there and no export.
     """
-    ledger = project.read(folder).ledger
+    ledger, path = project.read(folder).ledger, Path(path)
+    head = csv_text(EXPORTED, [])
+    if path.exists() and not path.read_bytes().startswith(head.encode()):
+        raise FileExistsError(f"{path}: there already, and no export of labels")
     rows = []
     for name in ledger.ids:
         verdict, said = ledger.verdict(name), ledger.answers.get(name, {})
         label, kind = (None, None) if verdict is None else verdict
         answers = "; ".join(f"{who or '-'}: {one.label or SKIPPED}" for who, one in said.items())
         rows.append([name, label, kind, "yes" if name in ledger.known else "", answers])
-    with written_whole(Path(path)) as part:
-        part.write_text(csv_text(["id", "label", "kind", "given", "answers"], rows), "utf-8")
+    with written_whole(path) as part:
+        part.write_text(csv_text(EXPORTED, rows), "utf-8")
     return sum(row[1] is not None for row in rows)

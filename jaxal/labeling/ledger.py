@@ -41,6 +41,9 @@ class Ledger:
       classes: names, in order.
       agreement: "majority" or "unanimous".
       events: of the journal.
+
+    Raises:
+      ValueError: an event of an unknown kind, or an answer to a row that is none of the project's.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Ledger:
         self.rows = {name: row for row, name in enumerate(ids)}
         self.batches: list[Mapping[str, Any]] = []
         self.answers: dict[str, dict[str, Said]] = {}  # id -> annotator -> what was said last
+        self.files: dict[str, str] = {}  # SHA-256 of a file -> whose answers it was said to hold
         self.stopped: str | None = None
         for event in events:
             self._add(event)
@@ -67,8 +71,13 @@ class Ledger:
             self.stopped = event["reason"]
         elif event["event"] == "answers":
             for where, name, label, annotator in event["answers"]:
+                if name not in self.rows:
+                    raise ValueError(f"expected answers to known ids, got one to {name!r}")
                 said = Said(label, f"{event['file']}, {where}")
                 self.answers.setdefault(name, {})[annotator] = said
+            self.files[event["sha256"]] = event["annotator"]
+        else:
+            raise ValueError(f"event {event['event']!r} is unknown: a later version's?")
 
     def verdict(self, name: str) -> Verdict | None:
         """What is known of a row; None if nothing is.

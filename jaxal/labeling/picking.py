@@ -1,19 +1,19 @@
 """What to ask next: a fit on what was told and the strategy's picks, or picks without a model."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxal import selection
-from jaxal.base import Model, PyTree, Selection, prepared
+from jaxal.base import Model, PyTree, prepared
 from jaxal.labeling.ledger import Told
 from jaxal.labeling.parts import Parts
 from jaxal.labeling.settings import Settings
 from jaxal.loop.checkpoint import Checkpoints
-from jaxal.loop.state import State, init, round_keys
+from jaxal.loop.state import State, init, round_keys, tell
 from jaxal.loop.stepwise import ask
 from jaxal.numerics import unit_rows
 from jaxal.pools import Pool, place
@@ -32,6 +32,10 @@ class Picked(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+ROOM = 128
+"""Labels that there is room for at least: a program is compiled anew where the room is doubled."""
+
+
 def start(settings: Settings, parts: Parts, told: Told, number: int) -> tuple[State, Pool]:
     """The state of a loop that was told all this, before batch `number`, and the pool.
 
@@ -43,32 +47,23 @@ def start(settings: Settings, parts: Parts, told: Told, number: int) -> tuple[St
       told: what the answers come to.
       number: of the batch, from 1.
     """
-    pool = place(parts.inputs, None, batch_size=settings.config.run.batch_size)
-    plan = settings.config.strategy
-    # Room in whole plans, so that the rounds of one share their compiled programs.
-    planned = plan.initial + plan.rounds * plan.budget
-    capacity, skips = (planned * (1 + len(rows) // planned) for rows in (told.rows, told.skipped))
-    key = jax.random.key(settings.config.seed)
-    state = init(key, parts.learner, pool, initial=0, capacity=capacity, skips=skips)
+    pool = place(parts.inputs, None, batch_size=settings.run.batch_size)
+    most = max(len(told.rows), len(told.skipped), ROOM)
+    room = 1 << (most - 1).bit_length()
+    key = jax.random.key(settings.seed)
+    state = init(key, parts.learner, pool, initial=0, capacity=room, skips=room)
     if state.num_classes != len(settings.label.classes):
         raise ValueError(
             f"learner: expected a model of {len(settings.label.classes)} classes, as label.classes "
             f"has, got {state.num_classes}"
         )
-    return state._replace(
-        rows=_filled(told.rows, capacity, -1),
-        labels=_filled(told.labels, capacity, -1),
-        weights=_filled(told.weights, capacity, 0),
-        count=jnp.int32(len(told.rows)),
-        skipped=_filled(told.skipped, skips, -1),
-        round=jnp.int32(number - 1),
-    ), pool
-
-
-def _filled(values: np.ndarray, size: int, rest: float) -> jax.Array:
-    buffer = np.full(size, rest, values.dtype)
-    buffer[: len(values)] = values
-    return jnp.asarray(buffer)
+    # Filled up with -1, which is no row, so that all sittings run the same program.
+    rows, labels = np.full((2, 2 * room), -1, np.int32)
+    weights = np.ones(2 * room, np.float32)
+    count = len(told.rows)
+    rows[:count], labels[:count], weights[:count] = told.rows, told.labels, told.weights
+    rows[room : room + len(told.skipped)] = told.skipped
+    return tell(state, rows, labels, weights)._replace(round=jnp.int32(number - 1)), pool
 
 
 def pick(
@@ -96,7 +91,7 @@ def pick(
     if not len(told.rows):
         return _first(settings, parts, told, state, budget)
     notes = []
-    if settings.config.learner.warm_start:
+    if settings.learner.warm_start:
         found = saved.newest(state.variables, lambda where: where["batch"] == number - 1)
         if found is not None:
             state = state._replace(variables=found[1])
@@ -109,22 +104,18 @@ def pick(
         state, parts.learner, parts.strategy, pool, budget, validation=parts.held_out
     )
     saved.save(number, state.variables, {"batch": number})
-    there = np.asarray(picks.rows) >= 0
     model, variables, accuracy = parts.learner.model, state.variables, None
     if parts.held_out is not None:
-        size = settings.config.run.batch_size
+        size = settings.run.batch_size
         accuracy = float(_evaluate(model, variables, *parts.held_out, batch_size=size).accuracy)
     probabilities = _probabilities(model, variables, pool.take(jnp.maximum(picks.rows, 0)))
-    rows, scores = np.asarray(picks.rows)[there], np.asarray(picks.scores)[there]
-    return Picked(
-        rows,
-        parts.strategy.name or "a strategy of one's own",
-        scores,
-        None if picks.weights is None else np.asarray(picks.weights)[there],
-        np.asarray(probabilities)[there],
-        accuracy,
-        tuple(notes),
+    there = np.asarray(picks.rows) >= 0
+    weights = None if picks.weights is None else np.asarray(picks.weights)[there]
+    rows, scores, likely = (
+        np.asarray(values)[there] for values in (picks.rows, picks.scores, probabilities)
     )
+    rule = parts.strategy.name or "a strategy of one's own"
+    return Picked(rows, rule, scores, weights, likely, accuracy, tuple(notes))
 
 
 _evaluate = jax.jit(evaluate, static_argnames=("model", "batch_size"))
@@ -135,43 +126,39 @@ def _probabilities(model: Model, variables: PyTree, inputs: PyTree) -> jax.Array
     return jax.nn.softmax(model.apply(variables, inputs).logits)
 
 
-def _first(settings: Settings, parts: Parts, told: Told, state: State, budget: int) -> Picked:
-    """Rows to begin with, picked without a model: there is no label that one could learn from."""
-    rule = settings.label.first
+def first_rule(settings: Settings, parts: Parts) -> str:
+    """How rows are picked while there is no label; raises ValueError if they cannot be so."""
     blind = parts.features is None and parts.tokens
-    if blind and rule not in (None, "random"):
+    rule = settings.label.first or ("random" if blind else "k_center")
+    if blind and rule != "random":
         raise ValueError(
             f"label.first: expected random, as token ids have no distances, got {rule!r}; "
             "label.features names vectors that have"
         )
-    rule = rule or ("random" if blind else "k_center")
-    available = np.ones(len(parts.items.ids), bool)
-    available[told.skipped] = False
-    key = round_keys(state).select
+    return rule
+
+
+def _first(settings: Settings, parts: Parts, told: Told, state: State, budget: int) -> Picked:
+    """Rows to begin with, picked without a model: there is no label that one could learn from."""
+    rule, key = first_rule(settings, parts), round_keys(state).select
+    available = jnp.ones(len(parts.items.ids), bool).at[told.skipped].set(False)
     if rule == "random":
-        scores = jax.random.uniform(key, available.shape)
-        picks = selection.take_top(scores, jnp.asarray(available), budget)
-        return _without_model(picks, "random", None)
+        picks = selection.take_top(jax.random.uniform(key, available.shape), available, budget)
+        return Picked(np.asarray(picks.rows), "random, without a model", None)
     points, of = parts.features, "label.features"
     if points is None:
         points, of = _flat(prepared(parts.learner.model, parts.inputs)), "the inputs"
-    points, usable = jnp.asarray(points), jnp.asarray(available)
+    points = jnp.asarray(points)
     if rule == "k_center":
-        picks = selection.k_center(points, usable, budget)
+        picks = selection.k_center(points, available, budget)
     elif rule == "k_means":
-        picks = selection.k_means(key, points, usable, budget)
+        picks = selection.k_means(key, points, available, budget)
     else:  # which compares what has length 1, as its bandwidth of 1 supposes
-        picks = selection.herding(unit_rows(points), usable, budget)
-    return _without_model(picks, f"{rule} of {of}", picks.scores)
+        picks = selection.herding(unit_rows(points), available, budget)
+    rows, scores = np.asarray(picks.rows), np.asarray(picks.scores)
+    return Picked(rows, f"{rule} of {of}, without a model", scores)
 
 
 def _flat(inputs: PyTree) -> np.ndarray:
     leaves = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(inputs)]
     return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
-
-
-def _without_model(picks: Selection, rule: str, scores: Any) -> Picked:
-    rows = np.asarray(picks.rows)
-    there = rows >= 0
-    kept = None if scores is None else np.asarray(scores)[there]
-    return Picked(rows[there], f"{rule}, without a model", kept)

@@ -16,6 +16,7 @@ from jaxal.data.readers.paths import find, lines
 from jaxal.data.readers.pictures import MODES, decode
 from jaxal.data.readers.registry import Table, source
 from jaxal.data.readers.text import token_ids
+from jaxal.data.readers.vectors import Vectors
 
 INPUTS = ("columns", "image", "text", "vectors")
 
@@ -147,7 +148,10 @@ def read_items(
         options = {"size": checked_size(size), "color": color}
         arrays = [_pictures(part, options) for part in parts]
     elif kind == "vectors":
-        arrays = _vectors(parts, vectors, folder)
+        if vectors is None:
+            raise ValueError("vectors: expected an npz file with ids and inputs, got None")
+        known = Vectors(vectors, folder)
+        arrays = [known.of(part.ids) for part in parts]
     else:
         named = list(parts[0].shown[0]) if columns is None else list(columns)
         arrays = [_numbers(part, named, alone=columns is None) for part in parts]
@@ -231,39 +235,3 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
-
-
-def _vectors(parts: Sequence[Items], path: str | None, folder: Path | None) -> list[np.ndarray]:
-    if path is None:
-        raise ValueError("vectors: expected an npz file with ids and inputs, got None")
-    file, known = read_vectors(path, folder)
-    return [known_rows(file, known, items.ids) for items in parts]
-
-
-def read_vectors(path: str, folder: Path | None) -> tuple[Path, tuple[dict[str, int], np.ndarray]]:
-    """The row of each id in an npz file with `ids` and `inputs`, and the inputs."""
-    file = find(path, folder)
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            ids, inputs = arrays["ids"], arrays["inputs"]
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{file}: expected an npz file with ids and inputs, got {error}") from None
-    if ids.ndim != 1 or inputs.ndim < 2 or len(ids) != len(inputs):
-        raise ValueError(
-            f"{file}: expected ids [N] and inputs [N, ...], got {ids.shape} and {inputs.shape}"
-        )
-    rows = {str(name): row for row, name in enumerate(ids.tolist())}
-    if len(rows) < len(ids):
-        raise ValueError(f"{file}: expected each id once, got {len(ids) - len(rows)} again")
-    return file, (rows, inputs)
-
-
-def known_rows(
-    file: Path, known: tuple[dict[str, int], np.ndarray], ids: Sequence[str]
-) -> np.ndarray:
-    """The inputs of these ids; raises ValueError if there are none of one."""
-    rows, inputs = known
-    missing = next((name for name in ids if name not in rows), None)
-    if missing is not None:
-        raise ValueError(f"{file}: expected inputs of every id, got none of {missing!r}")
-    return inputs[[rows[name] for name in ids]]
