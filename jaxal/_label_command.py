@@ -162,9 +162,6 @@ def _import(arguments: argparse.Namespace) -> int:
         revise=arguments.revise,
     )
     _note(done.notes)
-    _note(done.notes)
-    _note(done.notes)
-    _note(done.notes)
     for place in done.refused:
         _print(f"{arguments.file}, {place.where}: {place.reason}", file=sys.stderr)
     counts = {
@@ -225,14 +222,6 @@ def _so_far(status: Any) -> Iterable[str]:
         if ids:
             more = f" and {len(ids) - 5} more" * (len(ids) > 5)
             yield f"{meaning}: {', '.join(ids[:5])}{more}"
-
-
-def _note(notes: Iterable[str]) -> None:
-    _print(*(f"note: {note}" for note in notes), file=sys.stderr)
-
-
-def _note(notes: Iterable[str]) -> None:
-    _print(*(f"note: {note}" for note in notes), file=sys.stderr)
 
 
 def _note(notes: Iterable[str]) -> None:

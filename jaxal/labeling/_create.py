@@ -17,7 +17,7 @@ from jaxal.labeling.settings import load
 from jaxal.records import CONFIG
 
 
-@entry.checked(config=check_folder, folder=check_folder, data=check_folder)
+@entry.checked(config=check_folder, folder=check_folder, overrides=entry.texts, data=check_folder)
 def create(
     config: str | Path,
     folder: str | Path,
