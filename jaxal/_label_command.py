@@ -144,10 +144,13 @@ def _next(arguments: argparse.Namespace) -> int:
         _print(f"{rows} without an answer, asked for again (--leave-open goes on without them)")
     else:
         _print(f"{rows} by {batch.rule} ({fitted})")
-    _print(f"tasks: {batch.path}")
+    _print(
+        f"tasks: {batch.path}", f"classes: {', '.join(labeling.status(arguments.folder).labels)}"
+    )
     if batch.template is not None:
         _print(f"setup: {batch.template}")
-    _print(f"next: {_command('import', arguments.folder, 'ANSWERS')}")
+    form = [] if arguments.format is None else ["--format", arguments.format]
+    _print(f"next: {_command('import', arguments.folder, 'ANSWERS', *form)}")
     return 0
 
 
