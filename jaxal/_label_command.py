@@ -116,11 +116,9 @@ def _init(arguments: argparse.Namespace) -> int:
     status = labeling.create(
         arguments.config, arguments.folder, overrides=arguments.overrides, data=arguments.data
     )
-    _print(
-        f"{arguments.folder}: {_rows(status.rows)}, {len(status.labels)} classes, "
-        f"{status.labelled} labelled already",
-        f"next: {_command('next', arguments.folder)}",
-    )
+    known = f"{len(status.labels)} classes, {status.labelled} labelled already"
+    _print(f"{arguments.folder}: {_rows(status.rows)}, {known}")
+    _print(f"next: {_command('next', arguments.folder)}")
     return 0
 
 
@@ -144,9 +142,8 @@ def _next(arguments: argparse.Namespace) -> int:
         _print(f"{rows} without an answer, asked for again (--leave-open goes on without them)")
     else:
         _print(f"{rows} by {batch.rule} ({fitted})")
-    _print(
-        f"tasks: {batch.path}", f"classes: {', '.join(labeling.status(arguments.folder).labels)}"
-    )
+    classes = ", ".join(labeling.status(arguments.folder).labels)
+    _print(f"tasks: {batch.path}", f"classes: {classes}")
     if batch.template is not None:
         _print(f"setup: {batch.template}")
     form = [] if arguments.format is None else ["--format", arguments.format]

@@ -52,6 +52,7 @@ def test_by_hand_through_csv(tmp_path, capsys):
         [
             "batch 1: 4 rows by k_center of the inputs, without a model (no labels yet)",
             "tasks: work/p/tasks/batch-001.csv",
+            "classes: cat, dog, cow",
             "next: jaxal label import work/p ANSWERS",
         ],
     )
@@ -91,10 +92,12 @@ def test_by_hand_through_csv(tmp_path, capsys):
     assert out[0].startswith("batch 2: 4 rows by margin (fitted to 3 labels, accuracy ")
     assert out[0].endswith(" on the held-out rows)")
     status, out, _ = say(capsys, "next", folder, "--format", "label_studio")
-    assert out[:3] == [
+    assert out == [
         "batch 2: 4 rows without an answer, asked for again (--leave-open goes on without them)",
         "tasks: work/p/tasks/batch-002.json",
+        "classes: cat, dog, cow",
         "setup: work/p/tasks/label_studio.xml",
+        "next: jaxal label import work/p ANSWERS --format label_studio",
     ]
     fill(tasks / "batch-002.csv", TRUTH.get, annotator="ann")
     say(capsys, "import", folder, tasks / "batch-002.csv")
