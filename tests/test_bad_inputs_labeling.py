@@ -175,6 +175,17 @@ def test_data(files, old, new, message, tmp_path):
     assert not (tmp_path / "p" / "config.toml").exists()
 
 
+NEEDS = {"smi": "query: fl2mi needs it", "bald": "the model has no dropout"}
+
+
+@pytest.mark.parametrize(("name", "message"), NEEDS.items())
+def test_what_the_strategy_needs_is_missed_before_anybody_is_asked(name, message, tmp_path):
+    config = write_data(tmp_path)
+    with pytest.raises(ValueError, match=f"strategy {name}: .*{message}"):
+        labeling.create(config, tmp_path / "p", overrides=[f"strategy.names={name}"])
+    assert not (tmp_path / "p").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("empty_folder")
 def test_token_ids_have_no_distances(tmp_path):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from jaxal import entry
@@ -14,6 +15,7 @@ from jaxal.labeling.ledger import Told
 from jaxal.labeling.parts import build, data_folder
 from jaxal.labeling.picking import first_rule, start
 from jaxal.labeling.settings import load
+from jaxal.loop.stepwise import ask
 from jaxal.records import CONFIG
 
 
@@ -51,6 +53,11 @@ def create(
         parts = build(settings, data_folder(settings, folder, data))
         first_rule(settings, parts)
         nothing = np.zeros(0, np.int32)
-        start(settings, parts, Told(nothing, nothing, np.zeros(0, np.float32), nothing), 1)
+        told = Told(nothing, nothing, np.zeros(0, np.float32), nothing)
+        state, pool = start(settings, parts, told, 1)
+        # Traced and not run: what the strategy needs is missed now, and not when people wait.
+        budget = min(settings.strategy.budget, len(parts.items.ids))
+        given = {"budget": budget, "validation": parts.held_out}
+        jax.eval_shape(lambda s: ask(s, parts.learner, parts.strategy, pool, **given), state)
         project.write(folder, settings, parts)
     return status(folder)
