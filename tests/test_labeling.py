@@ -108,8 +108,9 @@ def test_an_open_batch_is_asked_again_as_it_was_and_no_file_is_replaced(tmp_path
     assert batch.path is not None
     batch.path.write_text("answers that nobody has imported yet")
     take(folder, right(batch.ids[1:2]))
-    again = labeling.next_batch(folder)
+    again = labeling.next_batch(folder, budget=2)
     assert again.again and again.number == 1
+    assert again.notes == ("budget: not looked at, as a batch is open",)
     assert again.ids == (batch.ids[0], *batch.ids[2:])
     assert again.path == folder / "tasks" / "batch-001-2.csv"
     assert batch.path.read_text() == "answers that nobody has imported yet"

@@ -102,7 +102,8 @@ def next_batch(
         form = Form(format or opened.settings.label.format, path, place if embed else None)
         left = opened.ledger.open()
         if left and not leave_open:
-            return _asked(opened, opened.ledger.batches[-1], left, form, again=True)
+            notes = ("budget: not looked at, as a batch is open",) if budget else ()
+            return _asked(opened, opened.ledger.batches[-1], left, form, again=True, notes=notes)
         parts = build(opened.settings, place)
         opened.check_data(parts)
         own = {"learner": learner, "strategy": strategy}

@@ -143,7 +143,7 @@ def read_items(
     if kind == "text":
         texts = [(part.file, [_field(part, row, "text") for row in _range(part)]) for part in parts]
         options: dict = {"length": length, "tokenizer": tokenizer, "vocabulary": vocabulary}
-        arrays = token_ids(texts[0], texts[1] if test else None, folder, **options)
+        arrays = token_ids(texts, folder, **options)
     elif kind == "image":
         options = {"size": checked_size(size), "color": color}
         arrays = [_pictures(part, options) for part in parts]
@@ -155,10 +155,8 @@ def read_items(
     else:
         named = list(parts[0].shown[0]) if columns is None else list(columns)
         arrays = [_numbers(part, named, alone=columns is None) for part in parts]
-    train, *tests = (
-        (array, np.array(part.labels)) for array, part in zip(arrays, parts, strict=False)
-    )
-    return Table(train, tests[0] if tests else None, tokens=kind == "text")
+    train, *tests = zip(arrays, (np.array(part.labels) for part in parts), strict=True)
+    return Table(train, next(iter(tests), None), tokens=kind == "text")
 
 
 def _kind(items: Items, vectors: str | None) -> str:

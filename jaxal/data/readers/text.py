@@ -57,41 +57,34 @@ def read_text(
     if length is not None:
         check_integer(1, length=length)
     check_integer(3, vocabulary=vocabulary)
-    file = find(path, folder)
-    form = form or _form(file, encoding)
-    labels, texts = _read(file, form, encoding)
+    files = [find(one, folder) for one in (path, test) if one is not None]
+    form = form or _form(files[0], encoding)
+    labels, texts = zip(*(_read(file, form, encoding) for file in files), strict=True)
     options: dict = {"length": length, "tokenizer": tokenizer, "vocabulary": vocabulary}
-    if test is None:
-        ids, _ = token_ids((file, texts), None, folder, **options)
-        return Table((ids, np.array(labels)), tokens=True)
-    held_out = find(test, folder)
-    held_labels, held_texts = _read(held_out, form, encoding)
-    ids, held_ids = token_ids((file, texts), (held_out, held_texts), folder, **options)
-    return Table((ids, np.array(labels)), (held_ids, np.array(held_labels)), tokens=True)
+    arrays = token_ids([*zip(files, texts, strict=True)], folder, **options)
+    train, *tests = zip(arrays, map(np.array, labels), strict=True)
+    return Table(train, next(iter(tests), None), tokens=True)
 
 
 def token_ids(
-    train: tuple[Path, Sequence[str]],
-    test: tuple[Path, Sequence[str]] | None,
+    parts: Sequence[tuple[Path, Sequence[str]]],
     folder: Path | None,
     *,
     length: int | None,
     tokenizer: str | None,
     vocabulary: int,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Texts as token ids, int32 [N, L] and [M, L]; the options are those of `read_text`.
+) -> list[np.ndarray]:
+    """Texts as token ids, int32 [N, L] of each part; the options are those of `read_text`.
 
     Args:
-      train: the file, for messages, and its texts, of which a tokenizer is made.
-      test: the same of the test part, or None.
+      parts: the file, for messages, and the texts of each; a tokenizer is made of the first.
       folder: where the file of a tokenizer is looked for.
     """
-    made = _trained(train[1], vocabulary) if tokenizer is None else _given(tokenizer, folder)
-    ids = _ids(made, train[1], train[0])
-    width = length or min(LONGEST, max(map(len, ids)))
-    if test is None:
-        return _padded(ids, width), None
-    return _padded(ids, width), _padded(_ids(made, test[1], test[0]), width)
+    texts = parts[0][1]
+    made = _trained(texts, vocabulary) if tokenizer is None else _given(tokenizer, folder)
+    ids = [_ids(made, texts, file) for file, texts in parts]
+    width = length or min(LONGEST, max(map(len, ids[0])))
+    return [_padded(one, width) for one in ids]
 
 
 def _form(file: Path, encoding: str) -> str:
