@@ -158,7 +158,7 @@ DATA = {  # files, what is replaced in them, by what, and the message
     "label of no class": ("pool.csv", "cat", "cut", "pool.csv labels: expected one of the classes"),
     "test without a label": ("test.csv", ",cat", ",", "data.test labels: expected .* at row 1"),
     "text as a number": ("pool.csv", "0.", "o.", "expected a number, got"),
-    "a column of task files": ("pool.csv test.csv", "x1", "score", "pool.csv: column 'score'"),
+    "a column of task files": ("pool.csv test.csv", "x1", "classes", "pool.csv: column 'classes'"),
     "the test part has other columns": ("test.csv", "x1", "y1", "columns x0, x1.*got x0, y1"),
 }
 

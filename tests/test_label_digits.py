@@ -13,6 +13,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from jaxal import labeling
+from jaxal.labeling.parts import build
+from jaxal.labeling.settings import load
 
 DIGITS = """
 [data]
@@ -69,6 +71,14 @@ def label_studio_answers(path, truth, place):
     answers = path.with_name("export.json")
     answers.write_text(json.dumps(tasks[::-1]), encoding="utf-8")  # in another order
     return answers, [task["data"]["item_id"] for task in tasks]
+
+
+def test_pictures_that_a_model_takes_flat_are_bytes_like_others(tmp_path):
+    write_digits(tmp_path / "0", 5)
+    for flat, shape in {"true": (5, 64), "false": (5, 8, 8, 1)}.items():
+        settings = load(tmp_path / "0" / "label.toml", [f"data.flat={flat}"])
+        parts = build(settings, tmp_path / "0")
+        assert parts.inputs.shape == shape and parts.inputs.dtype == np.uint8
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def _examples(settings: Settings, folder: Path) -> tuple[Examples, Examples | No
             Examples(shaped(inputs, config.source, config.flat), labels)
             for inputs, labels in filter(None, (table.train, table.test))
         ]
-    scale = 255 if is_image(parts[0].inputs) else 1
+    scale = 255 if is_image(table.train[0]) else 1
     prepared = prepare(Raw((parts[0], parts[-1]), scale, table.tokens), config)
     pool, *tests = map(prepared.prepared, parts)
     for held_out in tests:
