@@ -167,12 +167,7 @@ REFUSED = {
     "csv: after a cell of two lines": (
         *("csv", 'id,label,x\na,cat,"1\n2"\nb\n', "line 4", "expected 3 fields, got 1"),
     ),
-    "csv: open quote": (
-        "csv",
-        'id,label\na,"cat\n',
-        "line 2",
-        "expected a row, got unexpected end",
-    ),
+    "csv: open quote": ("csv", 'id,label\na,"cat\n', "line 2", "a row, got unexpected end"),
     "jsonl: text": ("jsonl", '{"id": "a"}\nx\n', "line 2", "expected JSON"),
     "jsonl: list": ("jsonl", "[1]", "line 1", "expected an object, got [1]"),
     "jsonl: no id": ("jsonl", {"label": "cat"}, "line 1", "id: expected text, got None"),
@@ -186,19 +181,9 @@ REFUSED = {
         *("label_studio", [TASK | {"data": {}, "annotations": [{"result": choices("cat")}]}]),
         *("task 1, annotation 1", "id: expected text, got None"),
     ),
-    "label_studio: empty": (
-        "label_studio",
-        label_studio(result=[]),
-        "task 1",
-        "one choice, got []",
-    ),
+    "label_studio: empty": ("label_studio", label_studio(result=[]), "task 1", "choice, got []"),
     "label_studio: two": (
-        *(
-            "label_studio",
-            label_studio(result=choices("cat", "dog")),
-            "task 1",
-            "got ['cat', 'dog']",
-        ),
+        *("label_studio", label_studio(result=choices("cat", "dog")), "task 1", "['cat', 'dog']"),
     ),
     "argilla: nested": ("argilla", NESTED, "record 1", "looks like one that counts"),
     "argilla: lengths": ("argilla", argilla(["cat"], [], ["submitted"]), "record 1", "one length"),
