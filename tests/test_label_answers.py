@@ -7,15 +7,7 @@ import re
 import shutil
 
 import pytest
-from labels import (
-    CLASSES,
-    IDS,
-    TRUTH,
-    create,
-    right,
-    take,
-    write_answers,
-)
+from labels import CLASSES, IDS, TRUTH, create, right, take, write_answers
 
 from jaxal import files, labeling
 from jaxal.files import claimed
@@ -192,6 +184,12 @@ def test_an_export_has_every_row_and_replaces_nothing_else(folder):
     pool = folder.parent / "pool.csv"
     with pytest.raises(FileExistsError, match="pool.csv: there already, and no export of labels"):
         labeling.export_labels(folder, pool)
+
+
+def test_a_new_project_does_not_begin_with_the_answers_to_another(folder):
+    (folder / "config.toml").unlink()
+    with pytest.raises(ValueError, match="project: holds a project or a run already"):
+        labeling.create(folder.parent / "label.toml", folder)
 
 
 def test_nothing_is_made_where_there_is_no_project(tmp_path):

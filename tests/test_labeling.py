@@ -7,18 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from labels import (
-    CLASSES,
-    CONFIG,
-    IDS,
-    ROWS,
-    TRUTH,
-    create,
-    right,
-    row_numbers,
-    take,
-    wrong,
-)
+from labels import CLASSES, CONFIG, IDS, ROWS, TRUTH, create, right, row_numbers, take, wrong
 
 import jaxal
 from jaxal import labeling
@@ -233,6 +222,17 @@ def test_other_settings_and_versions_are_noted_and_a_lost_class_refused(tmp_path
     edited(config, '    "cow",\n', "")
     with pytest.raises(ValueError, match="label.classes: expected 'cow' among them"):
         labeling.status(folder)
+
+
+def test_data_are_looked_for_where_it_is_said_or_beside_the_project(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder, settings = create(tmp_path), load(tmp_path / "work" / "label.toml")
+    assert data_folder(settings, folder, None) == folder.parent
+    monkeypatch.setenv("JAXAL_DATA", "there")
+    assert data_folder(settings, folder, None).name == "there"
+    own = load(tmp_path / "work" / "label.toml", ["data.folder=~/work"])
+    assert data_folder(own, folder, None) == tmp_path / "work"
+    assert data_folder(own, folder, "here").name == "here"
 
 
 def test_a_learner_and_a_strategy_of_ones_own(tmp_path):

@@ -48,7 +48,7 @@ def create(
     folder = Path(folder)
     settings = load(config, overrides)
     with claimed(folder):
-        if (folder / CONFIG).exists():
+        if any((folder / name).exists() for name in (CONFIG, project.JOURNAL)):
             raise ValueError(f"{folder}: holds a project or a run already")
         parts = build(settings, data_folder(settings, folder, data))
         first_rule(settings, parts)

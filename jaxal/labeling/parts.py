@@ -41,7 +41,7 @@ def data_folder(settings: Settings, project: Path, given: str | Path | None) -> 
       given: for this time.
     """
     chosen = given or settings.data.folder or os.environ.get(FOLDER_VARIABLE)
-    return Path(chosen) if chosen else project.absolute().parent
+    return Path(chosen).expanduser() if chosen else project.absolute().parent
 
 
 def read_items(settings: Settings, folder: Path) -> Items:
