@@ -86,7 +86,7 @@ def _add_next(steps: Any) -> None:
 
 
 def _step(steps: Any, name: str, run: Callable[..., int], help: str) -> argparse.ArgumentParser:
-    step = add_command(steps, name, run, help=help, description=f"{help.capitalize()}.")
+    step = add_command(steps, name, run, help=help, description=f"{help[0].upper()}{help[1:]}.")
     step.add_argument("--traceback", action="store_true", help="show where an error came from")
     return step
 

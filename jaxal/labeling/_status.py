@@ -10,7 +10,7 @@ from jaxal.data.readers.columns import csv_text
 from jaxal.data.tables import check_folder
 from jaxal.files import written_whole
 from jaxal.labeling import project
-from jaxal.labeling.ledger import DISPUTED, SKIPPED, Ledger
+from jaxal.labeling.ledger import DISPUTED, SKIPPED
 
 EXPORTED = ("id", "label", "kind", "given", "answers")
 """The columns of an export."""
@@ -57,11 +57,7 @@ def status(folder: str | Path) -> Status:
     Raises:
       ValueError: there is no project, or one of its files cannot be read.
     """
-    return of_ledger(project.read(folder).ledger)
-
-
-def of_ledger(ledger: Ledger) -> Status:
-    """The status by the journal."""
+    ledger = project.read(folder).ledger
     verdicts = {name: ledger.verdict(name) for name in ledger.ids}
     found = {name: one for name, one in verdicts.items() if one is not None}
     counts = Counter(one.label for one in found.values())
