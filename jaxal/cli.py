@@ -1,4 +1,4 @@
-"""The commands: `jaxal run`, `report`, `compare`, `data`, `pool` and `strategies`."""
+"""The commands: `jaxal run`, `report`, `compare`, `data`, `pool`, `label` and `strategies`."""
 
 # jax and matplotlib take a second to import: only the commands that need them do.
 import argparse
@@ -15,6 +15,7 @@ from jaxal._commands import add_command
 from jaxal._data_command import add_data
 from jaxal._distributed import add_flags, joined, run_to_end
 from jaxal._interrupts import Interruptible, interrupts
+from jaxal._label_command import add_label
 from jaxal._pool_command import add_pool
 
 _RUN_EXAMPLES = """\
@@ -87,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     add_data(commands)
     add_pool(commands)
+    add_label(commands)
     add_command(
         commands,
         "strategies",

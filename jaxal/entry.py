@@ -87,6 +87,12 @@ def text(name: str, value: Any) -> None:
         raise TypeError(f"{name}: expected a string, got {value!r}")
 
 
+def texts(name: str, value: Any) -> None:
+    """A list of strings."""
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+        raise TypeError(f"{name}: expected a list of strings, got {describe(value)}")
+
+
 def numbers(name: str, value: Any) -> None:
     """A list or an array [F] of numbers."""
     checks.as_numbers(name, value, "[F]")

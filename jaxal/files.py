@@ -1,12 +1,13 @@
-"""Files that appear whole or not at all, and folders that one process at a time writes to."""
+"""Files that appear whole or not at all, lines that are appended so, and folders with one owner."""
 
 import contextlib
 import errno
+import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 if sys.platform == "win32":
     import msvcrt
@@ -40,6 +41,116 @@ def written_whole(path: Path) -> Iterator[Path]:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+class Lines:
+    """A file that lines are appended to: all of a call or none, on the disk when it returns.
+
+    Use it as a context manager. A last line that was torn when a process was killed is dropped.
+
+    Args:
+      path: of the file; it is made if it is not there.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        # Without a buffer: what a failed write leaves behind is known, and taken back.
+        self._file = open(self.path, "a+b", buffering=0)
+        self._end = _mend(self._file)
+        _sync(self.path.parent)
+
+    def append(self, *lines: str) -> None:
+        """Appends lines.
+
+        Raises:
+          OSError: the disk is full, or the file was deleted; then it is made anew, with all lines.
+        """
+        text = "".join(f"{line}\n" for line in lines).encode()
+        try:
+            _append(self._file, text)
+        except BaseException as error:
+            self._cut(self._end)
+            if isinstance(error, OSError):
+                error.filename = str(self.path)
+            raise
+        self._end += len(text)
+        if not is_open_at(self._file, self.path):
+            self._save_elsewhere()
+
+    def keep(self, count: int) -> None:
+        """Drops all lines but the first `count`."""
+        lines = _content(self._file).split(b"\n")[:count]
+        self._end = sum(len(line) + 1 for line in lines)
+        self._cut(self._end)
+
+    def close(self) -> None:
+        """Closes the file; lines already written are safe without it."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _cut(self, size: int) -> None:
+        self._file.truncate(size)
+        os.fsync(self._file.fileno())
+
+    def _save_elsewhere(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(self.path) as part:
+            part.write_bytes(_content(self._file))
+        raise OSError(f"{self.path}: deleted during the run; written anew, with all its lines")
+
+
+def whole_lines(path: Path) -> tuple[list[bytes], bool]:
+    """The lines of a file that `Lines` writes, and whether a torn last one was left out.
+
+    A last line without its end is torn, unless it is JSON: then its end alone is missing.
+
+    Args:
+      path: of the file.
+    """
+    *lines, tail = path.read_bytes().split(b"\n")
+    if _is_json(tail):
+        return [*lines, tail], False
+    return lines, bool(tail)
+
+
+def _mend(file: IO[bytes]) -> int:
+    """Ends or drops an unfinished last line, so that the next one starts its own.
+
+    Returns:
+      The size of the file.
+    """
+    text = _content(file)
+    ended, newline, tail = text.rpartition(b"\n")
+    if _is_json(tail):
+        _append(file, b"\n")
+        return len(text) + 1
+    if tail:
+        file.truncate(len(ended + newline))
+    return len(ended + newline)
+
+
+def _append(file: IO[bytes], text: bytes) -> None:
+    while text:
+        text = text[file.write(text) :]
+    os.fsync(file.fileno())
+
+
+def _content(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

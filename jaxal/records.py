@@ -3,15 +3,14 @@
 import dataclasses
 import json
 import math
-import os
 import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, Self
+from typing import Any, Protocol
 
-from jaxal.files import is_open_at, written_whole
+from jaxal.files import Lines, whole_lines
 
 CONFIG, HISTORY = "config.toml", "history.jsonl"
 RUN_FILES = (CONFIG, HISTORY, "summary.csv", "curves.png")
@@ -70,19 +69,13 @@ class Listener(Protocol):
         ...
 
 
-class Writer:
+class Writer(Lines):
     """A journal: records are appended, a line each, and are on the disk when `write` returns.
 
     Use it as a context manager. NumPy and JAX scalars and arrays are accepted in the records;
     numbers that are not finite, which JSON cannot hold, are written as null. A last line that was
     torn when a process was killed is dropped.
     """
-
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        # Without a buffer: what a failed write leaves behind is known, and taken back.
-        self._file = open(self.path, "a+b", buffering=0)
-        self._end = _mend(self._file)
 
     def write(self, *records: Record) -> None:
         """Appends records, all or none.
@@ -91,46 +84,7 @@ class Writer:
           OSError: the disk is full, or the file was deleted; then it is made anew, with all
             records.
         """
-        lines = [json.dumps(_plain(_known(one)), allow_nan=False) for one in records]
-        text = "".join(f"{line}\n" for line in lines).encode()
-        try:
-            _append(self._file, text)
-        except BaseException as error:
-            self._cut(self._end)
-            if isinstance(error, OSError):
-                error.filename = str(self.path)
-            raise
-        self._end += len(text)
-        if not is_open_at(self._file, self.path):
-            self._save_elsewhere()
-
-    def keep(self, count: int) -> None:
-        """Drops all records but the first `count`."""
-        lines = _content(self._file).split(b"\n")[:count]
-        self._end = sum(len(line) + 1 for line in lines)
-        self._cut(self._end)
-
-    def close(self) -> None:
-        """Closes the file; records already written are safe without it."""
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def _cut(self, size: int) -> None:
-        self._file.truncate(size)
-        os.fsync(self._file.fileno())
-
-    def _save_elsewhere(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(self.path) as part:
-            part.write_bytes(_content(self._file))
-        raise OSError(
-            f"{self.path}: deleted during the run; written anew, with all finished rounds"
-        )
+        self.append(*(json.dumps(_plain(_known(one)), allow_nan=False) for one in records))
 
 
 def read(path: str | Path) -> list[Record]:
@@ -146,11 +100,8 @@ def read(path: str | Path) -> list[Record]:
     Raises:
       ValueError: another line is not a record; the message has its number.
     """
-    *lines, tail = Path(path).read_bytes().split(b"\n")
-    if _is_json(tail):
-        lines.append(tail)
     records = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(whole_lines(Path(path))[0], start=1):
         try:
             records.append(_from_json(line))
         except (ValueError, TypeError) as error:
@@ -196,41 +147,6 @@ def free_directory(path: str | Path, files: Sequence[str] = RUN_FILES) -> Path:
         number += 1
         free = path.with_name(f"{path.name}-{number}")
     return free
-
-
-def _mend(file: IO[bytes]) -> int:
-    """Ends or drops an unfinished last line, so that the next record starts its own.
-
-    Returns:
-      The size of the file.
-    """
-    text = _content(file)
-    ended, newline, tail = text.rpartition(b"\n")
-    if _is_json(tail):
-        _append(file, b"\n")
-        return len(text) + 1
-    if tail:
-        file.truncate(len(ended + newline))
-    return len(ended + newline)
-
-
-def _append(file: IO[bytes], text: bytes) -> None:
-    while text:
-        text = text[file.write(text) :]
-    os.fsync(file.fileno())
-
-
-def _content(file: IO[bytes]) -> bytes:
-    file.seek(0)
-    return file.read()
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _known(record: Record) -> dict[str, Any]:

@@ -12,6 +12,7 @@ if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") != "0":
     os.environ["XLA_FLAGS"] = f"{QUICK_COMPILER} {os.environ.get('XLA_FLAGS', '')}"
 
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -27,6 +28,13 @@ def pytest_configure(config):
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture
+def empty_folder(monkeypatch, tmp_path):
+    """The working directory is an empty folder, and data are looked for nowhere else."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("JAXAL_DATA", raising=False)
 
 
 gc.set_threshold(200_000, 50, 50)  # tracing makes many objects, and few cycles

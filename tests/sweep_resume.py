@@ -66,7 +66,7 @@ def set_trap(folder: str, kill: Kill) -> None:
     """Replaces the function at the place by one that kills this process."""
     import orbax.checkpoint.experimental.v1 as orbax
 
-    from jaxal import records
+    from jaxal import files
     from jaxal.loop import checkpoint
 
     left = kill.count
@@ -76,7 +76,7 @@ def set_trap(folder: str, kill: Kill) -> None:
         left -= 1
         return left == 0
 
-    save, append, rename = orbax.save, records._append, os.rename
+    save, append, rename = orbax.save, files._append, os.rename
 
     def trapped_save(*args, **kwargs):
         here = arrive()
@@ -101,7 +101,7 @@ def set_trap(folder: str, kill: Kill) -> None:
         append(file, text)
 
     if kill.place == "record":
-        records._append = trapped_append
+        files._append = trapped_append
     elif kill.place.endswith("commit"):
         checkpoint.os = types.SimpleNamespace(**{**vars(os), "rename": trapped_rename})
     else:

@@ -10,8 +10,9 @@ import pytest
 from bad_values import INF, NAN, but
 
 from jaxal.experiment import Config, parse
-from jaxal.experiment.build import _is_optimizer, build
+from jaxal.experiment.build import build
 from jaxal.experiment.config import _kind
+from jaxal.experiment.learner import is_optimizer
 
 WRONG = {"a list": [1], "a table": {"a": 1}, "NaN": NAN, "infinite": INF, "negative": -1}
 WRONG |= {"half": 1.5, "an integer": 1, "zero": 0, "a flag": True, "a string": "no", "empty": ""}
@@ -189,7 +190,7 @@ def test_unknown_optimizers(name):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of optax, of old names
-@pytest.mark.parametrize("name", [*filter(_is_optimizer, dir(optax))])
+@pytest.mark.parametrize("name", [*filter(is_optimizer, dir(optax))])
 def test_known_optimizers_take_a_step(name):
     def step(params):
         optimizer = getattr(optax, name)(learning_rate=0.1)

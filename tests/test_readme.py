@@ -2,11 +2,14 @@
 
 import pathlib
 import re
+import shlex
+import subprocess
 import tomllib
 
 import pytest
 
 import jaxal
+from jaxal.cli import main
 from jaxal.loop.plan import check_model
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -62,3 +65,24 @@ def test_its_files_are_there(path):
 def test_the_version_is_said_once_for_all():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == jaxal.__version__
+
+
+@pytest.mark.slow
+def test_its_label_project_runs_as_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("jaxal._cache.set_up_cache", lambda on: None)
+    blocks = re.findall(r"^```(sh|toml)\n(.*?)^```", section("People who label"), re.M | re.S)
+    (_, items), (_, config), (_, commands) = blocks
+    subprocess.run(["bash", "-ec", items], check=True)
+    (tmp_path / "label.toml").write_text(config)
+    for line in commands.splitlines():
+        if line.startswith("#"):  # people answer: every third row is of the first class
+            file = tmp_path / "notes" / "tasks" / "batch-001.csv"
+            head, *rows = file.read_text().splitlines()
+            answers = [f"{row[:-2]}{'sport' if k % 3 else 'food'},," for k, row in enumerate(rows)]
+            file.write_text("\n".join([head, *answers]))
+        else:
+            assert main(shlex.split(line)[1:]) == 0
+    lines = (tmp_path / "labels.csv").read_text().splitlines()
+    assert len(lines) == 201 and sum(",labelled," in line for line in lines) == 20
+    assert (tmp_path / "notes" / "tasks" / "batch-002.csv").exists()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers import bad_inputs
 
-from jaxal import records
+from jaxal import files
 from jaxal.experiment import Record, Seconds, Writer, free_directory, read
 from jaxal.experiment.journal import Journal
 
@@ -175,7 +175,7 @@ def test_a_full_disk_leaves_whole_records(path, monkeypatch):
     with Writer(path) as writer:
         writer.write(RECORD)
         with monkeypatch.context() as patch:
-            patch.setattr(records, "_append", full)
+            patch.setattr(files, "_append", full)
             with pytest.raises(OSError, match="history.jsonl"):
                 writer.write(RECORD, RECORD)
         assert path.read_bytes().count(b"\n") == 1 and path.read_bytes().endswith(b"\n")

@@ -150,8 +150,7 @@ def _known_rows(
     labeled_only: bool,
 ) -> Examples:
     """The rows whose labels are known, with inputs [N, D] if these are wanted, and labels int32."""
-    if flat is False and inputs.ndim == 2:
-        raise ValueError(f"flat: expected images, as False asks for; {source} has {inputs.shape}")
+    inputs = shaped(inputs, source, flat)
     known = labels != -1
     if not known.all():
         if not labeled_only:
@@ -162,9 +161,14 @@ def _known_rows(
         inputs, labels = inputs[known], labels[known]
     if not len(labels):
         raise ValueError(f"{source} labels: expected at least one that is known, got none")
-    if flat:
-        inputs = inputs.reshape(len(inputs), -1)
     return Examples(inputs, labels.astype(np.int32))
+
+
+def shaped(inputs: np.ndarray, source: str, flat: bool | None) -> np.ndarray:
+    """The inputs as vectors [N, D] if these are wanted; raises ValueError where images are not."""
+    if flat is False and inputs.ndim == 2:
+        raise ValueError(f"flat: expected images, as False asks for; {source} has {inputs.shape}")
+    return inputs.reshape(len(inputs), -1) if flat else inputs
 
 
 def _as_real(examples: Examples, scale: int) -> Examples:

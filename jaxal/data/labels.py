@@ -1,5 +1,6 @@
 """Labels that are text, as numbers: classes in order, the same ones in both parts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,24 +19,29 @@ def is_text(labels: Any) -> bool:
 
 
 def numbered(
-    labels: np.ndarray, test: np.ndarray | None, source: str
+    labels: np.ndarray,
+    test: np.ndarray | None,
+    source: str,
+    names: Sequence[str] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, tuple[str, ...]]:
-    """Numbers labels of text by the classes of the training part.
+    """Numbers labels of text by the classes of the training part, or by given ones.
 
-    Classes come in alphabetical order, or by size if all of them are numbers; then "1", "1.0" and
-    "+1" are one class.
+    Those of the training part come in alphabetical order, or by size if all of them are numbers;
+    then "1", "1.0" and "+1" are one class.
 
     Args:
       labels: text [N]; "" where unknown.
       test: text [M], or None.
       source: for the messages.
+      names: of the classes, in order, if they are given.
 
     Returns:
       (labels int32 [N], the same of the test part, the names of classes 0 to C - 1).
 
     Raises:
       TypeError: the test part has labels of another kind.
-      ValueError: labels of a shape other than [N], or a label that only the test part has.
+      ValueError: labels of a shape other than [N], or a label that only the test part has, or
+        that is none of the names.
     """
     if test is not None and not is_text(test):
         raise TypeError(f"{source} test labels: expected text, as in training, got {test.dtype}")
@@ -43,13 +49,14 @@ def numbered(
     for part in (labels, test):
         if part is not None and part.ndim != 1:
             raise ValueError(f"{source} labels: expected shape [N], got {part.shape}")
-    names = [str(name) for name in np.unique(labels) if name != UNKNOWN]
-    if all(map(_is_number, names)):
+    known = names or [str(name) for name in np.unique(labels) if name != UNKNOWN]
+    if names is None and all(map(_is_number, known)):
         canonical = _as_number
-        classes = tuple(sorted({_as_number(name) for name in names}, key=float))
+        classes = tuple(sorted({_as_number(name) for name in known}, key=float))
     else:
         canonical = str
-        classes = tuple(names)
+        classes = tuple(known)
+    expected = "a class of the training part" if names is None else "one of the classes"
     codes = {name: code for code, name in enumerate(classes)} | {UNKNOWN: -1}
 
     def encode(part: np.ndarray, where: str) -> np.ndarray:
@@ -59,8 +66,8 @@ def numbered(
             if key not in codes:
                 row = int((positions == position).argmax())
                 raise ValueError(
-                    f"{where} labels: expected a class of the training part, got {key!r} at row "
-                    f"{row}; {nearest(key, classes)}"
+                    f"{where} labels: expected {expected}, got {key!r} at row {row}; "
+                    f"{nearest(key, classes)}"
                 )
         return np.array([codes[key] for key in keys], np.int32)[positions]
 

@@ -1,7 +1,7 @@
 """What a source holds, checked: labels as numbers, and two parts that fit together."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,15 +31,18 @@ def open_table(
     folder: str | os.PathLike[str] | None = None,
     options: Mapping[str, Any] | None = None,
     flat: bool | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Table:
     """Reads a source and checks its values; the arguments are those of `load`.
+
+    Where `classes` are given, labels of text are numbered by these.
 
     Returns:
       A `Table` whose inputs are as the source holds them, and whose labels are integers [N], -1
       where unknown.
     """
     table = read(source, test=test, folder=folder, options=options, flat=flat)
-    table = _with_numbers(table, source)
+    table = _with_numbers(table, source, classes)
     for part in (table.train, table.test) if table.test else (table.train,):
         _check_part(part, source)
     if table.test is not None:
@@ -52,13 +55,13 @@ def is_image(inputs: np.ndarray) -> bool:
     return inputs.ndim > 2 and inputs.dtype == np.uint8
 
 
-def _with_numbers(table: Table, source: str) -> Table:
+def _with_numbers(table: Table, source: str, classes: Sequence[str] | None) -> Table:
     (inputs, labels), test = table.train, table.test
     labels = _column(labels)
     held_out = None if test is None else _column(test[1])
     names = table.class_names
     if is_text(labels):
-        labels, held_out, names = numbered(labels, held_out, source)
+        labels, held_out, names = numbered(labels, held_out, source, classes)
     return table._replace(
         train=(inputs, labels),
         test=None if test is None else (test[0], held_out),

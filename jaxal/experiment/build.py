@@ -1,22 +1,17 @@
 """From settings to objects: the examples, the learner and the strategies of an experiment."""
 
-import dataclasses
-import inspect
 from typing import NamedTuple
 
-import optax
-
-from jaxal import data, models, strategies
+from jaxal import data, strategies
 from jaxal.base import Examples, Strategy
-from jaxal.checks import check_like_default, check_name, check_options, nearest
+from jaxal.checks import nearest
 from jaxal.data.scenarios import Facts
 from jaxal.experiment.examples import examples
 from jaxal.experiment.keys import named
+from jaxal.experiment.learner import check_learner, make_learner
 from jaxal.experiment.sets import with_own_sets
-from jaxal.experiment.settings import Config, DataConfig, LearnerConfig, SetConfig
+from jaxal.experiment.settings import Config, DataConfig, SetConfig
 from jaxal.training.learner import Learner
-from jaxal.training.options import TrainingOptions, check_average
-from jaxal.training.schedules import scheduled
 
 
 class Parts(NamedTuple):
@@ -49,23 +44,17 @@ def build(config: Config) -> Parts:
     held_out = config.data.validation or config.sets.validation != SetConfig()
     if config.learner.patience and not held_out:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
-    with named("learner", vars(config.learner)):
-        check_average(config.learner.average_from, config.learner.patience)
+    check_learner(config.learner)
     chosen = _strategies(config)
     pool, test, sets, facts, normalization = examples(config)
     classes = _classes(config.data, pool, test)
-    with named("model", config.model.hyper):
-        model = models.make(config.model.name, classes, **config.model.hyper)
-    if normalization is not None:
-        model = models.normalized(model, *normalization[:2], scale=normalization.scale)
-    # Outside of the normalisation: augmentation is of raw pixels.
-    model = models.augmented(model, **dataclasses.asdict(config.augmentation))
-    options = {field.name for field in dataclasses.fields(TrainingOptions)}
-    learner = Learner(
-        model,
-        _optimizer(config.learner),
-        eval_batch_size=config.run.batch_size,
-        **{name: getattr(config.learner, name) for name in options},
+    learner = make_learner(
+        config.model,
+        config.learner,
+        config.augmentation,
+        num_classes=classes,
+        normalization=normalization,
+        batch_size=config.run.batch_size,
     )
     return Parts(
         pool,
@@ -103,29 +92,3 @@ def _strategies(config: Config) -> dict[str, Strategy]:
         with named(f"strategy.options.{label}", own):
             made[label] = with_own_sets(strategies.make(**{"name": label} | own))
     return made
-
-
-def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
-    known = [name for name in dir(optax) if _is_optimizer(name)]
-    check_name("learner.optimizer", config.optimizer, known)
-    make = getattr(optax, config.optimizer)
-    check_options("learner.optimizer", config.optimizer, make, config.optimizer_options)
-    parameters = inspect.signature(make).parameters
-    for option, given in config.optimizer_options.items():
-        default = parameters[option].default
-        check_like_default(f"learner.optimizer_options.{option}", given, default)
-    optimizer = make(learning_rate=config.learning_rate, **config.optimizer_options)
-    if config.l2:
-        optimizer = optax.chain(optax.add_decayed_weights(config.l2), optimizer)
-    return scheduled(optimizer, config.schedule, config.schedule_epochs or config.max_epochs)
-
-
-UNUSABLE = ("lbfgs", "noisy_sgd")
-"""Optimizers of optax whose steps take more than a gradient: the objective, or a key."""
-
-
-def _is_optimizer(name: str) -> bool:
-    value = getattr(optax, name)
-    if name.startswith(("_", "scale_by_")) or name in UNUSABLE or not inspect.isfunction(value):
-        return False
-    return next(iter(inspect.signature(value).parameters), None) == "learning_rate"

@@ -12,13 +12,16 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import MISSING
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tomli_w
 
 from jaxal.checks import nearest
 from jaxal.experiment.distil import check_labels, is_distil, read_distil
 from jaxal.experiment.settings import Config, ScenarioConfig
+
+Settings = TypeVar("Settings")
+"""A dataclass of sections, as `Config` is."""
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -79,19 +82,24 @@ def parse(table: dict[str, Any]) -> Config:
       ValueError: an unknown or missing key, or a value out of range.
       TypeError: a value of the wrong type.
     """
+    return parse_as(Config, table)
+
+
+def parse_as(kind: type[Settings], table: dict[str, Any]) -> Settings:
+    """`parse` for settings of another kind, which have a model and a strategy as well."""
     model = table.get("model", {})
     if isinstance(model, dict):
         hyper = {key: value for key, value in model.items() if key != "name"}
         named = {"name": model["name"]} if "name" in model else {}
         table = {**table, "model": {**named, "hyper": hyper}}
-    config = _section(Config, table, "")
+    config = _section(kind, table, "")
     for name, options in config.strategy.options.items():
         if not isinstance(options, dict):
             raise TypeError(f"strategy.options.{name}: expected a table, got {options!r}")
     return config
 
 
-def override(config: Config, assignment: str) -> Config:
+def override(config: Settings, assignment: str) -> Settings:
     """Returns the settings with one of them replaced.
 
     Args:
@@ -115,7 +123,7 @@ def override(config: Config, assignment: str) -> Config:
             outer = ".".join(sections[:depth])
             raise ValueError(f"{key}: unknown key; {outer} is a value, not a table")
     here[last] = _value(text, is_list=isinstance(here.get(last), tuple))
-    return parse(table)
+    return parse_as(type(config), table)
 
 
 def assignments(texts: Sequence[str]) -> dict[str, Any]:
@@ -134,8 +142,8 @@ def assignments(texts: Sequence[str]) -> dict[str, Any]:
     return {key: _freeze(_value(value, is_list=False)) for key, value in parted}
 
 
-def to_toml(config: Config, provenance: dict[str, Any] | None = None) -> str:
-    """Writes settings as TOML that `load` reads back to an equal `Config`.
+def to_toml(config: Any, provenance: dict[str, Any] | None = None) -> str:
+    """Writes settings as TOML that is read back to equal ones.
 
     Args:
       config: the settings.
@@ -217,26 +225,25 @@ def _freeze(value: Any) -> Any:
     return value
 
 
-def _to_table(config: Config) -> dict[str, Any]:
+def _to_table(config: Any) -> dict[str, Any]:
     table = dataclasses.asdict(config)
     table["model"] |= table["model"].pop("hyper")
-    table["sets"] = {
-        name: {key: value for key, value in one.items() if value not in (None, ())}
-        for name, one in table["sets"].items()
-    }
-    table["sets"] = {name: one for name, one in table["sets"].items() if one}
     # What is not asked for is not said, so that settings written before it was known are the same.
-    if config.scenario == ScenarioConfig():
-        del table["scenario"]
-    if not table["sets"]:
-        del table["sets"]
+    if isinstance(config, Config):
+        if config.scenario == ScenarioConfig():
+            del table["scenario"]
+        sets = {name: _said(one, (None, ())) for name, one in table.pop("sets").items()}
+        if sets := _said(sets, ({},)):
+            table["sets"] = sets
     scalars = {key: value for key, value in table.items() if not isinstance(value, dict)}
-    sections = {
-        name: {key: value for key, value in section.items() if value not in (None, {})}
-        for name, section in table.items()
-        if isinstance(section, dict)
-    }
-    return scalars | sections
+    sections = {name: value for name, value in table.items() if isinstance(value, dict)}
+    return scalars | {name: _said(section) for name, section in sections.items()}
+
+
+def _said(section: dict[str, Any], unsaid: tuple[Any, ...] = (None, {})) -> dict[str, Any]:
+    """The table without what is not set."""
+    inner = {k: _said(v, (None,)) if isinstance(v, dict) else v for k, v in section.items()}
+    return {key: value for key, value in inner.items() if value not in unsaid}
 
 
 def _parted(assignment: str, example: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from jaxal.data.normalization import (
     pool_normalization,
 )
 from jaxal.experiment.keys import named
-from jaxal.experiment.settings import DataConfig
+from jaxal.experiment.settings import DataConfig, SourceConfig
 
 
 class Inputs(NamedTuple):
@@ -41,15 +41,21 @@ def load(config: DataConfig) -> Inputs:
             flat=config.flat,
             labeled_only=config.labeled_only,
         )
+    made = prepare(raw, config)
+    if made.normalization is not None and config.noise:  # which is that of normalised numbers
+        return made._replace(prepared=partial(normalize, by=made.normalization))
+    return made
+
+
+def prepare(raw: Raw, config: SourceConfig) -> Inputs:
+    """What is done to the numbers of raw examples."""
     normalization = _normalization(config, raw)
-    if normalization is not None and config.noise:  # which is that of normalised numbers
-        return Inputs(raw, normalization, partial(normalize, by=normalization))
     if normalization is None and config.standardize:
         return Inputs(raw, None, raw.standardizer())
     return Inputs(raw, normalization, raw.kept)
 
 
-def _normalization(config: DataConfig, raw: Raw) -> Normalization | None:
+def _normalization(config: SourceConfig, raw: Raw) -> Normalization | None:
     """How integer images are normalised, None of other inputs.
 
     Raises:

@@ -27,33 +27,40 @@ def _is_seed_set(value: Any) -> bool:
     return bool(value) and len(set(value)) == len(value) and min(value) >= 0
 
 
-def _seed(default: int) -> Any:
+def seed(default: int) -> Any:
+    """A field of a seed."""
     return checked("an integer from 0 to 2**32 - 1", lambda n: 0 <= n < 2**32, default)
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """What to learn from: `jaxal.data.load`, `split` and `repeat`."""
+class SourceConfig:
+    """Where examples come from, and what is done to their numbers."""
 
     source: str  # The data are named as in "sklearn:digits" or "npz:PATH".
     test: str | None = None  # The test part is this source, of the same kind.
     folder: str | None = None  # Files are looked for here too; None: where JAXAL_DATA says.
     options: dict[str, Any] = field(default_factory=dict)  # The source's reader takes these.
-    test_fraction: float = checked(  # This share is tested on, if the source has no test part.
-        "a number between 0 and 1, both excluded", lambda x: 0 < x < 1, 0.2
-    )
-    split_seed: int = _seed(0)  # Equal seeds hold out the same rows and keep the same ones.
     standardize: bool = True  # Inputs get mean 0 and standard deviation 1 over the pool.
     normalization: str = checked(  # Images of integers get a data set's mean and deviation instead.
         f"one of pool, {', '.join(NORMALIZATIONS)}",
         lambda name: name in ("pool", *NORMALIZATIONS),
         "pool",
     )
+    flat: bool | None = None  # Inputs are vectors (true) or images (false); None: as stored.
+
+
+@dataclass(frozen=True)
+class DataConfig(SourceConfig):
+    """What to learn from: `jaxal.data.load`, `split` and `repeat`."""
+
+    test_fraction: float = checked(  # This share is tested on, if the source has no test part.
+        "a number between 0 and 1, both excluded", lambda x: 0 < x < 1, 0.2
+    )
+    split_seed: int = seed(0)  # Equal seeds hold out the same rows and keep the same ones.
     limit: int | None = count(None)  # So many pool rows are kept; None keeps all.
     test_limit: int | None = count(None)  # At most so many test rows are kept; None keeps all.
     num_classes: int | None = count(None)  # The model has so many; None: as many as labels.
     labeled_only: bool = False  # Rows whose label is -1, unknown, are left out.
-    flat: bool | None = None  # Inputs are vectors (true) or images (false); None: as stored.
     validation: int = count_or_zero(0)  # So many rows are held out of the pool, beside `limit`.
     repeat: int = count(1)  # Each pool row is there so many times.
     noise: float = finite(0.0)  # Noise of this standard deviation is added to each pool row.
@@ -208,4 +215,4 @@ class Config:
         lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,
     )
     seeds: int = count(10)  # Each strategy runs so many times.
-    seed: int = _seed(0)  # All randomness comes from this, but for `data.split_seed`.
+    seed: int = seed(0)  # All randomness comes from this, but for `data.split_seed`.

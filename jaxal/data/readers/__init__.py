@@ -4,6 +4,7 @@ from jaxal.data.readers import (  # noqa: F401  # to register them
     csv,
     huggingface,
     images,
+    items,
     libsvm,
     named,
     npy,

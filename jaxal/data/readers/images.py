@@ -39,7 +39,7 @@ def read_images(
       FileNotFoundError: no such folder.
       ValueError: no class folders, a file that is no picture, or pictures that differ in size.
     """
-    given = {"size": _checked_size(size), "color": color}
+    given = {"size": checked_size(size), "color": color}
     if color is not None:
         check_name("color", color, MODES)
     place = find(path, folder, is_folder=True)
@@ -65,7 +65,7 @@ def _is_shown(file: Path) -> bool:
     return not file.name.startswith(".")
 
 
-def _checked_size(size: Any) -> tuple[int, int] | None:
+def checked_size(size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
     sides = (size, size) if is_integer(size) else size

@@ -57,19 +57,34 @@ def read_text(
     if length is not None:
         check_integer(1, length=length)
     check_integer(3, vocabulary=vocabulary)
-    file = find(path, folder)
-    form = form or _form(file, encoding)
-    labels, texts = _read(file, form, encoding)
+    files = [find(one, folder) for one in (path, test) if one is not None]
+    form = form or _form(files[0], encoding)
+    labels, texts = zip(*(_read(file, form, encoding) for file in files), strict=True)
+    options: dict = {"length": length, "tokenizer": tokenizer, "vocabulary": vocabulary}
+    arrays = token_ids([*zip(files, texts, strict=True)], folder, **options)
+    train, *tests = zip(arrays, map(np.array, labels), strict=True)
+    return Table(train, next(iter(tests), None), tokens=True)
+
+
+def token_ids(
+    parts: Sequence[tuple[Path, Sequence[str]]],
+    folder: Path | None,
+    *,
+    length: int | None,
+    tokenizer: str | None,
+    vocabulary: int,
+) -> list[np.ndarray]:
+    """Texts as token ids, int32 [N, L] of each part; the options are those of `read_text`.
+
+    Args:
+      parts: the file, for messages, and the texts of each; a tokenizer is made of the first.
+      folder: where the file of a tokenizer is looked for.
+    """
+    texts = parts[0][1]
     made = _trained(texts, vocabulary) if tokenizer is None else _given(tokenizer, folder)
-    ids = _ids(made, texts, file)
-    width = length or min(LONGEST, max(map(len, ids)))
-    train = _padded(ids, width), np.array(labels)
-    if test is None:
-        return Table(train, tokens=True)
-    held_out = find(test, folder)
-    labels, texts = _read(held_out, form, encoding)
-    ids = _ids(made, texts, held_out)
-    return Table(train, (_padded(ids, width), np.array(labels)), tokens=True)
+    ids = [_ids(made, texts, file) for file, texts in parts]
+    width = length or min(LONGEST, max(map(len, ids[0])))
+    return [_padded(one, width) for one in ids]
 
 
 def _form(file: Path, encoding: str) -> str:

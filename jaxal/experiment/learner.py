@@ -1,0 +1,85 @@
+"""From settings to the learner: a network, normalised and augmented, its optimizer and its fit."""
+
+import dataclasses
+import inspect
+
+import optax
+
+from jaxal import models
+from jaxal.checks import check_like_default, check_name, check_options
+from jaxal.data.normalization import Normalization
+from jaxal.experiment.keys import named
+from jaxal.experiment.settings import AugmentationConfig, LearnerConfig, ModelConfig
+from jaxal.training.learner import Learner
+from jaxal.training.options import TrainingOptions, check_average
+from jaxal.training.schedules import scheduled
+
+
+def check_learner(config: LearnerConfig) -> None:
+    """Raises ValueError for settings that exclude each other, before any data are loaded."""
+    with named("learner", vars(config)):
+        check_average(config.average_from, config.patience)
+
+
+def make_learner(
+    model: ModelConfig,
+    config: LearnerConfig,
+    augmentation: AugmentationConfig,
+    *,
+    num_classes: int,
+    normalization: Normalization | None,
+    batch_size: int,
+) -> Learner:
+    """Makes a learner; its model is not initialised yet.
+
+    Args:
+      model: the network.
+      config: how it is fitted.
+      augmentation: how images are varied in training.
+      num_classes: C.
+      normalization: of integer images, which the model does then; None: of nothing.
+      batch_size: rows that go through the model at once where nothing is learned from them.
+
+    Raises:
+      ValueError, TypeError: an unknown model, optimizer or option, told by its key.
+    """
+    with named("model", model.hyper):
+        made = models.make(model.name, num_classes, **model.hyper)
+    if normalization is not None:
+        made = models.normalized(made, *normalization[:2], scale=normalization.scale)
+    # Outside of the normalisation: augmentation is of raw pixels.
+    made = models.augmented(made, **dataclasses.asdict(augmentation))
+    options = {field.name for field in dataclasses.fields(TrainingOptions)}
+    return Learner(
+        made,
+        _optimizer(config),
+        eval_batch_size=batch_size,
+        **{name: getattr(config, name) for name in options},
+    )
+
+
+def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
+    known = [name for name in dir(optax) if is_optimizer(name)]
+    check_name("learner.optimizer", config.optimizer, known)
+    make = getattr(optax, config.optimizer)
+    check_options("learner.optimizer", config.optimizer, make, config.optimizer_options)
+    parameters = inspect.signature(make).parameters
+    for option, given in config.optimizer_options.items():
+        default = parameters[option].default
+        check_like_default(f"learner.optimizer_options.{option}", given, default)
+    optimizer = make(learning_rate=config.learning_rate, **config.optimizer_options)
+    if config.l2:
+        optimizer = optax.chain(optax.add_decayed_weights(config.l2), optimizer)
+    return scheduled(optimizer, config.schedule, config.schedule_epochs or config.max_epochs)
+
+
+UNUSABLE = ("lbfgs", "noisy_sgd")
+"""Optimizers of optax whose steps take more than a gradient: the objective, or a key."""
+
+
+def is_optimizer(name: str) -> bool:
+    """Whether this name of optax is that of an optimizer, whose step takes a gradient alone."""
+    value = getattr(optax, name)
+    if name.startswith(("_", "scale_by_")) or name in UNUSABLE or not inspect.isfunction(value):
+        return False
+    return next(iter(inspect.signature(value).parameters), None) == "learning_rate"

@@ -1,0 +1,117 @@
+"""From the settings of a label project to objects: all rows, the learner and the strategy."""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxal import data, strategies
+from jaxal.base import Examples, PyTree, Strategy
+from jaxal.data._load import Raw, shaped
+from jaxal.data.readers.items import Items, read_rows
+from jaxal.data.readers.registry import FOLDER_VARIABLE
+from jaxal.data.readers.vectors import Vectors
+from jaxal.data.tables import is_image, open_table
+from jaxal.experiment.inputs import prepare
+from jaxal.experiment.keys import named
+from jaxal.experiment.learner import check_learner, make_learner
+from jaxal.labeling.settings import Settings
+from jaxal.training import AnyLearner
+
+
+class Parts(NamedTuple):
+    """What a label project is made of."""
+
+    items: Items
+    inputs: PyTree  # [N, ...], of all rows
+    held_out: Examples | None
+    learner: AnyLearner
+    strategy: Strategy
+    features: np.ndarray | None  # [N, D], by which the first rows are picked, if given
+    tokens: bool  # whether inputs are token ids, which have no distances
+
+
+def data_folder(settings: Settings, project: Path, given: str | Path | None) -> Path:
+    """Where data are looked for after the working directory.
+
+    Args:
+      settings: of the project.
+      project: its folder; beside it, if nothing else is said.
+      given: for this time.
+    """
+    chosen = given or settings.data.folder or os.environ.get(FOLDER_VARIABLE)
+    return Path(chosen).expanduser() if chosen else project.absolute().parent
+
+
+def read_items(settings: Settings, folder: Path) -> Items:
+    """The rows of the pool, with what is shown of them."""
+    options = settings.data.options
+    given: dict[str, Any] = {
+        name: options[name] for name in ("id", "label", "encoding") if name in options
+    }
+    return read_rows(settings.data.source.partition(":")[2], folder, **given)
+
+
+def build(settings: Settings, folder: Path) -> Parts:
+    """Loads the data and makes the learner and the strategy.
+
+    Args:
+      settings: of the project.
+      folder: where the data are looked for.
+
+    Raises:
+      ValueError, TypeError: as `experiment.build`; a label that is none of the classes.
+      FileNotFoundError: the data are not there.
+    """
+    check_learner(settings.learner)
+    (name,) = settings.strategy.names
+    with named("strategy.options", settings.strategy.options):
+        own = settings.strategy.options.get(name, {})
+        strategy = strategies.make(**{"name": name} | own)
+    pool, held_out, normalization, tokens = _examples(settings, folder)
+    learner = make_learner(
+        settings.model,
+        settings.learner,
+        settings.augmentation,
+        num_classes=len(settings.label.classes),
+        normalization=normalization,
+        batch_size=settings.run.batch_size,
+    )
+    items = read_items(settings, folder)
+    features = _features(settings, items, folder)
+    return Parts(items, pool.inputs, held_out, learner, strategy, features, tokens)
+
+
+def _examples(settings: Settings, folder: Path) -> tuple[Examples, Examples | None, Any, bool]:
+    """All rows, those held out, how images are normalised, and whether inputs are token ids."""
+    config, classes = settings.data, settings.label.classes
+    with named("data", vars(config)):
+        table = open_table(
+            config.source,
+            test=config.test,
+            folder=folder,
+            options=config.options,
+            flat=config.flat,
+            classes=classes,
+        )
+        parts = [
+            Examples(shaped(inputs, config.source, config.flat), labels)
+            for inputs, labels in filter(None, (table.train, table.test))
+        ]
+    scale = 255 if is_image(table.train[0]) else 1
+    prepared = prepare(Raw((parts[0], parts[-1]), scale, table.tokens), config)
+    pool, *tests = map(prepared.prepared, parts)
+    for held_out in tests:
+        data.check(held_out, len(classes), "data.test")
+    return pool, next(iter(tests), None), prepared.normalization, table.tokens
+
+
+def _features(settings: Settings, items: Items, folder: Path) -> np.ndarray | None:
+    if settings.label.features is None:
+        return None
+    with named("label", vars(settings.label)):
+        features = Vectors(settings.label.features, folder).of(items.ids)
+        features = features.reshape(len(features), -1).astype(np.float32)
+        data.check((features, None), name="features")
+    return features
