@@ -85,6 +85,15 @@ def mesh_for(seeds: int) -> Mesh | None:
     return None if count == 1 else make_mesh(seeds=math.gcd(seeds, count))
 
 
+def mesh_of(tree: PyTree) -> Mesh | None:
+    """The mesh over whose data axis the rows of some array are shared, None if of none."""
+    for leaf in jax.tree.leaves(tree):
+        over = getattr(leaf, "sharding", None)
+        if isinstance(over, NamedSharding) and DATA in jax.tree.leaves(tuple(over.spec[:1])):
+            return over.mesh if isinstance(over.mesh, Mesh) else None
+    return None
+
+
 def pad_rows(tree: PyTree, size: int, fill: int | float | bool = 0) -> PyTree:
     """Pads the leading axis of every leaf with `fill` up to `size` rows."""
 

@@ -63,28 +63,35 @@ def badge(
       Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR
       2020, algorithm 1.
     """
-    points, first, scale = gradients(residuals, features, available, budget)
     check_integer(1, block_size=block_size)
-    selection, _ = d2_sampling(key, points, first, available, budget, block_size=block_size)
+    points = gradients(residuals, features, available, budget)
+    placed, first, scale = largest_first(points, available)
+    selection, _ = d2_sampling(key, placed, first, available, budget, block_size=block_size)
     return as_squared_distances(selection, scale)
 
 
 def gradients(
     residuals: jax.Array, features: jax.Array, available: jax.Array, budget: int
-) -> tuple[Placed, jax.Array, jax.Array]:
-    """The placed gradients, the row of the largest [] and the unit of distances [], checked."""
+) -> GradientEmbedding:
+    """The gradients, of arguments of `badge`, which are checked."""
     check_rank("residuals", residuals, 2, "[N, C]")
     check_rank("features", features, 2, "[N, D]")
     check_rank("available", available, 1, "[N]")
     check_rows(residuals=residuals, features=features, available=available)
     check_budget(budget, residuals.shape[0])
-    points = GradientEmbedding(_floats(residuals), _floats(features))
+    return GradientEmbedding(_floats(residuals), _floats(features))
+
+
+def largest_first(
+    points: GradientEmbedding, available: jax.Array
+) -> tuple[Placed, jax.Array, jax.Array]:
+    """The gradients placed, the row of the largest [], and the unit of distances []."""
     usable = points.finite()
     frame, scale = points.frame(available & usable)
-    points = Placed(points, usable, frame)
-    norms = points.everything().squared_norm()
+    placed = Placed(points, usable, frame)
+    norms = placed.everything().squared_norm()
     first = best_row(priority(jnp.where(usable, norms, -1.0), available))
-    return points, first.astype(jnp.int32), scale
+    return placed, first.astype(jnp.int32), scale
 
 
 def as_squared_distances(selection: Selection, scale: jax.Array) -> Selection:
@@ -95,4 +102,5 @@ def as_squared_distances(selection: Selection, scale: jax.Array) -> Selection:
 
 
 def _floats(array: jax.Array) -> jax.Array:
+    array = jnp.asarray(array)
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)

@@ -240,6 +240,18 @@ def as_distances(selection: Selection, scale: jax.Array) -> Selection:
     return selection._replace(scores=scores.astype(jnp.float32))
 
 
+def as_embeddings(points: Points, centers: Points | None) -> tuple[Embedding, Embedding | None]:
+    """Both as points; floats of fewer bits stay as they are where both are of one type."""
+    alike = centers is None or getattr(centers, "dtype", None) == getattr(points, "dtype", None)
+    points = as_embedding("features", points, narrow=alike)
+    return points, None if centers is None else as_embedding("centers", centers, narrow=alike)
+
+
+def no_center(points: Embedding) -> Embedding:
+    """A point that stands where centers would, and does not count."""
+    return points.take(jnp.zeros(1, jnp.int32))
+
+
 def uncovered(
     points: Points,
     available: jax.Array,
@@ -248,14 +260,12 @@ def uncovered(
     center_mask: jax.Array | None,
 ) -> KCenterState:
     """The state before any pass, of the arguments of `k_center`, which it checks."""
-    alike = centers is None or getattr(centers, "dtype", None) == getattr(points, "dtype", None)
-    points = as_embedding("features", points, narrow=alike)
+    points, centers = as_embeddings(points, centers)
     check_rank("available", available, 1, "[N]")
     check_rows(features=points.squared_norm(), available=available)
     check_budget(budget, points.size)
     if centers is None:
-        centers, center_mask = points.take(jnp.zeros(1, jnp.int32)), jnp.zeros(1, bool)
-    centers = as_embedding("centers", centers, narrow=alike)
+        centers, center_mask = no_center(points), jnp.zeros(1, bool)
     check_alike("centers", points, centers)
     if center_mask is None:
         center_mask = jnp.ones(centers.size, bool)

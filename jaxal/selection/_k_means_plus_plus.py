@@ -8,7 +8,7 @@ from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.d2 import d2_sampling
-from jaxal.points.embedding import Points, as_embedding, check_points
+from jaxal.points.embedding import Embedding, Points, as_embedding, check_points
 from jaxal.points.placed import Placed
 from jaxal.selection._badge import as_squared_distances
 
@@ -54,18 +54,18 @@ def k_means_plus_plus(
     References:
       Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
-    points, scale = centered(features, available, budget)
     check_integer(1, block_size=block_size)
-    selection, _ = d2_sampling(key, points, None, available, budget, block_size=block_size)
+    points = as_embedding("features", features, narrow=True)
+    check_budget(budget, points.size)
+    placed, first, scale = centered(points, available)
+    selection, _ = d2_sampling(key, placed, first, available, budget, block_size=block_size)
     return as_squared_distances(selection, scale)
 
 
-def centered(features: Points, available: jax.Array, budget: int) -> tuple[Placed, jax.Array]:
-    """The placed points, and the unit of distances [], checked."""
-    points = as_embedding("features", features, narrow=True)
+def centered(points: Embedding, available: jax.Array) -> tuple[Placed, None, jax.Array]:
+    """The points placed, no first row, and the unit of distances []; the shapes are checked."""
     check_rank("available", available, 1, "[N]")
     check_rows(features=points.squared_norm(), available=available)
-    check_budget(budget, points.size)
     usable = points.finite()
     frame, scale = points.frame(available & usable)
-    return Placed(points, usable, frame), scale
+    return Placed(points, usable, frame), None, scale
