@@ -22,6 +22,7 @@ from bad_values import (
 )
 
 from jaxal import points, scores, selection
+from jaxal.selection import anytime
 
 LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)), jnp.float32)
 DRAWS = jnp.stack([LOGITS, -LOGITS])
@@ -138,16 +139,16 @@ def take_stochastic(**given):
     return selection.take_stochastic(**{**good, **given})
 
 
-def of_points(name, **given):
+def of_points(name, module=selection, **given):
     good = {"features": LOGITS, "available": ALL, "budget": 2}
-    return getattr(selection, name)(**{**good, **given})
+    return getattr(module, name)(**{**good, **given})
 
 
-def of_points_at_random(name, **given):
-    return of_points(name, **{"key": jax.random.key(0), **given})
+def of_points_at_random(name, module=selection, **given):
+    return of_points(name, module, **{"key": jax.random.key(0), **given})
 
 
-def badge(**given):
+def badge(module=selection, **given):
     good = {
         "key": jax.random.key(0),
         "residuals": LOGITS,
@@ -155,7 +156,7 @@ def badge(**given):
         "available": ALL,
         "budget": 2,
     }
-    return selection.badge(**{**good, **given})
+    return module.badge(**{**good, **given})
 
 
 def batch_bald(**given):
@@ -342,6 +343,35 @@ SELECTION = tables(
         features=MATRIX,
         restarts=INTEGER,
         **COMMON,
+    ),
+    anytime_k_center=each(
+        partial(of_points, "k_center", anytime),
+        features=NO_MATRIX,
+        block_size=INTEGER,
+        centers=but(MATRIX, "none") | {"another width": np.ones((2, 4))},
+        **COMMON,
+    ),
+    anytime_k_means_plus_plus=each(
+        partial(of_points_at_random, "k_means_plus_plus", anytime),
+        key=KEY,
+        features=NO_MATRIX,
+        block_size=INTEGER,
+        **COMMON,
+    ),
+    anytime_badge=each(
+        partial(badge, anytime),
+        key=KEY,
+        residuals=MATRIX,
+        features=MATRIX,
+        block_size=INTEGER,
+        **COMMON,
+    ),
+    until=each(
+        lambda **given: anytime.until(
+            **{"progress": of_points("k_center", anytime), "seconds": 1.0, **given}
+        ),
+        progress={"none": None, "a selection": take_top(), "a list": [], "no pass": iter(())},
+        seconds=POSITIVE,
     ),
     diverse=each(partial(glister, regularizer="diversity"), strength=NUMBER),
     at_random=each(partial(glister, regularizer="random"), strength=but(FRACTION, "zero", "one")),
