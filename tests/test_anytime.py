@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from helpers import MODES, CountTraces, clouds
 
-from jaxal import selection, submodular
+from jaxal import pools, selection, submodular
 from jaxal.points import placed
 from jaxal.pools import devices
-from jaxal.selection import anytime
+from jaxal.selection import anytime, certified
 from jaxal.selection.anytime import _k_center, _maximize, d2, progress
 
 ROWS, BUDGET, BLOCK = 160, 24, 8
@@ -163,6 +163,23 @@ def test_the_radius_and_what_no_picks_could_cover(spread, given):
         assert covered.bound.optimum <= best <= now
         # Within twice the best, but for what the products may have rounded away.
         assert covered.bound.optimum >= 0.49 * now - 1e-2
+
+
+@pytest.mark.parametrize("shards", [None, 8])
+def test_passes_over_a_compressed_pool(shards):
+    pool = pools.compress(POINTS, None if shards is None else devices.make_mesh(shards))
+    given = pool, FREE, BUDGET
+    whole = certified.k_center(*given, centers=POINTS[:3], block_size=BLOCK)
+    for covered in anytime.certified_k_center(*given, centers=POINTS[:3], block_size=BLOCK):
+        rows = np.asarray(covered.selection.rows)
+        assert rows[: covered.count].tolist() == whole.rows[: covered.count].tolist()
+        assert (rows[covered.count :] == -1).all()
+        now = radius(POINTS, FREE, POINTS[[*rows[: covered.count], 0, 1, 2]])
+        assert now - 1e-5 <= covered.bound.radius <= 1.05 * now
+        assert 0.4 * now <= covered.bound.optimum <= 0.5 * now + 1e-5
+    assert covered.done and covered.count == BUDGET and covered.passes > 2
+    *_, last = anytime.certified_k_center(pool, np.arange(ROWS) < 2, 3)
+    assert last.selection.rows.tolist() == [0, 1, -1] and last.bound == (0.0, 0.0)
 
 
 # ----- the lazy bound on the optimum

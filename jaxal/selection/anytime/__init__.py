@@ -11,6 +11,7 @@
 The passes are those of the compiled decision, and so are the picks.
 """
 
+from jaxal.selection.anytime._certified import certified_k_center
 from jaxal.selection.anytime._k_center import Radius, k_center
 from jaxal.selection.anytime._maximize import Value, maximize
 from jaxal.selection.anytime.d2 import Potential, badge, k_means_plus_plus
@@ -22,6 +23,7 @@ __all__ = [
     "Radius",
     "Value",
     "badge",
+    "certified_k_center",
     "k_center",
     "k_means_plus_plus",
     "maximize",
