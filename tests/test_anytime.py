@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import MODES, CountTraces, clouds
+from helpers import MODES, CountTraces, clouds, softmax
 
 from jaxal import pools, selection, submodular
 from jaxal.points import placed
 from jaxal.pools import devices
 from jaxal.selection import anytime, certified
-from jaxal.selection.anytime import _k_center, _maximize, d2, progress
+from jaxal.selection.anytime import _batch_bald, _k_center, _maximize, d2, progress
 
 ROWS, BUDGET, BLOCK = 160, 24, 8
 POINTS = clouds(ROWS, width=4).inputs
@@ -31,6 +31,11 @@ def facility(points):
     return submodular.make("facility_location", points, metric="euclidean")
 
 
+def logits_of(points, residuals):
+    """Of four draws, [4, N, 3]."""
+    return jnp.stack([2.0 * residuals * points[:, draw, None] for draw in range(4)])
+
+
 # name -> the rule on (points, residuals, available), pass by pass or whole.
 ENGINES = {
     "k_center": lambda module, points, _, free: module.k_center(
@@ -41,6 +46,9 @@ ENGINES = {
     ),
     "badge": lambda module, points, residuals, free: module.badge(
         key(), residuals, points, free, BUDGET, block_size=BLOCK
+    ),
+    "batch_bald": lambda module, points, residuals, free: module.batch_bald(
+        key(), logits_of(points, residuals), free, BUDGET, num_samples=30, block_size=BLOCK
     ),
     "maximize": lambda module, points, _, free: getattr(module, "maximize", submodular.maximize)(
         facility(points), free, BUDGET, block_size=BLOCK
@@ -60,6 +68,7 @@ def test_every_pass_has_a_prefix_of_the_whole_decision(name, count):
     check_prefixes(name, count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("mode", MODES)
 def test_in_strict_modes(name, mode):
@@ -86,6 +95,7 @@ def check_prefixes(name, count):
 STEPS = {
     "k_center": (_k_center, "pick_by_bounds"),
     "maximize": (_maximize, "pick_by_bounds"),
+    "batch_bald": (_batch_bald, "pick_by_bounds"),
     "k_means_plus_plus": (d2, "draw_by_distance"),
     "badge": (d2, "draw_by_distance"),
 }
@@ -251,6 +261,29 @@ def test_no_rows_have_a_higher_value_than_is_said(name):
 def test_a_ratio_where_nothing_is_proved():
     assert anytime.Value(-1.0, -0.5).ratio == 0.0 and anytime.Value(-1.0, 2.0).ratio == 0.0
     assert anytime.Value(0.0, 0.0).ratio == 1.0 and anytime.Value(1.0, 4.0).ratio == 0.25
+
+
+def information(logits, some):
+    """Between the labels of some rows and which draw is true, in nats, by all outcomes."""
+    probs = softmax(logits)[:, list(some)]  # [K, t, C]
+    joint = np.stack(
+        [
+            np.prod([probs[:, place, label] for place, label in enumerate(labels)], axis=0)
+            for labels in itertools.product(range(probs.shape[2]), repeat=len(some))
+        ]
+    )  # [outcomes, K]
+    total, given = joint.mean(axis=1), -(joint * np.log(joint)).sum(axis=0).mean()
+    return -(total * np.log(total)).sum() - given
+
+
+def test_no_batch_tells_more_than_is_said():
+    logits = 3.0 * np.random.default_rng(4).normal(size=(5, 7, 2)).astype(np.float32)
+    best = max(information(logits, some) for some in itertools.combinations(range(7), 3))
+    for found in anytime.batch_bald(key(), logits, np.ones(7, bool), 3, block_size=1):
+        picked = np.asarray(found.selection.rows)[: found.count]
+        assert found.bound.optimum >= best - 1e-5
+        assert found.bound.value == pytest.approx(information(logits, picked), abs=1e-5)
+    assert found.bound.ratio >= 1 - 1 / np.e
 
 
 # ----- the share of D^2

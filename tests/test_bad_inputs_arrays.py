@@ -159,7 +159,7 @@ def badge(module=selection, **given):
     return module.badge(**{**good, **given})
 
 
-def batch_bald(**given):
+def batch_bald(module=selection, **given):
     good = {
         "key": jax.random.key(0),
         "logits": DRAWS,
@@ -167,7 +167,7 @@ def batch_bald(**given):
         "budget": 2,
         "num_samples": 10,
     }
-    return selection.batch_bald(**{**good, **given})
+    return module.batch_bald(**{**good, **given})
 
 
 def embedding(**given):
@@ -363,6 +363,14 @@ SELECTION = tables(
         key=KEY,
         residuals=MATRIX,
         features=MATRIX,
+        block_size=INTEGER,
+        **COMMON,
+    ),
+    anytime_batch_bald=each(
+        partial(batch_bald, anytime),
+        key=KEY,
+        logits=NO_DRAWS,
+        num_samples=INTEGER,
         block_size=INTEGER,
         **COMMON,
     ),

@@ -86,10 +86,10 @@ def mesh_for(seeds: int) -> Mesh | None:
 
 
 def mesh_of(tree: PyTree) -> Mesh | None:
-    """The mesh over whose data axis the rows of some array are shared, None if of none."""
+    """The mesh over whose data axis some array is shared, None if none is."""
     for leaf in jax.tree.leaves(tree):
         over = getattr(leaf, "sharding", None)
-        if isinstance(over, NamedSharding) and DATA in jax.tree.leaves(tuple(over.spec[:1])):
+        if isinstance(over, NamedSharding) and DATA in jax.tree.leaves(tuple(over.spec)):
             return over.mesh if isinstance(over.mesh, Mesh) else None
     return None
 

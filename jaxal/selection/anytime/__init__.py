@@ -11,11 +11,13 @@
 The passes are those of the compiled decision, and so are the picks.
 """
 
+from jaxal.selection.anytime._batch_bald import batch_bald
 from jaxal.selection.anytime._certified import certified_k_center
 from jaxal.selection.anytime._k_center import Radius, k_center
-from jaxal.selection.anytime._maximize import Value, maximize
+from jaxal.selection.anytime._maximize import maximize
 from jaxal.selection.anytime.d2 import Potential, badge, k_means_plus_plus
 from jaxal.selection.anytime.progress import Progress, until
+from jaxal.selection.anytime.value import Value
 
 __all__ = [
     "Potential",
@@ -23,6 +25,7 @@ __all__ = [
     "Radius",
     "Value",
     "badge",
+    "batch_bald",
     "certified_k_center",
     "k_center",
     "k_means_plus_plus",

@@ -84,10 +84,10 @@ def k_center(
 
     >>> points = jnp.array([[0.0], [1.0], [5.0], [9.0]])
     >>> for progress in k_center(points, jnp.ones(4, bool), 2):
-    ...     if progress.bound.radius <= 4.0:
+    ...     if progress.bound.radius < 4.5:
     ...         break
-    >>> progress.bound
-    Radius(radius=4.0, optimum=2.0)
+    >>> progress.count, round(progress.bound.radius, 3), round(progress.bound.optimum, 3)
+    (2, 4.0, 2.0)
     """
     points, some = as_embeddings(features, centers)
     mesh = mesh_of((points, available))

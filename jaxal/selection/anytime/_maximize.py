@@ -12,34 +12,11 @@ from jaxal.base import Selection
 from jaxal.checks import check_budget
 from jaxal.greedy.lazy import LazyState, before_any_pick, pick_by_bounds, unfinished
 from jaxal.pools.devices import mesh_of
-from jaxal.rows import rows_over, top_rows
+from jaxal.rows import rows_over
 from jaxal.selection.anytime.progress import Measured, Progress, passes, settled
+from jaxal.selection.anytime.value import Value, highest, value_and_bound
 from jaxal.submodular.function import SetFunction, check_function, rows_at_once
 from jaxal.submodular.optimizers import lazy_rule, lazy_start
-
-
-class Value(NamedTuple):
-    """What the picks so far are worth, and at most worth are the best `budget` rows.
-
-    Of a submodular f with f(empty) = 0, the value of any rows T is at most the sum of their first
-    gains. If f is monotone too, for all picks S,
-
-        f(T) <= f(S + T) <= f(S) + sum_{j in T} (f(S + j) - f(S)),
-
-    of which the last is at most the sum of the highest `budget` bounds on the gains, as lazy greedy
-    has them, or `budget` times the gain of the next pick. The lowest of all that has been found so
-    far is kept. It holds but for rounding.
-    """
-
-    value: float  # f of the picks
-    optimum: float  # no `budget` available rows have a higher value
-
-    @property
-    def ratio(self) -> float:
-        """The share of the best value that is reached, proved; 0 where none is."""
-        if self.value >= self.optimum:
-            return 1.0
-        return max(self.value / self.optimum, 0.0) if self.optimum > 0 else 0.0
 
 
 class Maximizing(NamedTuple):
@@ -90,7 +67,7 @@ def maximize(
     >>> concepts = jnp.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
     >>> *_, last = maximize(set_cover(concepts), jnp.ones(4, bool), 2)
     >>> last.selection.rows.tolist(), last.bound.value, last.bound.optimum
-    ([0, 2], 3.0, 4.0)
+    ([0, 1], 3.0, 4.0)
     """
     if not function.submodular:
         name = type(function).__name__
@@ -113,7 +90,7 @@ def _start(function: SetFunction, available: jax.Array, budget: int) -> Maximizi
     start = lazy_start(function, budget)
     lazy = before_any_pick(lazy_rule(function), start, available, budget)
     lazy = settled(lazy, len(available))
-    return Maximizing(lazy, _highest(start.bounds, available, budget))
+    return Maximizing(lazy, highest(start.bounds, available, budget))
 
 
 @partial(jax.jit, static_argnames="block_size")
@@ -123,7 +100,7 @@ def _step(
     lazy = pick_by_bounds(lazy_rule(function), before.lazy, block_size)
     lazy = settled(lazy, len(available))
     rows, scores, count = lazy.picks
-    value, lowest = _bound(lazy)
+    value, lowest = value_and_bound(lazy.picks, lazy.state.bounds, lazy.available)
     optimum = jnp.where(function.monotone, jnp.minimum(before.optimum, lowest), before.optimum)
     selection = Selection(rows, scores.astype(jnp.float32))
     bound = value, optimum
@@ -133,20 +110,3 @@ def _step(
         bound = jnp.where(count > 0, value + function.offset, 0.0), optimum + function.offset
     found = Measured(selection, count, lazy.passes, bound, ~unfinished(lazy))
     return Maximizing(lazy, optimum), found
-
-
-def _highest(bounds: jax.Array, free: jax.Array, budget: int) -> jax.Array:
-    """The sum of the highest bounds [N] of rows that are free [N], [], as far as above 0."""
-    return jnp.sum(top_rows(jnp.where(free, jnp.maximum(bounds, 0.0), 0.0), budget)[0])
-
-
-def _bound(lazy: LazyState) -> tuple[jax.Array, jax.Array]:
-    """The value of the picks [], and a bound on the best, if the function is monotone, []."""
-    budget = len(lazy.picks.rows)
-    picked = jnp.arange(budget) < lazy.picks.count
-    gains = jnp.where(picked & (lazy.picks.scores > -jnp.inf), lazy.picks.scores, 0.0)
-    after = jnp.cumsum(gains)
-    # At each pick its gain was the highest.
-    by_picks = jnp.where(picked, after - gains + budget * gains, jnp.inf)
-    by_bounds = after[-1] + _highest(lazy.state.bounds, lazy.available, budget)
-    return after[-1], jnp.minimum(by_bounds, jnp.min(by_picks))

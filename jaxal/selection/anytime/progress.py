@@ -111,7 +111,7 @@ def until(progress: Iterator[Progress], *, seconds: float) -> Progress:
     >>> from jaxal.selection import anytime
     >>> points = jnp.array([[0.0], [1.0], [5.0], [9.0]])
     >>> last = anytime.until(anytime.k_center(points, jnp.ones(4, bool), 2), seconds=60)
-    >>> last.selection.rows.tolist(), last.bound.radius, last.done
+    >>> last.selection.rows.tolist(), round(last.bound.radius, 3), last.done
     ([0, 3], 4.0, True)
     """
     end = time.monotonic() + seconds
