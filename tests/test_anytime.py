@@ -286,6 +286,31 @@ def test_no_batch_tells_more_than_is_said():
     assert found.bound.ratio >= 1 - 1 / np.e
 
 
+# ----- a rule of one's own
+
+RULE = selection.Rule(
+    bounds=lambda state: state[0],
+    load_block=lambda state, rows: state[1][rows],
+    scores=lambda block: block,
+    pick=lambda block, position: block,
+    flush=lambda state, block, rows: (state[0].at[rows].set(block), state[1]),
+)
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_passes_by_a_rule_of_ones_own(count):
+    scores = np.random.default_rng(6).random(ROWS).astype(np.float32)
+    whole = selection.take_top(scores, FREE, BUDGET)
+    mesh = None if count == 1 else devices.make_mesh(count)
+    state, free = devices.place_rows(((scores + np.float32(0.1), scores), FREE), mesh)
+    for found in anytime.lazy_greedy(RULE, state, free, BUDGET, block_size=BLOCK):
+        rows, picked = np.asarray(found.selection.rows), found.count
+        np.testing.assert_array_equal(rows[:picked], whole.rows[:picked])
+        left = np.delete(scores, rows[:picked])[np.delete(FREE, rows[:picked])]
+        assert left.max() <= found.bound.score
+    assert found.done and found.passes > 2 and picked == BUDGET
+
+
 # ----- the share of D^2
 
 

@@ -217,6 +217,18 @@ def drop_query(**given):
     )
 
 
+def by_scores(state):
+    return state
+
+
+RULE = selection.Rule(by_scores, *[lambda *given: given[0]] * 4)
+
+
+def by_rule(**given):
+    good = {"rule": RULE, "state": LOGITS[:, 0], "available": ALL, "budget": 2, "block_size": 2}
+    return anytime.lazy_greedy(**{**good, **given})
+
+
 ROWS = np.arange(6)
 GROUPS = {"floats": np.ones(6), "a list": [1] * 6, "outside": ROWS + 1, "negative": ROWS - 1}
 GROUPS |= {"another length": np.ones(5, int), "a matrix": np.ones((6, 1), int), "a string": "x"}
@@ -371,6 +383,12 @@ SELECTION = tables(
         key=KEY,
         logits=NO_DRAWS,
         num_samples=INTEGER,
+        block_size=INTEGER,
+        **COMMON,
+    ),
+    anytime_lazy_greedy=each(
+        by_rule,
+        rule={"none": None, "a function": by_scores, "a tuple": tuple(RULE)},
         block_size=INTEGER,
         **COMMON,
     ),

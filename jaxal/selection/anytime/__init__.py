@@ -14,12 +14,14 @@ The passes are those of the compiled decision, and so are the picks.
 from jaxal.selection.anytime._batch_bald import batch_bald
 from jaxal.selection.anytime._certified import certified_k_center
 from jaxal.selection.anytime._k_center import Radius, k_center
+from jaxal.selection.anytime._lazy_greedy import Next, lazy_greedy
 from jaxal.selection.anytime._maximize import maximize
 from jaxal.selection.anytime.d2 import Potential, badge, k_means_plus_plus
 from jaxal.selection.anytime.progress import Progress, until
 from jaxal.selection.anytime.value import Value
 
 __all__ = [
+    "Next",
     "Potential",
     "Progress",
     "Radius",
@@ -29,6 +31,7 @@ __all__ = [
     "certified_k_center",
     "k_center",
     "k_means_plus_plus",
+    "lazy_greedy",
     "maximize",
     "until",
 ]
