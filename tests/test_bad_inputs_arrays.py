@@ -22,6 +22,7 @@ from bad_values import (
 )
 
 from jaxal import points, scores, selection
+from jaxal.selection import anytime
 
 LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)), jnp.float32)
 DRAWS = jnp.stack([LOGITS, -LOGITS])
@@ -138,16 +139,16 @@ def take_stochastic(**given):
     return selection.take_stochastic(**{**good, **given})
 
 
-def of_points(name, **given):
+def of_points(name, module=selection, **given):
     good = {"features": LOGITS, "available": ALL, "budget": 2}
-    return getattr(selection, name)(**{**good, **given})
+    return getattr(module, name)(**{**good, **given})
 
 
-def of_points_at_random(name, **given):
-    return of_points(name, **{"key": jax.random.key(0), **given})
+def of_points_at_random(name, module=selection, **given):
+    return of_points(name, module, **{"key": jax.random.key(0), **given})
 
 
-def badge(**given):
+def badge(module=selection, **given):
     good = {
         "key": jax.random.key(0),
         "residuals": LOGITS,
@@ -155,10 +156,10 @@ def badge(**given):
         "available": ALL,
         "budget": 2,
     }
-    return selection.badge(**{**good, **given})
+    return module.badge(**{**good, **given})
 
 
-def batch_bald(**given):
+def batch_bald(module=selection, **given):
     good = {
         "key": jax.random.key(0),
         "logits": DRAWS,
@@ -166,7 +167,7 @@ def batch_bald(**given):
         "budget": 2,
         "num_samples": 10,
     }
-    return selection.batch_bald(**{**good, **given})
+    return module.batch_bald(**{**good, **given})
 
 
 def embedding(**given):
@@ -214,6 +215,18 @@ def drop_query(**given):
     return selection.drop_query(
         **{**good, "features": LOGITS, "available": ALL, "budget": 2, **given}
     )
+
+
+def by_scores(state):
+    return state
+
+
+RULE = selection.Rule(by_scores, *[lambda *given: given[0]] * 4)
+
+
+def by_rule(**given):
+    good = {"rule": RULE, "state": LOGITS[:, 0], "available": ALL, "budget": 2, "block_size": 2}
+    return anytime.lazy_greedy(**{**good, **given})
 
 
 ROWS = np.arange(6)
@@ -342,6 +355,49 @@ SELECTION = tables(
         features=MATRIX,
         restarts=INTEGER,
         **COMMON,
+    ),
+    anytime_k_center=each(
+        partial(of_points, "k_center", anytime),
+        features=NO_MATRIX,
+        block_size=INTEGER,
+        centers=but(MATRIX, "none") | {"another width": np.ones((2, 4))},
+        **COMMON,
+    ),
+    anytime_k_means_plus_plus=each(
+        partial(of_points_at_random, "k_means_plus_plus", anytime),
+        key=KEY,
+        features=NO_MATRIX,
+        block_size=INTEGER,
+        **COMMON,
+    ),
+    anytime_badge=each(
+        partial(badge, anytime),
+        key=KEY,
+        residuals=MATRIX,
+        features=MATRIX,
+        block_size=INTEGER,
+        **COMMON,
+    ),
+    anytime_batch_bald=each(
+        partial(batch_bald, anytime),
+        key=KEY,
+        logits=NO_DRAWS,
+        num_samples=INTEGER,
+        block_size=INTEGER,
+        **COMMON,
+    ),
+    anytime_lazy_greedy=each(
+        by_rule,
+        rule={"none": None, "a function": by_scores, "a tuple": tuple(RULE)},
+        block_size=INTEGER,
+        **COMMON,
+    ),
+    until=each(
+        lambda **given: anytime.until(
+            **{"progress": of_points("k_center", anytime), "seconds": 1.0, **given}
+        ),
+        progress={"none": None, "a selection": take_top(), "a list": [], "no pass": iter(())},
+        seconds=POSITIVE,
     ),
     diverse=each(partial(glister, regularizer="diversity"), strength=NUMBER),
     at_random=each(partial(glister, regularizer="random"), strength=but(FRACTION, "zero", "one")),

@@ -26,6 +26,7 @@ from bad_values import (
 )
 
 from jaxal import submodular
+from jaxal.selection import anytime
 from jaxal.submodular.declare import DECLARED
 
 POINTS = jnp.asarray(np.random.default_rng(0).uniform(size=(6, 3)), jnp.float32)
@@ -105,6 +106,11 @@ def maximize(**given):
     return submodular.maximize(**{**good, **given})
 
 
+def by_passes(**given):
+    good = {"function": FUNCTION, "available": ALL, "budget": 2}
+    return anytime.maximize(**{**good, **given})
+
+
 def sampled(**given):
     return maximize(**{"optimizer": "stochastic", "key": jax.random.key(0), **given})
 
@@ -131,6 +137,14 @@ COSTS |= {"a matrix": np.ones((6, 1)), "text": np.full(6, "x")}
             stop_if_zero_gain=FLAG,
             stop_if_negative_gain=FLAG,
             cost_sensitive=FLAG,
+        ),
+        anytime=each(
+            by_passes,
+            function={"a string": "facility_location", "an array": POINTS, "none": None}
+            | {"not submodular": submodular.disparity_sum(POINTS)},
+            available=MASK,
+            budget=INTEGER | {"above the rows": 7},
+            block_size=INTEGER,
         ),
         sampled=each(sampled, key=KEY),
         paid=each(paid, costs=COSTS, cost_budget=NUMBER),

@@ -7,7 +7,7 @@ from helpers import bad_inputs, greedy_k_center
 
 from jaxal import pools, selection
 from jaxal.pools import compression, devices
-from jaxal.selection import certified
+from jaxal.selection import anytime, certified
 from jaxal.selection.certified._k_center import _start
 
 RNG = np.random.default_rng(0)
@@ -133,5 +133,6 @@ def test_pools_that_are_refused(given, error, message):
 )
 def test_bad_input(given, error, message):
     small = {"pool": pools.compress(POINTS[:40]), "available": np.ones(40, bool), "budget": 5}
-    with pytest.raises(error, match=message):
-        certified.k_center(**small | given)
+    for rule in (certified.k_center, anytime.certified_k_center):
+        with pytest.raises(error, match=message):
+            rule(**small | given)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 
 from jaxal.base import Selection
 from jaxal.numerics import next_uniforms, running_sum
@@ -21,6 +20,14 @@ from jaxal.rows import LINE, largest, line_sums
 
 # The tiers that rows are drawn from: a tier is empty before the next lower one is drawn from.
 _TAKEN, _NOT_FINITE, _COVERED, _DISTANT, _FIRST = -1.0, 0.0, 1.0, 2.0, 3.0
+
+
+class D2Pool(NamedTuple):
+    """What all passes draw from."""
+
+    points: Placed
+    norms: jax.Array  # [N] squared
+    begins: jax.Array  # [N] bool, rows that the first pick may be
 
 
 class D2State(NamedTuple):
@@ -108,20 +115,69 @@ def _weigh(state: D2State, begins: jax.Array, usable: jax.Array) -> tuple[jax.Ar
     return top, jnp.where(state.free & (tier == top), weights, 0.0)
 
 
-def _start(key: jax.Array, available: jax.Array, budget: int, dtype: DTypeLike) -> D2State:
-    """The state before any pick, with distances [N] of a type."""
+def before_any_draw(
+    key: jax.Array,
+    points: Embedding | Placed,
+    first: jax.Array | None,
+    available: jax.Array,
+    budget: int,
+) -> tuple[D2Pool, D2State]:
+    """What the first pass begins with; arguments as `d2_sampling`."""
     size = available.shape[0]
-    return D2State(
+    if not isinstance(points, Placed):
+        usable = points.finite()
+        points = Placed(points.masked(usable), usable, None)
+    points = points.copied_if_small()
+    usable, norms = points.usable, points.everything().squared_norm()
+    begins = usable if first is None else jnp.arange(size, dtype=jnp.int32) == first
+    state = D2State(
         # Distances of any size add up to a finite sum.
-        squared=jnp.full(size, jnp.finfo(dtype).max / (4 * size), dtype),
+        squared=jnp.full(size, jnp.finfo(norms.dtype).max / (4 * size), norms.dtype),
         free=available,
         rows=jnp.full(budget, -1, jnp.int32),
-        scores=jnp.full(budget, -jnp.inf, dtype),
+        scores=jnp.full(budget, -jnp.inf, norms.dtype),
         count=jnp.int32(0),
         left=jnp.bool_(True),
         key=key,
         passes=jnp.int32(0),
     )
+    return D2Pool(points, norms, begins), state
+
+
+def draw_by_distance(pool: D2Pool, state: D2State, block_size: int) -> D2State:
+    """A pass: up to `block_size` candidates, and what is accepted of them."""
+    points, norms, budget = pool.points, pool.norms, len(state.rows)
+    block_size = min(block_size, max(16, 2 * budget))
+    key, (draw, accept) = next_uniforms(state.key, block_size, norms.dtype)
+    top, weights = _weigh(state, pool.begins, points.usable)
+    rows = sample_rows(draw, weights)
+    candidates = points.take(rows)
+    # Of the first tier one row is picked; in those without distances, each row once.
+    by_distance = top == _DISTANT
+    squared = candidates.squared_distance(candidates)
+    between = jnp.where(by_distance, squared, jnp.where(top == _FIRST, 0.0, jnp.inf))
+    between = jnp.where(rows[:, None] == rows[None, :], 0.0, between)
+    accepted, worth = _accept(weights[rows], accept, between)
+    worth = jnp.where(by_distance, worth, jnp.where(top == _FIRST, norms[rows], 0.0))
+    # Slots that are not filled, and those past the budget, lie beyond the end and are dropped.
+    order = state.count + running_sum(accepted.astype(norms.dtype)).astype(jnp.int32)
+    slot = jnp.where(accepted, order - 1, budget)
+    accepted &= slot < budget
+    return D2State(
+        squared=points.fold_centers(state.squared, candidates, accepted, end=block_size),
+        free=state.free.at[jnp.where(accepted, rows, len(norms))].set(False),
+        rows=state.rows.at[slot].set(rows),
+        scores=state.scores.at[slot].set(worth),
+        count=jnp.minimum(order[-1], budget),
+        left=top > _TAKEN,
+        key=key,
+        passes=state.passes + 1,
+    )
+
+
+def unfinished(state: D2State) -> jax.Array:
+    """Whether a further pass could draw a row, [] bool."""
+    return (state.count < len(state.rows)) & state.left
 
 
 def d2_sampling(
@@ -152,45 +208,8 @@ def d2_sampling(
       `Selection`, whose scores are squared distances to the nearest earlier pick (the squared norm
       for the first), and the last `D2State`.
     """
-    size = available.shape[0]
-    if not isinstance(points, Placed):
-        usable = points.finite()
-        points = Placed(points.masked(usable), usable, None)
-    points = points.copied_if_small()
-    usable, norms = points.usable, points.everything().squared_norm()
-    block_size = min(block_size, max(16, 2 * budget))
-    begins = usable if first is None else jnp.arange(size, dtype=jnp.int32) == first
-
-    def one_pass(state: D2State) -> D2State:
-        key, (draw, accept) = next_uniforms(state.key, block_size, norms.dtype)
-        top, weights = _weigh(state, begins, usable)
-        rows = sample_rows(draw, weights)
-        candidates = points.take(rows)
-        # Of the first tier one row is picked; in those without distances, each row once.
-        by_distance = top == _DISTANT
-        squared = candidates.squared_distance(candidates)
-        between = jnp.where(by_distance, squared, jnp.where(top == _FIRST, 0.0, jnp.inf))
-        between = jnp.where(rows[:, None] == rows[None, :], 0.0, between)
-        accepted, worth = _accept(weights[rows], accept, between)
-        worth = jnp.where(by_distance, worth, jnp.where(top == _FIRST, norms[rows], 0.0))
-        # Slots that are not filled, and those past the budget, lie beyond the end and are dropped.
-        order = state.count + running_sum(accepted.astype(norms.dtype)).astype(jnp.int32)
-        slot = jnp.where(accepted, order - 1, budget)
-        accepted &= slot < budget
-        return D2State(
-            squared=points.fold_centers(state.squared, candidates, accepted, end=block_size),
-            free=state.free.at[jnp.where(accepted, rows, size)].set(False),
-            rows=state.rows.at[slot].set(rows),
-            scores=state.scores.at[slot].set(worth),
-            count=jnp.minimum(order[-1], budget),
-            left=top > _TAKEN,
-            key=key,
-            passes=state.passes + 1,
-        )
-
+    pool, start = before_any_draw(key, points, first, available, budget)
     state = jax.lax.while_loop(
-        lambda state: (state.count < budget) & state.left,
-        one_pass,
-        _start(key, available, budget, norms.dtype),
+        unfinished, lambda state: draw_by_distance(pool, state, block_size), start
     )
     return Selection(state.rows, state.scores.astype(jnp.float32)), state

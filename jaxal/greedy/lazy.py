@@ -131,6 +131,54 @@ def pick_inside(
     return block, available, picks, left
 
 
+def before_any_pick(rule: Rule, state: PyTree, available: jax.Array, budget: int) -> LazyState:
+    """What the first pass begins with, of the rule's state and of the rows available, [N] bool."""
+    return LazyState(
+        state,
+        available,
+        Picks(
+            jnp.full(budget, -1, jnp.int32),
+            jnp.full(budget, -jnp.inf, rule.bounds(state).dtype),
+            jnp.int32(0),
+        ),
+        jnp.bool_(True),
+        jnp.int32(0),
+        jnp.int32(0),
+    )
+
+
+def refreshed(rule: Rule, lazy: LazyState) -> LazyState:
+    """Brings the rule's state up to date with the picks of the last pass."""
+    return lazy._replace(state=rule.refresh(lazy.state, lazy.picks.rows, lazy.picks.count))
+
+
+def pick_by_bounds(rule: Rule, lazy: LazyState, block_size: int) -> LazyState:
+    """A pass from a state that is up to date: picks among the rows of the highest bounds."""
+    before, state = lazy.picks, lazy.state
+    free = lazy.available & rule.feasible(state)
+    rows, limit, limit_row = highest_bounds(rule.bounds(state), free, min(block_size, len(free)))
+    block = rule.load_block(state, rows)
+    block, still_free, picks, left = pick_inside(
+        rule, block, rows, free[rows], (limit, limit_row), before
+    )
+    return LazyState(
+        rule.flush(state, block, rows),
+        free.at[rows].set(still_free),
+        picks,
+        left,
+        lazy.passes + 1,
+        jnp.where(picks.count > before.count, 0, lazy.idle + 1),
+    )
+
+
+def unfinished(lazy: LazyState) -> jax.Array:
+    """Whether a further pass could pick a row, [] bool."""
+    # Of the passes between two picks each brings a row up to date that was not, or else its
+    # highest bound is exact and wins: there are at most N, and the limit is never met.
+    missing = lazy.picks.count < len(lazy.picks.rows)
+    return missing & lazy.left & (lazy.idle <= len(lazy.available))
+
+
 def lazy_greedy(
     rule: Rule, state: PyTree, available: jax.Array, budget: int, *, block_size: int
 ) -> tuple[Selection, LazyState]:
@@ -150,43 +198,10 @@ def lazy_greedy(
     Returns:
       `Selection`, whose scores are those at the time of the pick, and the last `LazyState`.
     """
-    size = available.shape[0]
-    block_size = min(block_size, size)
 
     def one_pass(lazy: LazyState) -> LazyState:
-        before = lazy.picks
-        state = rule.refresh(lazy.state, before.rows, before.count)
-        free = lazy.available & rule.feasible(state)
-        rows, limit, limit_row = highest_bounds(rule.bounds(state), free, block_size)
-        block = rule.load_block(state, rows)
-        block, still_free, picks, left = pick_inside(
-            rule, block, rows, free[rows], (limit, limit_row), before
-        )
-        return LazyState(
-            rule.flush(state, block, rows),
-            free.at[rows].set(still_free),
-            picks,
-            left,
-            lazy.passes + 1,
-            jnp.where(picks.count > before.count, 0, lazy.idle + 1),
-        )
+        return pick_by_bounds(rule, refreshed(rule, lazy), block_size)
 
-    def goes_on(lazy: LazyState):
-        # Of the passes between two picks each brings a row up to date that was not, or else its
-        # highest bound is exact and wins: there are at most N, and the limit is never met.
-        return (lazy.picks.count < budget) & lazy.left & (lazy.idle <= size)
-
-    start = LazyState(
-        state,
-        available,
-        Picks(
-            jnp.full(budget, -1, jnp.int32),
-            jnp.full(budget, -jnp.inf, rule.bounds(state).dtype),
-            jnp.int32(0),
-        ),
-        jnp.bool_(True),
-        jnp.int32(0),
-        jnp.int32(0),
-    )
-    end = jax.lax.while_loop(goes_on, one_pass, start)
+    start = before_any_pick(rule, state, available, budget)
+    end = jax.lax.while_loop(unfinished, one_pass, start)
     return Selection(end.picks.rows, end.picks.scores.astype(jnp.float32)), end

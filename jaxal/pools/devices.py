@@ -99,6 +99,15 @@ def mesh_for(seeds: int) -> Mesh | None:
     return None if count == 1 else make_mesh(seeds=math.gcd(seeds, count))
 
 
+def mesh_of(tree: PyTree) -> Mesh | None:
+    """The mesh over whose data axis some array is shared, None if none is."""
+    for leaf in jax.tree.leaves(tree):
+        over = getattr(leaf, "sharding", None)
+        if isinstance(over, NamedSharding) and DATA in jax.tree.leaves(tuple(over.spec)):
+            return over.mesh if isinstance(over.mesh, Mesh) else None
+    return None
+
+
 def place_rows(
     tree: PyTree, mesh: Mesh | None, size: int | None = None, fill: int = 0, *, first: int = 0
 ) -> PyTree:

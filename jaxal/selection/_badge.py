@@ -63,30 +63,44 @@ def badge(
       Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR
       2020, algorithm 1.
     """
+    check_integer(1, block_size=block_size)
+    points = gradients(residuals, features, available, budget)
+    placed, first, scale = largest_first(points, available)
+    selection, _ = d2_sampling(key, placed, first, available, budget, block_size=block_size)
+    return as_squared_distances(selection, scale)
+
+
+def gradients(
+    residuals: jax.Array, features: jax.Array, available: jax.Array, budget: int
+) -> GradientEmbedding:
+    """The gradients, of arguments of `badge`, which are checked."""
     check_rank("residuals", residuals, 2, "[N, C]")
     check_rank("features", features, 2, "[N, D]")
     check_rank("available", available, 1, "[N]")
     check_rows(residuals=residuals, features=features, available=available)
     check_budget(budget, residuals.shape[0])
-    check_integer(1, block_size=block_size)
-    points = GradientEmbedding(_floats(residuals), _floats(features))
+    return GradientEmbedding(_floats(residuals), _floats(features))
+
+
+def largest_first(
+    points: GradientEmbedding, available: jax.Array
+) -> tuple[Placed, jax.Array, jax.Array]:
+    """The gradients placed, the row of the largest [], and the unit of distances []."""
     usable = points.finite()
     frame, scale = points.frame(available & usable)
-    points = Placed(points, usable, frame)
-    norms = points.everything().squared_norm()
+    placed = Placed(points, usable, frame)
+    norms = placed.everything().squared_norm()
     first = best_row(priority(jnp.where(usable, norms, -1.0), available))
-    selection, _ = d2_sampling(
-        key,
-        points,
-        first.astype(jnp.int32),
-        available,
-        budget,
-        block_size=block_size,
-    )
+    return placed, first.astype(jnp.int32), scale
+
+
+def as_squared_distances(selection: Selection, scale: jax.Array) -> Selection:
+    """The picks with scores in the units of the points, from those in the frame."""
     # Factor by factor: the square of a large scale is infinite, and 0 times that is not a number.
     scores = selection.scores * scale * scale
     return selection._replace(scores=scores.astype(jnp.float32))
 
 
 def _floats(array: jax.Array) -> jax.Array:
+    array = jnp.asarray(array)
     return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)

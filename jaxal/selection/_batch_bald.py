@@ -157,6 +157,27 @@ def batch_bald(
 def _batch_bald(
     key, logits, available, budget, num_samples, block_size
 ) -> tuple[Selection, LazyState]:
+    check_integer(1, num_samples=num_samples, block_size=block_size)
+    state = nothing_known(logits, available, budget, num_samples)
+    return lazy_greedy(rule_of(key), state, available, budget, block_size=block_size)
+
+
+def rule_of(key: jax.Array) -> Rule:
+    """The rule, with a PRNG key for the outcomes that it samples."""
+    return Rule(
+        bounds=lambda state: state.gains,
+        load_block=_load_block,
+        scores=lambda block: block.gains,
+        pick=_pick,
+        flush=_flush,
+        measure=partial(_measure, key),
+    )
+
+
+def nothing_known(
+    logits: jax.Array, available: jax.Array, budget: int, num_samples: int
+) -> BatchBALDState:
+    """The state before any pick, of arguments of `batch_bald`, which are checked."""
     check_rank("logits", logits, 3, "[K, N, C]")
     check_rank("available", available, 1, "[N]")
     draws, rows, classes = logits.shape
@@ -166,24 +187,14 @@ def _batch_bald(
         )
     check_rows(**{"logits (axis 1)": logits[0], "available": available})
     check_budget(budget, rows)
-    check_integer(1, num_samples=num_samples, block_size=block_size)
     logits = logits.astype(float)
-    state = BatchBALDState(
+    return BatchBALDState(
         logits=logits,
         gains=_first_gains(logits),
         computed=jnp.zeros(rows, jnp.int32),
         outcomes=empty_outcomes(min(num_samples, classes ** (budget - 1)), draws),
         count=jnp.int32(0),
     )
-    rule = Rule(
-        bounds=lambda state: state.gains,
-        load_block=_load_block,
-        scores=lambda block: block.gains,
-        pick=_pick,
-        flush=_flush,
-        measure=partial(_measure, key),
-    )
-    return lazy_greedy(rule, state, available, budget, block_size=block_size)
 
 
 def _first_gains(logits: jax.Array) -> jax.Array:

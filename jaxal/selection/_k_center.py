@@ -17,8 +17,6 @@ from jaxal.points.placed import Placed
 from jaxal.rows import best_row, index_of, row_at, set_rows
 
 TRUSTED = 1e3  # times the rounding slack: squared distances above that have three right digits
-
-
 SLOTS = 256  # centers that are looked up at a time
 
 
@@ -222,27 +220,57 @@ def k_center(
 def _k_center(
     points, available, budget, centers, center_mask, block_size
 ) -> tuple[Selection, LazyState]:
+    state = uncovered(points, available, budget, centers, center_mask)
+    selection, lazy = lazy_greedy(
+        RULE, state, available, budget, block_size=block_rows(block_size, budget)
+    )
+    return as_distances(selection, state.scale), lazy
+
+
+def block_rows(block_size: int, budget: int) -> int:
+    """How many rows a pass examines."""
+    check_integer(1, block_size=block_size)
+    return min(block_size, max(16, 2 * budget))
+
+
+def as_distances(selection: Selection, scale: jax.Array) -> Selection:
+    """The picks with distances as their scores, from squared ones in the frame."""
+    scores = jnp.sqrt(jnp.maximum(selection.scores, 0.0)) * scale
+    scores = jnp.where(selection.scores < 0, -jnp.inf, scores)
+    return selection._replace(scores=scores.astype(jnp.float32))
+
+
+def as_embeddings(points: Points, centers: Points | None) -> tuple[Embedding, Embedding | None]:
+    """Both as points; floats of fewer bits stay as they are where both are of one type."""
     alike = centers is None or getattr(centers, "dtype", None) == getattr(points, "dtype", None)
     points = as_embedding("features", points, narrow=alike)
+    return points, None if centers is None else as_embedding("centers", centers, narrow=alike)
+
+
+def no_center(points: Embedding) -> Embedding:
+    """A point that stands where centers would, and does not count."""
+    return points.take(jnp.zeros(1, jnp.int32))
+
+
+def uncovered(
+    points: Points,
+    available: jax.Array,
+    budget: int,
+    centers: Points | None,
+    center_mask: jax.Array | None,
+) -> KCenterState:
+    """The state before any pass, of the arguments of `k_center`, which it checks."""
+    points, centers = as_embeddings(points, centers)
     check_rank("available", available, 1, "[N]")
     check_rows(features=points.squared_norm(), available=available)
     check_budget(budget, points.size)
-    check_integer(1, block_size=block_size)
     if centers is None:
-        centers, center_mask = points.take(jnp.zeros(1, jnp.int32)), jnp.zeros(1, bool)
-    centers = as_embedding("centers", centers, narrow=alike)
+        centers, center_mask = no_center(points), jnp.zeros(1, bool)
     check_alike("centers", points, centers)
     if center_mask is None:
         center_mask = jnp.ones(centers.size, bool)
     check_rows(centers=centers.squared_norm(), center_mask=center_mask)
-    state = _start(points, available, budget, centers, center_mask)
-    selection, lazy = lazy_greedy(
-        RULE, state, available, budget, block_size=min(block_size, max(16, 2 * budget))
-    )
-    scores = jnp.where(
-        selection.scores < 0, -jnp.inf, jnp.sqrt(jnp.maximum(selection.scores, 0.0)) * state.scale
-    )
-    return selection._replace(scores=scores.astype(jnp.float32)), lazy
+    return _start(points, available, budget, centers, center_mask)
 
 
 def _start(

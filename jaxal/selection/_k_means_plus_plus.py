@@ -3,14 +3,14 @@
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 
 from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.d2 import d2_sampling
-from jaxal.points.embedding import Points, as_embedding, check_points
+from jaxal.points.embedding import Embedding, Points, as_embedding, check_points
 from jaxal.points.placed import Placed
+from jaxal.selection._badge import as_squared_distances
 
 
 @entry.checked(
@@ -54,20 +54,18 @@ def k_means_plus_plus(
     References:
       Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
+    check_integer(1, block_size=block_size)
     points = as_embedding("features", features, narrow=True)
+    check_budget(budget, points.size)
+    placed, first, scale = centered(points, available)
+    selection, _ = d2_sampling(key, placed, first, available, budget, block_size=block_size)
+    return as_squared_distances(selection, scale)
+
+
+def centered(points: Embedding, available: jax.Array) -> tuple[Placed, None, jax.Array]:
+    """The points placed, no first row, and the unit of distances []; the shapes are checked."""
     check_rank("available", available, 1, "[N]")
     check_rows(features=points.squared_norm(), available=available)
-    check_budget(budget, points.size)
-    check_integer(1, block_size=block_size)
     usable = points.finite()
     frame, scale = points.frame(available & usable)
-    selection, _ = d2_sampling(
-        key,
-        Placed(points, usable, frame),
-        None,
-        available,
-        budget,
-        block_size=block_size,
-    )
-    scores = selection.scores * scale * scale
-    return selection._replace(scores=scores.astype(jnp.float32))
+    return Placed(points, usable, frame), None, scale

@@ -35,6 +35,10 @@ class ConcaveOverModular(SetFunction):
     def size(self) -> int:
         return len(self.matrix)
 
+    @property
+    def monotone(self) -> bool:
+        return self.submodular  # where no entry is negative
+
     def init(self, capacity: int) -> jax.Array:
         return jnp.zeros_like(self.weights)
 
@@ -150,6 +154,10 @@ class Modular(SetFunction):
     @property
     def size(self) -> int:
         return len(self.values)
+
+    @property
+    def monotone(self) -> jax.Array:
+        return jnp.all(self.values >= 0)
 
     def init(self, capacity: int) -> tuple[()]:
         return ()

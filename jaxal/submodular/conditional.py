@@ -30,6 +30,10 @@ class Given(SetFunction):
         return self.function.submodular
 
     @property
+    def monotone(self) -> jax.Array | bool:
+        return self.function.monotone
+
+    @property
     def usable(self) -> jax.Array | None:
         return self.function.usable
 

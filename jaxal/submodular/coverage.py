@@ -40,6 +40,10 @@ class Representation(SetFunction):
     def usable(self) -> jax.Array:
         return self.similarity.usable
 
+    @property
+    def monotone(self) -> jax.Array | bool:
+        return self.bonus is None or jnp.all(self.bonus >= 0)
+
     def init(self, capacity: int) -> jax.Array:
         return self.start
 
@@ -295,6 +299,7 @@ class Cover(SetFunction):
     probabilities: jax.Array  # [N, U]
     weights: jax.Array  # [U]
     usable: jax.Array | None = None  # [N] bool
+    monotone = True
 
     @property
     def size(self) -> int:

@@ -42,6 +42,11 @@ class LogDeterminant(SetFunction):
     def usable(self) -> jax.Array:
         return self.similarity.usable
 
+    @property
+    def monotone(self) -> jax.Array:
+        # What the picks leave of a variance is the ridge at least, and a gain is its logarithm.
+        return (len(self.given) == 0) & (jnp.asarray(self.ridge) >= 1.0)
+
     def init(self, capacity: int) -> Cholesky:
         room = jnp.zeros((capacity, self.size), self.given.dtype)
         variance = self.similarity.itself() + self.ridge - jnp.sum(self.given**2, 0)

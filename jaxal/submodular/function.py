@@ -51,6 +51,9 @@ class SetFunction:
     submodular: bool = True
     """Whether gains only shrink as rows are added; if not, only naive greedy is right."""
 
+    monotone: jax.Array | bool = False
+    """Whether no gain is negative, whatever was added before; False: not known to be so, []."""
+
     usable: jax.Array | None = None
     """The rows that exist, [N] bool; the gain of others counts as -inf. None: all do."""
 

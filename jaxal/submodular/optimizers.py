@@ -33,25 +33,8 @@ class BlockState(NamedTuple):
     knapsack: Knapsack | None  # of the block
 
 
-def block_lazy(
-    function: SetFunction,
-    available: jax.Array,
-    budget: int,
-    knapsack: Knapsack | None,
-    block_size: int,
-) -> tuple[Selection, jax.Array]:
-    """Greedy by `greedy.lazy`: only gains whose stale value could still win are computed.
-
-    Args:
-      function: over N rows, submodular.
-      available: [N] bool.
-      budget: how many rows at most.
-      knapsack: of N rows, if they have costs.
-      block_size: rows whose gains are brought up to date at a time.
-
-    Returns:
-      `Selection`, and how many gains were computed by blocks, [].
-    """
+def lazy_rule(function: SetFunction) -> Rule:
+    """The gains of a function for `greedy.lazy`: stale ones are bounds, if it is submodular."""
 
     def gains(state, columns, bounds):
         # Computed again in a block of another shape, a gain may come out larger by rounding. The
@@ -77,7 +60,7 @@ def block_lazy(
             costs = costs._replace(left=block.knapsack.left)
         return BoundsState(block.state, lazy.bounds.at[rows].set(block.gains), costs)
 
-    rule = Rule(
+    return Rule(
         bounds=lambda lazy: worth(lazy.bounds, lazy.knapsack),
         load_block=load_block,
         scores=lambda block: worth(block.gains, block.knapsack),
@@ -85,15 +68,43 @@ def block_lazy(
         flush=flush,
         feasible=lambda part: True if part.knapsack is None else part.knapsack.fits(),
     )
+
+
+def lazy_start(function: SetFunction, budget: int, knapsack: Knapsack | None = None) -> BoundsState:
+    """The state before any pick, with bounds of all gains."""
     state = function.init(budget)
     bounds = function.bounds()
     if bounds is None:
         bounds = all_gains(function, state)
     elif function.usable is not None:
         bounds = jnp.where(function.usable, bounds, -jnp.inf)
+    return BoundsState(state, bounds, knapsack)
+
+
+def block_lazy(
+    function: SetFunction,
+    available: jax.Array,
+    budget: int,
+    knapsack: Knapsack | None,
+    block_size: int,
+) -> tuple[Selection, jax.Array]:
+    """Greedy by `greedy.lazy`: only gains whose stale value could still win are computed.
+
+    Args:
+      function: over N rows, submodular.
+      available: [N] bool.
+      budget: how many rows at most.
+      knapsack: of N rows, if they have costs.
+      block_size: rows whose gains are brought up to date at a time.
+
+    Returns:
+      `Selection`, and how many gains were computed by blocks, [].
+    """
     block_size = min(block_size, rows_at_once(function))
-    start = BoundsState(state, bounds, knapsack)
-    selection, end = lazy_greedy(rule, start, available, budget, block_size=block_size)
+    start = lazy_start(function, budget, knapsack)
+    selection, end = lazy_greedy(
+        lazy_rule(function), start, available, budget, block_size=block_size
+    )
     if knapsack is not None:
         gained = selection.scores * jnp.where(
             selection.rows >= 0, knapsack.prices[selection.rows], 1.0

@@ -25,6 +25,7 @@ class GraphCut(SetFunction):
     similarity: Similarity
     values: jax.Array  # [N]
     trade_off: jax.Array | float
+    monotone: jax.Array | bool = False
 
     @property
     def size(self) -> int:
@@ -78,7 +79,8 @@ def graph_cut(
       ValueError: as `similarities`, or a trade_off below 0.
     """
     pool = similarities(features, usable=usable, metric=metric, shifted=shifted).pool
-    return GraphCut(pool, pool.totals(), jnp.asarray(trade_off, float))
+    weight = jnp.asarray(trade_off, float)
+    return GraphCut(pool, pool.totals(), weight, monotone=weight <= 0.5)
 
 
 @set_function("gccg", trade_off=at_least(0.0), nu=at_least(0.0))

@@ -84,20 +84,33 @@ def k_center(
       ValueError: shapes that disagree, a budget outside 1 to N, a block_size below 1, or centers
         with a NaN or an infinity.
     """
+    bounds, picks = begin(pool, available, budget, centers)
+    while int(bounds.picks.count) < picks:
+        bounds = one_pass(pool, bounds, block_size)
+        if advance is not None:
+            advance(int(bounds.picks.count))
+    return Selection(bounds.picks.rows, bounds.picks.scores)
+
+
+def begin(pool: Any, available: Any, budget: int, centers: Any) -> tuple[Bounds, int]:
+    """The bounds before any pick, of the centers given, and how many picks there will be.
+
+    Arguments are those of `k_center`, and checked.
+    """
     if not isinstance(pool, CompressedPool):
         raise TypeError(f"pool: expected one of pools.compress, got {type(pool).__name__}")
     rows = len(pool.sources.value)
     check_mask("available", available, len(pool) if len(available) == len(pool) else rows)
     check_budget(budget, rows)
     bounds = _start(pool, available, budget, centers)
-    block_size = min(block_size, rows - 1) or 1
-    left = int(jnp.sum(bounds.available))
-    while int(bounds.picks.count) < min(budget, left):
-        block, limit, limit_row = _farthest(pool, bounds, block_size)
-        bounds = _one_pass(pool, bounds, block, pool.read(block), limit, limit_row)
-        if advance is not None:
-            advance(int(bounds.picks.count))
-    return Selection(bounds.picks.rows, bounds.picks.scores)
+    return bounds, min(budget, int(jnp.sum(bounds.available)))
+
+
+def one_pass(pool: CompressedPool, bounds: Bounds, block_size: int) -> Bounds:
+    """Reads the rows of the highest bounds, and picks among them."""
+    block_size = min(block_size, len(pool.sources.value) - 1) or 1
+    block, limit, limit_row = _farthest(pool, bounds, block_size)
+    return _one_pass(pool, bounds, block, pool.read(block), limit, limit_row)
 
 
 def _start(pool: CompressedPool, available: Any, budget: int, centers: Any) -> Bounds:
