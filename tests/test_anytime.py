@@ -4,6 +4,7 @@ import functools
 import itertools
 import logging
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ from jaxal.selection.anytime import _batch_bald, _k_center, _maximize, d2, progr
 
 ROWS, BUDGET, BLOCK = 160, 24, 8
 POINTS = clouds(ROWS, width=4).inputs
-FREE = np.random.default_rng(1).random(ROWS) < 0.8
+FREE: Any = np.random.default_rng(1).random(ROWS) < 0.8
 RESIDUALS = clouds(ROWS, width=3, seed=2).inputs
 
 
@@ -125,7 +126,7 @@ def test_points_are_not_copied(name, monkeypatch):
 
 
 def test_a_pool_that_runs_out():
-    free = np.arange(9) < 4
+    free: Any = np.arange(9) < 4
     points = POINTS[:9].copy()
     points[1] = np.nan
     *_, covered = anytime.k_center(points, free, 6)
@@ -138,7 +139,7 @@ def test_a_pool_that_runs_out():
     *_, last = anytime.maximize(function, jnp.asarray(free), 6)
     assert sorted(last.selection.rows.tolist()) == [-1, -1, 0, 1, 2, 3]
     assert last.bound.ratio == pytest.approx(1.0) and last.done
-    none = list(anytime.k_center(points, np.zeros(9, bool), 2))
+    none = list(anytime.k_center(points, jnp.zeros(9, bool), 2))
     assert len(none) == 1 and none[0].bound == (0.0, 0.0) and none[0].done
 
 
@@ -188,7 +189,7 @@ def test_passes_over_a_compressed_pool(shards):
         assert now - 1e-5 <= covered.bound.radius <= 1.05 * now
         assert 0.4 * now <= covered.bound.optimum <= 0.5 * now + 1e-5
     assert covered.done and covered.count == BUDGET and covered.passes > 2
-    *_, last = anytime.certified_k_center(pool, np.arange(ROWS) < 2, 3)
+    *_, last = anytime.certified_k_center(pool, jnp.arange(ROWS) < 2, 3)
     assert last.selection.rows.tolist() == [0, 1, -1] and last.bound == (0.0, 0.0)
 
 
@@ -277,9 +278,9 @@ def information(logits, some):
 
 
 def test_no_batch_tells_more_than_is_said():
-    logits = 3.0 * np.random.default_rng(4).normal(size=(5, 7, 2)).astype(np.float32)
+    logits: Any = 3.0 * np.random.default_rng(4).normal(size=(5, 7, 2)).astype(np.float32)
     best = max(information(logits, some) for some in itertools.combinations(range(7), 3))
-    for found in anytime.batch_bald(key(), logits, np.ones(7, bool), 3, block_size=1):
+    for found in anytime.batch_bald(key(), logits, jnp.ones(7, bool), 3, block_size=1):
         picked = np.asarray(found.selection.rows)[: found.count]
         assert found.bound.optimum >= best - 1e-5
         assert found.bound.value == pytest.approx(information(logits, picked), abs=1e-5)
@@ -299,7 +300,7 @@ RULE = selection.Rule(
 
 @pytest.mark.parametrize("count", [1, 8])
 def test_passes_by_a_rule_of_ones_own(count):
-    scores = np.random.default_rng(6).random(ROWS).astype(np.float32)
+    scores: Any = np.random.default_rng(6).random(ROWS).astype(np.float32)
     whole = selection.take_top(scores, FREE, BUDGET)
     mesh = None if count == 1 else devices.make_mesh(count)
     state, free = devices.place_rows(((scores + np.float32(0.1), scores), FREE), mesh)
