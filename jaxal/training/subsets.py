@@ -1,10 +1,11 @@
 """Matched subsets: a few weighted rows whose gradients add up to those of all labelled rows."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, PyTree
-from jaxal.numerics import matmul
 from jaxal.points.losses import Loss
 from jaxal.pools.memory import map_rows
 from jaxal.selection.gradient_matching._gradients import gradients
@@ -63,10 +64,11 @@ def matched_subset(
     largest = max(1, round(fraction * capacity))
     weights = weights.astype(each.points.residuals.dtype)
     weighted = each.points.residuals * jnp.where(used, weights, 0.0)[:, None]
+    target = dataclasses.replace(each.points, residuals=weighted).total()
     limit = jnp.maximum(1, jnp.round(fraction * count.astype(jnp.float32)))
     end = pursue(
         each,
-        matmul(weighted.T, each.points.features),
+        target,
         used,
         budget=largest,
         limit=limit.astype(jnp.int32),
