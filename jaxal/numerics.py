@@ -19,6 +19,12 @@ def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
     return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
 
 
+def as_floats(array: jax.Array) -> jax.Array:
+    """Floats of any number of bits as they are, other numbers as JAX's default floats; [...]."""
+    array = jnp.asarray(array)
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
+
+
 def inner_products(left: jax.Array, right: jax.Array) -> jax.Array:
     """All inner products of rows, [N, D] x [M, D] -> [N, M], in full float32."""
     return matmul(left, right.T)
@@ -45,7 +51,10 @@ def running_sum(x: jax.Array) -> jax.Array:
     """
     total = x.shape[-1]
     if total <= SUMMED:
-        return matmul(x, jnp.tri(total, dtype=x.dtype).T)
+        # Not a transposed triangle: XLA sums by one in another order where it is known beforehand,
+        # and the sums of a loop would differ from those of a program of one step.
+        places = jnp.arange(total)
+        return matmul(x, (places[:, None] <= places[None, :]).astype(x.dtype))
     widths = [(0, 0)] * (x.ndim - 1) + [(0, -total % SUMMED)]
     inside = running_sum(jnp.pad(x, widths).reshape(*x.shape[:-1], -1, SUMMED))
     ends = running_sum(inside[..., -1])

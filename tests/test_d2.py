@@ -10,6 +10,7 @@ from helpers import bad_inputs, keys
 
 from jaxal import selection
 from jaxal.greedy.d2 import d2_sampling, sample_rows
+from jaxal.numerics import running_sum
 from jaxal.points.embedding import Dense
 
 
@@ -253,3 +254,16 @@ def test_bad_input(given, error, message):
     )
     with pytest.raises(error, match=message):
         selection.badge(jax.random.key(0), **(arguments | given))
+
+
+def test_sums_of_a_loop_are_those_of_a_program_of_one_step():
+    """As users compile them: `anytime` would else draw other rows than the whole decision."""
+    values = jnp.asarray(np.random.default_rng(0).random((8, 157)), jnp.float32)
+
+    def optimised(function, *arguments):
+        options = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False}
+        return jax.jit(function).lower(*arguments).compile(compiler_options=options)(*arguments)
+
+    looped = optimised(lambda lines: jax.lax.map(running_sum, lines), values)
+    for line, sums in zip(values, looped, strict=True):
+        np.testing.assert_array_equal(optimised(running_sum, line), sums)

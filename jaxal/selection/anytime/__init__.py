@@ -8,8 +8,7 @@
     last = anytime.until(anytime.maximize(function, available, 1_000), seconds=60)
     last.bound.ratio  # proved: so much of the best value that as many rows could have
 
-The passes are those of the compiled decision, and so are the picks, unless XLA rounds otherwise in
-a program of one pass: a draw that this turns is by the same law.
+The passes are those of the compiled decision, and so are the picks.
 """
 
 from jaxal.selection.anytime._batch_bald import batch_bald
