@@ -6,10 +6,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxal import entry
+from jaxal import entry, processes
 from jaxal.base import Selection
 from jaxal.checks import describe
 from jaxal.rows import DATA, rows_over, shards
@@ -23,7 +22,7 @@ class Progress(NamedTuple):
     selection: Selection  # rows [B]: the first `count` of the whole decision, then -1
     count: int  # rows picked so far
     passes: int  # over the pool so far
-    bound: Any  # what is proved of these picks: `Radius`, `Value` or `Potential`
+    bound: Any  # on these picks: a `Radius`, `Value`, `Potential` or `Next`
     done: bool  # whether the selection is whole
 
 
@@ -117,15 +116,9 @@ def until(progress: Iterator[Progress], *, seconds: float) -> Progress:
     end = time.monotonic() + seconds
     last = None
     for last in progress:
-        if last.done or _agreed(time.monotonic() >= end):
+        # The others have to make as many passes as the first.
+        if last.done or processes.from_first(lambda: time.monotonic() >= end):
             break
     if last is None:
         raise ValueError("progress: expected passes to make, got none that are left")
     return last
-
-
-def _agreed(over: bool) -> bool:
-    """What the first process says: the others have to make as many passes."""
-    if jax.process_count() == 1:
-        return over
-    return bool(multihost_utils.broadcast_one_to_all(over))
