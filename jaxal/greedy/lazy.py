@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jaxal.base import PyTree, Selection
 from jaxal.greedy.take import priority
@@ -131,14 +132,23 @@ def pick_inside(
     return block, available, picks, left
 
 
-def before_any_pick(rule: Rule, state: PyTree, available: jax.Array, budget: int) -> LazyState:
-    """What the first pass begins with, of the rule's state and of the rows available, [N] bool."""
+def before_any_pick(
+    state: PyTree, available: jax.Array, budget: int, dtype: DTypeLike
+) -> LazyState:
+    """What the first pass begins with.
+
+    Args:
+      state: the rule's.
+      available: [N] bool.
+      budget: how many rows.
+      dtype: of the rule's bounds, and so of the picks' scores.
+    """
     return LazyState(
         state,
         available,
         Picks(
             jnp.full(budget, -1, jnp.int32),
-            jnp.full(budget, -jnp.inf, rule.bounds(state).dtype),
+            jnp.full(budget, -jnp.inf, dtype),
             jnp.int32(0),
         ),
         jnp.bool_(True),
@@ -202,6 +212,6 @@ def lazy_greedy(
     def one_pass(lazy: LazyState) -> LazyState:
         return pick_by_bounds(rule, refreshed(rule, lazy), block_size)
 
-    start = before_any_pick(rule, state, available, budget)
+    start = before_any_pick(state, available, budget, rule.bounds(state).dtype)
     end = jax.lax.while_loop(unfinished, one_pass, start)
     return Selection(end.picks.rows, end.picks.scores.astype(jnp.float32)), end

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxal.base import PyTree
 from jaxal.checks import check_rank
 from jaxal.numerics import (
+    as_floats,
     gather,
     inner_products,
     matmul,
@@ -204,10 +205,8 @@ def as_embedding(name: str, points: Points, *, narrow: bool = False) -> Embeddin
     if isinstance(points, Embedding):
         return points
     check_points(name, points)
-    features = jnp.asarray(points)
-    if narrow and jnp.issubdtype(features.dtype, jnp.floating):
-        return Dense(features)
-    return Dense(features.astype(float))
+    features = as_floats(points)
+    return Dense(features if narrow else features.astype(float))
 
 
 def check_points(name: str, points: Any) -> None:

@@ -10,6 +10,7 @@ from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.d2 import d2_sampling
 from jaxal.greedy.take import priority
+from jaxal.numerics import as_floats
 from jaxal.points.gradient import GradientEmbedding
 from jaxal.points.placed import Placed
 from jaxal.rows import best_row
@@ -79,7 +80,7 @@ def gradients(
     check_rank("available", available, 1, "[N]")
     check_rows(residuals=residuals, features=features, available=available)
     check_budget(budget, residuals.shape[0])
-    return GradientEmbedding(_floats(residuals), _floats(features))
+    return GradientEmbedding(as_floats(residuals), as_floats(features))
 
 
 def largest_first(
@@ -99,8 +100,3 @@ def as_squared_distances(selection: Selection, scale: jax.Array) -> Selection:
     # Factor by factor: the square of a large scale is infinite, and 0 times that is not a number.
     scores = selection.scores * scale * scale
     return selection._replace(scores=scores.astype(jnp.float32))
-
-
-def _floats(array: jax.Array) -> jax.Array:
-    array = jnp.asarray(array)
-    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)

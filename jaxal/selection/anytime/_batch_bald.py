@@ -73,10 +73,9 @@ def batch_bald(
 @partial(jax.jit, static_argnames=("budget", "num_samples"))
 def _start(logits, available, budget, num_samples) -> tuple[LazyState, jax.Array]:
     state = nothing_known(logits, available, budget, num_samples)
-    # Bounds of gains are in the state; the key, which is for blocks, is not looked at.
-    lazy = before_any_pick(rule_of(jax.random.key(0)), state, available, budget)
-    nothing = jnp.asarray(jnp.inf, lazy.picks.scores.dtype)
-    return settled(_with(lazy, None), len(available)), nothing
+    lazy = before_any_pick(state, available, budget, state.gains.dtype)
+    no_bound = jnp.asarray(jnp.inf, state.gains.dtype)
+    return settled(_with(lazy, None), len(available)), no_bound
 
 
 @partial(jax.jit, static_argnames="block_size")

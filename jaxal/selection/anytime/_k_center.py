@@ -100,7 +100,9 @@ def k_center(
 @partial(jax.jit, static_argnames="budget")
 def _start(points, available, budget, centers, center_mask) -> LazyState:
     state = uncovered(points, available, budget, centers, center_mask)
-    return _with(refreshed(RULE, before_any_pick(RULE, state, available, budget)), None, None)
+    return _with(
+        refreshed(RULE, before_any_pick(state, available, budget, state.squared.dtype)), None, None
+    )
 
 
 @partial(jax.jit, static_argnames="block_size")

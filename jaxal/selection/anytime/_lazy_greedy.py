@@ -70,8 +70,8 @@ def lazy_greedy(
 
 @partial(jax.jit, static_argnames=("rule", "budget"))
 def _start(rule: Rule, state: PyTree, available: jax.Array, budget: int) -> LazyState:
-    lazy = refreshed(rule, before_any_pick(rule, state, available, budget))
-    return settled(lazy, len(available))
+    lazy = before_any_pick(state, available, budget, rule.bounds(state).dtype)
+    return settled(refreshed(rule, lazy), len(available))
 
 
 @partial(jax.jit, static_argnames=("rule", "block_size"))

@@ -88,7 +88,7 @@ def maximize(
 @partial(jax.jit, static_argnames="budget")
 def _start(function: SetFunction, available: jax.Array, budget: int) -> Maximizing:
     start = lazy_start(function, budget)
-    lazy = before_any_pick(lazy_rule(function), start, available, budget)
+    lazy = before_any_pick(start, available, budget, start.bounds.dtype)
     lazy = settled(lazy, len(available))
     return Maximizing(lazy, highest(start.bounds, available, budget))
 
