@@ -142,6 +142,14 @@ def row_at(tree: PyTree, row: jax.Array) -> PyTree:
     return jax.tree.map(one, tree)
 
 
+def without(mask: jax.Array, row: jax.Array) -> jax.Array:
+    """The mask [N] bool without one row [].
+
+    The row is found by its number: to scatter a mark, a TPU gathers the mask of all devices.
+    """
+    return mask & (jnp.arange(len(mask), dtype=jnp.int32) != row)
+
+
 def index_of(mask: jax.Array) -> jax.Array:
     """What `set_rows` finds the set rows of a mask [N] bool by, [N] int32."""
     if shards(len(mask)) == 1:

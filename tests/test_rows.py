@@ -41,6 +41,7 @@ FUNCTIONS = {
     "largest truth value": lambda values: rows.largest(values > 7),
     "largest, NaN": lambda values: rows.largest(jnp.where(values > 7, jnp.nan, values)),
     "row_at": lambda values: rows.row_at((values, values > 3), jnp.int32(17)),
+    "without": lambda values: rows.without(values > 3, jnp.int32(17)),
     "line_sums": lambda values: rows.line_sums(jnp.tile(values, 64)),
     "line_sums, broken lines": rows.line_sums,
     "in_tiles": lambda values: rows.in_tiles(lambda some, by: some * by, values, 4, jnp.float32(3)),

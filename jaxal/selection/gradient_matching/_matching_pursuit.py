@@ -15,7 +15,7 @@ from jaxal.greedy.take import fill, priority
 from jaxal.numerics import matmul
 from jaxal.points.gradient import GRADIENT_KINDS
 from jaxal.points.losses import Loss, check_loss
-from jaxal.rows import best_row, row_at
+from jaxal.rows import best_row, row_at, without
 from jaxal.selection.gradient_matching._grad_match import matching
 from jaxal.selection.gradient_matching._gradients import (
     LABELED,
@@ -301,7 +301,7 @@ def pursue(
                 residual=target - weighted.total(),
                 problem=problem,
                 fit=fit,
-                available=state.available.at[row].set(False),
+                available=without(state.available, row),
                 rows=picks,
                 scores=state.scores.at[slot].set(state.score),
                 count=state.count + 1,
