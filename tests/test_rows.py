@@ -173,7 +173,7 @@ def test_nothing_of_a_pools_size_is_sent(name):
 @pytest.mark.parametrize("name", [*strategies.names(), *PARTS])
 def test_memory_is_shared(name):
     one, eight = (temporaries(compiled(name, devices.make_mesh(shards))) for shards in (1, 8))
-    assert one >= 6 * eight
+    assert one >= 7 * eight
 
 
 @pytest.mark.slow
