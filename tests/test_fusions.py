@@ -51,7 +51,7 @@ CEILINGS = {
     "smi": 97,
     "stochastic": 74,
     "submodular": 56,
-    "typi_clust": 157,
+    "typi_clust": 147,
     "u_herding": 104,
     "variation_ratio": 46,
 }
