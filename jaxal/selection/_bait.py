@@ -172,8 +172,9 @@ def bait(
     by one. "binary" is I_i = q (1 - q) h h^T for the largest probability q and features h, of rank
     one; "full" is (diag p - p p^T) (x) h h^T. No bias is appended to the features.
 
-    With R = 1 or C and P = R D: time O(N D R^2 + P^2 R) a step, and O(N D^2 R^2 + P^3) once in 64
-    steps, where sums are made anew; memory O(N (D + R^2) + P^2), so that "full" is for few classes.
+    With R = 1 or C and P = R D: time O(N R^2 (D + R) + P^2 R) a step, and O(N D^2 R^2 + P^3) once
+    in 64 steps, where sums are made anew; memory O(N (D + R^2) + P^2), so that "full" is for few
+    classes.
 
     Args:
       logits: [N, C], logits or log-probabilities; -inf is probability 0.

@@ -100,7 +100,7 @@ def lcmd(
     earliest center and the lowest row. Without any center the row of largest norm is first.
 
     Time O(N D (M + B)) for M labelled rows, as differences, and O(N (M + B) / 1024) a pick for the
-    sums; memory O(N).
+    sums; memory O(N D).
 
     Args:
       features: [N, D], or any `Embedding` of N rows, as last-layer gradients.

@@ -17,7 +17,7 @@ def purity_radius(
     """The largest radius at which the share of pure balls around the rows is at least `purity`.
 
     The ball of a row is pure up to its distance to the nearest row of another cluster of k-means:
-    so the radius is a quantile of these. O(N^2 D) time as matrix products, O(N) memory.
+    so the radius is a quantile of these. O(N^2 D) time as matrix products, O(N D) memory.
 
     Args:
       key: PRNG key, consumed.

@@ -168,7 +168,7 @@ def typiclust(
     among the n rows of the cluster that may still be picked, k the smaller of `num_neighbors` and
     half of n. It gains over random selection with few labels, and loses once there are many.
 
-    Time O(n^2 D) a pick as differences, n the rows of its cluster, and k-means; memory O(N).
+    Time O(n^2 D) a pick as differences, n the rows of its cluster, and k-means; memory O(N D).
 
     Args:
       key: PRNG key, consumed; without effect where the clusters are given.

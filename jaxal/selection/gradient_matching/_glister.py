@@ -158,7 +158,10 @@ def check_regularizer(regularizer: str, strength: float | None) -> None:
 
 
 class Evaluation(NamedTuple):
-    """The evaluation set, examples last but for the features, which are the pool's own."""
+    """The evaluation set, examples last, along which products with few rows run.
+
+    Features are as they come, so that a pool that is its own evaluation set has them once.
+    """
 
     logits: jax.Array  # [C, E]
     targets: jax.Array  # [C, E] one-hot labels; [E] labels where the loss is no cross-entropy
