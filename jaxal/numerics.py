@@ -90,6 +90,23 @@ def derive_keys(key: jax.Array, numbers: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(mixed, impl=jax.random.key_impl(key))
 
 
+def group_means(rows: jax.Array, groups: jax.Array, number: int) -> tuple[jax.Array, jax.Array]:
+    """The means of groups of rows, and how many rows each has.
+
+    Args:
+      rows: [N, D].
+      groups: [N] int32, from 0; `number` for rows of no group.
+      number: of groups, G.
+
+    Returns:
+      Means [G, D], zeros where a group is empty, and counts [G], floats.
+    """
+    # The sum of ones next to the sums of features counts the rows.
+    rows = jnp.concatenate([rows, jnp.ones_like(rows[:, :1])], axis=1)
+    sums = jax.ops.segment_sum(rows, groups, number)
+    return sums[:, :-1] / jnp.maximum(sums[:, -1:], 1.0), sums[:, -1]
+
+
 def num_rows(tree: PyTree) -> int:
     """The length of the leading axis that all leaves share."""
     return jax.tree.leaves(tree)[0].shape[0]
