@@ -179,13 +179,10 @@ def set_rows(index: jax.Array, places: jax.Array) -> jax.Array:
 
     # As many rows come before it as have counts up to its place, on each device.
     def local(own: jax.Array, places: jax.Array) -> jax.Array:
-        return jax.lax.psum(_set_rows(own, places), DATA)
+        before = jnp.searchsorted(own, places, side="right").astype(jnp.int32)
+        return jax.lax.psum(before, DATA)
 
     return _shared(local)(index, places)
-
-
-def _set_rows(counts: jax.Array, places: jax.Array) -> jax.Array:
-    return jnp.searchsorted(counts, places, side="right").astype(jnp.int32)
 
 
 def rows_at_places(tree: PyTree, index: jax.Array, places: jax.Array) -> PyTree:
@@ -204,8 +201,7 @@ def rows_at_places(tree: PyTree, index: jax.Array, places: jax.Array) -> PyTree:
       Leaves [M, ...], anything where fewer are set.
     """
     if shards(len(index)) == 1 or shards(len(places)) == 1:
-        shared = shards(len(index)) > 1
-        rows = jnp.searchsorted(index, places, side="right") if shared else set_rows(index, places)
+        rows = set_rows(index, places)
         return jax.tree.map(lambda leaf: leaf.at[rows].get(mode="clip"), tree)
 
     def local(given: tuple[PyTree, jax.Array, jax.Array]) -> PyTree:

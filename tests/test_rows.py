@@ -47,6 +47,7 @@ FUNCTIONS = {
     "in_tiles": lambda values: rows.in_tiles(lambda some, by: some * by, values, 4, jnp.float32(3)),
     "rows_at_places": lambda values: at_places(values, 12),
     "rows_at_places, more than are set": lambda values: at_places(values, 20),
+    "rows_at_places, uneven": lambda values: at_places(values, 11),
     "in_tiles, uneven": lambda values: rows.in_tiles(lambda some: (some, -some), values, 5),
     "set_rows": lambda values: rows.set_rows(rows.index_of(values > 7), jnp.arange(8)),
 }
