@@ -31,7 +31,7 @@ TARGETS = ("budget", "pool")
 class GradMatchState(NamedTuple):
     """What a pick hands the next."""
 
-    residual: jax.Array  # [C, D], the picks' gradients minus the target
+    residual: jax.Array  # as `GradientEmbedding.total`, the picks' gradients minus the target
     inner: jax.Array  # [N], of each gradient with the residual
     available: jax.Array  # [N] bool
     rows: jax.Array  # [B] int32
