@@ -90,6 +90,22 @@ def derive_keys(key: jax.Array, numbers: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(mixed, impl=jax.random.key_impl(key))
 
 
+def num_rows(tree: PyTree) -> int:
+    """The length of the leading axis that all leaves share."""
+    return jax.tree.leaves(tree)[0].shape[0]
+
+
+def first(tree: PyTree) -> PyTree:
+    """The first row of every leaf, as a batch of one: leaves [1, ...]."""
+    return jax.tree.map(lambda leaf: leaf[:1], tree)
+
+
+def gather(tree: PyTree, rows: jax.Array) -> PyTree:
+    """The given rows of every leaf: leaves [M, ...] for rows [M], none below 0."""
+    # That rows count from the end if below 0 would be one more loop of a compiled program.
+    return jax.tree.map(lambda leaf: leaf.at[rows].get(wrap_negative_indices=False), tree)
+
+
 def group_means(rows: jax.Array, groups: jax.Array, number: int) -> tuple[jax.Array, jax.Array]:
     """The means of groups of rows, and how many rows each has.
 
@@ -105,19 +121,3 @@ def group_means(rows: jax.Array, groups: jax.Array, number: int) -> tuple[jax.Ar
     rows = jnp.concatenate([rows, jnp.ones_like(rows[:, :1])], axis=1)
     sums = jax.ops.segment_sum(rows, groups, number)
     return sums[:, :-1] / jnp.maximum(sums[:, -1:], 1.0), sums[:, -1]
-
-
-def num_rows(tree: PyTree) -> int:
-    """The length of the leading axis that all leaves share."""
-    return jax.tree.leaves(tree)[0].shape[0]
-
-
-def first(tree: PyTree) -> PyTree:
-    """The first row of every leaf, as a batch of one: leaves [1, ...]."""
-    return jax.tree.map(lambda leaf: leaf[:1], tree)
-
-
-def gather(tree: PyTree, rows: jax.Array) -> PyTree:
-    """The given rows of every leaf: leaves [M, ...] for rows [M], none below 0."""
-    # That rows count from the end if below 0 would be one more loop of a compiled program.
-    return jax.tree.map(lambda leaf: leaf.at[rows].get(wrap_negative_indices=False), tree)
