@@ -113,3 +113,20 @@ def gather(tree: PyTree, rows: jax.Array) -> PyTree:
     """The given rows of every leaf: leaves [M, ...] for rows [M], none below 0."""
     # That rows count from the end if below 0 would be one more loop of a compiled program.
     return jax.tree.map(lambda leaf: leaf.at[rows].get(wrap_negative_indices=False), tree)
+
+
+def group_means(rows: jax.Array, groups: jax.Array, number: int) -> tuple[jax.Array, jax.Array]:
+    """The means of groups of rows, and how many rows each has.
+
+    Args:
+      rows: [N, D].
+      groups: [N] int32, from 0; `number` for rows of no group.
+      number: of groups, G.
+
+    Returns:
+      Means [G, D], zeros where a group is empty, and counts [G], floats.
+    """
+    # The sum of ones next to the sums of features counts the rows.
+    rows = jnp.concatenate([rows, jnp.ones_like(rows[:, :1])], axis=1)
+    sums = jax.ops.segment_sum(rows, groups, number)
+    return sums[:, :-1] / jnp.maximum(sums[:, -1:], 1.0), sums[:, -1]

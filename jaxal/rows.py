@@ -142,6 +142,14 @@ def row_at(tree: PyTree, row: jax.Array) -> PyTree:
     return jax.tree.map(one, tree)
 
 
+def without(mask: jax.Array, row: jax.Array) -> jax.Array:
+    """The mask [N] bool without one row [].
+
+    The row is found by its number: to scatter a mark, a TPU gathers the mask of all devices.
+    """
+    return mask & (jnp.arange(len(mask), dtype=jnp.int32) != row)
+
+
 def index_of(mask: jax.Array) -> jax.Array:
     """What `set_rows` finds the set rows of a mask [N] bool by, [N] int32."""
     if shards(len(mask)) == 1:
@@ -171,13 +179,10 @@ def set_rows(index: jax.Array, places: jax.Array) -> jax.Array:
 
     # As many rows come before it as have counts up to its place, on each device.
     def local(own: jax.Array, places: jax.Array) -> jax.Array:
-        return jax.lax.psum(_set_rows(own, places), DATA)
+        before = jnp.searchsorted(own, places, side="right").astype(jnp.int32)
+        return jax.lax.psum(before, DATA)
 
     return _shared(local)(index, places)
-
-
-def _set_rows(counts: jax.Array, places: jax.Array) -> jax.Array:
-    return jnp.searchsorted(counts, places, side="right").astype(jnp.int32)
 
 
 def rows_at_places(tree: PyTree, index: jax.Array, places: jax.Array) -> PyTree:
@@ -196,8 +201,7 @@ def rows_at_places(tree: PyTree, index: jax.Array, places: jax.Array) -> PyTree:
       Leaves [M, ...], anything where fewer are set.
     """
     if shards(len(index)) == 1 or shards(len(places)) == 1:
-        shared = shards(len(index)) > 1
-        rows = jnp.searchsorted(index, places, side="right") if shared else set_rows(index, places)
+        rows = set_rows(index, places)
         return jax.tree.map(lambda leaf: leaf.at[rows].get(mode="clip"), tree)
 
     def local(given: tuple[PyTree, jax.Array, jax.Array]) -> PyTree:

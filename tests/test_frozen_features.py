@@ -8,6 +8,7 @@ from helpers import softmax, table_model
 
 import jaxal
 from jaxal import scores, selection, strategies
+from jaxal.base import View
 from jaxal.selection._purity import purity_radius
 from jaxal.strategies.frozen_features import linear_map
 
@@ -110,6 +111,35 @@ def test_drop_query_lowers_its_bar_while_there_are_few(level):
     centre = unit(np.asarray(features)[: twice if level else 40])
     nearest = ((centre - centre.mean(0)) ** 2).sum(1).argmin()
     assert picks.rows.tolist() == [nearest]
+
+
+def test_alfa_mix_knows_nothing_of_labelled_rows_that_are_not_finite():
+    features, weights, bias = data()
+    logits = features @ weights + bias
+    features[8] = np.nan
+    rows, labels = np.arange(ROWS), np.arange(ROWS) % CLASSES
+
+    def pick(known):
+        masks = jnp.asarray(rows < known), jnp.asarray(rows > 8)
+        observation = jnp.asarray(logits), jnp.asarray(features)
+        view = View(observation, jnp.asarray(labels), *masks)
+        return strategies.alfa_mix().select(jax.random.key(0), view, 5).rows.tolist()
+
+    assert pick(9) == pick(8)
+
+
+def test_rows_that_are_not_finite_fill_a_batch_up_last():
+    features, weights, bias = data()
+    logits = features @ weights + bias
+    dropped = np.stack([logits, logits])
+    dropped[:, 50] = -logits[50]  # the one candidate
+    features[:40] = np.nan
+    logits, dropped, features = map(jnp.asarray, (logits, dropped, features))
+    everything = jnp.ones(ROWS, bool)
+    picked = selection.drop_query(
+        jax.random.key(0), logits, dropped, features, everything, 20, restarts=1
+    )
+    assert sorted(picked.rows.tolist()) == list(range(40, ROWS))
 
 
 def unit(features):

@@ -1,10 +1,12 @@
 """How large compiled programs are: on a CPU, a program compiles for about 11 ms a fusion.
 
-`python tests/test_fusions.py` prints a new table.
+`python tests/test_fusions.py` prints a new table, compiled as the tests are.
 """
 
 import functools
+import os
 
+import conftest  # noqa: F401, before jax: how much the compiler tries
 import jax
 import numpy as np
 import pytest
@@ -17,43 +19,43 @@ from jaxal.pools import place
 ROWS, WIDTH, CLASSES, BUDGET = 2000, 32, 10, 50
 NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
 CEILINGS = {
-    "adversarial_bim": 46,
-    "adversarial_deepfool": 51,
-    "alfa_mix": 176,
-    "badge": 95,
+    "adversarial_bim": 35,
+    "adversarial_deepfool": 41,
+    "alfa_mix": 171,
+    "badge": 87,
     "bait": 93,
-    "bald": 58,
-    "batch_bald": 165,
-    "candidates": 122,
+    "bald": 45,
+    "batch_bald": 124,
+    "candidates": 110,
     "cluster_margin": 138,
-    "core_set": 95,
-    "drop_query": 161,
-    "entropy": 17,
-    "entropy_dropout": 50,
-    "epig": 74,
-    "fass": 67,
-    "gist": 72,
-    "glister": 68,
-    "grad_match": 55,
-    "k_means": 133,
+    "core_set": 75,
+    "drop_query": 157,
+    "entropy": 13,
+    "entropy_dropout": 38,
+    "epig": 55,
+    "fass": 55,
+    "gist": 70,
+    "glister": 52,
+    "grad_match": 37,
+    "k_means": 96,
     "lcmd": 40,
-    "least_confidence": 15,
-    "least_confidence_dropout": 48,
-    "margin": 17,
-    "margin_dropout": 50,
+    "least_confidence": 11,
+    "least_confidence_dropout": 36,
+    "margin": 13,
+    "margin_dropout": 38,
     "max_herding": 84,
-    "mean_std": 47,
-    "partition": 131,
-    "prob_cover": 192,
-    "random": 14,
-    "scg": 98,
-    "scmi": 119,
-    "smi": 97,
-    "stochastic": 74,
-    "submodular": 56,
-    "typi_clust": 157,
+    "mean_std": 36,
+    "partition": 116,
+    "prob_cover": 186,
+    "random": 12,
+    "scg": 89,
+    "scmi": 107,
+    "smi": 88,
+    "stochastic": 55,
+    "submodular": 45,
+    "typi_clust": 147,
     "u_herding": 104,
-    "variation_ratio": 46,
+    "variation_ratio": 34,
 }
 
 
@@ -83,6 +85,10 @@ def fusions(name):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "0",
+    reason="the ceilings are of quick compiling",
+)
 @pytest.mark.parametrize(("name", "ceiling"), CEILINGS.items())
 def test_programs_stay_short(name, ceiling):
     assert fusions(name) <= ceiling

@@ -41,11 +41,13 @@ FUNCTIONS = {
     "largest truth value": lambda values: rows.largest(values > 7),
     "largest, NaN": lambda values: rows.largest(jnp.where(values > 7, jnp.nan, values)),
     "row_at": lambda values: rows.row_at((values, values > 3), jnp.int32(17)),
+    "without": lambda values: rows.without(values > 3, jnp.int32(17)),
     "line_sums": lambda values: rows.line_sums(jnp.tile(values, 64)),
     "line_sums, broken lines": rows.line_sums,
     "in_tiles": lambda values: rows.in_tiles(lambda some, by: some * by, values, 4, jnp.float32(3)),
     "rows_at_places": lambda values: at_places(values, 12),
     "rows_at_places, more than are set": lambda values: at_places(values, 20),
+    "rows_at_places, uneven": lambda values: at_places(values, 11),
     "in_tiles, uneven": lambda values: rows.in_tiles(lambda some: (some, -some), values, 5),
     "set_rows": lambda values: rows.set_rows(rows.index_of(values > 7), jnp.arange(8)),
 }
@@ -172,7 +174,7 @@ def test_nothing_of_a_pools_size_is_sent(name):
 @pytest.mark.parametrize("name", [*strategies.names(), *PARTS])
 def test_memory_is_shared(name):
     one, eight = (temporaries(compiled(name, devices.make_mesh(shards))) for shards in (1, 8))
-    assert one >= 6 * eight
+    assert one >= 7 * eight
 
 
 @pytest.mark.slow

@@ -467,3 +467,10 @@ def pick(*, available=EVERY, budget=2, **options):
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_graph_cut_of_similarities_below_0_is_not_known_to_be_monotone():
+    features = jnp.array([[1.0, 0.0], [-1.0, 0.1], [-1.0, -0.1]])
+    function = submodular.make("graph_cut", features)
+    assert function.gains(function.init(1), jnp.arange(3)).min() < 0 and not function.monotone
+    assert submodular.make("graph_cut", features, shifted=True).monotone

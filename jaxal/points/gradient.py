@@ -57,8 +57,8 @@ class GradientEmbedding(Embedding):
 
     def _largest(self) -> jax.Array:
         """The largest absolute feature of each row, [N]."""
-        largest = jnp.max(jnp.abs(self.features.astype(float)), axis=1, initial=0.0)
-        return largest if self.bias is None else jnp.maximum(largest, jnp.abs(self.bias))
+        size = jnp.max(jnp.abs(self.features.astype(float)), axis=1, initial=0.0)
+        return size if self.bias is None else jnp.maximum(size, jnp.abs(self.bias))
 
     def _scaled(self, residuals: jax.Array, by: jax.Array) -> "GradientEmbedding":
         """Of these residuals [N, C], and the features divided by something, [] or [N]."""
@@ -74,8 +74,8 @@ class GradientEmbedding(Embedding):
 
     def normalised(self) -> "GradientEmbedding":
         """The gradients divided by their norms, factor by factor; zero rows stay zero."""
-        largest = self._largest()
-        points = self._scaled(unit_rows(self.residuals), jnp.where(largest > 0, largest, 1.0))
+        size = self._largest()
+        points = self._scaled(unit_rows(self.residuals), jnp.where(size > 0, size, 1.0))
         squares = jnp.sum(points.features**2, axis=1)
         norms = jnp.sqrt(squares + (0.0 if points.bias is None else points.bias**2))
         return points._scaled(points.residuals, jnp.where(norms > 0, norms, 1.0))

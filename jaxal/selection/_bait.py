@@ -10,7 +10,7 @@ from jaxal import entry
 from jaxal.base import Selection
 from jaxal.greedy.take import priority
 from jaxal.numerics import gather, matmul
-from jaxal.rows import best_row, row_at
+from jaxal.rows import best_row, row_at, without
 from jaxal.selection import _rows
 
 FISHERS = ("binary", "full")
@@ -172,8 +172,9 @@ def bait(
     by one. "binary" is I_i = q (1 - q) h h^T for the largest probability q and features h, of rank
     one; "full" is (diag p - p p^T) (x) h h^T. No bias is appended to the features.
 
-    With R = 1 or C and P = R D: time O(N D R^2 + P^2 R) a step, and O(N D^2 R^2 + P^3) once in 64
-    steps, where sums are made anew; memory O(N R^2 + P^2), so that "full" is for few classes.
+    With R = 1 or C and P = R D: time O(N R^2 (D + R) + P^2 R) a step, and O(N D^2 R^2 + P^3) once
+    in 64 steps, where sums are made anew; memory O(N (D + R^2) + P^2), so that "full" is for few
+    classes.
 
     Args:
       logits: [N, C], logits or log-probabilities; -inf is probability 0.
@@ -219,9 +220,14 @@ def _bait(logits, features, available, budget, labeled, fisher, ridge) -> Select
     factors = _factors(logits, features, fisher, finite & counted)
     known = jnp.sum(labeled & finite, dtype=jnp.int32).astype(features.dtype)
     total = jnp.sum(counted & finite, dtype=jnp.int32).astype(features.dtype)
-    every = (counted & finite).astype(features.dtype) / jnp.maximum(total, 1.0)
-    fisher_matrix = factors.total(every)
-    matrix = factors.total((labeled & finite).astype(features.dtype) / (known + budget))
+
+    def information(rows: tuple[jax.Array, jax.Array]) -> jax.Array:
+        mask, number = rows
+        return factors.total((mask & finite).astype(features.dtype) / number)
+
+    # One after the other: side by side, each would take a copy of the features.
+    numbers = jnp.stack([jnp.maximum(total, 1.0), known + budget])
+    fisher_matrix, matrix = jax.lax.map(information, (jnp.stack([counted, labeled]), numbers))
     matrix += ridge * jnp.eye(len(matrix), dtype=matrix.dtype)
     # A pick counts B / (n + B).
     factors = factors._replace(loadings=factors.loadings * jnp.sqrt(budget / (known + budget)))
@@ -260,7 +266,7 @@ def _forward(
         one, gain = row_at((factors, gains), row)
         return Picks(
             _change(design, factors, fisher, one, 1.0),
-            picks.free.at[row].set(False),
+            without(picks.free, row),
             picks.rows.at[picks.count].set(row),
             picks.scores.at[picks.count].set(gain),
             picks.count + 1,

@@ -30,11 +30,12 @@ def one_a_cluster(
 
     Returns:
       `Selection`; where there are fewer candidates, all of them, and then other available rows at
-      random, with scores 0.
+      random, with scores 0, those that are not finite last.
     """
     key_clusters, key_others = jax.random.split(key)
     candidates = candidates & available
     units = unit_rows(jnp.where(candidates[:, None], features, 0.0))
     picked = k_means(key_clusters, units, candidates, budget, restarts=restarts)
     noise = jax.random.uniform(key_others, available.shape)
-    return fill(picked, jnp.sum(candidates, dtype=jnp.int32), noise, available)
+    order = jnp.where(jnp.all(jnp.isfinite(features), axis=1), noise, jnp.nan)
+    return fill(picked, jnp.sum(candidates, dtype=jnp.int32), order, available)

@@ -12,7 +12,7 @@ from jaxal.base import Selection
 from jaxal.greedy.take import priority
 from jaxal.points.distances import COLUMNS
 from jaxal.points.embedding import Dense
-from jaxal.rows import best_row, row_at
+from jaxal.rows import best_row, row_at, without
 from jaxal.selection import _rows
 
 
@@ -73,7 +73,7 @@ def _greedy(
         distance = jnp.sqrt(points.difference(points.take(row[None]), scale)[:, 0])
         near = jnp.where(fits, jnp.minimum(near, distance), near)
         count += fits.astype(jnp.int32)
-        return found, near, free.at[row].set(False), count, fits & (count < budget)
+        return found, near, without(free, row), count, fits & (count < budget)
 
     none = jnp.zeros_like(utilities, shape=())
     found = Spread(jnp.full(budget, -1, jnp.int32), none, none + jnp.inf)

@@ -11,7 +11,7 @@ from jaxal.base import Selection
 from jaxal.greedy.take import priority
 from jaxal.points.distances import DIFFERENCES
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_points
-from jaxal.rows import best_row, index_of, row_at, set_rows
+from jaxal.rows import best_row, index_of, row_at, set_rows, without
 from jaxal.selection import _rows
 
 GROUPS = 1024  # clusters whose sums are made at a time
@@ -100,7 +100,7 @@ def lcmd(
     earliest center and the lowest row. Without any center the row of largest norm is first.
 
     Time O(N D (M + B)) for M labelled rows, as differences, and O(N (M + B) / 1024) a pick for the
-    sums; memory O(N).
+    sums; memory O(N D).
 
     Args:
       features: [N, D], or any `Embedding` of N rows, as last-layer gradients.
@@ -160,7 +160,7 @@ def _lcmd(features, available, budget, labeled) -> Selection:
         score = jnp.where(score >= 0, jnp.sqrt(jnp.maximum(score, 0.0)) * unit, -jnp.inf)
         clusters = Clusters(squared, center, clusters.count + found.astype(jnp.int32))
         slot = jnp.where(found, i, budget)
-        return clusters, free.at[row].set(False), rows.at[slot].set(row), scores.at[slot].set(score)
+        return clusters, without(free, row), rows.at[slot].set(row), scores.at[slot].set(score)
 
     rows = jnp.full(budget, -1, jnp.int32)
     scores = jnp.full_like(norms, -jnp.inf, shape=(budget,))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxal.numerics import running_sum
+from jaxal.numerics import group_means, running_sum
 from jaxal.points.distances import nearest_center, rounding_slack
 from jaxal.points.embedding import Dense
 from jaxal.rows import top_rows
@@ -66,13 +66,9 @@ def move(
     valid: jax.Array,
 ) -> jax.Array:
     """The centers, each moved to the mean of the rows assigned to it, [K, D]."""
-    size = len(centers)
-    # The sum of ones next to the sums of features counts the rows.
-    rows = jnp.concatenate([points, jnp.ones_like(points[:, :1])], axis=1)
-    sums = jax.ops.segment_sum(rows, assigned, size)
-    counts = sums[:, -1:]
-    centers = jnp.where(counts > 0, sums[:, :-1] / jnp.maximum(counts, 1.0), centers)
-    empty = valid & (counts[:, 0] == 0)
+    means, counts = group_means(points, assigned, len(centers))
+    centers = jnp.where(counts[:, None] > 0, means, centers)
+    empty = valid & (counts == 0)
     return jax.lax.cond(
         jnp.any(empty),
         lambda: _reseed(points, squared, centers, empty),

@@ -17,7 +17,7 @@ def purity_radius(
     """The largest radius at which the share of pure balls around the rows is at least `purity`.
 
     The ball of a row is pure up to its distance to the nearest row of another cluster of k-means:
-    so the radius is a quantile of these. O(N^2 D) time as matrix products, O(N) memory.
+    so the radius is a quantile of these. O(N^2 D) time as matrix products, O(N D) memory.
 
     Args:
       key: PRNG key, consumed.
@@ -32,11 +32,11 @@ def purity_radius(
     points = Dense(features.astype(float))
     usable = usable & points.finite()
     points = points.masked(usable)
-    most = min(num_clusters, len(usable))
-    clusters = make_clusters(key, points, usable, jnp.int32(most), most)
     frame, scale = points.frame(usable)
-    placed = points.placed(frame)
+    placed = points.placed(frame).masked(usable)
     size = len(usable)
+    most = min(num_clusters, size)
+    clusters = make_clusters(key, placed, usable, jnp.int32(most), most)
 
     def squared(slots: jax.Array) -> jax.Array:
         rows = jnp.minimum(slots, size - 1)

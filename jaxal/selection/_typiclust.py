@@ -8,14 +8,16 @@ import jax.numpy as jnp
 
 from jaxal import entry
 from jaxal.base import Selection
+from jaxal.greedy.d2 import d2_sampling
 from jaxal.greedy.take import fill
 from jaxal.points.embedding import Dense
-from jaxal.rows import index_of, set_rows
+from jaxal.points.placed import Placed
+from jaxal.rows import index_of, set_rows, without
 from jaxal.selection import _rows
-from jaxal.selection._k_means_plus_plus import k_means_plus_plus
 from jaxal.selection._lloyd import lloyd
 
 CLUSTERS = 500  # at most, where k-means makes them
+DRAWN = 64  # seeds of theirs drawn in a pass over the pool
 SIDE = 64  # members compared with as many others at a time
 SMOOTHING = 1e-5
 
@@ -110,7 +112,7 @@ def _most_typical(
 
 
 def make_clusters(
-    key: jax.Array, points: Dense, usable: jax.Array, number: jax.Array, most: int
+    key: jax.Array, placed: Dense, usable: jax.Array, number: jax.Array, most: int
 ) -> jax.Array:
     """k-means with a number of clusters [] that need not be known when it is compiled.
 
@@ -118,7 +120,7 @@ def make_clusters(
 
     Args:
       key: PRNG key, consumed.
-      points: N points, of finite numbers where usable.
+      placed: N points in a frame of the usable ones, zeros where not usable.
       usable: [N] bool.
       number: [] int32, how many clusters.
       most: at most.
@@ -126,10 +128,9 @@ def make_clusters(
     Returns:
       [N] int32, from 0; `most` where not usable.
     """
-    frame, _ = points.frame(usable)
-    placed = points.placed(frame).masked(usable)
     # The first of many seeds are the seeds of few clusters.
-    seeds = k_means_plus_plus(key, placed, usable, most).rows
+    pool = Placed(placed, usable, None)
+    seeds = d2_sampling(key, pool, None, usable, most, block_size=DRAWN)[0].rows
     valid = (seeds >= 0) & (jnp.arange(most) < number)
     centers = placed.take(jnp.maximum(seeds, 0)).features
     return lloyd(placed.features, usable, centers, valid, max_steps=100, tolerance=1e-4).assigned
@@ -167,7 +168,7 @@ def typiclust(
     among the n rows of the cluster that may still be picked, k the smaller of `num_neighbors` and
     half of n. It gains over random selection with few labels, and loses once there are many.
 
-    Time O(n^2 D) a pick as differences, n the rows of its cluster, and k-means; memory O(N).
+    Time O(n^2 D) a pick as differences, n the rows of its cluster, and k-means; memory O(N D).
 
     Args:
       key: PRNG key, consumed; without effect where the clusters are given.
@@ -217,16 +218,16 @@ def _typiclust(
     points = Dense(jnp.asarray(features).astype(float))
     free, labeled, counted = _rows.free_and_counted(available, labeled)
     finite = points.finite()
-    points = points.masked(finite & counted)
+    usable = finite & counted
+    points = points.masked(usable)
+    frame, scale = points.frame(usable)
     number = len(free)
     if clusters is None:
         number = min(len(free), CLUSTERS)
         wanted = jnp.sum(labeled & finite, dtype=jnp.int32) + budget
-        clusters = make_clusters(key, points, counted & finite, jnp.minimum(wanted, number), number)
-    _, scale = points.conditioned(finite & counted)
-    turns = _turns(
-        clusters, free & finite, labeled & finite, counted & finite, number, min_cluster_size
-    )
+        placed = points.placed(frame).masked(usable)
+        clusters = make_clusters(key, placed, usable, jnp.minimum(wanted, number), number)
+    turns = _turns(clusters, free & finite, labeled & finite, usable, number, min_cluster_size)
 
     def pick(i, carry):
         turns, left, rows, scores = carry
@@ -234,7 +235,7 @@ def _typiclust(
         members = left & (clusters == cluster)
         row, score = _most_typical(points, scale, members, num_neighbors)
         turns = turns._replace(taken=turns.taken.at[cluster].add(1))
-        return turns, left.at[row].set(False), rows.at[i].set(row), scores.at[i].set(score)
+        return turns, without(left, row), rows.at[i].set(row), scores.at[i].set(score)
 
     count = jnp.minimum(budget, jnp.sum(free & finite, dtype=jnp.int32))
     rows = jnp.full(budget, -1, jnp.int32)

@@ -4,23 +4,31 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import scores, selection
-from jaxal.base import Strategy
+from jaxal.base import ObserveFn, Strategy
 from jaxal.checks import check_fraction, check_integer, check_name, check_positive
 from jaxal.numerics import unit_rows
 from jaxal.selection._purity import purity_radius
 from jaxal.strategies.registry import register
+from jaxal.strategies.scoring import UNCERTAINTIES
 
-UNCERTAINTIES = {
-    "entropy": scores.entropy,
-    "least_confidence": scores.least_confidence,
-    "margin": lambda logits: 1.0 + scores.margin(logits),
-}
-"""Uncertainties of at least 0: logits [n, C] -> [n]."""
+WORTH = UNCERTAINTIES | {"margin": lambda logits: 1.0 + scores.margin(logits)}
+"""The uncertainties, each at least 0: logits [n, C] -> [n]."""
 
 
 def observe_directions(key, model, variables, inputs, labels) -> jax.Array:
     """Features divided by their lengths, [n, D]."""
     return unit_rows(model.apply(variables, inputs).features)
+
+
+def observe_uncertainty(uncertainty: str) -> ObserveFn:
+    """Observes the same, and how uncertain each row is, [n]; an unknown name is a ValueError."""
+    check_name("uncertainty", uncertainty, WORTH)
+
+    def observe(key, model, variables, inputs, labels):
+        outputs = model.apply(variables, inputs)
+        return unit_rows(outputs.features), WORTH[uncertainty](outputs.logits)
+
+    return observe
 
 
 @register
@@ -74,13 +82,8 @@ def u_herding(*, uncertainty: str = "margin", bandwidth: float | None = None) ->
       Bae et al., "Uncertainty herding: one active learning method for all label budgets", ICLR
       2025.
     """
-    check_name("uncertainty", uncertainty, UNCERTAINTIES)
     if bandwidth is not None:
         check_positive(bandwidth=bandwidth)
-
-    def observe(key, model, variables, inputs, labels):
-        outputs = model.apply(variables, inputs)
-        return unit_rows(outputs.features), UNCERTAINTIES[uncertainty](outputs.logits)
 
     def select(key, view, budget):
         features, worth = view.observation
@@ -93,7 +96,7 @@ def u_herding(*, uncertainty: str = "margin", bandwidth: float | None = None) ->
             bandwidth=bandwidth,
         )
 
-    return Strategy(observe, select)
+    return Strategy(observe_uncertainty(uncertainty), select)
 
 
 @register
@@ -102,8 +105,11 @@ def prob_cover(*, bandwidth: float | None = None, purity: float = 0.95) -> Strat
 
     On features divided by their lengths, from no label at all. Without a bandwidth the radius is
     the largest at which a share of the balls are pure: hold examples of one cluster alone, of as
-    many clusters of k-means as the model has classes. See `selection.herding` for the cost; the
-    radius costs O(N^2 D) more.
+    many clusters of k-means as the model has classes. It is meant for features of a self-supervised
+    model, whose clusters are the classes; on those of the classifier that is being trained it is no
+    better than random selection: on digits, at 20 to 220 labels in steps of 20, 80.9 % on average
+    where that has 81.9 % (ten seeds). See `selection.herding` for the cost; the radius costs
+    O(N^2 D) more.
 
     Args:
       bandwidth: the radius; None: by purity.

@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import scores, selection
-from jaxal.base import Strategy, View
-from jaxal.checks import check_at_least, check_integer, check_name, check_positive
+from jaxal.base import Strategy
+from jaxal.checks import check_at_least, check_integer, check_positive
 from jaxal.greedy.take import fill
-from jaxal.numerics import matmul, unit_rows
+from jaxal.numerics import group_means, matmul
 from jaxal.posterior import Draws, Posterior, mc_dropout
 from jaxal.selection._candidates import one_a_cluster
 from jaxal.selection._drop_query import of_disagreement
-from jaxal.strategies.coverage import UNCERTAINTIES
+from jaxal.strategies.coverage import observe_uncertainty
 from jaxal.strategies.registry import register
 
 _DROPOUT = mc_dropout(3)
@@ -23,7 +23,8 @@ def cluster_margin(*, num_clusters: int = 20, oversampling: float = 10.0) -> Str
     """Cluster-Margin: rows of least margin, in turn from clusters, the smallest clusters first.
 
     Clusters are those of k-means on the features of what is available, each row with the picked
-    center nearest to it. See `selection.cluster_margin` for the rule.
+    center nearest to it: O(N D num_clusters) a step of at most 50. See `selection.cluster_margin`
+    for the rule.
 
     Args:
       num_clusters: of k-means, at most the rows of the pool.
@@ -54,7 +55,7 @@ def cluster_margin(*, num_clusters: int = 20, oversampling: float = 10.0) -> Str
             clusters,
             view.available,
             budget,
-            num_candidates=max(budget, int(oversampling * budget)),
+            num_candidates=int(oversampling * budget),
         )
 
     return Strategy(observe, select, reads_labels=False)
@@ -82,18 +83,13 @@ def gist(*, uncertainty: str = "margin", trade_off: float = 1.0, epsilon: float 
       Fahrbach et al., "GIST: greedy independent set thresholding for max-min diversification with
       submodular utility", NeurIPS 2025.
     """
-    check_name("uncertainty", uncertainty, UNCERTAINTIES)
     check_at_least(0, trade_off=trade_off)
     check_positive(epsilon=epsilon)
     if epsilon > 2:
         raise ValueError(f"epsilon: expected a number above 0 and at most 2, got {epsilon!r}")
 
-    def observe(key, model, variables, inputs, labels):
-        outputs = model.apply(variables, inputs)
-        return UNCERTAINTIES[uncertainty](outputs.logits), unit_rows(outputs.features)
-
     def select(key, view, budget):
-        utilities, features = view.observation
+        features, utilities = view.observation
         chosen = selection.gist(
             features,
             utilities,
@@ -106,7 +102,7 @@ def gist(*, uncertainty: str = "margin", trade_off: float = 1.0, epsilon: float 
         filled = fill(chosen, count, utilities, view.available)
         return filled._replace(scores=jnp.where(filled.rows >= 0, utilities[filled.rows], -jnp.inf))
 
-    return Strategy(observe, select, reads_labels=False)
+    return Strategy(observe_uncertainty(uncertainty), select, reads_labels=False)
 
 
 @register
@@ -114,7 +110,8 @@ def drop_query(*, posterior: Posterior = _DROPOUT) -> Strategy:
     """DropQuery: one example of each cluster of those whose class changes under dropout.
 
     Three dropout masks by default; the paper drops three quarters of the features that go into a
-    linear model (`models.linear` with dropout 0.75). See `selection.drop_query` for the rule.
+    linear model (`models.linear` with dropout 0.75). See `selection.drop_query` for the rule and
+    the cost.
 
     Args:
       posterior: where the draws come from, as for `bald`.
@@ -153,7 +150,8 @@ def alfa_mix(*, epsilon: float = 0.2) -> Strategy:
     Mixed are the features of the last layer with the mean of each class's labelled features, in the
     closed form of `scores.alfa_mix`. The last layer is the linear map, by least squares, from the
     features to the logits: the layer itself where the features are its input. Where there are
-    fewer candidates than picks, all of them, and others at random. O(N D^2 + N C^2 D).
+    fewer candidates than picks, all of them, and others at random. O(N D^2 + N C^2 D), and k-means
+    of the candidates, O(N B D) a step.
 
     Args:
       epsilon: how far to mix, as a share of the distance to the mean, above 0.
@@ -172,28 +170,20 @@ def alfa_mix(*, epsilon: float = 0.2) -> Strategy:
 
     def select(key, view, budget):
         logits, features = view.observation
-        anchors, there = _class_means(view, features, logits.shape[1])
-        counted = view.available | view.labeled
-        weights, bias = linear_map(features, logits, counted)
+        classes = logits.shape[1]
+        known = view.labeled & jnp.all(jnp.isfinite(features), axis=1)
+        anchors, count = group_means(features, jnp.where(known, view.labels, classes), classes)
+        weights, bias = linear_map(features, logits, view.available | view.labeled)
         found = scores.alfa_mix(
             lambda features: matmul(features, weights) + bias,
             features,
             anchors,
             epsilon=epsilon,
-            anchor_mask=there,
+            anchor_mask=count > 0,
         )
         return one_a_cluster(key, features, found > 0, view.available, budget)
 
     return Strategy(observe, select)
-
-
-def _class_means(view: View, features: jax.Array, classes: int) -> tuple[jax.Array, jax.Array]:
-    """The mean of each class's labelled features [C, D], and which classes have any [C] bool."""
-    rows = jnp.where(view.labeled[:, None], features, 0.0)
-    rows = jnp.concatenate([rows, view.labeled[:, None].astype(rows.dtype)], axis=1)
-    sums = jax.ops.segment_sum(rows, jnp.where(view.labeled, view.labels, classes), classes)
-    count = sums[:, -1:]
-    return sums[:, :-1] / jnp.maximum(count, 1.0), count[:, 0] > 0
 
 
 def linear_map(

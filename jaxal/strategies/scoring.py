@@ -1,12 +1,19 @@
-"""The decision of strategies that score rows one by one: the top scores."""
+"""Scores of rows one by one: those of uncertainty by name, and the decision by the top scores."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
 
-from jaxal import selection
+from jaxal import scores, selection
 from jaxal.base import Selection, View
+
+UNCERTAINTIES = {
+    "entropy": scores.entropy,
+    "least_confidence": scores.least_confidence,
+    "margin": scores.margin,
+}
+"""Uncertainties by name: logits [n, C] -> [n]."""
 
 
 def observed(key: jax.Array, view: View) -> jax.Array:

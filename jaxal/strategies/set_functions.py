@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from jaxal import scores, selection
+from jaxal import selection
 from jaxal.base import ObserveFn, Selection, Strategy
 from jaxal.checks import check_name, check_positive
 from jaxal.numerics import gather
@@ -13,6 +13,7 @@ from jaxal.points.embedding import Points
 from jaxal.points.losses import Loss, check_loss
 from jaxal.points.similarity import METRICS
 from jaxal.strategies.registry import register
+from jaxal.strategies.scoring import UNCERTAINTIES
 from jaxal.submodular import OPTIMIZERS, FunctionSpec, given, maximize, specify
 from jaxal.submodular.declare import DECLARED
 
@@ -191,13 +192,6 @@ def submodular(
     return Strategy(represent(representation, loss), select, reads_labels=start == "labeled")
 
 
-_UNCERTAINTIES = {
-    "entropy": scores.entropy,
-    "least_confidence": scores.least_confidence,
-    "margin": scores.margin,
-}
-
-
 @register
 def fass(
     *,
@@ -241,7 +235,7 @@ def fass(
     References:
       Wei et al., "Submodularity in data subset selection and active learning", ICML 2015.
     """
-    check_name("uncertainty", uncertainty, _UNCERTAINTIES)
+    check_name("uncertainty", uncertainty, UNCERTAINTIES)
     check_positive(top_n=top_n)
     observe_points = represent(representation, loss)
     choose = greedy(
@@ -255,7 +249,7 @@ def fass(
     )
 
     def observe(key, model, variables, inputs, labels):
-        score = _UNCERTAINTIES[uncertainty](model.apply(variables, inputs).logits)
+        score = UNCERTAINTIES[uncertainty](model.apply(variables, inputs).logits)
         return score, observe_points(key, model, variables, inputs, labels)
 
     def select(key, view, budget):

@@ -1,29 +1,24 @@
 """Strategies made of another: sampling by its scores, and selection in parts of the pool."""
 
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxal import selection
-from jaxal.base import PyTree, Selection, Strategy, View
+from jaxal.base import Selection, Strategy
 from jaxal.checks import check_at_least, check_budget, check_integer, check_name
 from jaxal.greedy.take import STOCHASTIC_KINDS
-from jaxal.numerics import gather
-from jaxal.rows import index_of
-from jaxal.selection._partitions import (
-    Shape,
-    at_random,
-    budgets_of,
-    in_order,
-    rows_from,
-    shape_of,
-    slots_of,
-    some_of,
-)
+from jaxal.selection._partitions import at_random, budgets_of, in_order, shape_of
 from jaxal.strategies.registry import register
 from jaxal.strategies.scoring import TopScores
+from jaxal.strategies.subpool import (
+    only_real,
+    pool_rows,
+    rows_numbered,
+    select_in_blocks,
+    some_labeled,
+)
 
 
 @register
@@ -95,8 +90,9 @@ def partition(
 
     Devices that share the pool share each part. Random parts are drawn within blocks of
     `max(128, 4 P)` rows, rounded up to a power of two: where devices have whole blocks, as those of
-    a large pool do for P up to 32, no row is sent. Parts cut in order, and labelled rows, are sent
-    in small blocks: over the whole decision each device receives about as much as the pool holds.
+    a large pool do for P up to 32, no row is sent; else every device gets each part whole. Parts
+    cut in order, and labelled rows, are sent in small blocks: over the whole decision each device
+    receives about as much as the pool holds.
 
     Args:
       strategy: the rule, or its name.
@@ -139,8 +135,8 @@ def partition(
             cut = at_random(words, view.available, num_partitions)
         else:
             cut = in_order(sizes, view.available)
-        pool = _rows_of(view)
-        known = _labeled(words, pool, view.labeled, shape) if strategy.reads_labels else None
+        pool = pool_rows(view)
+        known = some_labeled(words, pool, view.labeled, shape) if strategy.reads_labels else None
         # Cut in order, a part has a row more than its share at most.
         share = -(-budget // num_partitions) + (not shuffle)
         if merge == "greedi":
@@ -150,15 +146,17 @@ def partition(
         def propose(each):
             data, part = each
             own = jax.random.wrap_key_data(data, impl=jax.random.key_impl(key))
-            return _select_among(own, strategy, view, _real(*cut.rows_of(pool, part)), known, share)
+            free = only_real(*cut.rows_of(pool, part))
+            return select_in_blocks(own, strategy, view, free, known, share)
 
         # One part after another, so that memory is that of one. Under vmap, a loop over keys
         # themselves is taken for one that uses them twice.
         data = jax.random.key_data(keys[:num_partitions])
         proposed = jax.lax.map(propose, (data, cut.parts))
         if merge == "greedi":
-            among = _proposed(pool, proposed.rows.reshape(-1), 1 if known is None else shape.blocks)
-            return _select_among(keys[-2], strategy, view, among, known, budget)
+            blocks = 1 if known is None else shape.blocks
+            among = rows_numbered(pool, proposed.rows.reshape(-1), blocks)
+            return select_in_blocks(keys[-2], strategy, view, among, known, budget)
         return _first_picks(proposed, budgets, budget)
 
     return Strategy(strategy.observe, select, strategy.reads_labels)
@@ -176,93 +174,3 @@ def _first_picks(proposed: Selection, budgets: jax.Array, budget: int) -> Select
 
     weights = None if proposed.weights is None else gather(proposed.weights, 0.0)
     return Selection(gather(proposed.rows, -1), gather(proposed.scores, -jnp.inf), weights)
-
-
-class _Rows(NamedTuple):
-    """Rows of a pool, leaves [N, ...] or [blocks, slots, ...]."""
-
-    observation: PyTree
-    labels: jax.Array
-    numbers: jax.Array  # int32, -1 where there is no row
-
-
-def _rows_of(view: View) -> _Rows:
-    numbers = jnp.arange(len(view.available), dtype=jnp.int32)
-    return _Rows(view.observation, view.labels, numbers)
-
-
-def _real(rows: _Rows, real: jax.Array) -> _Rows:
-    """The rows, without those that are none."""
-    return rows._replace(numbers=jnp.where(real, rows.numbers, -1))
-
-
-def _labeled(words: jax.Array, pool: _Rows, labeled: jax.Array, shape: Shape) -> _Rows:
-    """What the rule reads but may not pick: as many labelled rows as a part has slots, at random.
-
-    Leaves [blocks, slots, ...].
-    """
-    room = shape.blocks * shape.slots
-    index = index_of(some_of(words, labeled, room))
-    real = slots_of(shape) < jnp.sum(labeled, dtype=jnp.int32)
-    return _real(rows_from(pool, index, 0, shape), real)
-
-
-def _proposed(pool: _Rows, numbers: jax.Array, blocks: int) -> _Rows:
-    """The rows of these numbers [M], in so many blocks: leaves [blocks, M / blocks, ...]."""
-    numbers = jnp.pad(numbers, (0, -len(numbers) % blocks), constant_values=-1)
-    numbers = numbers.reshape(blocks, len(numbers) // blocks)
-    return _real(gather(pool, jnp.maximum(numbers, 0)), numbers >= 0)
-
-
-def select_rows(
-    key: jax.Array,
-    strategy: Strategy,
-    view: View,
-    rows: jax.Array,
-    labeled: jax.Array,
-    budget: int,
-) -> Selection:
-    """The strategy's decision in a pool of these available and labelled rows.
-
-    Args:
-      key: PRNG key, consumed.
-      strategy: the rule.
-      view: of the pool, as it observed it.
-      rows: [m] int32, -1 is none; every device gets them.
-      labeled: [L] int32, likewise.
-      budget: how many rows, at most m + L.
-    """
-    pool = _rows_of(view)
-    known = _proposed(pool, labeled, 1) if len(labeled) else None
-    return _select_among(key, strategy, view, _proposed(pool, rows, 1), known, budget)
-
-
-def _select_among(
-    key: jax.Array,
-    strategy: Strategy,
-    view: View,
-    free: _Rows,
-    known: _Rows | None,
-    budget: int,
-) -> Selection:
-    """The strategy's decision in a pool of these available and these labelled rows.
-
-    Both lie side by side in each block, so that devices which share the blocks send none.
-    """
-    groups = [free] if known is None else [free, known]
-    masks = [jnp.full(group.numbers.shape, group is free) for group in groups]
-
-    def flat(*leaves):
-        return jax.lax.collapse(jnp.concatenate(leaves, axis=1), 0, 2)
-
-    rows, may_pick = jax.tree.map(flat, *groups), flat(*masks)
-    real = rows.numbers >= 0
-    part = view._replace(
-        observation=rows.observation,
-        labels=jnp.where(real & ~may_pick, rows.labels, -1),
-        labeled=real & ~may_pick,
-        available=real & may_pick,
-    )
-    picked = strategy.select(key, part, budget)
-    found = picked.rows >= 0
-    return picked._replace(rows=jnp.where(found, rows.numbers[picked.rows], -1))

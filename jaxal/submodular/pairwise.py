@@ -61,8 +61,9 @@ def graph_cut(
 ) -> GraphCut:
     """sum_{i in V, j in S} s_ij - trade_off sum_{i, j in S} s_ij, the diagonal included.
 
-    Submodular where no similarity can be negative, so not for cosine unless shifted; monotone for a
-    trade_off up to 0.5. O(N D) a pick, and to begin with O(N D) for cosine, O(N^2 D) for euclidean.
+    Submodular where no similarity can be negative, so not for cosine unless shifted; there monotone
+    for a trade_off up to 0.5. O(N D) a pick, and to begin with O(N D) for cosine, O(N^2 D) for
+    euclidean.
 
     Args:
       features: V, [N, D] or an `Embedding`.
@@ -80,7 +81,8 @@ def graph_cut(
     """
     pool = similarities(features, usable=usable, metric=metric, shifted=shifted).pool
     weight = jnp.asarray(trade_off, float)
-    return GraphCut(pool, pool.totals(), weight, monotone=weight <= 0.5)
+    monotone = (weight <= 0.5) & (pool.lowest >= 0)
+    return GraphCut(pool, pool.totals(), weight, monotone)
 
 
 @set_function("gccg", trade_off=at_least(0.0), nu=at_least(0.0))

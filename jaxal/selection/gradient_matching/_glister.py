@@ -19,7 +19,7 @@ from jaxal.greedy.take import fill
 from jaxal.numerics import matmul
 from jaxal.points.gradient import GradientEmbedding
 from jaxal.points.losses import Loss, check_loss, residuals
-from jaxal.rows import row_at
+from jaxal.rows import row_at, without
 from jaxal.selection.gradient_matching._gradients import (
     LABELED,
     POOL,
@@ -158,7 +158,10 @@ def check_regularizer(regularizer: str, strength: float | None) -> None:
 
 
 class Evaluation(NamedTuple):
-    """The evaluation set, examples last but for the features, which are the pool's own."""
+    """The evaluation set, examples last, along which products with few rows run.
+
+    Features are as they come, so that a pool that is its own evaluation set has them once.
+    """
 
     logits: jax.Array  # [C, E]
     targets: jax.Array  # [C, E] one-hot labels; [E] labels where the loss is no cross-entropy
@@ -231,9 +234,6 @@ def _glister(
         along = _along(evaluation.gradient(logits, loss), rows.points)
         return jnp.where(rows.finite, jnp.sum(along * own, axis=0), jnp.nan)
 
-    # A row is marked by its number: to scatter a mark, a TPU gathers the mask of all devices.
-    numbers = jnp.arange(len(available), dtype=jnp.int32)
-
     def pick(i: jax.Array, state: GlisterState) -> GlisterState:
         spread, row, totals = state.regularizer.best(gains(state.logits), state.available)
         # A step along one gradient, residual (x) features, moves every logit by their products.
@@ -241,7 +241,7 @@ def _glister(
         return GlisterState(
             state.logits - _along(picked, evaluation.points),
             spread.add(row),
-            state.available & (numbers != row),
+            without(state.available, row),
             state.rows.at[i].set(row.astype(jnp.int32)),
             state.scores.at[i].set(row_at(totals, row)),
         )

@@ -12,7 +12,7 @@ from jaxal.checks import check_budget, check_name
 from jaxal.greedy.take import priority
 from jaxal.points.gradient import GRADIENT_KINDS
 from jaxal.points.losses import Loss, check_loss
-from jaxal.rows import best_row, row_at
+from jaxal.rows import best_row, row_at, without
 from jaxal.selection.gradient_matching._gradients import (
     LABELED,
     POOL,
@@ -31,7 +31,7 @@ TARGETS = ("budget", "pool")
 class GradMatchState(NamedTuple):
     """What a pick hands the next."""
 
-    residual: jax.Array  # [C, D], the picks' gradients minus the target
+    residual: jax.Array  # as `GradientEmbedding.total`, the picks' gradients minus the target
     inner: jax.Array  # [N], of each gradient with the residual
     available: jax.Array  # [N] bool
     rows: jax.Array  # [B] int32
@@ -103,9 +103,6 @@ def grad_match(
     residual = -(number / matched.number()) * matched.points.total()
     norms = jnp.where(rows.finite, rows.points.squared_norm(), jnp.nan)
 
-    # A row is marked by its number: to scatter a mark, a TPU gathers the mask of all devices.
-    numbers = jnp.arange(len(available), dtype=jnp.int32)
-
     def pick(i, state: GradMatchState) -> GradMatchState:
         # |r|^2 is the same for all rows: the smallest rest of |r + g_i|^2 is picked.
         row = best_row(priority(-(norms + 2.0 * state.inner), state.available))
@@ -116,7 +113,7 @@ def grad_match(
         return GradMatchState(
             residual,
             state.inner + inner,
-            state.available & (numbers != row),
+            without(state.available, row),
             state.rows.at[i].set(row.astype(jnp.int32)),
             state.scores.at[i].set(jnp.where(row_at(rows.finite, row), score, jnp.nan)),
         )

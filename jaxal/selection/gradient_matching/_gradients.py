@@ -77,8 +77,9 @@ def gradients(examples: LabeledRows, kind: str, loss: Loss | None = None) -> Gra
     labels = jnp.where(labels >= 0, labels, jnp.argmax(logits, axis=-1))
     finite = points.finite()
     counts = mask & finite
-    # No features are 0 for the mask alone: sets of the same rows share them, and none is a copy.
-    features = Dense(points.features).masked(Dense(points.features).finite()).features
+    # No features are 0 for the mask alone, so that sets of the same rows share them.
+    features = Dense(points.features)
+    features = features.masked(features.finite()).features
     kept, residuals = (
         jnp.where(counts[:, None], leaf, 0.0) for leaf in (logits.astype(float), points.residuals)
     )

@@ -15,7 +15,7 @@ from jaxal.greedy.take import fill, priority
 from jaxal.numerics import matmul
 from jaxal.points.gradient import GRADIENT_KINDS
 from jaxal.points.losses import Loss, check_loss
-from jaxal.rows import best_row, row_at
+from jaxal.rows import best_row, row_at, without
 from jaxal.selection.gradient_matching._grad_match import matching
 from jaxal.selection.gradient_matching._gradients import (
     LABELED,
@@ -89,7 +89,7 @@ def non_negative(problem: Problem, weights: jax.Array, passive: jax.Array) -> Fi
 class PursuitState(NamedTuple):
     """What a pick hands the next."""
 
-    residual: jax.Array  # [C, D], the target minus the weighted gradients of the picks
+    residual: jax.Array  # as the target, of which the picks' weighted gradients are taken away
     problem: Problem
     fit: Fit
     available: jax.Array  # [N] bool
@@ -256,7 +256,7 @@ def pursue(
 
     Args:
       rows: gradients of N pool rows.
-      target: [C, D].
+      target: [C, D], or [C, 1 + D], as `GradientEmbedding.total`.
       available: [N] bool.
       budget: the size of the state, B.
       limit: how many rows at most, up to the budget; may vary from call to call.
@@ -301,7 +301,7 @@ def pursue(
                 residual=target - weighted.total(),
                 problem=problem,
                 fit=fit,
-                available=state.available.at[row].set(False),
+                available=without(state.available, row),
                 rows=picks,
                 scores=state.scores.at[slot].set(state.score),
                 count=state.count + 1,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxal.base import ObserveFn, Selection, Strategy, View
 from jaxal.rows import rows_over, top_rows
-from jaxal.strategies.wrappers import select_rows
+from jaxal.strategies.subpool import select_rows
 
 
 class Request(NamedTuple):
