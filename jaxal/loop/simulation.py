@@ -86,16 +86,8 @@ def simulate(
     options = {"balanced": balanced, "batch_size": batch_size, "skip_unlabeled": skip_unlabeled}
     plan, initial_rows = make_plan(initial, budget, rounds, **options)
     sets = example_sets(query, private, validation)
-    prepared = prepare(
-        learner,
-        pool,
-        test,
-        plan,
-        sets,
-        mesh,
-        labeled_only=labeled_only,
-        initial_rows=initial_rows,
-    )
+    rest = {"labeled_only": labeled_only, "initial_rows": initial_rows}
+    prepared = prepare(learner, pool, test, plan, sets, mesh, **rest)
     return jax.tree_util.Partial(_Simulation(learner, strategy, plan), prepared)
 
 
@@ -241,16 +233,8 @@ def iterate(
     options = {"balanced": balanced, "batch_size": batch_size, "skip_unlabeled": skip_unlabeled}
     plan, initial_rows = make_plan(initial, budget, rounds, **options)
     sets = example_sets(query, private, validation)
-    prepared = prepare(
-        learner,
-        pool,
-        test,
-        plan,
-        sets,
-        mesh,
-        labeled_only=labeled_only,
-        initial_rows=initial_rows,
-    )
+    rest = {"labeled_only": labeled_only, "initial_rows": initial_rows}
+    prepared = prepare(learner, pool, test, plan, sets, mesh, **rest)
     name = strategy_name(strategy)
     check_strategies(learner, {name: strategy}, prepared, plan)
     stages = compiled_round(learner, strategy, budget)
@@ -263,12 +247,7 @@ def iterate(
         if checkpoint is not None:
             held.enter_context(claimed_together(Path(checkpoint), together))
             arguments = _Arguments(learner, strategy, plan, labeled_only, initial_rows)
-            # It reads all of the pool: the first process does, unless they have a share each.
-            found = processes.from_first(
-                lambda: _identity(arguments, key, pool, test, sets),
-                devices.is_on_hosts((pool, test, sets), mesh),
-            )
-            saved = Checkpoints(Path(checkpoint), found, together=together)
+            saved = _checkpoints(Path(checkpoint), arguments, key, pool, test, sets, mesh)
             first, state = saved.newest(state) or (first, state)
         rounds_left = run_rounds(stages, state, prepared, plan, name, first=first)
         for number, (state, info) in enumerate(rounds_left, first):
@@ -290,6 +269,24 @@ class _Arguments(NamedTuple):
     plan: Plan
     labeled_only: bool
     initial_rows: Any
+
+
+def _checkpoints(
+    folder: Path,
+    arguments: _Arguments,
+    key: jax.Array,
+    pool: Any,
+    test: Any,
+    sets: ExampleSets,
+    mesh: Mesh | None,
+) -> Checkpoints:
+    """The checkpoints of a loop in a folder that it holds."""
+    # All of the pool is read: by the first process, unless they have a share each.
+    identity = processes.from_first(
+        lambda: _identity(arguments, key, pool, test, sets),
+        devices.is_on_hosts((pool, test, sets), mesh),
+    )
+    return Checkpoints(folder, identity, together=devices.is_shared(mesh))
 
 
 def _identity(
