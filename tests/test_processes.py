@@ -49,11 +49,19 @@ REFUSED = {
     "another's": "ValueError: mesh: expected devices of this process alone or of all, got of some",
     "seeds": "ValueError: mesh: expected all devices to share the rows, got some that share seeds",
     "file": "OSError: the disk is gone",
+    "placed": "OSError: the disk is gone",
     "cache": "ValueError: mesh: several processes on CPUs cannot use programs that JAX keeps on a "
     "disk, as XLA forgets in which order these exchange arrays; expected "
     'jax.config.update("jax_enable_compilation_cache", False) in all',
 }
 OTHERS = {  # what is not the same in every process
+    "mesh": "mesh",
+    "batch size": "batch_size",
+    "labels placed": "labels",
+    "strategy": "strategy",
+    "counts": "initial",
+    "checkpoint": "checkpoint",
+    "answers on devices": "labels",
     "rows": "inputs",
     "types": "inputs",
     "test": "test",
@@ -235,10 +243,18 @@ def test_options_of_processes_are_checked(tmp_path, capsys, monkeypatch):
     assert "JAX_NUM_PROCESSES: expected an integer, got 'two'" in says("--distributed")
 
 
-def test_alone_a_process_has_all_rows():
+def test_alone_a_process_has_all_rows_and_compares_nothing(monkeypatch):
+    monkeypatch.setattr(processes, "_gathered", None)
     inputs, labels = tasks.data(11)
     pool = jaxal.place(inputs, labels, jaxal.devices.make_mesh(), local=True)
     np.testing.assert_array_equal(np.asarray(pool.labels)[:11], labels)
+
+
+def test_on_the_host_keys_are_numbers():
+    key = jax.random.key(3)
+    found = processes.to_host({"key": key, "rows": jax.numpy.arange(2)})
+    np.testing.assert_array_equal(found["key"], np.asarray(jax.random.key_data(key)))
+    assert all(type(one) is np.ndarray for one in found.values())
 
 
 def test_errors_that_are_sent_are_of_pythons_types():

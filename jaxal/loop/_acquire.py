@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from jaxal import data, processes
 from jaxal.base import Model, PyTree, Selection, Strategy, View
-from jaxal.checks import check_budget, check_integer, check_key, check_mask, describe, is_traced
+from jaxal.checks import check_budget, check_integer, check_key, check_mask, is_traced
 from jaxal.data.checks import check_structure
 from jaxal.loop.plan import (
     NO_SETS,
@@ -228,18 +228,13 @@ def acquire(
     """
     devices.check_mesh(mesh)
     sets = ExampleSets(query, private, validation)
-    devices.check_same(
-        inputs.mesh if isinstance(inputs, ArrayPool) else mesh,
-        inputs=jax.tree.map(describe, inputs),
-        key=key,
-        variables=variables,
-        budget=budget,
-        labels=labels,
-        available=available,
-        **sets._asdict(),
-    )
-    check_key(key)
     check_strategy(strategy)
+    over = inputs.mesh if isinstance(inputs, ArrayPool) else mesh
+    devices.check_alike(over, inputs=inputs)
+    asked = {"strategy": strategy_name(strategy), "budget": budget, "batch_size": batch_size}
+    asked |= {"labels": labels, "available": available, **sets._asdict()}
+    devices.check_same(over, key=key, variables=variables, **asked)
+    check_key(key)
     check_model_functions("model", model)
     check_integer(1, batch_size=batch_size)
     traced = is_traced(inputs, labels, available)

@@ -68,7 +68,7 @@ def simulate(
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows, and the seeds (`devices.make_mesh`); also those of
         several processes, which all call this with the same arguments, and read the rows of their
-        own devices. What they vmap over seeds, `devices.to_host` makes whole in each.
+        own devices. What they vmap over seeds, `jaxal.processes.to_host` makes whole in each.
 
     Returns:
       `run(key) -> (State, RoundInfo)`, the report's leaves [rounds + 1, ...]. `run` jits, vmaps and
@@ -88,6 +88,7 @@ def simulate(
     sets = example_sets(query, private, validation)
     rest = {"labeled_only": labeled_only, "initial_rows": initial_rows}
     prepared = prepare(learner, pool, test, plan, sets, mesh, **rest)
+    devices.check_same(mesh, strategy=strategy_name(strategy))
     return jax.tree_util.Partial(_Simulation(learner, strategy, plan), prepared)
 
 
@@ -239,7 +240,7 @@ def iterate(
     check_strategies(learner, {name: strategy}, prepared, plan)
     stages = compiled_round(learner, strategy, budget)
     together = devices.is_shared(mesh)
-    devices.check_same(mesh, key=key)
+    devices.check_same(mesh, key=key, strategy=name, checkpoint=checkpoint is not None)
     placed = devices.replicate(key, mesh) if together else key
     with contextlib.ExitStack() as held:
         held.enter_context(processes.loss_explained())
