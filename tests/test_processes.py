@@ -29,7 +29,7 @@ CONFIG = """
 name = "tiny"
 seeds = 2
 [data]
-source = "sklearn:iris"
+source = "npz:DATA"
 [model]
 name = "logistic"
 [learner]
@@ -73,6 +73,13 @@ OTHERS = {  # what is not the same in every process
     "fits": "learner.fit: variables",
     "config": "config",
 }
+
+
+def config_text(folder):
+    """An experiment on data that lie in the folder: scikit-learn would take a second to import."""
+    inputs, labels = tasks.data(150)
+    np.savez(folder / "data.npz", inputs=inputs, labels=labels)
+    return CONFIG.replace("DATA", str(folder / "data.npz"))
 
 
 def free_port():
@@ -133,7 +140,7 @@ def together(asked, count, folder, codes=None, timeout=400):
 @pytest.mark.slow
 def test_two_processes_are_one(tmp_path):
     """Every strategy, every loop and every pool; the processes are started once."""
-    config, out = tomllib.loads(CONFIG), str(tmp_path / "out")
+    config, out = tomllib.loads(config_text(tmp_path)), str(tmp_path / "out")
     asked = [
         ["picks"],
         ["simulated"],
@@ -186,7 +193,7 @@ def test_a_loop_whose_process_was_killed_goes_on_with_fewer(tmp_path):
 def command(folder, *flags, count=2):
     """The command line of each process."""
     config, address = folder / "tiny.toml", f"127.0.0.1:{free_port()}"
-    config.write_text(CONFIG)
+    config.write_text(config_text(folder))
     cluster = ["--distributed", "--coordinator", address, "--processes", str(count)]
     run = ["-m", "jaxal", "run", str(config), "--out", str(folder / "out"), *cluster, *flags]
     return [[*run, "--process", str(number)] for number in range(count)]
