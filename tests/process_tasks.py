@@ -243,7 +243,9 @@ def bad_arguments(mesh, out, config):
     turned = Mesh(mesh.devices[:, :: 1 - 2 * number], mesh.axis_names, axis_types=mesh.axis_types)
     return {
         "mesh": lambda: jaxal.place(*pool, turned),
-        "batch size": lambda: jaxal.place(*pool, mesh, batch_size=8 + number),
+        "batch size": lambda: jaxal.place(*pool, mesh, batch_size=number),
+        "blocks": lambda: pools.stream(pool[0], None, mesh, batch_size=8 + number),
+        "precision": lambda: pools.compress(pool[0], mesh, precision=["int8", "bfloat16"][number]),
         "labels placed": lambda: jaxal.place(pool[0], np.roll(pool[1], number), mesh),
         "strategy": lambda: acquire(["margin", "entropy"][number], mesh),
         "counts": lambda: jaxal.init(

@@ -57,6 +57,8 @@ REFUSED = {
 OTHERS = {  # what is not the same in every process
     "mesh": "mesh",
     "batch size": "batch_size",
+    "blocks": "batch_size",
+    "precision": "precision",
     "labels placed": "labels",
     "strategy": "strategy",
     "counts": "initial",

@@ -207,7 +207,8 @@ def iterate(
         answer of -1 in `tell`). `data.scenarios.out_of_distribution` makes such a pool.
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows; also those of several processes, which all call
-        this with the same arguments. The first of them writes and reads the checkpoints.
+        this with the same arguments. The first of them writes and reads the checkpoints, and reads
+        all of the pool for what these are known by.
       checkpoint: a folder, made if need be and held while the rounds go on. A round is finished
         when the next is asked for; then its state is saved. Called again with equal arguments,
         after whatever ended it, `iterate` goes on with the first round that is not finished. Of a

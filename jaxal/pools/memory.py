@@ -97,13 +97,13 @@ def place(
         labels below -1. `init` checks them against the classes of its model. With `local`, rows
         that differ in type or shape from one process to another, or a mesh that shares seeds.
     """
+    devices.check_mesh(mesh)
+    flags = {"labeled_only": labeled_only, "local": local}
+    devices.check_same(mesh, batch_size=batch_size, size=size, **flags)
     check_integer(1, batch_size=batch_size)
     if size is not None:
         check_integer(1, size=size)
-    check_flag(labeled_only=labeled_only, local=local)
-    devices.check_mesh(mesh)
-    numbers = {"batch_size": batch_size, "size": size}
-    devices.check_same(mesh, **numbers, labeled_only=labeled_only, local=local)
+    check_flag(**flags)
     local = local and devices.is_shared(mesh)  # a process alone has all rows
     if local:
         _check_local((inputs, labels), mesh)
