@@ -1,10 +1,13 @@
-"""Small tools of every room: products in full float32, and rows of pytrees."""
+"""Small tools of every room: products in full float32, random keys, and rows of pytrees."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxal.base import PyTree
+from jaxal.checks import is_key
 
 SUMMED = 256
 """Numbers that a running sum adds up by one product."""
@@ -97,6 +100,11 @@ def derive_keys(key: jax.Array, numbers: jax.Array) -> jax.Array:
     words = words * odd.reshape((1,) * (words.ndim - 1) + (-1,))
     mixed = jnp.broadcast_to(data, words.shape) ^ words
     return jax.random.wrap_key_data(mixed, impl=jax.random.key_impl(key))
+
+
+def key_data(leaf: Any) -> Any:
+    """The numbers that random keys are made of; any other leaf as it is."""
+    return jax.random.key_data(leaf) if is_key(leaf) else leaf
 
 
 def num_rows(tree: PyTree) -> int:

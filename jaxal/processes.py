@@ -15,7 +15,8 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jaxal.base import PyTree
-from jaxal.checks import describe, is_traced
+from jaxal.checks import describe, is_array, is_traced
+from jaxal.numerics import key_data
 
 T = TypeVar("T")
 
@@ -73,9 +74,9 @@ def to_host(tree: PyTree) -> PyTree:
       tree: of arrays. Where several processes share one, this is a collective.
 
     Returns:
-      The tree, of NumPy arrays.
+      The tree, of NumPy arrays; of random keys, the numbers that they are made of.
     """
-    return jax.device_get(whole(tree))
+    return jax.device_get(whole(jax.tree.map(key_data, tree)))
 
 
 @contextlib.contextmanager
@@ -137,7 +138,8 @@ def check_same(**trees: PyTree) -> None:
     """Raises ValueError in all processes unless they have the same values; a collective.
 
     Args:
-      **trees: by the names that messages have; of NumPy arrays, and of what has a `repr`.
+      **trees: by the names that messages have; of numbers, text, arrays and random keys. Of arrays
+        that the processes share, and of whatever else there is, the types are compared.
     """
     sums = _gathered([_checksum(tree) for tree in trees.values()])
     for name, differs in zip(trees, (sums != sums[0]).any(axis=0), strict=True):
@@ -147,11 +149,14 @@ def check_same(**trees: PyTree) -> None:
 
 def _checksum(tree: PyTree) -> int:
     total = 0
-    for leaf in jax.tree.leaves(tree):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         text = repr(leaf) if isinstance(leaf, str | int | float) else describe(leaf)
-        total = zlib.crc32(text.encode(), total)
-        if isinstance(leaf, np.ndarray | np.generic) and leaf.dtype != object:
-            total = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, total)
+        total = zlib.crc32(f"{jax.tree_util.keystr(path)} {text}".encode(), total)
+        if not (is_array(leaf) or isinstance(leaf, np.generic)) or is_shared(leaf):
+            continue
+        values = np.ascontiguousarray(to_host(leaf))
+        if values.dtype != object:
+            total = zlib.crc32(values.reshape(-1).view(np.uint8).data, total)
     return total >> 1  # what is gathered has a sign
 
 

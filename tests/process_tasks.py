@@ -4,7 +4,9 @@ TASKS is JSON: a list of tasks, each a name and its arguments. Each returns what
 the list of these goes to the file OUT.NUMBER.
 """
 
+import functools
 import json
+import math
 import os
 import pathlib
 import sys
@@ -14,9 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh
 
 import jaxal
-from jaxal import experiment, pools, strategies
+from jaxal import experiment, pools, processes, strategies
 from jaxal.pools import devices
 from jaxal.selection import certified
 
@@ -42,15 +45,19 @@ def learner():
     return jaxal.Learner(jaxal.models.logistic(3), optax.sgd(0.1), max_epochs=3)
 
 
+@functools.cache
+def model_and_variables():
+    model = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
+    return model, model.init(jax.random.key(3), data()[0][:1])
+
+
 def acquire(name, mesh, inputs=None, **options):
     given, labels = data()
     sets: dict[str, Any] = {need: (given[:4], labels[:4]) for need in NEEDS.get(name, [])}
-    model = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
     return jaxal.acquire(
         jax.random.key(1),
         strategies.make(name),
-        model,
-        model.init(jax.random.key(3), given[:1]),
+        *model_and_variables(),
         given if inputs is None else inputs,
         BUDGET,
         **{"labels": np.where(np.arange(ROWS) < LABELED, labels, -1), "mesh": mesh} | options,
@@ -86,7 +93,7 @@ def simulated(mesh):
         learner(), strategies.entropy(), data(203), data(41, seed=1), **PLAN, mesh=mesh
     )
     keys = devices.place_seeds(jax.random.split(jax.random.key(0), 2), mesh)
-    several = devices.to_host(jax.vmap(run)(keys)[1].rows)
+    several = processes.to_host(jax.vmap(run)(keys)[1].rows)
     return [np.asarray(run(jax.random.key(0))[1].rows).tolist(), several.tolist()]
 
 
@@ -120,16 +127,17 @@ def own_rows(mesh, name):
 
 
 class Watched(np.ndarray):
-    """A file's rows, of which it is known which were read. If broken, the last process fails."""
+    """A file's rows, of which it is known which were read; the last one can be read so often."""
 
     rows: set = set()
-    broken = False
+    left: float = math.inf
 
     def __getitem__(self, index):
         if isinstance(index, slice) and self.ndim == 2:
             read = range(len(self))[index]
             Watched.rows |= set(read)
-            if Watched.broken and len(self) - 1 in read and is_last():
+            Watched.left -= len(self) - 1 in read
+            if Watched.left < 0:
                 raise OSError("the disk is gone")
         return np.asarray(self)[index]
 
@@ -142,7 +150,7 @@ def streamed(mesh):
     """Functions of rows that are read, and exact k-center of compressed ones."""
     inputs, labels = data()
     pool = pools.stream(inputs, None, mesh, batch_size=64)
-    totals = devices.to_host(pool.map(total, ()))[:ROWS]
+    totals = processes.to_host(pool.map(total, ()))[:ROWS]
     packed = pools.compress(inputs, mesh)
     picked = certified.k_center(packed, jnp.ones(ROWS, bool), BUDGET, block_size=16)
     rows = np.asarray(pool.take(np.array([5, 1002])))
@@ -207,17 +215,20 @@ def bad_pools(mesh, out):
         finally:
             jax.config.update("jax_compilation_cache_dir", None)
 
-    Watched.broken = True
-    watched = inputs.view(Watched)
+    def breaks(left):
+        Watched.left = left
+        return inputs.view(Watched)
+
     return {
         "values": lambda: jaxal.place(flawed if last else inputs, labels, mesh),
-        "labels": lambda: jaxal.place(inputs, wrong if last else labels, mesh),
+        "labels": lambda: jaxal.place(inputs, wrong, mesh),
         "rows": lambda: jaxal.place(inputs[: len(shorter)], shorter, mesh),
         "own rows": lambda: jaxal.place(flawed[-9:] if last else own, None, mesh, local=True),
         "types": lambda: jaxal.place(half if last else own, None, mesh, local=True),
         "another's": lambda: jaxal.place(inputs, labels, devices.make_mesh(devices=others)),
         "seeds": lambda: jaxal.place(own, None, devices.make_mesh(seeds=2), local=True),
-        "file": lambda: pools.stream(watched, None, mesh, batch_size=16).map(total, ()),
+        "file": lambda: pools.stream(breaks(0), None, mesh, batch_size=16).map(total, ()),
+        "placed": lambda: jaxal.place(breaks(1), labels, mesh),
         "cache": cached,
     }
 
@@ -229,13 +240,25 @@ def bad_arguments(mesh, out, config):
         jax.random.key(0), learner(), jaxal.place(*pool, mesh), initial=0, capacity=8
     )
     simulation = jaxal.simulate(learner(), strategies.entropy(), pool, test, **PLAN, mesh=mesh)
+    turned = Mesh(mesh.devices[:, :: 1 - 2 * number], mesh.axis_names, axis_types=mesh.axis_types)
     return {
+        "mesh": lambda: jaxal.place(*pool, turned),
+        "batch size": lambda: jaxal.place(*pool, mesh, batch_size=number),
+        "blocks": lambda: pools.stream(pool[0], None, mesh, batch_size=8 + number),
+        "precision": lambda: pools.compress(pool[0], mesh, precision=["int8", "bfloat16"][number]),
+        "labels placed": lambda: jaxal.place(pool[0], np.roll(pool[1], number), mesh),
+        "strategy": lambda: acquire(["margin", "entropy"][number], mesh),
+        "counts": lambda: jaxal.init(
+            jax.random.key(0), learner(), jaxal.place(*pool, mesh), initial={number: 3}, capacity=8
+        ),
+        "checkpoint": lambda: next(loop(mesh, folder=f"{out}/one" if number else None)),
         "test": lambda: [*loop(mesh, test=data(41 - number))],
         "pool labels": lambda: [*loop(mesh, pool=(pool[0], np.roll(pool[1], number)))],
         "key": lambda: next(loop(mesh, key=number)),
         "simulated": lambda: simulation(jax.random.key(number)),
         "available": lambda: acquire("margin", mesh, available=np.arange(ROWS) > number),
         "answers": lambda: jaxal.tell(state, [3], [number]),
+        "answers on devices": lambda: jaxal.tell(state, jnp.array([3]), jnp.array([number])),
         "fits": lambda: fitted_on_hosts(mesh, True),
         "folder": lambda: [*loop(mesh, folder=f"{out}/file/below")],
         "config": lambda: run(mesh, f"{out}/run", config | {"seed": number}),

@@ -29,7 +29,7 @@ CONFIG = """
 name = "tiny"
 seeds = 2
 [data]
-source = "sklearn:iris"
+source = "npz:DATA"
 [model]
 name = "logistic"
 [learner]
@@ -49,11 +49,21 @@ REFUSED = {
     "another's": "ValueError: mesh: expected devices of this process alone or of all, got of some",
     "seeds": "ValueError: mesh: expected all devices to share the rows, got some that share seeds",
     "file": "OSError: the disk is gone",
+    "placed": "OSError: the disk is gone",
     "cache": "ValueError: mesh: several processes on CPUs cannot use programs that JAX keeps on a "
     "disk, as XLA forgets in which order these exchange arrays; expected "
     'jax.config.update("jax_enable_compilation_cache", False) in all',
 }
 OTHERS = {  # what is not the same in every process
+    "mesh": "mesh",
+    "batch size": "batch_size",
+    "blocks": "batch_size",
+    "precision": "precision",
+    "labels placed": "labels",
+    "strategy": "strategy",
+    "counts": "initial",
+    "checkpoint": "checkpoint",
+    "answers on devices": "labels",
     "rows": "inputs",
     "types": "inputs",
     "test": "test",
@@ -65,6 +75,13 @@ OTHERS = {  # what is not the same in every process
     "fits": "learner.fit: variables",
     "config": "config",
 }
+
+
+def config_text(folder):
+    """An experiment on data that lie in the folder: scikit-learn would take a second to import."""
+    inputs, labels = tasks.data(150)
+    np.savez(folder / "data.npz", inputs=inputs, labels=labels)
+    return CONFIG.replace("DATA", str(folder / "data.npz"))
 
 
 def free_port():
@@ -125,7 +142,7 @@ def together(asked, count, folder, codes=None, timeout=400):
 @pytest.mark.slow
 def test_two_processes_are_one(tmp_path):
     """Every strategy, every loop and every pool; the processes are started once."""
-    config, out = tomllib.loads(CONFIG), str(tmp_path / "out")
+    config, out = tomllib.loads(config_text(tmp_path)), str(tmp_path / "out")
     asked = [
         ["picks"],
         ["simulated"],
@@ -178,7 +195,7 @@ def test_a_loop_whose_process_was_killed_goes_on_with_fewer(tmp_path):
 def command(folder, *flags, count=2):
     """The command line of each process."""
     config, address = folder / "tiny.toml", f"127.0.0.1:{free_port()}"
-    config.write_text(CONFIG)
+    config.write_text(config_text(folder))
     cluster = ["--distributed", "--coordinator", address, "--processes", str(count)]
     run = ["-m", "jaxal", "run", str(config), "--out", str(folder / "out"), *cluster, *flags]
     return [[*run, "--process", str(number)] for number in range(count)]
@@ -235,10 +252,18 @@ def test_options_of_processes_are_checked(tmp_path, capsys, monkeypatch):
     assert "JAX_NUM_PROCESSES: expected an integer, got 'two'" in says("--distributed")
 
 
-def test_alone_a_process_has_all_rows():
+def test_alone_a_process_has_all_rows_and_compares_nothing(monkeypatch):
+    monkeypatch.setattr(processes, "_gathered", None)
     inputs, labels = tasks.data(11)
     pool = jaxal.place(inputs, labels, jaxal.devices.make_mesh(), local=True)
     np.testing.assert_array_equal(np.asarray(pool.labels)[:11], labels)
+
+
+def test_on_the_host_keys_are_numbers():
+    key = jax.random.key(3)
+    found = processes.to_host({"key": key, "rows": jax.numpy.arange(2)})
+    np.testing.assert_array_equal(found["key"], np.asarray(jax.random.key_data(key)))
+    assert all(type(one) is np.ndarray for one in found.values())
 
 
 def test_errors_that_are_sent_are_of_pythons_types():

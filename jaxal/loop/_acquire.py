@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from jaxal import data, processes
 from jaxal.base import Model, PyTree, Selection, Strategy, View
-from jaxal.checks import check_budget, check_integer, check_key, check_mask, describe, is_traced
+from jaxal.checks import check_budget, check_integer, check_key, check_mask, is_traced
 from jaxal.data.checks import check_structure
 from jaxal.loop.plan import (
     NO_SETS,
@@ -228,37 +228,20 @@ def acquire(
     """
     devices.check_mesh(mesh)
     sets = ExampleSets(query, private, validation)
-    devices.check_same(
-        inputs.mesh if isinstance(inputs, ArrayPool) else mesh,
-        inputs=jax.tree.map(describe, inputs),
-        **{"key": key, "variables": variables, "budget": budget},
-        **{"labels": labels, "available": available, **sets._asdict()},
-    )
-    check_key(key)
     check_strategy(strategy)
+    over = inputs.mesh if isinstance(inputs, ArrayPool) else mesh
+    devices.check_alike(over, inputs=inputs)
+    asked = {"strategy": strategy_name(strategy), "budget": budget, "batch_size": batch_size}
+    asked |= {"labels": labels, "available": available, **sets._asdict()}
+    devices.check_same(over, key=key, variables=variables, **asked)
+    check_key(key)
     check_model_functions("model", model)
     check_integer(1, batch_size=batch_size)
-    for name, examples in sets.given().items():
-        check_structure(examples, name)
-    refuse_streamed("inputs", inputs)
-    if isinstance(inputs, ArrayPool):
-        if labels is not None or mesh is not None:
-            raise ValueError("inputs: a placed pool has labels and a mesh of its own, got more")
-        pool, rows, some, mesh = inputs, len(inputs), inputs.first(), inputs.mesh
-    else:
-        check_structure((inputs, labels))
-        rows, some = num_rows(inputs), inputs
-    classes = check_model(model, variables, some)
-    check_same_shapes(some, sets.given())
     traced = is_traced(inputs, labels, available)
-    size = None if traced else size_class(rows)
-    if not traced:
-        if not isinstance(inputs, ArrayPool):
-            check_values((inputs, labels), classes, mesh, size, allow_unknown=True)
-        for name, examples in sets.given().items():
-            data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
-    if not isinstance(inputs, ArrayPool):
-        pool = put(inputs, labels, mesh, batch_size=batch_size, size=size)
+    pool = _placed(
+        inputs, labels, sets, model, variables, mesh=mesh, batch_size=batch_size, traced=traced
+    )
+    rows = num_rows(inputs)
     available = _available(pool, rows, available)
     check_budget(budget, rows)
     _check_left(budget, available, pool)
@@ -273,6 +256,40 @@ def acquire(
     selection = processes.whole(selection)
     _check(strategy_name(strategy), selection, jax.device_get(facts))
     return selection
+
+
+def _placed(
+    inputs: PyTree | Pool,
+    labels: Any,
+    sets: ExampleSets,
+    model: Model,
+    variables: PyTree,
+    *,
+    mesh: Mesh | None,
+    batch_size: int,
+    traced: bool,
+) -> Pool:
+    """The pool on the devices, once it and the further examples are seen to suit the model."""
+    for name, examples in sets.given().items():
+        check_structure(examples, name)
+    refuse_streamed("inputs", inputs)
+    is_placed = isinstance(inputs, ArrayPool)
+    if not is_placed:
+        check_structure((inputs, labels))
+    elif labels is not None or mesh is not None:
+        raise ValueError("inputs: a placed pool has labels and a mesh of its own, got more")
+    some = inputs.first() if is_placed else inputs
+    classes = check_model(model, variables, some)
+    check_same_shapes(some, sets.given())
+    size = None if traced or is_placed else size_class(num_rows(inputs))
+    if not (traced or is_placed):
+        check_values((inputs, labels), classes, mesh, size, allow_unknown=True)
+    if not traced:
+        for name, examples in sets.given().items():
+            data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
+    if is_placed:
+        return inputs
+    return put(inputs, labels, mesh, batch_size=batch_size, size=size)
 
 
 def _check(where: str, selection: Selection, facts: _Facts) -> None:

@@ -22,7 +22,8 @@ from jaxal import processes
 from jaxal.base import PyTree
 from jaxal.checks import is_key
 from jaxal.files import claimed, written_whole
-from jaxal.loop.identity import check_identity, to_host
+from jaxal.loop.identity import check_identity
+from jaxal.numerics import key_data
 from jaxal.pools import placing
 
 KEPT = 2
@@ -77,10 +78,10 @@ class Checkpoints:
         """
         if not processes.from_first(self._is_due, self._together):
             return
-        arrays = [to_host(leaf) for leaf in jax.tree.leaves(tree)]
+        whole = processes.whole(jax.tree.map(key_data, jax.tree.leaves(tree)))
         with processes.agreed(self._together):
             if self._writes:
-                self._write(number, arrays, where)
+                self._write(number, [*map(np.asarray, whole)], where)
 
     def _is_due(self) -> bool:
         return self._spent + self._last <= self._share * (time.monotonic() - self._opened)

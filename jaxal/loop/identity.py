@@ -14,7 +14,6 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from jaxal import processes
 from jaxal.base import PyTree
-from jaxal.checks import is_key
 
 VERSIONS = ("jaxal", "jax", "jaxlib", "flax", "optax")
 """Packages that decide the figures of a run: with another version it is another run."""
@@ -37,7 +36,7 @@ def digest(tree: PyTree) -> str:
     """
     total = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        array = to_host(leaf)
+        array = np.asarray(processes.to_host(leaf))
         total.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n".encode())
         total.update(np.ascontiguousarray(array).tobytes())
     return total.hexdigest()
@@ -64,13 +63,6 @@ def _constants(value: Any) -> Iterator[Any]:
     if isinstance(value, list | tuple):
         for inner in value:
             yield from _constants(inner)
-
-
-def to_host(leaf: Any) -> np.ndarray:
-    """An array as NumPy's; a random key as the numbers it is made of."""
-    if is_key(leaf):
-        leaf = jax.random.key_data(leaf)
-    return np.asarray(processes.to_host(leaf))
 
 
 def check_identity(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -169,8 +169,9 @@ def prepare(
         of the wrong type.
     """
     devices.check_mesh(mesh)
+    devices.check_alike(mesh, pool=pool)
     asked = {**plan._asdict(), **sets._asdict(), "initial": (plan.initial, initial_rows)}
-    devices.check_same(mesh, pool=jax.tree.map(describe, pool), test=test, **asked)
+    devices.check_same(mesh, test=test, labeled_only=labeled_only, **asked)
     check_learner(learner)
     _check_plan(plan)
     check_flag(labeled_only=labeled_only)

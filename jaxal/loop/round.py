@@ -56,11 +56,12 @@ def fit(
 ) -> tuple[State, FitInfo]:
     """Fits the learner's model to the labelled rows, given the validation examples as well."""
     together = fits_on_host(learner) and devices.is_shared(pool.mesh)
+    inputs = processes.whole(pool.take(jnp.maximum(state.rows, 0)))
     with processes.agreed(together), explained("learner.fit", _HOST_FIT):
         fitted = learner.fit(
             round_keys(state).fit,
             state.variables,
-            processes.whole(pool.take(jnp.maximum(state.rows, 0))),
+            inputs,
             jnp.maximum(state.labels, 0),
             state.weights,
             state.count,

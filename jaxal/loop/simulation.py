@@ -68,7 +68,7 @@ def simulate(
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows, and the seeds (`devices.make_mesh`); also those of
         several processes, which all call this with the same arguments, and read the rows of their
-        own devices. What they vmap over seeds, `devices.to_host` makes whole in each.
+        own devices. What they vmap over seeds, `jaxal.processes.to_host` makes whole in each.
 
     Returns:
       `run(key) -> (State, RoundInfo)`, the report's leaves [rounds + 1, ...]. `run` jits, vmaps and
@@ -86,16 +86,9 @@ def simulate(
     options = {"balanced": balanced, "batch_size": batch_size, "skip_unlabeled": skip_unlabeled}
     plan, initial_rows = make_plan(initial, budget, rounds, **options)
     sets = example_sets(query, private, validation)
-    prepared = prepare(
-        learner,
-        pool,
-        test,
-        plan,
-        sets,
-        mesh,
-        labeled_only=labeled_only,
-        initial_rows=initial_rows,
-    )
+    rest = {"labeled_only": labeled_only, "initial_rows": initial_rows}
+    prepared = prepare(learner, pool, test, plan, sets, mesh, **rest)
+    devices.check_same(mesh, strategy=strategy_name(strategy))
     return jax.tree_util.Partial(_Simulation(learner, strategy, plan), prepared)
 
 
@@ -214,7 +207,8 @@ def iterate(
         answer of -1 in `tell`). `data.scenarios.out_of_distribution` makes such a pool.
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows; also those of several processes, which all call
-        this with the same arguments. The first of them writes and reads the checkpoints.
+        this with the same arguments. The first of them writes and reads the checkpoints, and reads
+        all of the pool for what these are known by.
       checkpoint: a folder, made if need be and held while the rounds go on. A round is finished
         when the next is asked for; then its state is saved. Called again with equal arguments,
         after whatever ended it, `iterate` goes on with the first round that is not finished. Of a
@@ -241,21 +235,13 @@ def iterate(
     options = {"balanced": balanced, "batch_size": batch_size, "skip_unlabeled": skip_unlabeled}
     plan, initial_rows = make_plan(initial, budget, rounds, **options)
     sets = example_sets(query, private, validation)
-    prepared = prepare(
-        learner,
-        pool,
-        test,
-        plan,
-        sets,
-        mesh,
-        labeled_only=labeled_only,
-        initial_rows=initial_rows,
-    )
+    rest = {"labeled_only": labeled_only, "initial_rows": initial_rows}
+    prepared = prepare(learner, pool, test, plan, sets, mesh, **rest)
     name = strategy_name(strategy)
     check_strategies(learner, {name: strategy}, prepared, plan)
     stages = compiled_round(learner, strategy, budget)
     together = devices.is_shared(mesh)
-    devices.check_same(mesh, key=key)
+    devices.check_same(mesh, key=key, strategy=name, checkpoint=checkpoint is not None)
     placed = devices.replicate(key, mesh) if together else key
     with contextlib.ExitStack() as held:
         held.enter_context(processes.loss_explained())
@@ -263,12 +249,7 @@ def iterate(
         if checkpoint is not None:
             held.enter_context(claimed_together(Path(checkpoint), together))
             arguments = _Arguments(learner, strategy, plan, labeled_only, initial_rows)
-            # It reads all of the pool: the first process does, unless they have a share each.
-            found = processes.from_first(
-                lambda: _identity(arguments, key, pool, test, sets),
-                devices.is_on_hosts((pool, test, sets), mesh),
-            )
-            saved = Checkpoints(Path(checkpoint), found, together=together)
+            saved = _checkpoints(Path(checkpoint), arguments, key, pool, test, sets, mesh)
             first, state = saved.newest(state) or (first, state)
         rounds_left = run_rounds(stages, state, prepared, plan, name, first=first)
         for number, (state, info) in enumerate(rounds_left, first):
@@ -290,6 +271,24 @@ class _Arguments(NamedTuple):
     plan: Plan
     labeled_only: bool
     initial_rows: Any
+
+
+def _checkpoints(
+    folder: Path,
+    arguments: _Arguments,
+    key: jax.Array,
+    pool: Any,
+    test: Any,
+    sets: ExampleSets,
+    mesh: Mesh | None,
+) -> Checkpoints:
+    """The checkpoints of a loop in a folder that it holds."""
+    # All of the pool is read: by the first process, unless they have a share each.
+    identity = processes.from_first(
+        lambda: _identity(arguments, key, pool, test, sets),
+        devices.is_on_hosts((pool, test, sets), mesh),
+    )
+    return Checkpoints(folder, identity, together=devices.is_shared(mesh))
 
 
 def _identity(

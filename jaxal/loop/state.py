@@ -82,7 +82,8 @@ def init(
     check_key(key)
     check_learner(learner)
     check_pool(pool)
-    devices.check_same(pool.mesh, key=key, initial=initial, capacity=capacity, skips=skips)
+    given = {"initial": initial, "balanced": balanced, "capacity": capacity, "skips": skips}
+    devices.check_same(pool.mesh, key=key, **given)
     check_integer(1, capacity=capacity)
     check_flag(balanced=balanced)
     skips = capacity if skips is None else skips
@@ -184,9 +185,9 @@ def tell(state: State, rows: Any, labels: Any, weights: Any = None) -> State:
         answers beyond the room are dropped.
     """
     check_state(state)
-    if processes.is_shared(state.rows):
-        processes.check_same(rows=rows, labels=labels, weights=weights)
     if not is_traced(state.rows, state.count, rows, labels, weights):
+        if processes.is_shared(state.rows):
+            processes.check_same(rows=rows, labels=labels, weights=weights)
         if state.rows.ndim != 1:
             raise ValueError("state: expected that of one seed; jax.vmap tells several")
         check_answers(_told(state), rows, labels, weights)

@@ -95,9 +95,10 @@ def _check(
     **more: Any,
 ) -> None:
     check_pool(pool)
-    devices.check_same(pool.mesh, state=state, budget=budget, **sets._asdict(), **more)
-    check_learner(learner)
     check_strategy(strategy)
+    given = {"strategy": strategy_name(strategy), **sets._asdict(), **more}
+    devices.check_same(pool.mesh, state=state, budget=budget, **given)
+    check_learner(learner)
     check_state(state)
     if jnp.ndim(state.round):
         raise ValueError("state: expected that of one seed; jax.vmap takes several")

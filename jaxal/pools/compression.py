@@ -97,6 +97,7 @@ def compress(
         names the first row that has some.
     """
     pool = stream(source, None, mesh, batch_size=batch_size)
+    devices.check_same(mesh, precision=precision)
     if len(source.shape) != 2:
         raise ValueError(f"source: expected features [N, D], got {tuple(source.shape)}")
     with processes.agreed(devices.is_shared(mesh)):

@@ -12,12 +12,10 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxal import processes
 from jaxal.base import PyTree
 from jaxal.checks import check_integer, describe, is_traced
-from jaxal.pools.placing import Padding, pad_rows, put, words
+from jaxal.pools.placing import Padding, pad_rows, put
 from jaxal.rows import DATA
 
 SEEDS = "seeds"
-
-to_host = processes.to_host
 
 
 def make_mesh(
@@ -159,20 +157,21 @@ def is_on_hosts(tree: PyTree, mesh: Mesh | None) -> bool:
 
 
 def check_same(mesh: Mesh | None, **trees: PyTree) -> None:
-    """Raises ValueError in all processes that share a mesh unless they have the same arguments.
+    """`processes.check_same` of processes that share a mesh, and of how it has their devices.
 
     Args:
       mesh: of one process, or none: nothing is looked at.
-      **trees: by the names that messages have. Arrays that the processes share are not looked at,
-        and nothing is where one is traced.
+      **trees: by the names that messages have. Nothing is looked at where one is traced.
     """
+    if mesh is not None and is_shared(mesh) and not is_traced(trees):
+        numbers = np.vectorize(lambda device: device.id, otypes=[int])(mesh.devices)
+        processes.check_same(mesh=numbers, **trees)
+
+
+def check_alike(mesh: Mesh | None, **trees: PyTree) -> None:
+    """`check_same` of types and shapes alone: for rows, of which each process reads its own."""
     if is_shared(mesh) and not is_traced(trees):
-        processes.check_same(**jax.tree.map(_seen, trees))
-
-
-def _seen(leaf: Any) -> Any:
-    """What a process can see of an argument."""
-    return describe(leaf) if processes.is_shared(leaf) else jax.device_get(words(leaf))
+        check_same(mesh, **jax.tree.map(describe, trees))
 
 
 def own_rows(rows: int, size: int, mesh: Mesh) -> list[slice]:

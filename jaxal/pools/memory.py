@@ -70,8 +70,9 @@ def place(
     """Puts examples on the devices of `mesh`, their rows over its data axis.
 
     Where processes share the devices, each reads of NumPy arrays, which may be on a disk, the rows
-    of its own devices, and no others of the inputs. All of them call this, and an error that one
-    finds is raised in all.
+    of its own devices, and no others of the inputs. All of them call this, with the same arguments
+    unless `local`, and an error that one finds is raised in all. Of the inputs only types and
+    shapes are compared, as no process reads what another does; of all else the values are.
 
     Args:
       inputs: pytree of arrays [N, ...].
@@ -96,17 +97,19 @@ def place(
         labels below -1. `init` checks them against the classes of its model. With `local`, rows
         that differ in type or shape from one process to another, or a mesh that shares seeds.
     """
+    devices.check_mesh(mesh)
+    flags = {"labeled_only": labeled_only, "local": local}
+    devices.check_same(mesh, batch_size=batch_size, size=size, **flags)
     check_integer(1, batch_size=batch_size)
     if size is not None:
         check_integer(1, size=size)
-    check_flag(labeled_only=labeled_only, local=local)
-    devices.check_mesh(mesh)
+    check_flag(**flags)
     local = local and devices.is_shared(mesh)  # a process alone has all rows
     if local:
         _check_local((inputs, labels), mesh)
     else:
-        kinds = jax.tree.map(describe, {"inputs": inputs, "labels": labels})
-        devices.check_same(mesh, **kinds)
+        devices.check_alike(mesh, inputs=inputs)
+        devices.check_same(mesh, labels=labels)
         check_structure((inputs, labels))
         check_values((inputs, labels), None, mesh, size, allow_unknown=True)
     return put(
@@ -173,7 +176,9 @@ def put(
     def placed(tree: PyTree, fill: int) -> PyTree:
         return devices.place_rows(tree, mesh, padded, fill, first=number * (padded // count))
 
-    return ArrayPool(placed(inputs, 0), placed(labels, -1), placed(valid, 0), batch_size, mesh)
+    reads = devices.is_on_hosts((inputs, labels), mesh) and not is_traced(inputs, labels)
+    with processes.agreed(reads):
+        return ArrayPool(placed(inputs, 0), placed(labels, -1), placed(valid, 0), batch_size, mesh)
 
 
 def _padded(rows: int, mesh: Mesh | None) -> int:

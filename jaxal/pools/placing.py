@@ -12,6 +12,7 @@ from jax.sharding import Sharding
 from jaxal import processes
 from jaxal.base import PyTree
 from jaxal.checks import is_key, is_traced
+from jaxal.numerics import key_data
 
 
 def pad_rows(tree: PyTree, size: int, fill: int | float | bool = 0) -> PyTree:
@@ -43,17 +44,26 @@ NO_PADDING = Padding()
 
 
 def put(tree: PyTree, sharding: Sharding, padding: Padding = NO_PADDING) -> PyTree:
-    """Puts arrays on devices; of those that other processes have, this one sees to its own."""
+    """Puts arrays on devices; of those that other processes have, this one sees to its own.
+
+    Args:
+      tree: leaves [n, ...], of NumPy's or JAX's, random keys too.
+      sharding: where the leaves are to be.
+      padding: of rows, for leaves that have some.
+
+    Returns:
+      The same leaves, [size, ...] with padding.
+    """
 
     def one(leaf: Any) -> jax.Array:
         if not isinstance(leaf, jax.Array):
-            return _put_parts(np.asarray(leaf), sharding, padding)
+            return _put_parts(np.asanyarray(leaf), sharding, padding)
         if processes.is_shared(leaf):
             return _moved(sharding, padding)(leaf)
         if sharding.is_fully_addressable or is_traced(leaf):
             return jax.device_put(padding.padded(leaf), sharding)
         if is_key(leaf):
-            return jax.random.wrap_key_data(one(words(leaf)), impl=jax.random.key_impl(leaf))
+            return jax.random.wrap_key_data(one(key_data(leaf)), impl=jax.random.key_impl(leaf))
         # Not `device_put`, which sends everything around to see that all processes have the same.
         return _put_parts(np.asarray(leaf), sharding, padding)
 
@@ -79,8 +89,3 @@ def _put_parts(leaf: np.ndarray, sharding: Sharding, padding: Padding) -> jax.Ar
 def _moved(sharding: Sharding, padding: Padding) -> Callable[..., Any]:
     """What moves an array that processes share to where it is to be, padded."""
     return jax.jit(padding.padded, out_shardings=sharding)
-
-
-def words(leaf: Any) -> Any:
-    """An array, or the numbers that random keys are made of."""
-    return jax.random.key_data(leaf) if is_key(leaf) else leaf

@@ -224,16 +224,16 @@ def stream(
       TypeError: inputs that are no sources, or labels that are no integers.
       ValueError: leading axes that disagree, no rows, or labels below -1.
     """
-    check_integer(1, batch_size=batch_size)
     devices.check_mesh(mesh)
     with processes.agreed(devices.is_shared(mesh)):
+        check_integer(1, batch_size=batch_size)
         rows = _check_sources(inputs)
         # The labels and the padding are those of a pool in memory, whose rows are empty.
         bare = np.empty((rows, 0), np.float32)
         check_structure((bare, labels))
         check((bare, labels), allow_unknown=True)
         head = jax.tree.map(lambda source: np.asarray(source[0:1]), inputs)
-    devices.check_same(mesh, inputs=(rows, head), labels=labels)
+    devices.check_same(mesh, inputs=(rows, head), labels=labels, batch_size=batch_size)
     bare, head = put(bare, labels, mesh, batch_size=batch_size), devices.replicate(head, mesh)
     return StreamedPool(bare.labels, bare.valid, head, Unseen(inputs), batch_size, mesh)
 
