@@ -69,9 +69,9 @@ def _answer(where: str, row: Mapping[str, Any] | Refused) -> Iterator[Answer | R
         if label is not None:
             yield Refused(where, f"expected a label or a skip, got both (label {label!r})")
             return
-        yield answered(where, row.get("id"), None, row.get("annotator") or "")
+        yield answered(where, row.get("id"), None, row.get("annotator"))
     elif label is not None:
-        yield answered(where, row.get("id"), label, row.get("annotator") or "")
+        yield answered(where, row.get("id"), label, row.get("annotator"))
 
 
 def _rounded(number: float | None) -> str | None:
