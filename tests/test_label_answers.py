@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import sys
 
 import pytest
 from labels import CLASSES, IDS, TRUTH, create, right, take, write_answers
@@ -80,6 +81,38 @@ def test_the_same_answers_count_once_and_are_noted_under_another_name(folder):
     assert labeling.status(folder).several == 2
 
 
+def test_a_file_that_is_refused_is_written_down_once(folder):
+    for _ in range(2):
+        assert len(take(folder, [("r99", "cat")]).refused) == 1
+        assert len(journal(folder)) == 2
+    assert take(folder, [("r99", "cat"), (IDS[9], "dog")]).labels == 1
+
+
+def test_answers_to_rows_that_were_not_asked_for_are_counted_one_by_one(folder):
+    path = write_answers(folder.parent / "a.jsonl", [(IDS[9], "cat")], "ann")
+    other = write_answers(folder.parent / "b.jsonl", [(IDS[9], "cat"), (IDS[10], None)], "bob")
+    path.write_text(path.read_text() + other.read_text())
+    assert labeling.import_answers(folder, path, format="jsonl").unasked == 3
+
+
+def test_an_annotator_is_the_same_with_blanks_around_the_name(folder):
+    path = write_answers(folder.parent / "a.jsonl", [(IDS[9], "cat")], "")
+    done = [
+        labeling.import_answers(folder, path, format="jsonl", annotator=who)
+        for who in ("eve", " eve ")
+    ]
+    assert [one.known for one in done] == [0, 1] and done[1].status.several == 0
+    with pytest.raises(ValueError, match="annotator: expected text that can be printed, got"):
+        labeling.import_answers(folder, path, format="jsonl", annotator="e\udcff")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_file_whose_name_is_no_text(folder):
+    path = write_answers(folder.parent / os.fsdecode(b"a\xff.jsonl"), [(IDS[9], "cat")])
+    assert labeling.import_answers(folder, path, format="jsonl").labels == 1
+    assert labeling.import_answers(folder, path, format="jsonl").known == 1
+
+
 def test_a_skipped_row_may_be_labelled_by_another_and_by_the_same_who_revises(folder):
     assert take(folder, [(IDS[9], None)]).status.skipped == (IDS[9],)
     (place,) = take(folder, [(IDS[9], "dog")]).refused
@@ -135,8 +168,12 @@ def test_a_journal_that_was_cut_off_while_it_was_written(folder, cut):
 DAMAGED = {
     "no JSON": ("x", "journal.jsonl, line 1: Expecting value"),
     "no event": ("{}", "journal.jsonl, line 1: expected an object with event"),
-    "a later version's": ('{"event": "poll"}', "journal.jsonl: event 'poll' is unknown"),
-    "an unknown row": (json.dumps(event([["l", "r99", "cat", ""]])), "known ids, got one to 'r99'"),
+    "a later version's": ('{"event": "poll"}', "journal.jsonl, line 1: event 'poll' is unknown"),
+    "no answers": ('{"event": "answers"}', "journal.jsonl, line 1: no key 'answers'"),
+    "an unknown row": (
+        json.dumps(event([["l", "r99", "cat", ""]])),
+        "line 1: .* known ids, got one to 'r99'",
+    ),
 }
 
 

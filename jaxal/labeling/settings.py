@@ -37,7 +37,7 @@ def _are_classes(names: tuple[str, ...]) -> bool:
 class ItemsConfig(SourceConfig):
     """The rows that are labelled, all of them, and those that are held out."""
 
-    source: str = checked("items:FILE, whose rows have ids", lambda name: name[:6] == "items:")
+    source: str = checked("items:FILE, whose rows have ids", lambda name: name.startswith("items:"))
 
 
 @dataclass(frozen=True)
