@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from jaxal._commands import add_command
+from jaxal._commands import add_command, add_overrides
 
 _EXAMPLES = """\
 example:
@@ -38,14 +38,7 @@ def add_label(commands: Any) -> None:
     init = _step(steps, "init", _init, "make the folder of a project from a config")
     init.add_argument("config", metavar="CONFIG", type=Path, help="a TOML file with [label]")
     _add_folder(init)
-    init.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        dest="overrides",
-        help="replace a setting, as in strategy.budget=50; may be repeated",
-    )
+    add_overrides(init)
     _add_data(init)
     _add_next(steps)
     taken = _step(steps, "import", _import, "take the answers that people gave")
