@@ -12,6 +12,7 @@ from labels import CLASSES, IDS, TRUTH, create, right, take, write_answers
 
 from jaxal import files, labeling
 from jaxal.files import claimed
+from jaxal.labeling import _import
 from jaxal.labeling.ledger import Ledger
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
@@ -198,6 +199,22 @@ def test_a_full_disk_takes_nothing_and_leaves_the_journal_as_it_was(folder, monk
             take(folder, [(IDS[9], "cat")])
     assert raised.value.filename == str(folder / "journal.jsonl")
     assert journal(folder) == before and take(folder, [(IDS[9], "cat")]).labels == 1
+
+
+def test_answers_are_on_the_disk_before_anything_is_said(folder, monkeypatch):
+    (folder / "journal.jsonl").unlink()
+    sizes, fsync = {}, os.fsync
+
+    def noted(descriptor):
+        fsync(descriptor)
+        sizes[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(_import, "status", lambda folder: dict(sizes))
+    at_the_end = take(folder, right(IDS[9:12])).status
+    written = (folder / "journal.jsonl").stat()
+    assert at_the_end[written.st_ino] == written.st_size > 0
+    assert folder.stat().st_ino in at_the_end  # and so is the journal's name
 
 
 def test_two_processes_at_a_time_are_refused(folder):
