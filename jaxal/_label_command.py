@@ -135,8 +135,7 @@ def _next(arguments: argparse.Namespace) -> int:
         _print(f"{rows} without an answer, asked for again (--leave-open goes on without them)")
     else:
         _print(f"{rows} by {batch.rule} ({fitted})")
-    classes = ", ".join(labeling.status(arguments.folder).labels)
-    _print(f"tasks: {batch.path}", f"classes: {classes}")
+    _print(f"tasks: {batch.path}", f"classes: {', '.join(batch.classes)}")
     if batch.template is not None:
         _print(f"setup: {batch.template}")
     form = [] if arguments.format is None else ["--format", arguments.format]

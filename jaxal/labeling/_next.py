@@ -32,6 +32,7 @@ class Batch(NamedTuple):
     """What is asked next; nothing, if the loop has ended."""
 
     number: int  # from 1
+    classes: tuple[str, ...]  # what a row may be labelled as
     labels: int  # that the model was fitted to
     accuracy: float | None  # on the held-out rows
     notes: tuple[str, ...]
@@ -115,9 +116,9 @@ def next_batch(
         notes = _differences(opened, parts) + notes
         if "reason" in event:
             opened.append("stop", **event)
-            number = len(opened.ledger.batches) + 1
-            reason = event["reason"]
-            return Batch(number, event["labels"], event["accuracy"], notes, stopped=reason)
+            number, classes = len(opened.ledger.batches) + 1, opened.settings.label.classes
+            about = (number, classes, event["labels"], event["accuracy"])
+            return Batch(*about, notes, stopped=event["reason"])
         opened.append("batch", **event)
         return _asked(opened, event, event["ids"], form, notes=notes)
 
@@ -135,6 +136,7 @@ def _asked(
     path, template = write_tasks(opened, batch, ids, form)
     return Batch(
         batch["batch"],
+        opened.settings.label.classes,
         batch["labels"],
         batch["accuracy"],
         notes,

@@ -195,6 +195,7 @@ def _field(items: Items, row: int, column: str) -> str:
 
 
 def _pictures(items: Items, options: Mapping[str, Any]) -> np.ndarray:
+    """What is in the column "image", uint8 [N, H, W, channels]."""
     names = (f"{items.file}: id {name!r}" for name in items.ids)
     files = (picture(_field(items, row, "image"), items.file.parent) for row in _range(items))
     return decode(zip(names, files, strict=True), len(items.ids), **options)
@@ -223,7 +224,7 @@ def picture(value: str, folder: Path) -> Path | bytes:
 
 
 def _numbers(items: Items, columns: Sequence[str], *, alone: bool) -> np.ndarray:
-    """The numbers in the columns; `alone`, if there may be no others."""
+    """The numbers in the columns, float64 [N, D]; `alone`, if there may be no others."""
     if not columns:
         raise ValueError(f"{items.file}: expected columns of numbers, image or text, got none")
     numbers = np.empty((len(items.ids), len(columns)))
