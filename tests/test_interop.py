@@ -175,7 +175,10 @@ REFUSED = {
         *("csv", 'id,label,x\na,cat,"1\n2"\nb\n', "line 4", "expected 3 fields, got 1"),
     ),
     "csv: open quote": ("csv", 'id,label\na,"cat\n', "line 2", "a row, got unexpected end"),
-    "jsonl: text": ("jsonl", '{"id": "a"}\nx\n', "line 2", "expected JSON"),
+    "jsonl: text": ("jsonl", '{"id": "a", "label": null}\nx\n', "line 2", "expected JSON"),
+    "jsonl: no label": (
+        *("jsonl", {"id": "a", "Label": "cat"}, "line 1", "label or skipped, got id, Label"),
+    ),
     "jsonl: list": ("jsonl", "[1]", "line 1", "expected an object, got [1]"),
     "jsonl: no id": ("jsonl", {"label": "cat"}, "line 1", "id: expected text, got None"),
     "jsonl: bool": ("jsonl", {"id": "a", "label": True}, "line 1", "label: expected one class"),

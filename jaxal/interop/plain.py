@@ -58,6 +58,9 @@ def _answer(where: str, row: Mapping[str, Any] | Refused) -> Iterator[Answer | R
     if isinstance(row, Refused):
         yield row
         return
+    if not {"label", "skipped"} & {*row}:
+        yield Refused(where, f"expected label or skipped, got {', '.join(row) or 'nothing'}")
+        return
     label, skipped = row.get("label"), row.get("skipped")
     said = "" if skipped is None else str(skipped).strip().lower()
     if said not in _NO + _YES:
