@@ -1,4 +1,7 @@
-"""How a command is added to the command line: its options are taken in full, none shortened."""
+"""How a command is added to the command line, and what several of them take.
+
+Options are taken in full, none shortened.
+"""
 
 import argparse
 from collections.abc import Callable
@@ -37,3 +40,15 @@ def add_command(
     )
     command.set_defaults(command=run)
     return command
+
+
+def add_overrides(command: argparse.ArgumentParser) -> None:
+    """Adds the option that replaces settings of a config: `overrides`, a list of assignments."""
+    command.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="replace a setting, as in strategy.budget=50; may be repeated",
+    )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from jaxal._commands import add_command
+from jaxal._commands import add_command, add_overrides
 
 _EXAMPLES = """\
 example:
@@ -38,14 +38,7 @@ def add_label(commands: Any) -> None:
     init = _step(steps, "init", _init, "make the folder of a project from a config")
     init.add_argument("config", metavar="CONFIG", type=Path, help="a TOML file with [label]")
     _add_folder(init)
-    init.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        dest="overrides",
-        help="replace a setting, as in strategy.budget=50; may be repeated",
-    )
+    add_overrides(init)
     _add_data(init)
     _add_next(steps)
     taken = _step(steps, "import", _import, "take the answers that people gave")
@@ -142,8 +135,7 @@ def _next(arguments: argparse.Namespace) -> int:
         _print(f"{rows} without an answer, asked for again (--leave-open goes on without them)")
     else:
         _print(f"{rows} by {batch.rule} ({fitted})")
-    classes = ", ".join(labeling.status(arguments.folder).labels)
-    _print(f"tasks: {batch.path}", f"classes: {classes}")
+    _print(f"tasks: {batch.path}", f"classes: {', '.join(batch.classes)}")
     if batch.template is not None:
         _print(f"setup: {batch.template}")
     form = [] if arguments.format is None else ["--format", arguments.format]

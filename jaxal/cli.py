@@ -3,6 +3,7 @@
 # jax and matplotlib take a second to import: only the commands that need them do.
 import argparse
 import json
+import os
 import shlex
 import sys
 import warnings
@@ -11,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from jaxal._commands import add_command
+from jaxal._commands import add_command, add_overrides
 from jaxal._data_command import add_data
 from jaxal._distributed import add_flags, joined, run_to_end
 from jaxal._interrupts import Interruptible, interrupts
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
       The exit status: 0, 2 for a mistake in the input or what stops a run from outside (a full
-      disk, no memory), 130 for an interrupt.
+      disk, no memory), 130 for an interrupt, 141 if whoever read the output has gone.
     """
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -62,7 +63,12 @@ def _status(arguments: argparse.Namespace) -> int:
     try:
         with interrupts(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            return arguments.command(arguments)
+            status = arguments.command(arguments)
+            sys.stdout.flush()  # what goes wrong with the output is seen here, and not at the end
+            return status
+    except BrokenPipeError:  # as `head` has, once it has its lines: what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
         if arguments.traceback:
             raise
@@ -111,14 +117,7 @@ def _add_run(commands: Any) -> None:
     run.add_argument(
         "config", metavar="CONFIG", type=Path, help="a TOML file, or a JSON file that DISTIL takes"
     )
-    run.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        dest="overrides",
-        help="replace a setting, as in strategy.budget=50; may be repeated",
-    )
+    add_overrides(run)
     run.add_argument("--seeds", metavar="N", help="same as --set seeds=N")
     run.add_argument(
         "--data",

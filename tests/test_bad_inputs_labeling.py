@@ -114,6 +114,27 @@ def test_settings(old, new, message, tmp_path):
     assert str(raised.value).startswith(f"{path}: {message}")
 
 
+TOGETHER = {  # a line of [label], an assignment, and the message after the file's name
+    "accuracy": (
+        "stop.accuracy = 0.9",
+        "label.stop.accuracy: needs held-out rows, so set data.test",
+    ),
+    "features": (
+        'features = "f.npz"\nfirst = "random"',
+        "label.features: of no use with label.fir",
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "message"), TOGETHER.values(), ids=TOGETHER)
+def test_settings_that_would_say_nothing(line, message, tmp_path):
+    (tmp_path / "label.toml").write_text(
+        f"{CONFIG}{line}\n".replace('test = "items:test.csv"\n', "")
+    )
+    with pytest.raises(ValueError, match=f"label.toml: {message}"):
+        load(tmp_path / "label.toml")
+
+
 def keys(kind, prefix=""):
     """The dotted keys of settings."""
     for field in dataclasses.fields(kind):
@@ -145,11 +166,11 @@ def test_what_a_project_has_no_use_for_is_refused_by_its_key(key, tmp_path):
 
 
 def test_settings_are_written_as_they_are_read(tmp_path):
-    more = 'first = "random"\nfeatures = "f.npz"\n[label.stop]\nlabels = 9\ntolerance = -0.5\n'
+    more = 'first = "k_means"\nfeatures = "f.npz"\n[label.stop]\nlabels = 9\ntolerance = -0.5\n'
     (tmp_path / "a.toml").write_text(CONFIG + more)
     settings = load(tmp_path / "a.toml", ["strategy.budget=7", "label.format=jsonl"])
     assert settings.strategy.budget == 7 and settings.label.format == "jsonl"
-    assert settings.label.stop.labels == 9 and settings.label.first == "random"
+    assert settings.label.stop.labels == 9 and settings.label.first == "k_means"
     (tmp_path / "b.toml").write_text(to_toml(settings, {"jax": "1"}))
     assert load(tmp_path / "b.toml") == settings
 

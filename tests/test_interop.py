@@ -94,6 +94,13 @@ def test_what_is_asked_comes_back_answered(name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_what_an_editor_puts_first_or_at_the_end_of_lines_says_nothing(name):
+    text = FILLED[name](FORMATS[name].encode(QUESTIONS, CLASSES)).removeprefix("\ufeff")
+    saved = "\ufeff" + text.replace("\r\n", "\n").replace("\n", "\r\n")
+    assert list(FORMATS[name].decode(saved)) == list(FORMATS[name].decode(text))
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_what_nobody_has_answered_says_nothing(name):
     text = FORMATS[name].encode(QUESTIONS, CLASSES)
     if name == "label_studio":  # an export has the list of annotations, empty or not
@@ -168,11 +175,28 @@ REFUSED = {
         *("csv", 'id,label,x\na,cat,"1\n2"\nb\n', "line 4", "expected 3 fields, got 1"),
     ),
     "csv: open quote": ("csv", 'id,label\na,"cat\n', "line 2", "a row, got unexpected end"),
-    "jsonl: text": ("jsonl", '{"id": "a"}\nx\n', "line 2", "expected JSON"),
+    "jsonl: text": ("jsonl", '{"id": "a", "label": null}\nx\n', "line 2", "expected JSON"),
+    "jsonl: no label": (
+        *("jsonl", {"id": "a", "Label": "cat"}, "line 1", "label or skipped, got id, Label"),
+    ),
     "jsonl: list": ("jsonl", "[1]", "line 1", "expected an object, got [1]"),
     "jsonl: no id": ("jsonl", {"label": "cat"}, "line 1", "id: expected text, got None"),
     "jsonl: bool": ("jsonl", {"id": "a", "label": True}, "line 1", "label: expected one class"),
     "jsonl: float": ("jsonl", {"id": "a", "label": 1.5}, "line 1", "label: expected one class"),
+    "jsonl: nobody": (
+        *("jsonl", {"id": "a", "label": "b", "annotator": False}, "line 1", "annotator: expected"),
+    ),
+    "jsonl: half a character": (
+        *(
+            "jsonl",
+            {"id": "a", "label": "b", "annotator": "\ud83d"},
+            "line 1",
+            "expected text, got",
+        ),
+    ),
+    "label_studio: half a character": (
+        *("label_studio", [TASK | {"text": "\ud83d"}], "task 1", "expected text, got 'utf-8'"),
+    ),
     "jsonl: who": ("jsonl", {"id": "a", "label": "b", "annotator": [1]}, "line 1", "annotator"),
     "label_studio: minimal": ("label_studio", [{"id": 1}], "task 1", "not JSON-MIN"),
     "label_studio: text": ("label_studio", ["a"], "task 1", "expected an object"),
@@ -227,6 +251,8 @@ def test_a_file_of_another_kind_is_refused_whole(name, text, message):
 
 def test_numbers_as_labels_are_their_digits_and_drafts_are_no_answers():
     assert decoded("jsonl", {"id": 7, "label": 3}) == [Answer("line 1", "7", "3")]
+    numbers = {"id": 7, "label": 3, "annotator": 0}
+    assert decoded("jsonl", numbers) == [Answer("line 1", "7", "3", "0")]
     drafts = argilla(["cat", "cat"], ["u", "v"], ["draft", "submitted"])
     assert decoded("argilla", drafts) == [Answer("record 1, response 2", "a", "cat", "v")]
     accepted = {"item_id": "a", "label": "cat", "answer": "accept", "_session_id": "set-ann"}

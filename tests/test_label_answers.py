@@ -5,12 +5,14 @@ import json
 import os
 import re
 import shutil
+import sys
 
 import pytest
 from labels import CLASSES, IDS, TRUTH, create, right, take, write_answers
 
 from jaxal import files, labeling
 from jaxal.files import claimed
+from jaxal.labeling import _import
 from jaxal.labeling.ledger import Ledger
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
@@ -80,6 +82,38 @@ def test_the_same_answers_count_once_and_are_noted_under_another_name(folder):
     assert labeling.status(folder).several == 2
 
 
+def test_a_file_that_is_refused_is_written_down_once(folder):
+    for _ in range(2):
+        assert len(take(folder, [("r99", "cat")]).refused) == 1
+        assert len(journal(folder)) == 2
+    assert take(folder, [("r99", "cat"), (IDS[9], "dog")]).labels == 1
+
+
+def test_answers_to_rows_that_were_not_asked_for_are_counted_one_by_one(folder):
+    path = write_answers(folder.parent / "a.jsonl", [(IDS[9], "cat")], "ann")
+    other = write_answers(folder.parent / "b.jsonl", [(IDS[9], "cat"), (IDS[10], None)], "bob")
+    path.write_text(path.read_text() + other.read_text())
+    assert labeling.import_answers(folder, path, format="jsonl").unasked == 3
+
+
+def test_an_annotator_is_the_same_with_blanks_around_the_name(folder):
+    path = write_answers(folder.parent / "a.jsonl", [(IDS[9], "cat")], "")
+    done = [
+        labeling.import_answers(folder, path, format="jsonl", annotator=who)
+        for who in ("eve", " eve ")
+    ]
+    assert [one.known for one in done] == [0, 1] and done[1].status.several == 0
+    with pytest.raises(ValueError, match="annotator: expected text that can be printed, got"):
+        labeling.import_answers(folder, path, format="jsonl", annotator="e\udcff")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_file_whose_name_is_no_text(folder):
+    path = write_answers(folder.parent / os.fsdecode(b"a\xff.jsonl"), [(IDS[9], "cat")])
+    assert labeling.import_answers(folder, path, format="jsonl").labels == 1
+    assert labeling.import_answers(folder, path, format="jsonl").known == 1
+
+
 def test_a_skipped_row_may_be_labelled_by_another_and_by_the_same_who_revises(folder):
     assert take(folder, [(IDS[9], None)]).status.skipped == (IDS[9],)
     (place,) = take(folder, [(IDS[9], "dog")]).refused
@@ -135,8 +169,12 @@ def test_a_journal_that_was_cut_off_while_it_was_written(folder, cut):
 DAMAGED = {
     "no JSON": ("x", "journal.jsonl, line 1: Expecting value"),
     "no event": ("{}", "journal.jsonl, line 1: expected an object with event"),
-    "a later version's": ('{"event": "poll"}', "journal.jsonl: event 'poll' is unknown"),
-    "an unknown row": (json.dumps(event([["l", "r99", "cat", ""]])), "known ids, got one to 'r99'"),
+    "a later version's": ('{"event": "poll"}', "journal.jsonl, line 1: event 'poll' is unknown"),
+    "no answers": ('{"event": "answers"}', "journal.jsonl, line 1: no key 'answers'"),
+    "an unknown row": (
+        json.dumps(event([["l", "r99", "cat", ""]])),
+        "line 1: .* known ids, got one to 'r99'",
+    ),
 }
 
 
@@ -161,6 +199,22 @@ def test_a_full_disk_takes_nothing_and_leaves_the_journal_as_it_was(folder, monk
             take(folder, [(IDS[9], "cat")])
     assert raised.value.filename == str(folder / "journal.jsonl")
     assert journal(folder) == before and take(folder, [(IDS[9], "cat")]).labels == 1
+
+
+def test_answers_are_on_the_disk_before_anything_is_said(folder, monkeypatch):
+    (folder / "journal.jsonl").unlink()
+    sizes, fsync = {}, os.fsync
+
+    def noted(descriptor):
+        fsync(descriptor)
+        sizes[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(_import, "status", lambda folder: dict(sizes))
+    at_the_end = take(folder, right(IDS[9:12])).status
+    written = (folder / "journal.jsonl").stat()
+    assert at_the_end[written.st_ino] == written.st_size > 0
+    assert folder.stat().st_ino in at_the_end  # and so is the journal's name
 
 
 def test_two_processes_at_a_time_are_refused(folder):

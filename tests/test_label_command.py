@@ -1,6 +1,7 @@
 """The commands `jaxal label ...`: what the terminal says at each step."""
 
 import csv
+import os
 import shutil
 
 import pytest
@@ -8,6 +9,7 @@ from labels import CONFIG, IDS, TRUTH, create, write_answers, write_data, wrong
 
 from jaxal import labeling
 from jaxal.cli import main
+from jaxal.interop import FORMATS
 from jaxal.labeling import picking
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
@@ -82,7 +84,8 @@ def test_by_hand_through_csv(tmp_path, capsys):
         ],
         [
             "bob.jsonl, line 2: id 'nobody' is unknown",
-            "bob.jsonl, line 3: label 'Cat' is unknown; did you mean 'cat'? classes: cat, dog, cow",
+            "bob.jsonl, line 3: label 'Cat' is unknown; did you mean 'cat'? "
+            "valid names: cat, cow, dog",
         ],
     )
     write_answers(path, [(ids[1], TRUTH[ids[1]])], "eve")
@@ -180,6 +183,23 @@ def test_a_note_is_said_once_and_beside_the_result(tmp_path, capsys):
         status, out, err = say(capsys, *given)
         assert status == 0 and out[0].startswith("taken: 1 label") and len(err) == notes
     assert err[0].startswith("note: byte for byte the file that was imported as answers of ann")
+
+
+@pytest.mark.parametrize("command", ["next", "import"])
+def test_the_help_names_every_format(command, capsys):
+    with pytest.raises(SystemExit):
+        main(["label", command, "--help"])
+    said = capsys.readouterr().out.replace(",", " ").split()
+    assert {*FORMATS} <= {*said}
+
+
+def test_a_reader_that_has_gone_is_no_mistake(project, monkeypatch, capsys):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone, monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", gone)
+        assert main(["label", "status", str(project / "p")]) == 141
+    assert capsys.readouterr() == ("", "")
 
 
 def test_names_only_ever_show_themselves(tmp_path, capsys):

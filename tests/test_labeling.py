@@ -112,6 +112,19 @@ def test_an_open_batch_is_asked_again_as_it_was_and_no_file_is_replaced(tmp_path
     assert not {*batch.ids[:2]} & {*new.ids}
 
 
+def test_a_set_up_that_people_have_changed_is_not_replaced(tmp_path):
+    folder = create(tmp_path)
+    setups = []
+    for edit in ("", "# my key", ""):
+        setup = labeling.next_batch(folder, format="argilla").template
+        assert setup is not None
+        setups.append(setup.name)
+        if edit:
+            (folder / "tasks" / "argilla.py").write_text(edit)
+    assert setups == ["argilla.py", "argilla.py", "argilla-2.py"]
+    assert (folder / "tasks" / "argilla.py").read_text() == "# my key"
+
+
 def test_a_process_that_dies_before_the_task_file_has_asked_all_the_same(tmp_path, monkeypatch):
     folder = create(tmp_path)
     with monkeypatch.context() as patch:
@@ -194,8 +207,8 @@ def edited(file, old, new):
 EDITS = {  # file, what is replaced in it, by what, and what is said
     "an id": ("pool.csv", f"{IDS[0]},", "other,", "the ids, or their order, are not those that"),
     "a row more": ("pool.csv", "label\n", f"label\nnew{',1' * 5},\n", "the ids, or their order"),
-    "a label": ("pool.csv", f",{TRUTH[IDS[0]]}\n", ",\n", "the label are not .*label import"),
-    "a number": ("pool.csv", f"{IDS[0]},", f"{IDS[0]},1", f"id '{IDS[0]}': the columns are not"),
+    "a label": ("pool.csv", f",{TRUTH[IDS[0]]}\n", ",\n", "another label than .*label import"),
+    "a number": ("pool.csv", f"{IDS[0]},", f"{IDS[0]},1", f"id '{IDS[0]}': other columns than"),
     "a test row": ("test.csv", "t0,", "t0,1", "the pictures, vectors or test rows are not"),
 }
 

@@ -10,6 +10,7 @@ from PIL import Image
 from jaxal import data
 from jaxal.data.readers import read
 from jaxal.data.readers.items import read_rows
+from jaxal.data.readers.vectors import Vectors
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -78,6 +79,13 @@ def test_vectors_are_found_by_id_in_any_order():
     np.testing.assert_array_equal(table.train[0], inputs[[2, 1]])
 
 
+def test_a_field_may_be_longer_than_a_line_of_text_and_a_suffix_in_capitals():
+    write("a.csv", f"id,image\na,{'A' * 140_000}\nb,c\n")
+    assert [len(shown["image"]) for shown in read_rows("a.csv").shown] == [140_000, 1]
+    write("A.JSONL", '{"id": 7, "x": 1}\n')
+    assert read_rows("A.JSONL").ids == ("7",)
+
+
 BAD = {
     "no file": ("", {}, FileNotFoundError, "no such file: b.csv"),
     "empty": ("id,x\n", {}, ValueError, "a.csv: expected at least one row"),
@@ -97,9 +105,33 @@ BAD = {
     "URL": ("id,image\na,a.csv\n", {}, ValueError, "id 'a': expected a picture"),
     "vectors": ("id,x\na,1\n", {"inputs": "vectors"}, ValueError, "vectors: expected an npz"),
     "lost vector": ("id,x\nq,1\n", {"vectors": "v.npz"}, ValueError, "got none of 'q'"),
-    "no ids": ("id,x\na,1\n", {"vectors": "w.npz"}, ValueError, "w.npz: expected an npz file"),
+    "no ids": (
+        "id,x\na,1\n",
+        {"vectors": "w.npz"},
+        ValueError,
+        "w.npz: expected the keys ids, inputs; got in",
+    ),
     "twice in vectors": (
-        *("id,x\na,1\n", {"vectors": "u.npz"}, ValueError, "each id once, got 1 again"),
+        *(
+            "id,x\na,1\n",
+            {"vectors": "u.npz"},
+            ValueError,
+            "u.npz: .* each id once, got 'a' 2 times",
+        ),
+    ),
+    "one column for both": (
+        "id,x\na,1\n",
+        {"label": "id"},
+        ValueError,
+        "label: .*than that of the ids",
+    ),
+    "columns of texts": (
+        *("id,text,x\na,t,1\n", {"columns": ["x"]}, ValueError),
+        "columns: of no use with inputs = 'text'; it is for 'columns'",
+    ),
+    "vocabulary of numbers": (
+        *("id,x\na,1\n", {"vocabulary": 9}, ValueError),
+        "vocabulary: of no use with inputs = 'columns'; it is for 'text'",
     ),
 }
 
@@ -113,3 +145,49 @@ def test_bad_input(given, options, error, message):
     np.savez("u.npz", ids=["a", "a"], inputs=np.ones((2, 2)))
     with pytest.raises(error, match=message):
         read("items:a.csv" if given else "items:b.csv", options=options)
+
+
+LINES = {
+    "half a character": (
+        '{"id": "a", "text": "\\ud83d"}',
+        "a.jsonl, line 1: expected text, got 'utf-8'",
+    ),
+    "an id with a point": (
+        '{"id": 7.0}',
+        "a.jsonl, line 1: id: expected text or an integer, got 7.0",
+    ),
+    "an id that is no number": ('{"id": NaN}', "line 1: id: expected text or an integer, got nan"),
+}
+
+
+@pytest.mark.parametrize(("line", "message"), LINES.values(), ids=LINES)
+def test_lines_of_json_that_are_no_rows(line, message):
+    write("a.jsonl", line)
+    with pytest.raises(ValueError, match=message):
+        read_rows("a.jsonl")
+
+
+VECTORS = {  # ids, inputs, and the message
+    "ids of bytes": (np.array([b"a"]), np.ones((1, 2)), "ids that are text or integers"),
+    "ids with a point": (np.array([1.0]), np.ones((1, 2)), "ids that are text or integers"),
+    "text": (np.array(["a"]), np.array([["1", "2"]]), "inputs that are numbers, got <U1 array"),
+    "complex": (np.array(["a"]), np.full((1, 2), 1j), "inputs that are numbers"),
+    "another length": (np.array(["a", "b"]), np.ones((1, 2)), r"got \(2,\) and \(1, 2\)"),
+    "no axis": (np.array(["a"]), np.ones(1), r"inputs \[N, ...\], got \(1,\) and \(1,\)"),
+}
+
+
+@pytest.mark.parametrize(("ids", "inputs", "message"), VECTORS.values(), ids=VECTORS)
+def test_vectors_that_are_none(ids, inputs, message):
+    np.savez("v.npz", ids=ids, inputs=inputs)
+    with pytest.raises(ValueError, match=f"v.npz: expected .*{message}"):
+        Vectors("v.npz", None)
+
+
+@pytest.mark.parametrize("length", [0, 200, -1], ids=["empty", "cut off", "whole, but for a byte"])
+def test_archives_of_vectors_that_are_damaged(length, tmp_path):
+    np.savez("v.npz", ids=np.array(["a"]), inputs=np.ones((1, 2)))
+    path = tmp_path / "v.npz"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ValueError, match="v.npz: expected an .npz archive, got"):
+        Vectors("v.npz", None)

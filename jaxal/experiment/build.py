@@ -8,7 +8,7 @@ from jaxal.checks import nearest
 from jaxal.data.scenarios import Facts
 from jaxal.experiment.examples import examples
 from jaxal.experiment.keys import named
-from jaxal.experiment.learner import check_learner, make_learner
+from jaxal.experiment.learner import check_together, make_learner
 from jaxal.experiment.sets import with_own_sets
 from jaxal.experiment.settings import Config, DataConfig, SetConfig
 from jaxal.training.learner import Learner
@@ -44,7 +44,7 @@ def build(config: Config) -> Parts:
     held_out = config.data.validation or config.sets.validation != SetConfig()
     if config.learner.patience and not held_out:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
-    check_learner(config.learner)
+    check_together(config.learner)
     chosen = _strategies(config)
     pool, test, sets, facts, normalization = examples(config)
     classes = _classes(config.data, pool, test)

@@ -15,7 +15,7 @@ from jaxal.training.options import TrainingOptions, check_average
 from jaxal.training.schedules import scheduled
 
 
-def check_learner(config: LearnerConfig) -> None:
+def check_together(config: LearnerConfig) -> None:
     """Raises ValueError for settings that exclude each other, before any data are loaded."""
     with named("learner", vars(config)):
         check_average(config.average_from, config.patience)

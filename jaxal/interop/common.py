@@ -61,15 +61,16 @@ def as_text(shown: Mapping[str, str]) -> str:
 
 
 def answered(where: str, id: Any, label: Any, annotator: Any = "") -> Answer | Refused:
-    """An answer, if the id and the label are text or whole numbers; a label of None is a skip."""
+    """An answer, if id, label and annotator are text or integers; a label of None is a skip."""
     if not _is_name(id):
         return Refused(where, f"id: expected text, got {id!r}")
     if not (label is None or _is_name(label)):
         return Refused(where, f"label: expected one class, got {label!r}")
-    if isinstance(annotator, bool) or not isinstance(annotator, str | int):
+    who = "" if annotator is None else annotator
+    if isinstance(who, bool) or not isinstance(who, str | int):
         return Refused(where, f"annotator: expected text, got {annotator!r}")
     given = None if label is None else str(label).strip()
-    return Answer(where, str(id).strip(), given, str(annotator).strip())
+    return Answer(where, str(id).strip(), given, str(who).strip())
 
 
 def _is_name(value: Any) -> bool:
@@ -87,7 +88,7 @@ def json_list(text: str, what: str) -> Iterator[tuple[str, Any]]:
       ValueError: it is not a list in JSON.
     """
     try:
-        values = json.loads(text)
+        values = json.loads(text.removeprefix("\ufeff"))
     except ValueError as error:
         raise ValueError(f"expected a list of {what}s in JSON, got {error}") from None
     if not isinstance(values, list):

@@ -70,7 +70,6 @@ def _answer(where: str, id: Any, annotation: Mapping[str, Any]) -> Answer | Refu
     who = annotation.get("completed_by")
     if isinstance(who, Mapping):
         who = who.get("email") or who.get("id")
-    who = "" if who is None else who
     if annotation.get("was_cancelled"):
         return answered(where, id, None, who)
     results = annotation.get("result")

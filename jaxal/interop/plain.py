@@ -58,6 +58,9 @@ def _answer(where: str, row: Mapping[str, Any] | Refused) -> Iterator[Answer | R
     if isinstance(row, Refused):
         yield row
         return
+    if not {"label", "skipped"} & {*row}:
+        yield Refused(where, f"expected label or skipped, got {', '.join(row) or 'nothing'}")
+        return
     label, skipped = row.get("label"), row.get("skipped")
     said = "" if skipped is None else str(skipped).strip().lower()
     if said not in _NO + _YES:
@@ -69,9 +72,9 @@ def _answer(where: str, row: Mapping[str, Any] | Refused) -> Iterator[Answer | R
         if label is not None:
             yield Refused(where, f"expected a label or a skip, got both (label {label!r})")
             return
-        yield answered(where, row.get("id"), None, row.get("annotator") or "")
+        yield answered(where, row.get("id"), None, row.get("annotator"))
     elif label is not None:
-        yield answered(where, row.get("id"), label, row.get("annotator") or "")
+        yield answered(where, row.get("id"), label, row.get("annotator"))
 
 
 def _rounded(number: float | None) -> str | None:

@@ -37,7 +37,7 @@ def decode(text: str) -> Iterator[Answer | Refused]:
 
 def _answer(where: str, task: Mapping[str, Any]) -> Answer | Refused:
     id, said = task.get("item_id"), task.get("answer")
-    who = task.get("_annotator_id") or task.get("_session_id") or ""
+    who = task.get("_annotator_id") or task.get("_session_id")
     if said == "ignore":
         return answered(where, id, None, who)
     if said != "accept":

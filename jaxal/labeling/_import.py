@@ -1,12 +1,12 @@
 """Answers into a label project."""
 
-import difflib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxal import entry
+from jaxal.checks import nearest
 from jaxal.data.tables import check_folder
 from jaxal.files import claimed
 from jaxal.interop import FORMATS, Answer, Refused
@@ -56,14 +56,20 @@ def import_answers(
       folder: of the project.
       path: the file.
       format: a name in `interop.FORMATS`; that of the project if not given.
-      annotator: who answered, where the file does not say.
+      annotator: who answered, where the file does not say; blanks around the name are dropped.
       revise: take the new answer where an annotator said something else in an earlier file.
 
+    Returns:
+      What was taken, and what was refused and why, as `Imported`.
+
     Raises:
-      ValueError: no project, an unknown format, or a file that is not of this format.
+      ValueError: no project, an unknown format, a file that is not of this format, or a name of an
+        annotator that cannot be printed.
       OSError: the file cannot be read, or the journal not be written; nothing was taken.
     """
-    path = Path(path)
+    path, annotator = Path(path), annotator.strip()
+    if not annotator.isprintable():
+        raise ValueError(f"annotator: expected text that can be printed, got {annotator!r}")
     raw = path.read_bytes()
     with claimed(project.check_there(folder)):
         opened = project.read(folder)
@@ -78,7 +84,8 @@ def import_answers(
         taken = [one for one in judged if isinstance(one, Answer)]
         refused = tuple(one for one in judged if isinstance(one, Refused))
         sha256 = hashlib.sha256(raw).hexdigest()
-        if taken or refused:
+        again = opened.ledger.files.get(sha256, annotator)
+        if taken or (refused and sha256 not in opened.ledger.files):
             opened.append(
                 "answers",
                 file=path.name,
@@ -88,7 +95,6 @@ def import_answers(
                 answers=[list(one) for one in taken],
                 refused=[list(one) for one in refused],
             )
-    again = opened.ledger.files.get(sha256, annotator)
     notes = (
         f"byte for byte the file that was imported as answers of {again or 'nobody named'}: unless "
         "other people gave these, they now count twice",
@@ -104,14 +110,15 @@ def _report(
     found: int,
     notes: tuple[str, ...],
 ) -> Imported:
-    asked = {name for batch in before.ledger.batches for name in batch["ids"]}
+    batches, answers = before.ledger.batches, before.ledger.answers
+    asked = {name for batch in batches for name in batch["ids"]}
     skips = sum(one.label is None for one in taken)
     return Imported(
         labels=len(taken) - skips,
         skips=skips,
-        revised=sum(one.annotator in before.ledger.answers.get(one.id, {}) for one in taken),
+        revised=sum(one.annotator in answers.get(one.id, {}) for one in taken),
         known=found - len(taken) - len(refused),
-        unasked=len({one.id for one in taken} - asked),
+        unasked=sum(one.id not in asked for one in taken),
         refused=refused,
         status=status(before.folder),
         notes=notes,
@@ -151,8 +158,7 @@ def _reason(
     if name not in ledger.rows:
         return f"id {name!r} is unknown"
     if label is not None and label not in ledger.classes:
-        known = ", ".join(ledger.classes)
-        return f"label {label!r} is unknown;{_close(label, ledger.classes)} classes: {known:.200}"
+        return f"label {label!r} is unknown; {nearest(label, ledger.classes):.200}"
     who = annotator or "the annotator, who has no name,"
     if len(said) > 1:
         return f"{who} says {len(said)} things of id {name!r}, at {' and at '.join(said.values())}"
@@ -164,8 +170,3 @@ def _reason(
             f"now {label or 'skip'!r}; revise takes the new answer"
         )
     return None
-
-
-def _close(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" did you mean {close[0]!r}?" if close else ""

@@ -29,18 +29,19 @@ from jaxal.training.base import check_learner
 
 
 class Batch(NamedTuple):
-    """What is asked next."""
+    """What is asked next; nothing, if the loop has ended."""
 
     number: int  # from 1
-    ids: tuple[str, ...]  # in the order picked; of a batch that was open, those without an answer
-    rule: str  # how they were picked
+    classes: tuple[str, ...]  # what a row may be labelled as
     labels: int  # that the model was fitted to
     accuracy: float | None  # on the held-out rows
-    path: Path | None  # of the task file; None if nothing is asked
-    template: Path | None  # of the file that says how to set up the tool, if there is one
-    again: bool  # whether the batch was there before
-    stopped: str | None  # why nothing is asked
     notes: tuple[str, ...]
+    ids: tuple[str, ...] = ()  # in the order picked; of an open batch those without an answer
+    rule: str = ""  # how they were picked
+    path: Path | None = None  # of the task file
+    template: Path | None = None  # of the file that says how to set up the tool, if there is one
+    again: bool = False  # whether the batch was there before
+    stopped: str | None = None  # why nothing is asked
 
 
 @entry.checked(
@@ -88,6 +89,9 @@ def next_batch(
         the config's. Give the same one each time.
       strategy: in place of that of the config.
 
+    Returns:
+      The `Batch`: its ids and the path of its task file, or why nothing is asked.
+
     Raises:
       ValueError: no project, other data than those it was made with, an argument out of range.
       FloatingPointError: as `ask`.
@@ -112,9 +116,9 @@ def next_batch(
         notes = _differences(opened, parts) + notes
         if "reason" in event:
             opened.append("stop", **event)
-            number = len(opened.ledger.batches) + 1
-            told, reason = (event["labels"], event["accuracy"]), event["reason"]
-            return Batch(number, (), "", *told, None, None, False, reason, notes)
+            number, classes = len(opened.ledger.batches) + 1, opened.settings.label.classes
+            about = (number, classes, event["labels"], event["accuracy"])
+            return Batch(*about, notes, stopped=event["reason"])
         opened.append("batch", **event)
         return _asked(opened, event, event["ids"], form, notes=notes)
 
@@ -129,9 +133,19 @@ def _asked(
     notes: tuple[str, ...] = (),
 ) -> Batch:
     """Writes the task file of a batch in the journal, of these of its rows."""
-    files = write_tasks(opened, batch, ids, form)
-    about = (batch["batch"], tuple(ids), batch["rule"], batch["labels"], batch["accuracy"])
-    return Batch(*about, *files, again, None, notes)
+    path, template = write_tasks(opened, batch, ids, form)
+    return Batch(
+        batch["batch"],
+        opened.settings.label.classes,
+        batch["labels"],
+        batch["accuracy"],
+        notes,
+        ids=tuple(ids),
+        rule=batch["rule"],
+        path=path,
+        template=template,
+        again=again,
+    )
 
 
 def _differences(opened: Project, parts: Parts) -> tuple[str, ...]:

@@ -43,7 +43,8 @@ class Ledger:
       events: of the journal.
 
     Raises:
-      ValueError: an event of an unknown kind, or an answer to a row that is none of the project's.
+      ValueError: an event of an unknown kind or without what is of its kind, or an answer to a row
+        that is none of the project's; names the line.
     """
 
     def __init__(
@@ -60,8 +61,13 @@ class Ledger:
         self.answers: dict[str, dict[str, Said]] = {}  # id -> annotator -> what was said last
         self.files: dict[str, str] = {}  # SHA-256 of a file -> whose answers it was said to hold
         self.stopped: str | None = None
-        for event in events:
-            self._add(event)
+        for line, event in enumerate(events, start=1):
+            try:
+                self._add(event)
+            except KeyError as error:
+                raise ValueError(f"line {line}: no key {error}") from None
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"line {line}: {error}") from None
 
     def _add(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "batch":

@@ -15,7 +15,7 @@ from jaxal.data.readers.vectors import Vectors
 from jaxal.data.tables import is_image, open_table
 from jaxal.experiment.inputs import prepare
 from jaxal.experiment.keys import named
-from jaxal.experiment.learner import check_learner, make_learner
+from jaxal.experiment.learner import check_together, make_learner
 from jaxal.labeling.settings import Settings
 from jaxal.training import AnyLearner
 
@@ -44,13 +44,18 @@ def data_folder(settings: Settings, project: Path, given: str | Path | None) -> 
     return Path(chosen).expanduser() if chosen else project.absolute().parent
 
 
-def read_items(settings: Settings, folder: Path) -> Items:
+def items_path(settings: Settings) -> str:
+    """The file of the pool's rows, as the config has it."""
+    return settings.data.source.partition(":")[2]
+
+
+def _items(settings: Settings, folder: Path) -> Items:
     """The rows of the pool, with what is shown of them."""
     options = settings.data.options
     given: dict[str, Any] = {
         name: options[name] for name in ("id", "label", "encoding") if name in options
     }
-    return read_rows(settings.data.source.partition(":")[2], folder, **given)
+    return read_rows(items_path(settings), folder, **given)
 
 
 def build(settings: Settings, folder: Path) -> Parts:
@@ -64,7 +69,7 @@ def build(settings: Settings, folder: Path) -> Parts:
       ValueError, TypeError: as `experiment.build`; a label that is none of the classes.
       FileNotFoundError: the data are not there.
     """
-    check_learner(settings.learner)
+    check_together(settings.learner)
     (name,) = settings.strategy.names
     with named("strategy.options", settings.strategy.options):
         own = settings.strategy.options.get(name, {})
@@ -78,7 +83,7 @@ def build(settings: Settings, folder: Path) -> Parts:
         normalization=normalization,
         batch_size=settings.run.batch_size,
     )
-    items = read_items(settings, folder)
+    items = _items(settings, folder)
     features = _features(settings, items, folder)
     return Parts(items, pool.inputs, held_out, learner, strategy, features, tokens)
 
@@ -108,6 +113,7 @@ def _examples(settings: Settings, folder: Path) -> tuple[Examples, Examples | No
 
 
 def _features(settings: Settings, items: Items, folder: Path) -> np.ndarray | None:
+    """The vectors [N, D] of `label.features`."""
     if settings.label.features is None:
         return None
     with named("label", vars(settings.label)):

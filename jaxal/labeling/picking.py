@@ -123,6 +123,7 @@ _evaluate = jax.jit(evaluate, static_argnames=("model", "batch_size"))
 
 @partial(jax.jit, static_argnames="model")
 def _probabilities(model: Model, variables: PyTree, inputs: PyTree) -> jax.Array:
+    """Of each class, [B, C], for inputs [B, ...]."""
     return jax.nn.softmax(model.apply(variables, inputs).logits)
 
 
@@ -160,5 +161,6 @@ def _first(settings: Settings, parts: Parts, told: Told, state: State, budget: i
 
 
 def _flat(inputs: PyTree) -> np.ndarray:
+    """All numbers of a row as one vector, float32 [N, D]."""
     leaves = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(inputs)]
     return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)

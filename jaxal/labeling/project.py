@@ -44,7 +44,7 @@ class Project(NamedTuple):
         now = datetime.now(UTC).isoformat(timespec="seconds")
         line = {"event": event, "time": now, **values}
         with Lines(self.folder / JOURNAL) as journal:
-            journal.append(json.dumps(line, ensure_ascii=False, allow_nan=False))
+            journal.append(json.dumps(line, allow_nan=False))
 
     def check_data(self, parts: Parts) -> None:
         """Raises ValueError if the data are not those that the project was made with."""
@@ -54,9 +54,12 @@ class Project(NamedTuple):
             raise ValueError(f"{file}: the ids, or their order, {problem}")
         for before, one in zip(self.items, now, strict=True):
             if one != before:
-                what = "the label" if one["shown"] == before["shown"] else "the columns"
-                hint = "; jaxal label import takes labels" * (what == "the label")
-                raise ValueError(f"{file}: id {one['id']!r}: {what} {problem}{hint}")
+                is_label = one["shown"] == before["shown"]
+                what = "another label" if is_label else "other columns"
+                hint = "; jaxal label import takes labels" * is_label
+                raise ValueError(
+                    f"{file}: id {one['id']!r}: {what} than {self.folder} was made with{hint}"
+                )
         if _digest(parts) != self.provenance.get(DATA):
             raise ValueError(f"{file}: the pictures, vectors or test rows {problem}")
 
@@ -110,8 +113,8 @@ def read(folder: str | Path) -> Project:
     known = {one["id"]: one["label"] for one in items if one["label"]}
     try:
         ledger = Ledger(ids, known, settings.label.classes, settings.label.agreement, events)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder / JOURNAL}: {error}") from None
+    except ValueError as error:
+        raise ValueError(f"{folder / JOURNAL}, {error}") from None
     _check_classes(folder, ledger)
     return Project(folder, settings, about, items, ledger)
 
@@ -147,10 +150,15 @@ def _check_classes(folder: Path, ledger: Ledger) -> None:
         )
 
 
-def free_path(path: Path) -> Path:
-    """The path, or the first of NAME-2, NAME-3, ... where nothing is: answers may be in a file."""
+def free_path(path: Path, *, unless: str | None = None) -> Path:
+    """The path, or the first of NAME-2, NAME-3, ... where nothing is: answers may be in a file.
+
+    Args:
+      path: wanted.
+      unless: a file that says just this may be written anew.
+    """
     free, number = path, 1
-    while free.exists():
+    while free.exists() and (unless is None or free.read_text("utf-8", "replace") != unless):
         number += 1
         free = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return free

@@ -37,7 +37,7 @@ def _are_classes(names: tuple[str, ...]) -> bool:
 class ItemsConfig(SourceConfig):
     """The rows that are labelled, all of them, and those that are held out."""
 
-    source: str = checked("items:FILE, whose rows have ids", lambda name: name[:6] == "items:")
+    source: str = checked("items:FILE, whose rows have ids", lambda name: name.startswith("items:"))
 
 
 @dataclass(frozen=True)
@@ -109,5 +109,11 @@ def _check_together(settings: Settings) -> None:
     (name,) = settings.strategy.names
     if other := next((key for key in settings.strategy.options if key != name), None):
         raise ValueError(f"strategy.options.{other}: expected {name} alone, the one strategy")
-    if settings.learner.patience and settings.data.test is None:
-        raise ValueError("learner.patience: needs held-out rows, so set data.test too")
+    if settings.data.test is None:
+        needs = "needs held-out rows, so set data.test too"
+        if settings.learner.patience:
+            raise ValueError(f"learner.patience: {needs}")
+        if settings.label.stop.accuracy is not None:
+            raise ValueError(f"label.stop.accuracy: {needs}")
+    if settings.label.features is not None and settings.label.first == "random":
+        raise ValueError("label.features: of no use with label.first = 'random'")

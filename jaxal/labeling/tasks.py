@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jaxal.data.readers.items import picture
+from jaxal.data.readers.paths import find
 from jaxal.files import written_whole
 from jaxal.interop import FORMATS, Question
-from jaxal.labeling.parts import read_items
+from jaxal.labeling.parts import items_path
 from jaxal.labeling.project import TASKS, Project, free_path
 
 
@@ -32,7 +34,7 @@ def write_tasks(
     ranks = {name: rank for rank, name in enumerate(batch["ids"])}
     questions = [_question(opened, batch, name, ranks[name]) for name in ids]
     if form.images is not None:
-        folder = read_items(opened.settings, form.images).file.parent
+        folder = find(items_path(opened.settings), form.images).parent
         questions = [_embedded(one, folder) for one in questions]
     path = form.path
     if path is None:
@@ -41,9 +43,11 @@ def write_tasks(
     _write(path, kind.encode(questions, classes))
     if kind.template is None:
         return path, None
-    setup = opened.folder / TASKS / kind.template_name
+    text = kind.template(questions, classes)
+    # People may have put their address and key into the one that is there.
+    setup = free_path(opened.folder / TASKS / kind.template_name, unless=text)
     setup.parent.mkdir(exist_ok=True)
-    _write(setup, kind.template(questions, classes))
+    _write(setup, text)
     return path, setup
 
 
@@ -61,10 +65,10 @@ def _question(opened: Project, batch: Mapping[str, Any], name: str, rank: int) -
 
 def _embedded(question: Question, folder: Path) -> Question:
     """The question with its image, if that is a file, as a data URI."""
-    value = question.shown.get("image", "")
-    if not value or value.startswith("data:"):
+    value = question.shown.get("image")
+    file = picture(value, folder) if value else b""
+    if isinstance(file, bytes):  # it is one already, or there is no image
         return question
-    file = folder / Path(value).expanduser()
     kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
     text = base64.b64encode(file.read_bytes()).decode()
     return question._replace(shown={**question.shown, "image": f"data:{kind};base64,{text}"})

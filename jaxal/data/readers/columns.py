@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 DELIMITERS = (",", ";", "\t")  # spreadsheets of some countries save the second
+csv.field_size_limit(2**31 - 1)  # The module's own, 131,072, is less than a picture as a data URI.
 
 
 class Refused(NamedTuple):
@@ -71,9 +72,15 @@ def json_lines(text: str) -> Iterator[tuple[str, Any]]:
 
 def as_object(where: str, value: Any) -> Any:
     """An object of JSON, or `Refused`."""
-    if isinstance(value, dict | Refused):
+    if isinstance(value, Refused):
         return value
-    return Refused(where, f"expected an object, got {value!r:.60}")
+    if not isinstance(value, dict):
+        return Refused(where, f"expected an object, got {value!r:.60}")
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:  # JSON may say half a character, which no file can hold
+        return Refused(where, f"expected text, got {error}")
+    return value
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

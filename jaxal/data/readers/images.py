@@ -66,6 +66,7 @@ def _is_shown(file: Path) -> bool:
 
 
 def checked_size(size: Any) -> tuple[int, int] | None:
+    """The option `size` as (H, W); raises TypeError or ValueError if it is none."""
     if size is None:
         return None
     sides = (size, size) if is_integer(size) else size

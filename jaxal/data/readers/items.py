@@ -9,16 +9,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxal.checks import check_integer, check_name, nearest
+from jaxal.checks import check_name, nearest
 from jaxal.data.readers.columns import Refused, csv_rows, json_lines
 from jaxal.data.readers.images import checked_size
 from jaxal.data.readers.paths import find, lines
 from jaxal.data.readers.pictures import MODES, decode
 from jaxal.data.readers.registry import Table, source
-from jaxal.data.readers.text import token_ids
+from jaxal.data.readers.text import VOCABULARY, check_token_options, token_ids
 from jaxal.data.readers.vectors import Vectors
 
-INPUTS = ("columns", "image", "text", "vectors")
+OPTIONS = {
+    "columns": {"columns": None},
+    "image": {"size": None, "color": None},
+    "text": {"length": None, "tokenizer": None, "vocabulary": VOCABULARY},
+    "vectors": {"vectors": None},
+}
+"""What a model may be given, and the options of this alone with their defaults."""
 
 
 class Items(NamedTuple):
@@ -43,19 +49,22 @@ def read_rows(
     Args:
       path: the file.
       folder: where a relative path is looked for after the working directory.
-      id: the column of the ids: text, each once.
+      id: the column of the ids: text or integers, each once.
       label: the column of the labels; there may be none.
       encoding: of the text.
 
     Raises:
       FileNotFoundError: no such file.
       ValueError: a line that is no row, an id that is missing, has blanks around it or is there
-        twice, or a label that is no text; names the line.
+        twice, or a label that is no text; names the line. Ids and labels in one column.
     """
+    if id == label:
+        raise ValueError(f"label: expected another column than that of the ids, got {label!r}")
     file = find(path, folder)
     text = "".join(lines(file, encoding))
+    is_jsonl = file.suffix.lower() == ".jsonl"
     try:
-        found = json_lines(text) if file.suffix == ".jsonl" else csv_rows(text, [id])
+        found = json_lines(text) if is_jsonl else csv_rows(text, [id])
         rows = [_row(where, row, id, label) for where, row in found]
     except ValueError as error:
         raise ValueError(f"{file}, {error}") from None
@@ -74,6 +83,8 @@ def _row(where: str, row: Any, id: str, label: str) -> tuple[str, str, str, Mapp
     """Where it is, the id, the label, and the other columns."""
     if isinstance(row, Refused):
         raise ValueError(f"{where}: {row.reason}")
+    if isinstance(row.get(id), float):  # whose text is another where a column of integers has gaps
+        raise ValueError(f"{where}: {id}: expected text or an integer, got {row[id]!r}")
     values = {}
     for name, value in row.items():
         if isinstance(value, dict | list | bool):
@@ -100,7 +111,7 @@ def read_items(
     color: str | None = None,
     length: int | None = None,
     tokenizer: str | None = None,
-    vocabulary: int = 30_000,
+    vocabulary: int = VOCABULARY,
     encoding: str = "utf-8",
 ) -> Table:
     """Reads items as a model takes them: pictures, token ids, numbers, or vectors made elsewhere.
@@ -113,7 +124,7 @@ def read_items(
       label: the column of the labels.
       inputs: what a model is given: the column "image" (paths, relative to the file, or data URIs),
         the column "text", numbers in "columns", or "vectors"; None: what there is of vectors,
-        image, text and columns, in this order.
+        image, text and columns, in this order. Options of what it is not given are refused.
       columns: which columns have the numbers; None: all but the id and the label.
       vectors: an npz file with `ids` and `inputs` [N, ...], whose rows are found by their ids.
       size: as for "images:FOLDER", as is `color`.
@@ -131,22 +142,21 @@ def read_items(
       ValueError: as `read_rows`; a picture, text, number or vector that is missing or none.
     """
     if inputs is not None:
-        check_name("inputs", inputs, INPUTS)
+        check_name("inputs", inputs, OPTIONS)
     if color is not None:
         check_name("color", color, MODES)
-    if length is not None:
-        check_integer(1, length=length)
-    check_integer(3, vocabulary=vocabulary)
+    check_token_options(length, vocabulary)
     given = {"id": id, "label": label, "encoding": encoding}
     parts = [read_rows(one, folder, **given) for one in (path, test) if one is not None]
     kind = inputs or _kind(parts[0], vectors)
+    of_texts: dict = {"length": length, "tokenizer": tokenizer, "vocabulary": vocabulary}
+    of_pictures = {"size": checked_size(size), "color": color}
+    _check_use(kind, of_texts | of_pictures | {"columns": columns, "vectors": vectors})
     if kind == "text":
         texts = [(part.file, [_field(part, row, "text") for row in _range(part)]) for part in parts]
-        options: dict = {"length": length, "tokenizer": tokenizer, "vocabulary": vocabulary}
-        arrays = token_ids(texts, folder, **options)
+        arrays = token_ids(texts, folder, **of_texts)
     elif kind == "image":
-        options = {"size": checked_size(size), "color": color}
-        arrays = [_pictures(part, options) for part in parts]
+        arrays = [_pictures(part, of_pictures) for part in parts]
     elif kind == "vectors":
         if vectors is None:
             raise ValueError("vectors: expected an npz file with ids and inputs, got None")
@@ -165,6 +175,14 @@ def _kind(items: Items, vectors: str | None) -> str:
     return next((kind for kind in ("image", "text") if kind in items.shown[0]), "columns")
 
 
+def _check_use(kind: str, given: Mapping[str, Any]) -> None:
+    """Raises ValueError for an option that would say nothing of such inputs."""
+    for other, defaults in OPTIONS.items():
+        for name, default in defaults.items():
+            if other != kind and given[name] != default:
+                raise ValueError(f"{name}: of no use with inputs = {kind!r}; it is for {other!r}")
+
+
 def _range(items: Items) -> range:
     return range(len(items.ids))
 
@@ -177,6 +195,7 @@ def _field(items: Items, row: int, column: str) -> str:
 
 
 def _pictures(items: Items, options: Mapping[str, Any]) -> np.ndarray:
+    """What is in the column "image", uint8 [N, H, W, channels]."""
     names = (f"{items.file}: id {name!r}" for name in items.ids)
     files = (picture(_field(items, row, "image"), items.file.parent) for row in _range(items))
     return decode(zip(names, files, strict=True), len(items.ids), **options)
@@ -205,7 +224,7 @@ def picture(value: str, folder: Path) -> Path | bytes:
 
 
 def _numbers(items: Items, columns: Sequence[str], *, alone: bool) -> np.ndarray:
-    """The numbers in the columns; `alone`, if there may be no others."""
+    """The numbers in the columns, float64 [N, D]; `alone`, if there may be no others."""
     if not columns:
         raise ValueError(f"{items.file}: expected columns of numbers, image or text, got none")
     numbers = np.empty((len(items.ids), len(columns)))

@@ -1,10 +1,11 @@
 """Archives of NumPy arrays, mapped into memory where they are not compressed."""
 
+import contextlib
 import math
 import mmap
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,27 +56,34 @@ def read_npz(path: str, *, folder: Path | None = None) -> Table:
         arrays; names the file.
     """
     file = find(path, folder)
+    with archive_in(file) as archive:
+        return _table(archive, file)
+
+
+@contextlib.contextmanager
+def archive_in(file: Path) -> Iterator[NpzFile]:
+    """The archive in a file; raises ValueError if there is none."""
     with file.open("rb") as stream:  # of an archive that is damaged, NumPy would leave it open
         try:
             archive = NpzFile(stream, allow_pickle=False)
         except UNREADABLE as error:
             raise ValueError(f"{file}: expected an .npz archive, got {error}") from None
         with archive:
-            return _table(archive, file)
+            yield archive
 
 
 def _table(archive: NpzFile, file: Path) -> Table:
     """The arrays of the first of `KEYS` that are there, or the pictures."""
     names = None
     if "class_names" in archive.files:
-        names = tuple(map(str, _array(archive, "class_names", file)))
+        names = tuple(map(str, array_at(archive, "class_names", file)))
     for keys in KEYS:
         if set(keys) <= set(archive.files):
-            arrays = [_array(archive, key, file) for key in keys]
+            arrays = [array_at(archive, key, file) for key in keys]
             train, *held_out = zip(arrays[::2], arrays[1::2], strict=True)
             return Table(train, held_out[0] if held_out else None, names)
     if set(ENCODED) <= set(archive.files):
-        arrays = [_array(archive, key, file) for key in ENCODED]
+        arrays = [array_at(archive, key, file) for key in ENCODED]
         train = _decoded(arrays[:3], f"{file} train")
         return Table(train, _decoded(arrays[3:], f"{file} test"), names)
     expected = "; or ".join(", ".join(keys) for keys in (*KEYS, ENCODED))
@@ -83,7 +91,7 @@ def _table(archive: NpzFile, file: Path) -> Table:
     raise ValueError(f"{file}: expected the keys {expected}; got {got}")
 
 
-def _array(archive: Any, key: str, file: Path) -> np.ndarray:
+def array_at(archive: Any, key: str, file: Path) -> np.ndarray:
     """An array of an archive, whose errors name the file and the key; nothing is unpickled."""
     expected = f"{file}: expected an array of numbers at {key!r}"
     try:

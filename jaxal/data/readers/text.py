@@ -14,6 +14,7 @@ from jaxal.data.readers.registry import Table, source
 
 FORMS = ("csv", "space", "tab")
 LONGEST = 512  # tokens of a text, unless the option says otherwise
+VOCABULARY = 30_000
 
 
 @source("text")
@@ -25,7 +26,7 @@ def read_text(
     form: str | None = None,
     length: int | None = None,
     tokenizer: str | None = None,
-    vocabulary: int = 30_000,
+    vocabulary: int = VOCABULARY,
     encoding: str = "utf-8",
 ) -> Table:
     """Reads a label and a text from each line, and turns texts into token ids.
@@ -54,9 +55,7 @@ def read_text(
     """
     if form is not None:
         check_name("form", form, FORMS)
-    if length is not None:
-        check_integer(1, length=length)
-    check_integer(3, vocabulary=vocabulary)
+    check_token_options(length, vocabulary)
     files = [find(one, folder) for one in (path, test) if one is not None]
     form = form or _form(files[0], encoding)
     labels, texts = zip(*(_read(file, form, encoding) for file in files), strict=True)
@@ -64,6 +63,13 @@ def read_text(
     arrays = token_ids([*zip(files, texts, strict=True)], folder, **options)
     train, *tests = zip(arrays, map(np.array, labels), strict=True)
     return Table(train, next(iter(tests), None), tokens=True)
+
+
+def check_token_options(length: int | None, vocabulary: int) -> None:
+    """Raises TypeError or ValueError for options that `token_ids` cannot use."""
+    if length is not None:
+        check_integer(1, length=length)
+    check_integer(3, vocabulary=vocabulary)
 
 
 def token_ids(
