@@ -1,4 +1,4 @@
-"""Rooms of the package: lower ones never import higher ones, as ARCHITECTURE.md has their levels."""
+"""Rooms of the package: lower ones never import higher ones (levels: ARCHITECTURE.md)."""
 
 import ast
 import pathlib
