@@ -185,6 +185,11 @@ def _add_compare(commands: Any) -> None:
         help="folder for comparison.csv and comparison.png (default: runs/comparison); "
         "where it has them already, DIR-2, DIR-3, ... is used",
     )
+    compare.add_argument(
+        "--different-data",
+        action="store_true",
+        help="put runs on different data side by side all the same",
+    )
     _add_common(compare)
 
 
@@ -274,14 +279,13 @@ def _show_run(folder: Path, quiet: bool) -> int:
 
     from jaxal import experiment, report
 
-    summaries, notes = report.rebuild(folder)
-    for note in notes:
+    rebuilt = report.rebuild(folder)
+    for note in rebuilt.notes:
         _tell(f"note: {note}")
     if quiet:
         print(folder)
         return 0
-    console = Console()
-    console.print(report.results_table(summaries, console))
+    _show_tables(rebuilt.summaries, rebuilt.paired, console := Console())
     _show_files(console, folder, experiment.RUN_FILES)
     return 0
 
@@ -291,7 +295,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
     from jaxal import experiment, report
 
-    comparison = report.compare(arguments.runs)
+    comparison = report.compare(arguments.runs, different_data=arguments.different_data)
     for note in comparison.notes:
         _tell(f"note: {note}")
     out = experiment.free_directory(arguments.out, report.COMPARISON_FILES)
@@ -299,10 +303,18 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.quiet:
         print(out)
         return 0
-    console = Console()
-    console.print(report.results_table(comparison.summaries, console))
+    _show_tables(comparison.summaries, comparison.paired, console := Console())
     _show_files(console, out, report.COMPARISON_FILES)
     return 0
+
+
+def _show_tables(summaries: Sequence[Any], paired: Sequence[Any], console: Any) -> None:
+    from jaxal import report
+
+    console.print(report.results_table(summaries, console))
+    if paired:
+        console.print()
+        console.print(report.paired_table(paired, console))
 
 
 def _show_files(console: Any, folder: Path, names: Sequence[str]) -> None:

@@ -366,14 +366,14 @@ def run_folder(folder, records, source="sklearn:iris"):
 def test_compare_tells_runs_apart(tmp_path):
     first = run_folder(tmp_path / "first", RECORDS)
     second = run_folder(tmp_path / "second", RECORDS[3:6] + curve("margin", 0, [0.9]))
-    summaries, notes = report.compare([first, second / "history.jsonl"])
+    summaries, notes, _ = report.compare([first, second / "history.jsonl"])
     assert names(summaries) == ["first/random", "badge", "second/random", "margin"]
     assert [summary.run for summary in summaries] == ["first"] * 2 + ["second"] * 2
     assert notes == []
     # Each against random sampling of its own run, and the seeds of two runs are not added up.
     assert repr([s._replace(run="") for s in summaries[:2]]) == repr(report.summarize(RECORDS))
     assert summaries[2].seeds == 1 and summaries[2].efficiency == 1
-    report.write_comparison(report.Comparison(summaries, notes), tmp_path / "new" / "out")
+    report.write_comparison(report.Comparison(summaries, notes, []), tmp_path / "new" / "out")
     table = (tmp_path / "new" / "out" / "comparison.csv").read_text().splitlines()
     rows = list(csv.DictReader(table))
     assert [(row["run"], row["strategy"]) for row in rows[2:4] + rows[-1:]] == [
@@ -390,23 +390,25 @@ def test_compare_tells_runs_apart(tmp_path):
 def test_compare_without_random_sampling_in_a_run(tmp_path):
     other = run_folder(tmp_path / "other", RECORDS[6:])
     whole = run_folder(tmp_path / "whole", RECORDS)
-    summaries, notes = report.compare([other, whole])
+    summaries, notes, _ = report.compare([other, whole])
     assert summaries[0].efficiency == pytest.approx(1.4)
     assert notes == ["other has no random sampling: its efficiency is against that of whole"]
-    [alone], notes = report.compare([other])
+    [alone], notes, _ = report.compare([other])
     assert math.isnan(alone.efficiency) and notes == []
 
 
-def test_compare_says_that_data_differ(tmp_path):
+def test_compare_refuses_data_that_differ(tmp_path):
     runs = [
         run_folder(tmp_path / "iris", RECORDS),
         run_folder(tmp_path / "digits", RECORDS, "sklearn:digits"),
         run_folder(tmp_path / "bare", RECORDS, source=""),
     ]
-    assert report.compare(runs).notes == [
-        "bare has no config.toml: its data may be others",
-        "not the same data: source = 'sklearn:digits' in digits, 'sklearn:iris' in iris",
-    ]
+    differ = "not the same data: source = 'sklearn:digits' in digits, 'sklearn:iris' in iris"
+    with pytest.raises(ValueError, match=f"{differ} .--different-data"):
+        report.compare(runs)
+    compared = report.compare(runs, different_data=True)
+    assert compared.notes == ["bare has no config.toml: its data may be others", differ]
+    assert {one.against.split("/")[0] for one in compared.paired} == {"iris", "digits", "bare"}
     assert report.compare(runs[2:]).notes == []
 
 
@@ -414,7 +416,7 @@ def test_compare_names_runs_by_their_paths_where_folders_are_alike(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     for folder in ("a", "b"):
         run_folder(tmp_path / folder / "digits", RECORDS[:3])
-    summaries, _ = report.compare(["a/digits", "b/digits"])
+    summaries, *_ = report.compare(["a/digits", "b/digits"])
     assert names(summaries) == ["a/digits/random", "b/digits/random"]
     monkeypatch.chdir("a/digits")
     (tmp_path / "a/digits/history.jsonl").rename("early.jsonl")
@@ -424,7 +426,7 @@ def test_compare_names_runs_by_their_paths_where_folders_are_alike(tmp_path, mon
 def test_compare_counts_the_labels_that_all_runs_have(tmp_path):
     long = run_folder(tmp_path / "long", curve("random", 0, np.linspace(0.5, 0.9, 9)))
     short = run_folder(tmp_path / "short", curve("random", 0, [0.5, 0.6, 0.7]))
-    summaries, _ = report.compare([long, short])
+    summaries, *_ = report.compare([long, short])
     text = shown(report.results_table(summaries, terminal(100)), terminal(100))
     header = next(line for line in text.splitlines() if line.startswith("strategy"))
     assert header.split()[1:4] == ["20", "30", "40"]

@@ -10,6 +10,8 @@ from jaxal.report.comparison import (
 from jaxal.report.contents import contents_table
 from jaxal.report.curves import draw
 from jaxal.report.efficiency import label_efficiency, labels_to
+from jaxal.report.paired import Paired, paired_differences
+from jaxal.report.paired_table import paired_table
 from jaxal.report.rebuild import rebuild, write
 from jaxal.report.summary import Point, Summary, summarize, write_csv
 from jaxal.report.table import results_table, strategies_list
@@ -17,6 +19,7 @@ from jaxal.report.table import results_table, strategies_list
 __all__ = [
     "COMPARISON_FILES",
     "Comparison",
+    "Paired",
     "Point",
     "Summary",
     "compare",
@@ -24,6 +27,8 @@ __all__ = [
     "draw",
     "label_efficiency",
     "labels_to",
+    "paired_differences",
+    "paired_table",
     "progress",
     "rebuild",
     "results_table",

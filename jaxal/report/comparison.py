@@ -1,6 +1,7 @@
 """Several runs on one picture and in one table: `jaxal compare`."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +9,9 @@ from typing import NamedTuple
 from jaxal.experiment.config import load
 from jaxal.experiment.settings import Config
 from jaxal.records import Record, read
+from jaxal.report.baseline import random_records
+from jaxal.report.learning_curves import curves_by_seed, grouped
+from jaxal.report.paired import Pair, Paired, compare_pairs, pairs_of
 from jaxal.report.rebuild import save
 from jaxal.report.summary import Summary, over_seeds, summarize
 
@@ -22,6 +26,7 @@ class Comparison(NamedTuple):
 
     summaries: list[Summary]  # of one run after the other, each with the run's name
     notes: list[str]  # what a reader has to know to take them for comparable
+    paired: list[Paired]  # each strategy with random sampling, and with itself in the first run
 
 
 class _Run(NamedTuple):
@@ -31,38 +36,55 @@ class _Run(NamedTuple):
 
     @property
     def random(self) -> list[Record]:
-        return [record for record in self.records if record.strategy == "random"]
+        return random_records(self.records, self.config)
+
+    @property
+    def start(self) -> tuple[object, ...] | None:
+        """What decides where each seed begins: runs alike in it are compared seed by seed."""
+        if self.config is None:
+            return None
+        asked = self.config.strategy
+        return self.config.seed, asked.initial, asked.balanced, asked.seed_set
 
 
-def compare(paths: Sequence[str | Path]) -> Comparison:
+def compare(paths: Sequence[str | Path], *, different_data: bool = False) -> Comparison:
     """Summarises several runs; none are merged, even if they differ in their seeds alone.
 
-    The efficiency is against random sampling of the same run, or of the first that has it.
+    The efficiency is against random sampling of the same run, or of the first that has it. Seed by
+    seed a strategy is compared with random sampling of its run, and with the strategy of its name
+    in the first run that begins as its own does: same data, seed and initial rows.
 
     Args:
       paths: folders of runs, finished or not, or files like their `history.jsonl`. A run is named
         after its folder, or as it is given if two names are alike; its `config.toml` is read if it
         is there.
+      different_data: whether runs whose configs say that their data differ are put side by side
+        all the same; then no two of them are compared seed by seed.
 
     Returns:
-      The summaries, and notes on what makes the runs hard to compare: other data, no random
-      sampling.
+      The summaries, the paired differences, and notes on what makes the runs hard to compare: other
+      data, no random sampling.
 
     Raises:
       OSError: a path that cannot be read.
-      ValueError: a path that is no run, has no finished round or is given twice.
+      ValueError: a path that is no run, has no finished round or is given twice; runs on different
+        data, unless `different_data`.
     """
     runs = _runs([Path(path) for path in paths])
     donor = next((run for run in runs if run.random), None)
-    summaries, notes = [], _other_data(runs)
+    differ = _other_data(runs)
+    if differ and not different_data:
+        raise ValueError(f"{'; '.join(differ)} (--different-data puts them side by side)")
+    summaries, notes = [], [*_unknown_data(runs), *differ]
     for run in runs:
         random = donor.random if donor else []
-        summaries += summarize(run.records, run=run.name, random=random)
+        own = run.random[0].strategy if run.random else None
+        summaries += summarize(run.records, run=run.name, random=random, random_as=own)
         if donor and not run.random:
             notes.append(
                 f"{run.name} has no random sampling: its efficiency is against that of {donor.name}"
             )
-    return Comparison(summaries, notes)
+    return Comparison(summaries, notes, compare_pairs(_pairs(runs)))
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> None:
@@ -112,17 +134,39 @@ def _data(config: Config) -> dict[str, object]:
     return settings | {f"sets.{key}": one for key, one in dataclasses.asdict(config.sets).items()}
 
 
+def _pairs(runs: Sequence[_Run]) -> list[Pair]:
+    """Each strategy with random sampling of its run, and with its own first run of that start."""
+    pairs, first = [], {}
+    groups = [grouped("records", run.records) for run in runs]
+    times = Counter(name for by_strategy in groups for name in by_strategy)
+    for run, by_strategy in zip(runs, groups, strict=True):
+        named = {name: f"{run.name}/{name}" if times[name] > 1 else name for name in by_strategy}
+        if run.random:
+            own = pairs_of(by_strategy, run.random[0].strategy)
+            pairs += [
+                pair._replace(strategy=named[pair.strategy], against=named[pair.against])
+                for pair in own
+            ]
+        for name, records in by_strategy.items():
+            if run.config is None:
+                continue
+            curves, key = curves_by_seed(records), repr((name, run.start, _data(run.config)))
+            if key in first:
+                pairs.append(Pair(named[name], first[key][0], curves, first[key][1]))
+            else:
+                first[key] = named[name], curves
+    return pairs
+
+
+def _unknown_data(runs: Sequence[_Run]) -> list[str]:
+    unknown = [run.name for run in runs if run.config is None and len(runs) > 1]
+    return [f"{name} has no config.toml: its data may be others" for name in unknown]
+
+
 def _other_data(runs: Sequence[_Run]) -> list[str]:
     """Says which settings of the data differ from those of the first run that says them."""
-    if len(runs) == 1:
-        return []
-    notes = [
-        f"{run.name} has no config.toml: its data may be others"
-        for run in runs
-        if run.config is None
-    ]
     data = {run.name: _data(run.config) for run in runs if run.config}
-    first = next(iter(data), "")
+    first, notes = next(iter(data), ""), []
     for name, settings in data.items():
         differ = [
             f"{key} = {value!r} in {name}, {data[first][key]!r} in {first}"

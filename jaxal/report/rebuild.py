@@ -2,23 +2,34 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from jaxal.experiment.config import load
 from jaxal.experiment.settings import Config
 from jaxal.files import written_whole
 from jaxal.records import CONFIG, HISTORY, Record, read
+from jaxal.report.baseline import random_name
 from jaxal.report.curves import draw
+from jaxal.report.paired import Paired, paired_differences
 from jaxal.report.summary import Summary, over_seeds, summarize, write_csv
 
 
-def rebuild(folder: Path) -> tuple[list[Summary], list[str]]:
+class Rebuilt(NamedTuple):
+    """What the records of a run say."""
+
+    summaries: list[Summary]
+    notes: list[str]  # on what is missing
+    paired: list[Paired]  # each strategy with random sampling, seed by seed
+
+
+def rebuild(folder: Path) -> Rebuilt:
     """Writes `summary.csv` and `curves.png` of the run in `folder`, as `write` does.
 
     Args:
       folder: with `history.jsonl`, and `config.toml` if it is there.
 
     Returns:
-      What they show, and notes on what is missing.
+      What they show, with what is missing.
 
     Raises:
       OSError: the records cannot be read, or the files not written.
@@ -28,16 +39,17 @@ def rebuild(folder: Path) -> tuple[list[Summary], list[str]]:
     records = read(history)
     if not records:
         raise ValueError(f"{history}: no finished round")
-    name, notes = folder.resolve().name, []
+    name, config = folder.resolve().name, None
     try:
         config = load(folder / CONFIG)
     except (OSError, ValueError, TypeError):
         notes = [f"{folder} has no {CONFIG} that can be read: whether all rounds are there is open"]
     else:
         name, notes = config.name, _unfinished(records, config)
-    summaries = summarize(records)
+    random = random_name(dict.fromkeys(record.strategy for record in records), config)
+    summaries = summarize(records, random_as=random)
     save(summaries, folder, f"{name}: test accuracy, {over_seeds(summaries)}")
-    return summaries, notes
+    return Rebuilt(summaries, notes, paired_differences(records, random))
 
 
 def write(records: Iterable[Record], folder: Path, title: str) -> list[Summary]:

@@ -10,17 +10,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxal.checks import describe
 from jaxal.records import Record
 from jaxal.report._text import printable
+from jaxal.report.baseline import random_name
 from jaxal.report.efficiency import label_efficiency, labels_to
+from jaxal.report.learning_curves import (
+    Curve,
+    Curves,
+    area,
+    checked_records,
+    curves_by_seed,
+    grouped,
+    mean_curve,
+)
 
 TARGETS = (0.90, 0.95)
 """Test accuracies whose price in labels is reported."""
 
 NAN = float("nan")
-
-Curve = tuple[list[int], list[float]]  # labels, accuracies
 
 
 class Point(NamedTuple):
@@ -67,7 +74,11 @@ class Summary(NamedTuple):
 
 
 def summarize(
-    records: Iterable[Record], *, run: str = "", random: Iterable[Record] = ()
+    records: Iterable[Record],
+    *,
+    run: str = "",
+    random: Iterable[Record] = (),
+    random_as: str | None = None,
 ) -> list[Summary]:
     """Reduces records to one summary per strategy, in the order in which strategies first appear.
 
@@ -79,6 +90,7 @@ def summarize(
       records: of one run.
       run: its name, where several runs are compared.
       random: records of random sampling in another run, for the efficiency if this run has none.
+      random_as: what random sampling is called in this run; None: `random`, or as DISTIL calls it.
 
     Returns:
       The summaries.
@@ -87,12 +99,11 @@ def summarize(
       ValueError: there is no record.
       TypeError: something else than records.
     """
-    by_strategy: dict[str, list[Record]] = {}
-    for record in _checked("records", records):
-        by_strategy.setdefault(record.strategy, []).append(record)
+    by_strategy = grouped("records", records)
     if not by_strategy:
         raise ValueError("records: expected at least one round, got none")
-    baseline = _mean_curve(by_strategy.get("random", [*_checked("random", random)]))
+    given, own = [*checked_records("random", random)], random_as or random_name(by_strategy)
+    baseline = mean_curve(by_strategy.get(own, given) if own else given)
     return [_summary(name, kept, baseline)._replace(run=run) for name, kept in by_strategy.items()]
 
 
@@ -145,19 +156,10 @@ def found_columns(summaries: Sequence[Summary]) -> list[str]:
     return [name for name in FOUND if any(not math.isnan(getattr(one, name)) for one in points)]
 
 
-def _checked(name: str, records: Iterable[Record]) -> Iterable[Record]:
-    if isinstance(records, str | bytes) or not isinstance(records, Iterable):
-        raise TypeError(f"{name}: expected records, got {describe(records)}")
-    for record in records:
-        if not isinstance(record, Record):
-            raise TypeError(f"{name}: expected records, got {describe(record)} among them")
-        yield record
-
-
 def _summary(name: str, records: list[Record], baseline: Curve) -> Summary:
-    curves = _curves(records)
+    curves = curves_by_seed(records)
     full = max(map(len, curves.values()))
-    areas = [_area(curve) for curve in curves.values() if len(curve) == full]
+    areas = [area(curve) for curve in curves.values() if len(curve) == full]
     return Summary(
         strategy=name,
         seeds=len(curves),
@@ -171,8 +173,8 @@ def _summary(name: str, records: list[Record], baseline: Curve) -> Summary:
 
 
 def _points(records: list[Record], baseline: Curve) -> Iterable[Point]:
-    points, accuracies = _mean_curve(records)
-    seeds = [([*curve], [*curve.values()]) for curve in _curves(records).values()]
+    points, accuracies = mean_curve(records)
+    seeds = [([*curve], [*curve.values()]) for curve in curves_by_seed(records).values()]
     ratios = _efficiency(points, (points, accuracies), baseline)
     spread = [_efficiency(points, curve, baseline) for curve in seeds]
     for number, labels in enumerate(points):
@@ -199,29 +201,7 @@ def _efficiency(labels: list[int], curve: Curve, baseline: Curve) -> list[float]
     return label_efficiency(*curve, *baseline, best).tolist()
 
 
-def _curves(records: list[Record]) -> dict[int, dict[int, float]]:
-    """Test accuracy by seed, then by labels."""
-    curves: dict[int, dict[int, float]] = {}
-    for record in sorted(records, key=lambda record: record.labels):
-        curves.setdefault(record.seed, {})[record.labels] = record.test_accuracy
-    return curves
-
-
-def _mean_curve(records: list[Record]) -> Curve:
-    reached: dict[int, list[float]] = {}
-    for record in sorted(records, key=lambda record: record.labels):
-        reached.setdefault(record.labels, []).append(record.test_accuracy)
-    return list(reached), [statistics.fmean(found) for found in reached.values()]
-
-
-def _area(curve: dict[int, float]) -> float:
-    labels, accuracies = list(curve), list(curve.values())
-    if len(labels) == 1:
-        return accuracies[0]
-    return float(np.trapezoid(accuracies, labels)) / (labels[-1] - labels[0])
-
-
-def _price(curves: dict[int, dict[int, float]], target: float) -> float:
+def _price(curves: Curves, target: float) -> float:
     prices = []
     for curve in curves.values():
         known = {n: accuracy for n, accuracy in curve.items() if math.isfinite(accuracy)}

@@ -105,6 +105,11 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_REGISTRY))
 
 
+def resolved(name: str) -> str:
+    """The name here of a strategy that DISTIL names otherwise; any other name as it is."""
+    return _ALIASES.get(name, name)
+
+
 def make(name: str, **hyper: Any) -> Strategy:
     """The strategy of that name with the given hyper-parameters, as a config gives them.
 
@@ -123,7 +128,7 @@ def make(name: str, **hyper: Any) -> Strategy:
       True
     """
     check_name("strategy", name, [*_REGISTRY, *_ALIASES])
-    name = _ALIASES.get(name, name)
+    name = resolved(name)
     check_options("strategy", name, _REGISTRY[name], hyper)
     return _REGISTRY[name](**hyper)
 

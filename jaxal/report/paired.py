@@ -1,0 +1,169 @@
+"""Strategies compared seed by seed: by how much one is above another, and whether that is known."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from jaxal.checks import check_at_least, check_fraction
+from jaxal.records import Record
+from jaxal.report.baseline import random_name
+from jaxal.report.learning_curves import Curves, area, curves_by_seed, grouped
+
+POWER = 0.8
+"""The chance to tell two strategies apart that `Paired.seeds_needed` asks for."""
+
+
+class Paired(NamedTuple):
+    """The area under the learning curve of one strategy less that of another, over seeds.
+
+    A difference of areas is one of mean test accuracy over the labels, as a fraction.
+    """
+
+    strategy: str
+    against: str
+    seeds: int  # that both have finished: each is a pair
+    difference: float  # the mean over seeds; above 0 the strategy is ahead
+    low: float  # an interval of it; all intervals of one table hold together
+    high: float
+    p_value: float  # of the two-sided paired t-test, times the comparisons of the table
+    worse: float  # probability that the true difference is below -region,
+    same: float  # within it,
+    better: float  # above it
+    seeds_needed: float  # to tell them apart if the difference is as seen; infinite if it is 0
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether the interval leaves out 0: only then one is ahead of the other."""
+        return self.low > 0 or self.high < 0
+
+
+class Pair(NamedTuple):
+    """Two strategies that began with the same labels and variables in each seed."""
+
+    strategy: str
+    against: str
+    curves: Curves  # of the strategy
+    others: Curves  # of what it is compared with
+
+
+def paired_differences(
+    records: Iterable[Record],
+    against: str | None = None,
+    *,
+    level: float = 0.05,
+    region: float = 0.01,
+) -> list[Paired]:
+    """Compares each strategy of a run with one of them, seed by seed.
+
+    The strategies of a run begin each seed with the same labelled rows and the same variables, on
+    the same split: what is compared is the difference within each seed, which varies far less than
+    the areas do. The intervals say what other seeds would give on these data, and nothing of other
+    data. They are Student's, which is exact for normal differences and was seen to hold for those
+    of learning curves (`benchmarks/null.py`).
+
+    Args:
+      records: of one run. Seeds that only one of two strategies has finished are left out, and so
+        is a strategy that shares fewer than two seeds.
+      against: the strategy that the others are compared with; None: random sampling.
+      level: the chance, at most, that any of the intervals misses the true difference, and so
+        that any two strategies are told apart that are alike (Bonferroni).
+      region: differences of at most this are of no practical importance.
+
+    Returns:
+      A comparison a strategy, in the order of the records; none where nothing is at random.
+
+    Raises:
+      ValueError: `against` is no strategy of the records, or a number is out of range.
+      TypeError: something else than records, or than numbers.
+
+    References:
+      Benavoli et al. 2017, "Time for a Change: a Tutorial for Comparing Multiple Classifiers
+      Through Bayesian Analysis", arXiv 1606.04316 (the region of practical equivalence).
+    """
+    by_strategy = grouped("records", records)
+    if against is None:
+        against = random_name(by_strategy)
+    elif against not in by_strategy:
+        raise ValueError(f"against: expected one of {', '.join(by_strategy)}, got {against!r}")
+    if against is None:
+        return []
+    return compare_pairs(pairs_of(by_strategy, against), level, region)
+
+
+def pairs_of(by_strategy: Mapping[str, Sequence[Record]], against: str) -> list[Pair]:
+    """A pair of every other strategy of a run and the one called `against`."""
+    curves = {name: curves_by_seed(kept) for name, kept in by_strategy.items()}
+    others = curves.pop(against)
+    return [Pair(name, against, own, others) for name, own in curves.items()]
+
+
+def compare_pairs(pairs: Sequence[Pair], level: float = 0.05, region: float = 0.01) -> list[Paired]:
+    """Compares the two strategies of each pair; see `paired_differences`."""
+    check_fraction(level=level)
+    check_at_least(0, region=region)
+    known = [(pair, _differences(pair.curves, pair.others)) for pair in pairs]
+    known = [(pair, found) for pair, found in known if len(found) > 1]
+    return [
+        Paired(
+            pair.strategy, pair.against, len(found), *_compared(found, len(known), level, region)
+        )
+        for pair, found in known
+    ]
+
+
+def _differences(curves: Curves, others: Curves) -> NDArray:
+    """Differences of areas, of the seeds that both have whole, over the labels that both have."""
+    whole = [max(map(len, one.values()), default=0) for one in (curves, others)]
+    seeds = [
+        seed
+        for seed, curve in curves.items()
+        if len(curve) == whole[0] and len(others.get(seed, ())) == whole[1]
+    ]
+    found = []
+    for seed in seeds:
+        shared = [labels for labels in curves[seed] if labels in others[seed]]
+        if shared:
+            both = (curves[seed], others[seed])
+            found.append([area({n: one[n] for n in shared}) for one in both])
+    kept = np.array(found).reshape(-1, 2)
+    kept = kept[np.isfinite(kept).all(1)]
+    return kept[:, 0] - kept[:, 1]
+
+
+def _compared(
+    differences: NDArray, comparisons: int, level: float, region: float
+) -> tuple[float, ...]:
+    """Everything that a `Paired` says of its differences, in its order."""
+    seeds, mean = len(differences), float(differences.mean())
+    # Rounding alone: the differences of two that are the same but for it.
+    error = max(float(differences.std(ddof=1)) / math.sqrt(seeds), 1e-12)
+    level, ends = level / comparisons, np.array([-region, region])
+    # The posterior of the mean, with a flat prior, is Student's around it.
+    spread = error * float(special.stdtrit(seeds - 1, 1 - level / 2))
+    p_value = min(1.0, comparisons * 2 * float(special.stdtr(seeds - 1, -abs(mean) / error)))
+    worse, more = (float(chance) for chance in special.stdtr(seeds - 1, (ends - mean) / error))
+    needed = _seeds_needed(abs(mean) / (error * math.sqrt(seeds)), level)
+    return mean, mean - spread, mean + spread, p_value, worse, more - worse, 1 - more, needed
+
+
+def _seeds_needed(effect: float, level: float) -> float:
+    """The fewest seeds with which a t-test finds such an effect, in standard deviations."""
+
+    def power(seeds: int) -> float:
+        bound = special.stdtrit(seeds - 1, 1 - level / 2)
+        return 1 - float(special.nctdtr(seeds - 1, effect * math.sqrt(seeds), bound))
+
+    high = 2
+    while power(high) < POWER:
+        high *= 2
+        if high > 100_000:
+            return math.inf
+    low = high // 2  # too few, unless two are enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if power(middle) < POWER else (low, middle)
+    return high
