@@ -11,6 +11,7 @@ import optax
 
 import jaxal
 from jaxal import models
+from jaxal.report.learning_curves import Curves
 from jaxal.report.paired import Pair, compare_pairs
 
 LABELS = (10, 20, 30, 40)
@@ -47,7 +48,7 @@ def main():
     ]
     false = missed = 0
     for table in range(options.tables):
-        curves = [
+        curves: list[Curves] = [
             {seed: dict(zip(LABELS, curve, strict=True)) for seed, curve in enumerate(one[table])}
             for one in found
         ]
