@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -325,7 +326,7 @@ sys.exit(status)
 """
 
 
-def counted_run(folder, *arguments, **variables):
+def counted_run(folder, *arguments):
     """Hits and misses of the compilation cache in one run of the command."""
     root = pathlib.Path(__file__).parent.parent
     kept = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
@@ -335,7 +336,7 @@ def counted_run(folder, *arguments, **variables):
         capture_output=True,
         text=True,
         cwd=folder,
-        env=kept | variables,
+        env=kept,
     )
     assert done.returncode == 0 and not done.stderr, done.stderr
     hits, misses = done.stdout.splitlines()[-1].split()
@@ -351,13 +352,33 @@ def test_a_second_run_compiles_nothing(tmp_path):
     assert any((tmp_path / "cache" / "jaxal").iterdir())
     assert counted_run(tmp_path) == (misses, 0)
     assert counted_run(tmp_path, "--no-cache") == (0, 0)
-    elsewhere = tmp_path / "elsewhere"
-    assert counted_run(tmp_path, JAX_COMPILATION_CACHE_DIR=str(elsewhere)) == (0, misses)
-    assert any(elsewhere.iterdir())
-    blocked = tmp_path / "blocked"
-    blocked.mkdir()
-    (blocked / "jaxal").write_text("a file where the folder is needed: no cache, and no error")
-    assert counted_run(tmp_path, XDG_CACHE_HOME=str(blocked)) == (0, 0)
+
+
+class FakeConfig:
+    """What the cache reads and writes of the configuration of JAX."""
+
+    jax_compilation_cache_dir = None
+    jax_enable_compilation_cache = True
+    update = setattr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folder is that of Linux")
+def test_where_the_cache_lies(monkeypatch, tmp_path):
+    config = FakeConfig()
+    monkeypatch.setattr(_cache, "jax", types.SimpleNamespace(config=config))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "blocked"))
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked/jaxal").write_text("a file where the folder is needed: no cache, no error")
+    _cache.set_up_cache()
+    assert vars(config) == {}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    _cache.set_up_cache()
+    assert config.jax_compilation_cache_dir == str(tmp_path / "cache" / "jaxal")
+    config.jax_compilation_cache_dir = "elsewhere"
+    _cache.set_up_cache()
+    assert config.jax_compilation_cache_dir == "elsewhere"
+    _cache.set_up_cache(use=False)
+    assert config.jax_enable_compilation_cache is False
 
 
 def test_the_cache_stays_below_its_limit(tmp_path):
