@@ -357,9 +357,11 @@ def test_a_second_run_compiles_nothing(tmp_path):
 class FakeConfig:
     """What the cache reads and writes of the configuration of JAX."""
 
-    jax_compilation_cache_dir = None
+    jax_compilation_cache_dir: str | None = None
     jax_enable_compilation_cache = True
-    update = setattr
+
+    def update(self, name, value):
+        setattr(self, name, value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the folder is that of Linux")
