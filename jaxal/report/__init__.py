@@ -10,6 +10,7 @@ from jaxal.report.comparison import (
 from jaxal.report.contents import contents_table
 from jaxal.report.curves import draw
 from jaxal.report.efficiency import label_efficiency, labels_to
+from jaxal.report.histories import from_curve, from_history
 from jaxal.report.paired import Paired, paired_differences
 from jaxal.report.paired_table import paired_table
 from jaxal.report.rebuild import rebuild, write
@@ -25,6 +26,8 @@ __all__ = [
     "compare",
     "contents_table",
     "draw",
+    "from_curve",
+    "from_history",
     "label_efficiency",
     "labels_to",
     "paired_differences",

@@ -1,0 +1,159 @@
+"""Records from Python: of what `simulate` and `iterate` return, and of a loop of one's own."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import jax
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from jaxal import processes
+from jaxal.checks import as_integers, check_integer, describe
+from jaxal.loop.round import RoundInfo
+from jaxal.records import Record
+
+
+def from_history(
+    strategy: str, history: RoundInfo | Iterable[RoundInfo], *, seed: int = 0
+) -> list[Record]:
+    """Makes records of a simulation, or of the rounds of `iterate`.
+
+    Args:
+      strategy: what the records call it.
+      history: what `simulate` returned, its leaves [rounds + 1, ...], under `vmap`
+        [seeds, rounds + 1, ...]; or the reports of `iterate` in their order, a list.
+      seed: of the first seed; the others count on from there.
+
+    Returns:
+      A record a seed and round, as `jaxal run` writes them but for times and for what a scenario
+      counts: every table, picture and comparison of `jaxal.report` takes them.
+
+    Raises:
+      TypeError: a history that is none, or a strategy that is no text.
+      ValueError: a history without rounds, or with more axes than seeds and rounds.
+    """
+    _check_name(strategy)
+    check_integer(0, seed=seed)
+    info = _stacked(history)
+    axes = np.ndim(info.labels)
+    if axes > 2 or not np.size(info.labels):
+        raise ValueError(
+            "history: expected one or more rounds, [rounds] or [seeds, rounds], got "
+            f"{np.shape(info.labels)}"
+        )
+    if axes == 1:
+        info = jax.tree.map(lambda leaf: leaf[None], info)
+    seeds, rounds = info.labels.shape
+    return [
+        _record(strategy, seed + one, number, _at(info, one, number))
+        for one in range(seeds)
+        for number in range(rounds)
+    ]
+
+
+def from_curve(
+    strategy: str,
+    labels: ArrayLike,
+    accuracies: ArrayLike,
+    *,
+    rows: Sequence[ArrayLike] = (),
+    seed: int = 0,
+) -> list[Record]:
+    """Makes records of a loop of one's own, of what it knows.
+
+    Args:
+      strategy: what the records call it.
+      labels: how many labels there were at each point of the learning curve [P], increasing.
+      accuracies: test accuracy there [P], or [seeds, P].
+      rows: what was picked after each point, of one seed; none: it is not known.
+      seed: of the first seed; the others count on from there.
+
+    Returns:
+      A record a seed and point. What is not known is NaN.
+
+    Raises:
+      TypeError: numbers that are none.
+      ValueError: shapes that do not match, label counts that do not increase, or rows that are
+        not as many as the points.
+
+    Example:
+      >>> [record.labels for record in from_curve("margin", [10, 20], [0.5, 0.7])]
+      [10, 20]
+    """
+    _check_name(strategy)
+    check_integer(0, seed=seed)
+    counts, reached = _checked_curve(labels, accuracies)
+    if len(rows) and (len(rows) != len(counts) or reached.ndim == 2):
+        raise ValueError(
+            f"rows: expected a list for each of {len(counts)} points of one seed, got {len(rows)}"
+        )
+    return [
+        Record(
+            strategy,
+            seed=seed + one,
+            round=number,
+            labels=int(counts[number]),
+            rows=as_integers("rows", rows[number], "[B]").tolist() if len(rows) else [],
+            test_accuracy=float(accuracy),
+            epochs=0,
+            train_accuracy=math.nan,
+            train_loss=math.nan,
+            test_loss=math.nan,
+        )
+        for one, curve in enumerate(np.atleast_2d(reached))
+        for number, accuracy in enumerate(curve)
+    ]
+
+
+def _check_name(strategy: str) -> None:
+    if not isinstance(strategy, str):
+        raise TypeError(f"strategy: expected a name, got {describe(strategy)}")
+
+
+def _checked_curve(labels: ArrayLike, accuracies: ArrayLike) -> tuple[NDArray, NDArray]:
+    counts, reached = as_integers("labels", labels, "[P]"), np.asarray(accuracies)
+    if reached.dtype.kind not in "iuf":
+        raise TypeError(f"accuracies: expected numbers, got {describe(accuracies)}")
+    if reached.ndim not in (1, 2) or reached.shape[-1] != len(counts) or not reached.size:
+        raise ValueError(
+            f"accuracies: expected [P] or [seeds, P] with P = {len(counts)} labels and P > 0, got "
+            f"{list(reached.shape)}"
+        )
+    if (np.diff(counts) <= 0).any() or counts[0] < 0:
+        raise ValueError(f"labels: expected counts that increase, got {counts.tolist()}")
+    return counts, reached
+
+
+def _at(info: RoundInfo, seed: int, number: int) -> RoundInfo:
+    return jax.tree.map(lambda leaf: leaf[seed, number], info)
+
+
+def _stacked(history: RoundInfo | Iterable[RoundInfo]) -> RoundInfo:
+    """The reports as one, on the host, with an axis of rounds."""
+    if isinstance(history, RoundInfo):
+        return RoundInfo(*processes.to_host(tuple(history)))
+    if isinstance(history, str) or not isinstance(history, Iterable):
+        raise TypeError(f"history: expected reports of rounds, got {describe(history)}")
+    reports = list(history)
+    for one in reports:
+        if not isinstance(one, RoundInfo) or np.ndim(one.labels):
+            raise TypeError(f"history: expected reports of rounds, got {describe(one)} among them")
+    if not reports:
+        raise ValueError("history: expected one or more rounds, got none")
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *map(processes.to_host, reports))
+
+
+def _record(strategy: str, seed: int, number: int, info: RoundInfo) -> Record:
+    """Of one seed and round."""
+    return Record(
+        strategy=strategy,
+        seed=seed,
+        round=number,
+        labels=int(info.labels) + int(info.skipped),
+        rows=info.rows[info.rows >= 0].tolist(),
+        train_accuracy=float(info.train.accuracy),
+        train_loss=float(info.train.loss),
+        test_accuracy=float(info.test.accuracy),
+        test_loss=float(info.test.loss),
+        epochs=int(info.epochs),
+    )
