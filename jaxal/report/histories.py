@@ -21,7 +21,7 @@ def from_history(
     Args:
       strategy: what the records call it.
       history: what `simulate` returned, its leaves [rounds + 1, ...], under `vmap`
-        [seeds, rounds + 1, ...]; or the reports of `iterate` in their order, a list.
+        [seeds, rounds + 1, ...]; or the reports of `iterate` in their order, or one of them.
       seed: of the first seed; the others count on from there.
 
     Returns:
@@ -41,8 +41,7 @@ def from_history(
             "history: expected one or more rounds, [rounds] or [seeds, rounds], got "
             f"{np.shape(info.labels)}"
         )
-    if axes == 1:
-        info = jax.tree.map(lambda leaf: leaf[None], info)
+    info = jax.tree.map(lambda leaf: np.asarray(leaf)[(None,) * (2 - axes)], info)
     seeds, rounds = info.labels.shape
     return [
         _record(strategy, seed + one, number, _at(info, one, number))
