@@ -190,9 +190,16 @@ def large(name, shards):
     return np.asarray(pick(name, inputs=inputs, labels=labels, budget=20, **options).rows)
 
 
+# Two devices are those of two processes as well, which have every strategy decide.
+SHARED = [(name, 8) for name in EVERY] + [
+    (name, shards)
+    for name in (*KINDS, "candidates of parts", "k_means", "lcmd", "partition", "submodular")
+    for shards in (2, 3)
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("shards", [2, 3, 8])
+@pytest.mark.parametrize(("name", "shards"), SHARED)
 def test_batches_and_devices_change_nothing(name, shards):
     np.testing.assert_array_equal(large(name, shards), large(name, 1))
 
