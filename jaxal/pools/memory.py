@@ -219,7 +219,7 @@ def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: 
     total = num_rows(rows)
     if total <= batch_size:
         return function(rows)
-    size = -(-total // -(-total // batch_size))
+    size = batch_rows(total, batch_size)
 
     def batch(start):
         # A batch that would end past the last row begins earlier: slices stay inside the array.
@@ -245,6 +245,11 @@ def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: 
     # No zeros: XLA would keep a copy of them for others of this shape.
     blank = jax.tree.map(lambda leaf: jnp.ones((total, *leaf.shape[1:]), leaf.dtype), shapes)
     return jax.lax.while_loop(lambda carry: carry[0] < total, body, (jnp.int32(0), blank))[1]
+
+
+def batch_rows(total: int, batch_size: int) -> int:
+    """How many of so many rows a batch has: `batch_size` at most, and as few batches as can be."""
+    return -(-total // -(-total // batch_size))
 
 
 def map_rows(
