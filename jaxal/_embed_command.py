@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from jaxal._commands import add_command
+from jaxal._commands import add_command, add_overrides
 
 _EXAMPLES = """\
 examples:
@@ -43,14 +43,7 @@ def add_embed(commands: Any) -> None:
     embed.add_argument(
         "--shard-rows", metavar="N", type=int, default=2**18, help="rows of a file (default: 2**18)"
     )
-    embed.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        dest="overrides",
-        help="replace a setting, as in strategy.initial=500; may be repeated",
-    )
+    add_overrides(embed)
     embed.add_argument("--quiet", "-q", action="store_true", help="print only the folder's path")
     embed.add_argument("--traceback", action="store_true", help="show where an error came from")
 

@@ -110,8 +110,8 @@ def acquire(
         share the mesh. Values are not looked at inside jit; there, missing rows are -1.
       ValueError, TypeError: a strategy that returns rows twice, rows that are not available, none
         while some are, or something else than a `Selection`; says which strategy.
-      TypeError: a model that does not return `Outputs`, arguments of another type, or, inside jit, a
-        pool that is read.
+      TypeError: a model that does not return `Outputs`, arguments of another type, or a pool that
+        is read where something is traced.
       FloatingPointError: variables, or what the strategy observes, that are not finite.
     """
     devices.check_mesh(mesh)
