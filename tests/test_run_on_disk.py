@@ -215,8 +215,11 @@ def test_an_encoder_that_was_killed_goes_on(tmp_path):
 @bad_inputs(
     {
         "no colon": ("encoders", "encoder: expected module:function, got 'encoders'"),
-        "no module": ("nothing_here:slow", "encoder: 'nothing_here:slow' cannot be imported"),
-        "no function": ("math:slow", "encoder: 'math:slow' cannot be imported"),
+        "no module": (
+            "nothing_here:slow",
+            "encoder: expected what can be imported, got 'nothing_here",
+        ),
+        "no function": ("math:slow", "encoder: expected what can be imported, got 'math:slow'"),
         "a number": ("math:pi", "encoder: expected a function, got 'math:pi'"),
     }
 )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import MODES, bad_inputs, clouds, keys, quick_first
+from helpers import MODES, Rows, bad_inputs, clouds, keys, quick_first
 
 import jaxal
 from jaxal import Strategy, selection, strategies
@@ -195,19 +195,6 @@ def large(name, shards):
 @pytest.mark.parametrize("shards", [2, 3, 8])
 def test_batches_and_devices_change_nothing(name, shards):
     np.testing.assert_array_equal(large(name, shards), large(name, 1))
-
-
-class Rows:
-    """Rows that are read: no array."""
-
-    def __init__(self, rows):
-        self.rows, self.shape, self.dtype = rows, rows.shape, rows.dtype
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, rows):
-        return self.rows[rows]
 
 
 @pytest.mark.parametrize("name", quick_first(EVERY, ["entropy"]))

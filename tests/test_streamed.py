@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import bad_inputs, clouds
+from helpers import Rows, bad_inputs, clouds
 
 import jaxal
 from jaxal import pools, strategies
@@ -17,6 +17,7 @@ from jaxal.pools import devices, streaming
 MODEL = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
 LEARNER = jaxal.Learner(MODEL, optax.sgd(0.1), max_epochs=2, batch_size=4)
 POOL, TEST, WANTED = clouds(203, width=4), clouds(30, width=4), clouds(6, width=4, seed=3)
+KEY = jax.random.key(1)
 PLAN: Any = {"initial": 4, "budget": 4, "rounds": 2}
 
 
@@ -108,19 +109,14 @@ def test_seeds_share_a_pass(source):
     states = jax.vmap(begin)(jax.random.split(jax.random.key(0)))
     strategy = strategies.core_set()
     alone, together = (streamed_round(LEARNER, strategy, 4, seeds=seeds) for seeds in (False, True))
-    reads, inputs = [], pool.inputs
+    reads = []
 
-    class Watched:
-        shape, dtype = inputs.shape, inputs.dtype
-
-        def __len__(self):
-            return len(inputs)
-
+    class Watched(Rows):
         def __getitem__(self, rows):
             reads.append(rows)
-            return inputs[rows]
+            return super().__getitem__(rows)
 
-    watched = pools.stream(Watched(), source.labels, batch_size=16)
+    watched = pools.stream(Watched(source), source.labels, batch_size=16)
     reads.clear()
     sets = jaxal.ExampleSets(query=WANTED)
     both, fitted = together.fit(states, watched, sets)
@@ -182,26 +178,21 @@ def test_goes_on_with_the_same_pool_alone(source, tmp_path):
 
 def acquire(**given):
     variables = MODEL.init(jax.random.key(0), jnp.asarray(POOL.inputs[:1]))
+    good: Any = {"key": KEY, "inputs": pools.stream(POOL.inputs), "budget": 3}
     return jaxal.acquire(
-        jax.random.key(1),
-        strategies.margin(),
-        MODEL,
-        variables,
-        **{"inputs": pools.stream(POOL.inputs), "budget": 3, **given},
+        strategy=strategies.margin(), model=MODEL, variables=variables, **{**good, **given}
     )
 
 
-class Rows:
-    """Rows that are read."""
-
-    def __init__(self, rows):
-        self.rows, self.shape, self.dtype = rows, rows.shape, rows.dtype
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, rows):
-        return self.rows[rows]
+def test_inside_jit_a_memory_map_is_an_array(tmp_path):
+    np.save(tmp_path / "inputs.npy", POOL.inputs)
+    mapped = np.load(tmp_path / "inputs.npy", mmap_mode="r")
+    assert jax.eval_shape(lambda key: acquire(key=key, inputs=mapped), KEY).rows.shape == (3,)
+    for read in (Rows(POOL.inputs), pools.stream(*POOL)):
+        with pytest.raises(TypeError, match="got a StreamedPool, whose rows are read on the host"):
+            jax.eval_shape(lambda key, read=read: acquire(key=key, inputs=read), KEY)
+    with pytest.raises(TypeError, match="got a StreamedPool"):
+        jax.eval_shape(lambda labels: acquire(inputs=Rows(mapped), labels=labels), POOL.labels)
 
 
 WITH_NAN = POOL.inputs.copy()
@@ -239,7 +230,7 @@ WITH_NAN[150, 2] = np.nan
         "another mesh": (
             lambda: rounds(pools.stream(*POOL), mesh=devices.make_mesh(2)),
             ValueError,
-            "mesh: a streamed pool has one of its own, got another",
+            "mesh: expected none beside a streamed pool's own",
         ),
         "no labels": (
             lambda: rounds(pools.stream(POOL.inputs)),

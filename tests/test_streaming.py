@@ -195,14 +195,14 @@ def test_reads_ahead_and_no_further():
 
 @bad_inputs(
     {
-        "no source": ({"inputs": [1, 2]}, TypeError, "inputs: expected sources of rows, got int"),
+        "no source": ({"inputs": [1, 2]}, TypeError, "pool inputs: expected sources of rows"),
         "few labels": ({"labels": np.zeros(3, int)}, ValueError, "leading axes must agree"),
         "below -1": ({"labels": np.full(ROWS, -2)}, ValueError, "pool labels: expected -1 to C"),
         "no rows": ({"inputs": FEATURES[:0]}, ValueError, "expected at least one row"),
         "rows that differ": (
             {"inputs": (FEATURES, FEATURES[:5])},
             ValueError,
-            "inputs: expected sources of as many rows, got 1003 and 5",
+            "pool inputs: expected sources of as many rows, got 1003 and 5",
         ),
         "no size": ({"size": 0}, ValueError, "size: expected an integer >= 1"),
         "no flag": ({"labeled_only": 1}, TypeError, "labeled_only: expected True or False"),

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxal import pools
+from jaxal import entry, pools, processes
 from jaxal.base import Examples, Model, PyTree
 from jaxal.experiment.build import Parts, build
 from jaxal.experiment.planned import planned
@@ -23,6 +23,7 @@ from jaxal.pools import Directory
 from jaxal.pools.directory.writer import SHARD_ROWS
 
 
+@entry.checked(encoder=entry.text, test=entry.flag, shard_rows=entry.integer(1))
 def embed(
     config: Config,
     out: Path,
@@ -36,7 +37,7 @@ def embed(
 
     They are those of the config's model, fitted as before the first round, to the initial rows of
     the first seed; or what an encoder returns. Called again after whatever ended it, it goes on
-    with the first file that is not finished.
+    with the first file that is not finished. One process does all of it.
 
     Args:
       config: says which data, model and initial rows.
@@ -53,8 +54,10 @@ def embed(
 
     Raises:
       ValueError, TypeError, OSError: as of `run` before its first round and of `pools.embed`; an
-        encoder that is not there.
+        encoder that is not there, or several processes.
     """
+    if processes.are_several():
+        raise ValueError("out: expected one process that writes a pool, got several")
     encode = None if encoder is None else _imported(encoder)
     parts = build(config)
     rows = parts.test if test else parts.pool
@@ -110,7 +113,9 @@ def _imported(encoder: str) -> Callable[[Any], Any]:
         for part in name.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"encoder: {encoder!r} cannot be imported: {error}") from error
+        raise ValueError(
+            f"encoder: expected what can be imported, got {encoder!r}: {error}"
+        ) from error
     finally:
         sys.path.remove(os.getcwd())
     if not callable(found):

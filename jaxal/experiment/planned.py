@@ -33,9 +33,10 @@ def planned(config: Config, parts: Parts, mesh: Mesh | None) -> tuple[Plan, Prep
     )
     sets = example_sets(parts.query, parts.private, parts.validation)
     pool, on_disk = parts.pool, isinstance(parts.pool.inputs, Directory)
-    if on_disk:
-        pool = as_streamed(pool, mesh, plan.batch_size)
-    with renamed(initial="strategy.seed_set" if asked.seed_set else "strategy.initial"):
+    keys = {"initial": "strategy.seed_set" if asked.seed_set else "strategy.initial"}
+    with renamed(**keys, **({"pool": "data.source"} if on_disk else {})):
+        if on_disk:
+            pool = as_streamed(pool, mesh, plan.batch_size)
         prepared = prepare(
             parts.learner,
             pool,

@@ -21,9 +21,10 @@ def as_streamed(pool: Any, mesh: Mesh | None, batch_size: int) -> Any:
       ValueError: a mesh beside a pool that has one, or several processes.
       TypeError, ValueError: as of `pools.stream`.
     """
+    devices.check_mesh(mesh)
     if isinstance(pool, StreamedPool):
         if mesh is not None and mesh != pool.mesh:
-            raise ValueError("mesh: a streamed pool has one of its own, got another")
+            raise ValueError("mesh: expected none beside a streamed pool's own, got another")
     elif (pair := _pair(pool)) is None:
         return pool
     else:

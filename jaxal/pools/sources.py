@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from jaxal.base import PyTree
-from jaxal.checks import is_array
+from jaxal.checks import describe, is_array
 from jaxal.numerics import num_rows
 from jaxal.pools.directory.checks import digest_array
 
@@ -54,11 +54,11 @@ def check_sources(inputs: PyTree) -> int:
     """How many rows sources have; raises unless they are some, of as many rows each."""
     for source in jax.tree.leaves(inputs):
         if not (all(hasattr(source, name) for name in SOURCE) and source.shape):
-            raise TypeError(f"inputs: expected sources of rows, got {type(source).__name__}")
+            raise TypeError(f"pool inputs: expected sources of rows, got {describe(source)}")
     counts = [len(source) for source in jax.tree.leaves(inputs)]
     if len(set(counts)) != 1:
         many = " and ".join(map(str, counts)) or "none"
-        raise ValueError(f"inputs: expected sources of as many rows, got {many}")
+        raise ValueError(f"pool inputs: expected sources of as many rows, got {many}")
     return counts[0]
 
 

@@ -231,7 +231,7 @@ def stream(
       `StreamedPool`.
 
     Raises:
-      TypeError: inputs that are no sources, or labels that are no integers.
+      TypeError: inputs that are no sources of numbers, or labels that are no integers; inside jit.
       ValueError: leading axes that disagree, no rows, or labels below -1.
     """
     devices.check_mesh(mesh)
@@ -247,6 +247,7 @@ def stream(
         check_structure((bare, labels))
         check((bare, labels), allow_unknown=True)
         head = jax.tree.map(lambda source: np.asarray(source[0:1]), inputs)
+        check_structure((head, None))
     options = {"batch_size": batch_size, "size": size, "labeled_only": labeled_only}
     devices.check_same(mesh, inputs=(rows, head), labels=labels, **options)
     bare, head = put(bare, labels, mesh, **options), devices.replicate(head, mesh)
