@@ -16,7 +16,7 @@ from jaxal import processes
 from jaxal.base import Examples, PyTree
 from jaxal.checks import check_flag, check_integer, is_traced
 from jaxal.data.checks import check, check_structure
-from jaxal.numerics import num_rows
+from jaxal.numerics import num_rows, rows_from, with_rows
 from jaxal.pools import devices
 from jaxal.pools._blocks import Blocks
 from jaxal.pools.memory import BATCH_SIZE, ArrayPool, on_each_device, put
@@ -171,29 +171,12 @@ def _step(function, mesh, size, results, place, shared, block, arrays) -> tuple[
         start, batches = place
         last = num_rows(results) - size  # a batch that would end past it begins earlier
 
-        def part(tree, row):
-            return jax.tree.map(
-                lambda leaf: jax.lax.dynamic_slice_in_dim(
-                    leaf, row, size, allow_negative_indices=False
-                ),
-                tree,
-            )
-
-        def batch(carry):
-            number, results = carry
+        def batch(number, results):
             row = jnp.minimum(start + number * size, last)
-            found = function(shared, part(block, row - start), *part(arrays, row))
-            return number + 1, jax.tree.map(
-                lambda all_, some: jax.lax.dynamic_update_slice_in_dim(
-                    all_, some, row, 0, allow_negative_indices=False
-                ),
-                results,
-                found,
-            )
+            inputs, some = rows_from(block, row - start, size), rows_from(arrays, row, size)
+            return with_rows(results, row, function(shared, inputs, *some))
 
-        return jax.lax.while_loop(lambda carry: carry[0] < batches, batch, (jnp.int32(0), results))[
-            1
-        ]
+        return jax.lax.fori_loop(0, batches, batch, results)
 
     arguments = SHARED, REPLICATED, REPLICATED, SHARED, SHARED
     call = on_each_device(local, mesh, arguments)
