@@ -263,6 +263,9 @@ def bad_arguments(mesh, out, config):
         "fits": lambda: fitted_on_hosts(mesh, True),
         "folder": lambda: [*loop(mesh, folder=f"{out}/file/below")],
         "read": lambda: acquire("margin", mesh, inputs=pools.open(f"{out}/pool"), labels=None),
+        "state of what is read": lambda: jaxal.init(
+            jax.random.key(0), learner(), pools.stream(*pool, mesh), initial=3, capacity=8
+        ),
         "rounds that read": lambda: next(loop(mesh, pool=pools.open(f"{out}/pool"))),
         "run that reads": lambda: run(mesh, f"{out}/run", config | {"data": on_disk}),
         "embedded": lambda: experiment.embed(experiment.parse(config), pathlib.Path(out)),

@@ -55,6 +55,7 @@ REFUSED = {
     "file": "OSError: the disk is gone",
     "placed": "OSError: the disk is gone",
     "read": f"ValueError: inputs: {IS_READ}",
+    "state of what is read": f"ValueError: pool: {IS_READ}",
     "rounds that read": f"ValueError: pool: {IS_READ}",
     "run that reads": f"ValueError: data.source: {IS_READ}",
     "embedded": "ValueError: out: expected one process that writes a pool, got several",

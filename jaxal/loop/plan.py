@@ -21,6 +21,7 @@ from jaxal.checks import (
 from jaxal.data.checks import check_structure
 from jaxal.loop.answers import check_counts, check_initial_counts, check_initial_rows
 from jaxal.loop.returned import explained
+from jaxal.loop.sources import refuse_processes
 from jaxal.models import as_outputs
 from jaxal.numerics import first
 from jaxal.pools import Pool, StreamedPool, devices
@@ -259,9 +260,11 @@ POOL = ("labels", "valid", "batch_size", "mesh", "first", "take", "map")
 
 
 def check_pool(pool: Any) -> None:
-    """Raises TypeError unless the pool is one, as `place` returns it."""
+    """Raises TypeError unless the pool is one, ValueError if several processes would read it."""
     if not all(hasattr(pool, name) for name in POOL):
         raise TypeError(f"pool: expected a Pool, as jaxal.place returns, got {describe(pool)}")
+    if isinstance(pool, StreamedPool):
+        refuse_processes("pool", pool.mesh)
 
 
 def check_same_shapes(inputs: PyTree, sets: Mapping[str, Any]) -> None:
