@@ -22,12 +22,7 @@ from jaxal.experiment.journal import Journal
 from jaxal.experiment.outcomes import Known, round_records
 from jaxal.experiment.planned import planned
 from jaxal.experiment.settings import Config
-from jaxal.experiment.stages import (
-    Stages,
-    compile_ahead,
-    make_stages,
-    make_streamed_stages,
-)
+from jaxal.experiment.stages import Stages, compile_ahead, make_stages, make_streamed_stages
 from jaxal.files import written_whole
 from jaxal.loop.checked import check_loss, check_strategies
 from jaxal.loop.checkpoint import Checkpoints, claimed_together
