@@ -15,7 +15,7 @@ import numpy as np
 import jaxal
 from jaxal import scores, selection
 from jaxal.loop import ExampleSets
-from jaxal.loop._acquire import observe
+from jaxal.loop.decision import observe
 from jaxal.pools import place
 
 

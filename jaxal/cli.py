@@ -1,4 +1,4 @@
-"""The commands: `jaxal run`, `report`, `compare`, `data`, `pool`, `label` and `strategies`."""
+"""The commands: `jaxal run`, `report`, `compare`, `data`, `embed`, `pool`, `label` and more."""
 
 # jax and matplotlib take a second to import: only the commands that need them do.
 import argparse
@@ -15,6 +15,7 @@ from typing import Any
 from jaxal._commands import add_command, add_overrides
 from jaxal._data_command import add_data
 from jaxal._distributed import add_flags, joined, run_to_end
+from jaxal._embed_command import add_embed
 from jaxal._interrupts import Interruptible, interrupts
 from jaxal._label_command import add_label
 from jaxal._pool_command import add_pool
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_compare(commands)
     add_data(commands)
+    add_embed(commands)
     add_pool(commands)
     add_label(commands)
     add_command(

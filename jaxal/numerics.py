@@ -123,6 +123,26 @@ def gather(tree: PyTree, rows: jax.Array) -> PyTree:
     return jax.tree.map(lambda leaf: leaf.at[rows].get(wrap_negative_indices=False), tree)
 
 
+def rows_from(tree: PyTree, start: jax.Array | int, size: int) -> PyTree:
+    """`size` rows of every leaf that follow one another, from `start` on, which is not below 0."""
+
+    def some(leaf: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_slice_in_dim(leaf, start, size, allow_negative_indices=False)
+
+    return jax.tree.map(some, tree)
+
+
+def with_rows(tree: PyTree, start: jax.Array | int, rows: PyTree) -> PyTree:
+    """The leaves with other rows from `start` on, which is not below 0."""
+
+    def put(leaf: jax.Array, some: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_update_slice_in_dim(
+            leaf, some, start, 0, allow_negative_indices=False
+        )
+
+    return jax.tree.map(put, tree, rows)
+
+
 def group_means(rows: jax.Array, groups: jax.Array, number: int) -> tuple[jax.Array, jax.Array]:
     """The means of groups of rows, and how many rows each has.
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.sharding import AbstractMesh, AxisType, Mesh, PartitionSpec
 
 from jaxal.base import PyTree
-from jaxal.numerics import num_rows
+from jaxal.numerics import num_rows, rows_from, with_rows
 
 DATA = "data"
 """The axis of a mesh over which the rows of a pool are shared."""
@@ -301,15 +301,7 @@ def _in_tiles(
         # The last tile overlaps the one before: rows that fill it up would be a copy of the pool.
         start = jnp.minimum(index * size, total - size)
 
-        def some(leaf: jax.Array) -> jax.Array:
-            return jax.lax.dynamic_slice_in_dim(leaf, start, size, allow_negative_indices=False)
-
-        def put(leaf: jax.Array, part: jax.Array) -> jax.Array:
-            return jax.lax.dynamic_update_slice_in_dim(
-                leaf, part, start, 0, allow_negative_indices=False
-            )
-
-        return jax.tree.map(put, found, function(jax.tree.map(some, tree), *shared))
+        return with_rows(found, start, function(rows_from(tree, start, size), *shared))
 
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), tree)
     shapes = jax.eval_shape(function, one, *shared)

@@ -19,6 +19,19 @@ SHARED = pathlib.Path(os.environ.get("JAXAL_DATA") or SHARED)
 """Real data, of which nothing is in the repository."""
 
 
+class Rows:
+    """Rows that are read: no array, but what gives some."""
+
+    def __init__(self, rows):
+        self.rows, self.shape, self.dtype = rows, rows.shape, rows.dtype
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, rows):
+        return self.rows[rows]
+
+
 def needs(*names):
     """Skips a test unless these files or folders of real data are there."""
     absent = [name for name in names if not (SHARED / name).exists()]

@@ -240,6 +240,7 @@ def bad_arguments(mesh, out, config):
         jax.random.key(0), learner(), jaxal.place(*pool, mesh), initial=0, capacity=8
     )
     simulation = jaxal.simulate(learner(), strategies.entropy(), pool, test, **PLAN, mesh=mesh)
+    on_disk = {"source": f"pool:{out}/pool", "standardize": False}
     turned = Mesh(mesh.devices[:, :: 1 - 2 * number], mesh.axis_names, axis_types=mesh.axis_types)
     return {
         "mesh": lambda: jaxal.place(*pool, turned),
@@ -261,6 +262,13 @@ def bad_arguments(mesh, out, config):
         "answers on devices": lambda: jaxal.tell(state, jnp.array([3]), jnp.array([number])),
         "fits": lambda: fitted_on_hosts(mesh, True),
         "folder": lambda: [*loop(mesh, folder=f"{out}/file/below")],
+        "read": lambda: acquire("margin", mesh, inputs=pools.open(f"{out}/pool"), labels=None),
+        "state of what is read": lambda: jaxal.init(
+            jax.random.key(0), learner(), pools.stream(*pool, mesh), initial=3, capacity=8
+        ),
+        "rounds that read": lambda: next(loop(mesh, pool=pools.open(f"{out}/pool"))),
+        "run that reads": lambda: run(mesh, f"{out}/run", config | {"data": on_disk}),
+        "embedded": lambda: experiment.embed(experiment.parse(config), pathlib.Path(out)),
         "config": lambda: run(mesh, f"{out}/run", config | {"seed": number}),
     }
 

@@ -21,7 +21,7 @@ import process_tasks as tasks
 import pytest
 
 import jaxal
-from jaxal import cli, experiment, processes, strategies
+from jaxal import cli, experiment, pools, processes, strategies
 from jaxal.records import figures
 
 FOLDER = pathlib.Path(__file__).parent
@@ -41,6 +41,10 @@ budget = 5
 rounds = 2
 """
 ENGINES = ["margin", "core_set", "badge", "partition"]
+IS_READ = (
+    "expected a pool in memory, as several processes share the mesh, got one that is read block by "
+    "block"
+)
 REFUSED = {
     "values": "ValueError: pool inputs: expected finite numbers, got NaN or inf at row 202",
     "labels": "ValueError: pool labels: expected -1 to C - 1, got -2 at row 202",
@@ -50,6 +54,11 @@ REFUSED = {
     "seeds": "ValueError: mesh: expected all devices to share the rows, got some that share seeds",
     "file": "OSError: the disk is gone",
     "placed": "OSError: the disk is gone",
+    "read": f"ValueError: inputs: {IS_READ}",
+    "state of what is read": f"ValueError: pool: {IS_READ}",
+    "rounds that read": f"ValueError: pool: {IS_READ}",
+    "run that reads": f"ValueError: data.source: {IS_READ}",
+    "embedded": "ValueError: out: expected one process that writes a pool, got several",
     "cache": "ValueError: mesh: several processes on CPUs cannot use programs that JAX keeps on a "
     "disk, as XLA forgets in which order these exchange arrays; expected "
     'jax.config.update("jax_enable_compilation_cache", False) in all',
@@ -153,6 +162,8 @@ def test_two_processes_are_one(tmp_path):
         ["run", out, config],
     ]
     (tmp_path / "file").write_text("no folder")
+    inputs, labels = tasks.data(203)
+    pools.create(tmp_path / "pool", inputs, labels=labels)
     *found, reads, refused = together(
         [*asked, ["reads"], ["refused", str(tmp_path), config]], 2, tmp_path
     )

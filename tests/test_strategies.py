@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import MODES, bad_inputs, clouds, keys
+from helpers import MODES, Rows, bad_inputs, clouds, keys, quick_first
 
 import jaxal
 from jaxal import Strategy, selection, strategies
 from jaxal.loop._acquire import acquire_unchecked
 from jaxal.numerics import derive_keys
-from jaxal.pools import devices, place, size_class
+from jaxal.pools import devices, place, size_class, streaming
 
 ROWS, LABELED, BUDGET = 43, 5, 6
 MODEL = jaxal.models.mlp(3, hidden=(8,), dropout=0.3)
@@ -202,6 +202,18 @@ SHARED = [(name, 8) for name in EVERY] + [
 @pytest.mark.parametrize(("name", "shards"), SHARED)
 def test_batches_and_devices_change_nothing(name, shards):
     np.testing.assert_array_equal(large(name, shards), large(name, 1))
+
+
+OBSERVED = ["entropy", "core_set", "badge", "smi", "bait"]  # one of each kind of observation
+
+
+@pytest.mark.parametrize("name", quick_first(OBSERVED, ["entropy"]))
+def test_a_pool_that_is_read_gives_the_same_picks(name, monkeypatch):
+    monkeypatch.setattr(streaming, "BLOCK", 2 * 10 * 16)  # two batches
+    inputs, _, _ = setting()
+    picked, read = pick(name, batch_size=10), pick(name, inputs=Rows(inputs), batch_size=10)
+    np.testing.assert_array_equal(read.rows, picked.rows)
+    np.testing.assert_array_equal(read.scores, picked.scores)
 
 
 @pytest.mark.slow

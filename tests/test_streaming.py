@@ -1,6 +1,7 @@
 """Pools that are read block by block: what is mapped and taken is that of a pool in memory."""
 
 import threading
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,10 +71,60 @@ def test_every_row_is_read_once_and_in_order(small_blocks):
     pool = pools.stream(Watched(), batch_size=10)
     Watched.asked.clear()
     pool.map(weigh, jnp.float32(1), pool.labels)
-    assert len(Watched.asked) == 21
-    assert all(stop - start == 48 for start, stop in Watched.asked)
-    starts = [start for start, _ in Watched.asked]
-    assert starts == sorted(starts) and Watched.asked[-1][1] == ROWS
+    *blocks, last = Watched.asked
+    assert blocks == [(start, start + 50) for start in range(0, 1000, 50)]
+    assert last == (ROWS - 10, ROWS)  # a whole batch, as in memory
+
+
+@pytest.mark.parametrize("rows", [1003, 1000, 7, 41, 53])
+def test_batches_are_those_of_a_pool_in_memory(rows, monkeypatch):
+    monkeypatch.setattr(streaming, "BLOCK", 40 * 12)
+
+    def beside(shared, inputs, labels):  # what no rule may look at: the other rows of the batch
+        return jnp.broadcast_to(jnp.sum(inputs), labels.shape)
+
+    read = pools.stream(FEATURES[:rows], batch_size=20, size=pools.size_class(rows))
+    whole = pools.place(FEATURES[:rows], None, batch_size=20, size=pools.size_class(rows))
+    found, expected = (pool.map(beside, jnp.float32(0), pool.labels) for pool in (read, whole))
+    np.testing.assert_array_equal(found[:rows], expected[:rows])
+
+
+def test_nothing_is_read_where_nothing_is_kept():
+    class Unread:
+        shape, dtype = FEATURES.shape, FEATURES.dtype
+
+        def __len__(self):
+            return ROWS
+
+        def __getitem__(self, rows):
+            assert (rows.start, rows.stop) == (0, 1)
+            return FEATURES[rows]
+
+    pool = pools.stream(Unread())
+    found = pool.map(lambda shared, inputs, labels: labels[:, None][:, :0], 0.0, pool.labels)
+    assert found.shape == (ROWS, 0)
+
+
+def test_memory_maps_are_read_from_their_file(tmp_path):
+    np.save(tmp_path / "features.npy", FEATURES)
+    whole = np.load(tmp_path / "features.npy", mmap_mode="r")
+    for source in (whole, whole[5:], whole[::2]):
+        pool = pools.stream(source)
+        found = pool.map(weigh, jnp.float32(1), pool.labels)
+        np.testing.assert_array_equal(found["rows"], np.asarray(source))
+
+
+def test_a_digest_is_of_the_rows_and_the_labels(tmp_path):
+    def digest(features, labels=LABELS):
+        return pools.stream(features, labels).digest()
+
+    assert digest(FEATURES) == digest(FEATURES.copy())
+    changed = FEATURES.copy()
+    changed[0] = 0
+    assert len({digest(FEATURES), digest(changed), digest(FEATURES, LABELS[::-1].copy())}) == 3
+    one = pools.create(tmp_path / "one", FEATURES)
+    other = pools.create(tmp_path / "other", changed)
+    assert digest(one) != digest(other)
 
 
 def test_an_error_of_the_source_is_raised(small_blocks):
@@ -115,15 +166,19 @@ def test_devices_that_share_seeds_read_a_row_once():
     np.testing.assert_array_equal(found["rows"][:ROWS], FEATURES)
 
 
-def test_compiled_rounds_refuse_one():
+def test_what_is_compiled_refuses_one():
     pool = pools.stream(FEATURES, np.maximum(LABELS, 0))
     model = jaxal.models.logistic(4)
     learner = jaxal.Learner(model, optax.sgd(0.1))
-    key = jax.random.key(0)
-    with pytest.raises(TypeError, match="pool: expected a pool in memory.* got a StreamedPool"):
-        jaxal.init(key, learner, pool, initial=3, capacity=9)
-    with pytest.raises(TypeError, match="inputs: expected a pool in memory"):
-        jaxal.acquire(key, jaxal.strategies.margin(), model, {}, pool, 3)
+    plan: Any = {"initial": 3, "budget": 2, "rounds": 1}
+    with pytest.raises(TypeError, match="pool: simulate compiles whole rounds, .* jaxal.iterate"):
+        jaxal.simulate(learner, jaxal.strategies.margin(), pool, (FEATURES, pool.labels), **plan)
+    state = jaxal.init(jax.random.key(0), learner, pool, initial=3, capacity=9)
+    with pytest.raises(TypeError, match="pool: step compiles whole rounds"):
+        jaxal.step(state, learner, jaxal.strategies.margin(), pool, (FEATURES, pool.labels), 2)
+    for call in (lambda row: pool.take(row), lambda row: pool.map(weigh, row, pool.labels)):
+        with pytest.raises(TypeError, match="got a StreamedPool, whose rows are read on the host"):
+            jax.jit(call)(jnp.int32(0))
 
 
 def test_reads_ahead_and_no_further():
@@ -140,15 +195,17 @@ def test_reads_ahead_and_no_further():
 
 @bad_inputs(
     {
-        "no source": ({"inputs": [1, 2]}, TypeError, "inputs: expected sources of rows, got int"),
+        "no source": ({"inputs": [1, 2]}, TypeError, "pool inputs: expected sources of rows"),
         "few labels": ({"labels": np.zeros(3, int)}, ValueError, "leading axes must agree"),
         "below -1": ({"labels": np.full(ROWS, -2)}, ValueError, "pool labels: expected -1 to C"),
         "no rows": ({"inputs": FEATURES[:0]}, ValueError, "expected at least one row"),
         "rows that differ": (
             {"inputs": (FEATURES, FEATURES[:5])},
             ValueError,
-            "inputs: expected sources of as many rows, got 1003 and 5",
+            "pool inputs: expected sources of as many rows, got 1003 and 5",
         ),
+        "no size": ({"size": 0}, ValueError, "size: expected an integer >= 1"),
+        "no flag": ({"labeled_only": 1}, TypeError, "labeled_only: expected True or False"),
         "no batch": ({"batch_size": 0}, ValueError, "batch_size: expected an integer >= 1"),
         "no mesh": ({"mesh": 3}, TypeError, "mesh: expected a mesh"),
     }

@@ -3,6 +3,7 @@
 from jaxal.experiment._provenance import provenance
 from jaxal.experiment._run import run
 from jaxal.experiment.config import assignments, load, override, parse, to_toml
+from jaxal.experiment.embedding import embed
 from jaxal.experiment.settings import (
     Config,
     DataConfig,
@@ -38,6 +39,7 @@ __all__ = [
     "StrategyConfig",
     "Writer",
     "assignments",
+    "embed",
     "free_directory",
     "load",
     "override",

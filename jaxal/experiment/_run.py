@@ -19,20 +19,19 @@ from jaxal.experiment.build import Parts, build
 from jaxal.experiment.config import to_toml
 from jaxal.experiment.identity import DATA, SEEDS_PER_DEVICE, check_same, identity, provenance_of
 from jaxal.experiment.journal import Journal
-from jaxal.experiment.keys import renamed
 from jaxal.experiment.outcomes import Known, round_records
-from jaxal.experiment.scenario import initial_rows
+from jaxal.experiment.planned import planned
 from jaxal.experiment.settings import Config
-from jaxal.experiment.stages import Stages, compile_ahead, make_stages
+from jaxal.experiment.stages import Stages, compile_ahead, make_stages, make_streamed_stages
 from jaxal.files import written_whole
 from jaxal.loop.checked import check_loss, check_strategies
 from jaxal.loop.checkpoint import Checkpoints, claimed_together
 from jaxal.loop.identity import digest
-from jaxal.loop.plan import Prepared, example_sets, make_plan, prepare
+from jaxal.loop.plan import Prepared
 from jaxal.loop.round import Round
 from jaxal.loop.simulation import begin, run_rounds
 from jaxal.loop.state import State
-from jaxal.pools import devices
+from jaxal.pools import Directory, StreamedPool, devices
 from jaxal.records import CONFIG, HISTORY, Listener, Writer
 
 CHECKPOINTS = "checkpoints"
@@ -86,7 +85,8 @@ def run(
         data = digest(_examples(parts))
         if together:
             processes.check_same(config=repr(config), data=data)
-        mesh = _mesh(config.seeds, out / CONFIG if begun else None)
+        streamed = isinstance(parts.pool.inputs, Directory)
+        mesh = _mesh(config.seeds, out / CONFIG if begun else None, streamed)
         experiment = _Experiment(config, parts, mesh, listener or Silence())
         facts = {DATA: data, SEEDS_PER_DEVICE: experiment.seeds_per_device}
         settings = processes.from_first(lambda: _settle(config, facts, out, begun))
@@ -127,9 +127,12 @@ def _writer(path: Path) -> Iterator[Writer | None]:
 
 
 def _examples(parts: Parts) -> tuple[Any, ...]:
-    """All that is computed on."""
+    """All that is computed on; for the rows of a pool on disk stands its manifest."""
     sets = (one for one in (parts.query, parts.private) if isinstance(one, Examples))
-    return (parts.pool, parts.test, parts.validation, *sets)
+    pool = parts.pool
+    if isinstance(pool.inputs, Directory):
+        pool = Examples(np.frombuffer(bytes.fromhex(pool.inputs.digest), np.uint8), pool.labels)
+    return (pool, parts.test, parts.validation, *sets)
 
 
 def _write(path: Path, text: str) -> None:
@@ -150,8 +153,13 @@ def _explained() -> Iterator[None]:
         raise MemoryError(f"{reason}; lower run.batch_size or seeds") from error
 
 
-def _mesh(seeds: int, begun: Path | None) -> Mesh | None:
-    """A mesh of all devices; to go on, one where each has as many seeds as before, if there is."""
+def _mesh(seeds: int, begun: Path | None, streamed: bool = False) -> Mesh | None:
+    """A mesh of all devices; to go on, one where each has as many seeds as before, if there is.
+
+    Of a pool on disk they all share the rows, which are read once for all seeds.
+    """
+    if streamed:
+        return devices.mesh_for(1)
     count = jax.device_count()
     per_device = processes.from_first(
         lambda: provenance_of(begun).get(SEEDS_PER_DEVICE) if begun else None
@@ -165,22 +173,9 @@ class _Experiment:
     """The parts of an experiment, its examples on the devices."""
 
     def __init__(self, config: Config, parts: Parts, mesh: Mesh | None, listener: Listener):
-        asked = config.strategy
         self.config, self.parts, self.mesh, self.listener = config, parts, mesh, listener
-        initial = initial_rows(asked, parts.pool, parts.learner.model)
-        self.plan, rows = make_plan(
-            initial,
-            asked.budget,
-            asked.rounds,
-            balanced=asked.balanced or asked.seed_set == "balanced",
-            batch_size=config.run.batch_size,
-            skip_unlabeled=bool(config.scenario.ood_classes),
-        )
-        sets = example_sets(parts.query, parts.private, parts.validation)
-        with renamed(initial="strategy.seed_set" if asked.seed_set else "strategy.initial"):
-            self.prepared = prepare(
-                parts.learner, parts.pool, parts.test, self.plan, sets, self.mesh, initial_rows=rows
-            )
+        self.plan, self.prepared = planned(config, parts, mesh)
+        self.streamed = isinstance(self.prepared.pool, StreamedPool)
         labels = np.asarray(parts.test.labels)
         self.known = Known(labels, parts.facts, self.plan.initial)
 
@@ -201,7 +196,8 @@ class _Experiment:
                 self._tell(journal, name, rounds)
         if not left:
             return
-        stages = make_stages(self.parts.learner, left, self.plan.budget)
+        make = make_streamed_stages if self.streamed else make_stages
+        stages = make(self.parts.learner, left, self.plan.budget)
         executor = ThreadPoolExecutor(os.cpu_count())
         try:
             start = self._start(stages, executor)
@@ -220,7 +216,7 @@ class _Experiment:
 
         keys = jax.random.split(jax.random.key(config.seed), config.seeds)
         keys = devices.place_seeds(keys, self.mesh)
-        if self.mesh is None:
+        if self.mesh is None and not self.streamed:
             shapes = jax.eval_shape(start, keys, self.prepared)
             compile_ahead(executor, stages, shapes, self.prepared)
         else:

@@ -16,6 +16,7 @@ from jaxal.data.normalization import Normalization
 from jaxal.data.repeats import repeated
 from jaxal.data.scenarios import Facts
 from jaxal.experiment.inputs import load
+from jaxal.experiment.on_disk import examples_on_disk, is_on_disk
 from jaxal.experiment.scenario import make_pool
 from jaxal.experiment.sets import hold_out_sets
 from jaxal.experiment.settings import Config, DataConfig
@@ -24,7 +25,7 @@ from jaxal.experiment.settings import Config, DataConfig
 class Loaded(NamedTuple):
     """The examples of an experiment."""
 
-    pool: Examples
+    pool: Examples  # on disk: a `Directory` and labels
     test: Examples
     sets: dict[str, Any]  # "query", "private" and "validation", where there are some
     facts: Facts | None  # what is known of the pool's rows, where that says more than their labels
@@ -33,6 +34,9 @@ class Loaded(NamedTuple):
 
 def examples(config: Config) -> Loaded:
     """Loads the data and makes the pool, the test rows and the sets."""
+    if is_on_disk(config.data):
+        pool, test, sets, normalization = examples_on_disk(config)
+        return Loaded(pool, test, sets, None, normalization)
     settings, ood = config.data, config.scenario.ood_classes
     inputs = load(settings)
     pool, test = map(inputs.prepared, inputs.raw.stored)

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxal import processes
 from jaxal.data.scenarios import Facts, found
-from jaxal.experiment.stages import Stage
+from jaxal.experiment.stages import Timed
 from jaxal.loop.round import RoundInfo
 from jaxal.loop.state import State
 from jaxal.records import Record, Seconds
@@ -22,7 +22,7 @@ class Known(NamedTuple):
 
 
 def round_records(
-    name: str, number: int, state: State, info: RoundInfo, timed: Sequence[Stage], known: Known
+    name: str, number: int, state: State, info: RoundInfo, timed: Sequence[Timed], known: Known
 ) -> Iterator[Record]:
     """A record a seed. The seeds run together: each is given an equal share of the time.
 

@@ -51,7 +51,10 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class DataConfig(SourceConfig):
-    """What to learn from: `jaxal.data.load`, `split` and `repeat`."""
+    """What to learn from: `jaxal.data.load`, `split` and `repeat`.
+
+    The rows of a source "pool:DIR", a pool on disk, stay there and are not changed (`on_disk`).
+    """
 
     test_fraction: float = checked(  # This share is tested on, if the source has no test part.
         "a number between 0 and 1, both excluded", lambda x: 0 < x < 1, 0.2

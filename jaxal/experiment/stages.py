@@ -4,14 +4,57 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 
 from jaxal.base import Strategy
 from jaxal.loop import round
 from jaxal.loop.plan import Prepared
+from jaxal.loop.streamed import streamed_round
 from jaxal.training import AnyLearner
+
+COMPILING = (
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+    "/jax/core/compile/backend_compile_duration",
+)
+"""What JAX tells of compiling, after tracing."""
+
+
+class Timed(Protocol):
+    """A stage that tells how long it ran, and how long was compiled before."""
+
+    seconds: float
+    compile_seconds: float
+
+    def __call__(self, *args: Any) -> Any:
+        """Runs it."""
+        ...
+
+
+class HostStage:
+    """A function of the host, which reads, and compiles what it has not compiled yet."""
+
+    def __init__(self, function: Callable):
+        self._function = function
+        self.seconds = 0.0
+        self.compile_seconds = 0.0
+
+    def __call__(self, *args: Any) -> Any:
+        start, compiling = time.perf_counter(), []
+
+        def heard(event: str, duration_secs: float, **about: Any) -> None:
+            if event in COMPILING:
+                compiling.append(duration_secs)
+
+        jax.monitoring.register_event_duration_secs_listener(heard)
+        try:
+            result = jax.block_until_ready(self._function(*args))
+        finally:
+            jax.monitoring.unregister_event_duration_listener(heard)
+        self.compile_seconds = sum(compiling)
+        self.seconds = time.perf_counter() - start - self.compile_seconds
+        return result
 
 
 class Stage:
@@ -53,12 +96,12 @@ def _compile(lower: Callable[[], Any]) -> tuple[Any, float]:
 class Stages(NamedTuple):
     """The stages of one strategy's rounds; the first two serve every strategy."""
 
-    fit: Stage
-    measure: Stage
-    observe: Stage
-    select: Stage
+    fit: Any
+    measure: Any
+    observe: Any
+    select: Any
 
-    def timed(self, *, selects: bool) -> list[Stage]:
+    def timed(self, *, selects: bool) -> list[Timed]:
         """The stages whose times a record has; a last round selects nothing."""
         return [self.fit, self.observe, self.select] if selects else [self.fit]
 
@@ -79,6 +122,17 @@ def make_stages(
             Stage(jax.vmap(observe, (0, None, None))),
             Stage(jax.vmap(select, (0, None, 0))),
         )
+
+    return {name: of(strategy) for name, strategy in strategies.items()}
+
+
+def make_streamed_stages(
+    learner: AnyLearner, strategies: dict[str, Strategy], budget: int
+) -> dict[str, Stages]:
+    """The same over a `StreamedPool`, whose rows are read once for all seeds."""
+
+    def of(strategy: Strategy) -> Stages:
+        return Stages(*map(HostStage, streamed_round(learner, strategy, budget, seeds=True)))
 
     return {name: of(strategy) for name, strategy in strategies.items()}
 

@@ -1,7 +1,8 @@
 """One decision: which rows of a pool to label next, given a trained model."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,111 +10,23 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxal import data, processes
-from jaxal.base import Model, PyTree, Selection, Strategy, View
+from jaxal.base import Model, PyTree, Selection, Strategy
 from jaxal.checks import check_budget, check_integer, check_key, check_mask, is_traced
-from jaxal.data.checks import check_structure
-from jaxal.loop.plan import (
-    NO_SETS,
-    OF_NO_CLASS,
-    ExampleSets,
-    check_model,
-    check_same_shapes,
-    refuse_streamed,
-)
+from jaxal.data.checks import check_labels, check_structure
+from jaxal.loop.decision import Facts, decide, decide_in_memory, decide_streamed
+from jaxal.loop.plan import NO_SETS, OF_NO_CLASS, ExampleSets, check_model, check_same_shapes
 from jaxal.loop.returned import (
-    are_free,
     check_observation,
     check_selection,
-    check_selection_type,
     check_strategy,
-    explained,
-    flawed_row,
-    is_finite,
     strategy_name,
 )
-from jaxal.numerics import derive_keys, num_rows
-from jaxal.pools import ArrayPool, Pool, devices, map_rows, size_class
+from jaxal.loop.sources import refuse_processes
+from jaxal.numerics import num_rows
+from jaxal.pools import ArrayPool, Pool, StreamedPool, devices, size_class, stream
 from jaxal.pools.memory import check_values, put
-from jaxal.rows import rows_over
+from jaxal.pools.sources import are_sources, check_sources
 from jaxal.training.base import check_model_functions
-
-
-class Observed(NamedTuple):
-    """What a strategy observed of the pool, leaves [N, ...], and of each further set."""
-
-    pool: PyTree
-    sets: dict[str, PyTree]  # by the field names of `View`
-
-
-def observe(
-    key: jax.Array,
-    strategy: Strategy,
-    model: Model,
-    variables: PyTree,
-    pool: Pool,
-    labels: jax.Array,
-    sets: ExampleSets,
-) -> Observed:
-    """Maps the strategy's `observe` over the pool, in batches, and over the further examples.
-
-    Args:
-      key: random key, consumed; one for all rows, so that a draw of the model is the same for all.
-      strategy: the rule.
-      model: whose variables follow.
-      variables: of the trained model.
-      pool: N rows.
-      labels: [N] int32, those that the strategy may know, -1 elsewhere.
-      sets: further examples.
-    """
-
-    def function(shared, inputs, labels):
-        key, variables = shared
-        return strategy.observe(key, model, variables, inputs, labels)
-
-    def of_set(examples):
-        return map_rows(
-            lambda shared, rows: function(shared, *rows),
-            (key, variables),
-            tuple(examples),
-            batch_size=pool.batch_size,
-        )
-
-    with explained(f"{strategy_name(strategy)}: observe"):
-        observed = pool.map(function, (key, variables), labels)
-        return Observed(observed, {name: of_set(some) for name, some in sets.given().items()})
-
-
-def select(
-    key: jax.Array,
-    strategy: Strategy,
-    observed: Observed,
-    labels: jax.Array,
-    available: jax.Array,
-    budget: int,
-    mesh: Mesh | None,
-) -> Selection:
-    """Has the strategy decide; labels of rows that are available stay hidden.
-
-    Args:
-      key: random key, consumed.
-      strategy: the rule.
-      observed: from `observe`.
-      labels: [N] int32, -1 where unknown.
-      available: [N] bool.
-      budget: how many rows.
-      mesh: of the devices that share the rows.
-
-    Raises:
-      TypeError: the strategy returns something else than a `Selection` of `budget` rows; any error
-        of its own says which strategy it is.
-    """
-    labels = jnp.where(available, -1, labels)
-    view = View(observed.pool, labels, labels >= 0, available, **observed.sets)
-    with explained(strategy_name(strategy)), rows_over(mesh):
-        selection = strategy.select(key, view, budget)
-        check_selection_type(selection, budget)
-    # Some rules compute in the widest type there is; what they report is the same everywhere.
-    return selection._replace(scores=selection.scores.astype(jnp.float32))
 
 
 @partial(jax.jit, static_argnames=("strategy", "model", "budget"))
@@ -139,37 +52,7 @@ def acquire_unchecked(
       budget: how many rows.
       sets: further examples.
     """
-    return _decide(key, strategy, model, variables, pool, available, budget, sets)[0]
-
-
-def _decide(
-    key, strategy, model, variables, pool, available, budget, sets
-) -> tuple[Selection, Observed]:
-    available = available & pool.valid
-    labels = jnp.where(available, -1, pool.labels)
-    key_observe, key_select = derive_keys(key, jnp.arange(1, 3))
-    observed = observe(key_observe, strategy, model, variables, pool, labels, sets)
-    chosen = select(key_select, strategy, observed, labels, available, budget, pool.mesh)
-    return chosen, observed
-
-
-class _Facts(NamedTuple):
-    """What is to be looked at on the host after a decision."""
-
-    is_finite: jax.Array  # [] bool, whether the variables are
-    flawed_row: jax.Array  # [] int32, of the observation
-    free: jax.Array  # [B] bool, whether the picks were available
-    left: jax.Array  # [] int32, how many rows were
-
-
-@partial(jax.jit, static_argnames=("strategy", "model", "budget"))
-def _decide_with_facts(
-    key, strategy, model, variables, pool, available, budget, sets
-) -> tuple[Selection, _Facts]:
-    selection, observed = _decide(key, strategy, model, variables, pool, available, budget, sets)
-    row = flawed_row(observed.pool, pool.valid)
-    free = are_free(selection.rows, available & pool.valid)
-    return selection, _Facts(is_finite(variables), row, *free)
+    return decide(key, strategy, model, variables, pool, available, budget, sets)[0]
 
 
 def acquire(
@@ -201,9 +84,13 @@ def acquire(
       model: from `jaxal.models`, or any three functions like those.
       variables: the trained model's.
       inputs: the pool, a pytree of arrays [N, ...] (or row numbers that the model looks up), or a
-        pool from `jaxal.place`, which has its labels, batch size and mesh.
+        pool from `jaxal.place`, which has its labels, batch size and mesh. A pool on disk
+        (`pools.open`), memory maps outside of jit, any `pools.Source`, or a pool from
+        `pools.stream` is read block by block, and so may be larger than any memory; the picks are
+        the same.
       budget: B, how many rows, 1 to the number available.
-      labels: [N] integers of the rows labelled already, -1 elsewhere; none, if not given.
+      labels: [N] integers of the rows labelled already, -1 elsewhere; none, if not given. Those
+        that a pool on disk has itself are not looked at.
       available: [N] bool, rows that may be picked; those without a label, if not given. Labels of
         available rows are hidden from the strategy.
       query: `(inputs, labels)` of examples like those wanted.
@@ -217,19 +104,20 @@ def acquire(
       for training if the strategy weighs its picks.
 
     Raises:
-      ValueError: NaN or infinite inputs, labels outside [0, C), leading axes that disagree, a
-        budget below 1 or above the rows available, a model whose outputs have the wrong shapes,
-        labels or a mesh beside a placed pool. Values are not looked at inside jit; there, missing
-        rows are -1.
+      ValueError: NaN or infinite inputs in memory, labels outside [0, C), leading axes that
+        disagree, a budget below 1 or above the rows available, a model whose outputs have the wrong
+        shapes, labels or a mesh beside a placed pool, a pool that is read where several processes
+        share the mesh. Values are not looked at inside jit; there, missing rows are -1.
       ValueError, TypeError: a strategy that returns rows twice, rows that are not available, none
         while some are, or something else than a `Selection`; says which strategy.
-      TypeError: a model that does not return `Outputs`, or arguments of another type.
+      TypeError: a model that does not return `Outputs`, arguments of another type, or a pool that
+        is read where something is traced.
       FloatingPointError: variables, or what the strategy observes, that are not finite.
     """
     devices.check_mesh(mesh)
     sets = ExampleSets(query, private, validation)
     check_strategy(strategy)
-    over = inputs.mesh if isinstance(inputs, ArrayPool) else mesh
+    over = inputs.mesh if isinstance(inputs, ArrayPool | StreamedPool) else mesh
     devices.check_alike(over, inputs=inputs)
     asked = {"strategy": strategy_name(strategy), "budget": budget, "batch_size": batch_size}
     asked |= {"labels": labels, "available": available, **sets._asdict()}
@@ -237,9 +125,19 @@ def acquire(
     check_key(key)
     check_model_functions("model", model)
     check_integer(1, batch_size=batch_size)
-    traced = is_traced(inputs, labels, available)
+    inside_jit = is_traced(key, variables, inputs, labels, available, sets)
+    is_read = are_sources(inputs, maps=not inside_jit)
+    if is_read or isinstance(inputs, StreamedPool):
+        refuse_processes("inputs", over)
     pool = _placed(
-        inputs, labels, sets, model, variables, mesh=mesh, batch_size=batch_size, traced=traced
+        inputs,
+        labels,
+        sets,
+        partial(check_model, model, variables),
+        mesh=mesh,
+        batch_size=batch_size,
+        traced=is_traced(inputs, labels, available),
+        is_read=is_read,
     )
     rows = num_rows(inputs)
     available = _available(pool, rows, available)
@@ -248,11 +146,10 @@ def acquire(
     if devices.is_shared(pool.mesh):
         key = devices.replicate(key, pool.mesh)
     variables, sets = devices.replicate((variables, sets), pool.mesh)
-    if is_traced(key, variables, pool, available, sets):
+    if inside_jit:
         return acquire_unchecked(key, strategy, model, variables, pool, available, budget, sets)
-    selection, facts = _decide_with_facts(
-        key, strategy, model, variables, pool, available, budget, sets
-    )
+    decide = decide_streamed if isinstance(pool, StreamedPool) else decide_in_memory
+    selection, facts = decide(key, strategy, model, variables, pool, available, budget, sets)
     selection = processes.whole(selection)
     _check(strategy_name(strategy), selection, jax.device_get(facts))
     return selection
@@ -262,37 +159,43 @@ def _placed(
     inputs: PyTree | Pool,
     labels: Any,
     sets: ExampleSets,
-    model: Model,
-    variables: PyTree,
+    classes_of: Callable[[PyTree], int],
     *,
     mesh: Mesh | None,
     batch_size: int,
     traced: bool,
+    is_read: bool,
 ) -> Pool:
-    """The pool on the devices, once it and the further examples are seen to suit the model."""
+    """The pool, once it and the further examples are seen to suit the model."""
     for name, examples in sets.given().items():
         check_structure(examples, name)
-    refuse_streamed("inputs", inputs)
-    is_placed = isinstance(inputs, ArrayPool)
-    if not is_placed:
+    pool = None
+    if isinstance(inputs, ArrayPool | StreamedPool):
+        if labels is not None or mesh is not None:
+            raise ValueError("inputs: a placed pool has labels and a mesh of its own, got more")
+        pool = inputs
+    elif is_read:
+        size = size_class(max(check_sources(inputs), 1))
+        pool = stream(inputs, labels, mesh, batch_size=batch_size, size=size)
+    else:
         check_structure((inputs, labels))
-    elif labels is not None or mesh is not None:
-        raise ValueError("inputs: a placed pool has labels and a mesh of its own, got more")
-    some = inputs.first() if is_placed else inputs
-    classes = check_model(model, variables, some)
+    some = inputs if pool is None else pool.first()
+    classes = classes_of(some)
     check_same_shapes(some, sets.given())
-    size = None if traced or is_placed else size_class(num_rows(inputs))
-    if not (traced or is_placed):
-        check_values((inputs, labels), classes, mesh, size, allow_unknown=True)
+    size = None if traced or pool is not None else size_class(num_rows(inputs))
     if not traced:
+        if is_read and labels is not None:
+            check_labels(labels, classes, "pool labels", allow_unknown=True)
+        elif pool is None:
+            check_values((inputs, labels), classes, mesh, size, allow_unknown=True)
         for name, examples in sets.given().items():
             data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
-    if is_placed:
-        return inputs
+    if pool is not None:
+        return pool
     return put(inputs, labels, mesh, batch_size=batch_size, size=size)
 
 
-def _check(where: str, selection: Selection, facts: _Facts) -> None:
+def _check(where: str, selection: Selection, facts: Facts) -> None:
     if not facts.is_finite:
         raise FloatingPointError("variables: expected finite numbers, got NaN or inf")
     check_observation(where, facts.flawed_row)

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxal import processes
 from jaxal.base import Selection, Strategy
-from jaxal.loop._acquire import Observed
+from jaxal.loop.decision import Observed
 from jaxal.loop.plan import Plan, Prepared
 from jaxal.loop.returned import (
     are_free,
@@ -18,7 +18,7 @@ from jaxal.loop.returned import (
 )
 from jaxal.loop.round import Round, compiled_round
 from jaxal.loop.state import State, available_rows, init, known_labels
-from jaxal.pools import Pool
+from jaxal.pools import Pool, StreamedPool
 from jaxal.training import AnyLearner
 
 
@@ -69,6 +69,8 @@ def check_strategies(
         return init(key, learner, pool, initial=plan.initial, capacity=room, skips=skips)
 
     pool, _, sets, _ = prepared
+    if isinstance(pool, StreamedPool):  # traced as the same pool in memory
+        pool = pool.outline()
     state = jax.eval_shape(start, jax.random.key(0), pool)
     for strategy in strategies.values():
         stages = compiled_round(learner, strategy, plan.budget)

@@ -21,6 +21,7 @@ from jaxal.checks import (
 from jaxal.data.checks import check_structure
 from jaxal.loop.answers import check_counts, check_initial_counts, check_initial_rows
 from jaxal.loop.returned import explained
+from jaxal.loop.sources import refuse_processes
 from jaxal.models import as_outputs
 from jaxal.numerics import first
 from jaxal.pools import Pool, StreamedPool, devices
@@ -153,11 +154,12 @@ def prepare(
 
     Args:
       learner: whose model is to take the inputs.
-      pool: `Examples` or `(inputs, labels)`, inputs a pytree of arrays [N, ...], all labels known.
+      pool: `Examples` or `(inputs, labels)`, inputs a pytree of arrays [N, ...], all labels known;
+        or a `StreamedPool`, of whose inputs the first row alone is looked at.
       test: the same, to measure on.
       plan: of the rounds.
       sets: further examples.
-      mesh: devices that share the rows of the pool.
+      mesh: devices that share the rows of the pool, unless it has its own.
       labeled_only: leave out the rows of the pool whose label is unknown.
       initial_rows: [n] integers, the rows to begin with; drawn, if not given.
 
@@ -177,16 +179,20 @@ def prepare(
     check_flag(labeled_only=labeled_only)
     if labeled_only and plan.skip_unlabeled:
         raise ValueError("skip_unlabeled: expected False, as labeled_only leaves these rows out")
-    named = {"pool": pool, "test": test, **sets.given()}
+    streamed = pool if isinstance(pool, StreamedPool) else None
+    mesh = mesh if streamed is None else streamed.mesh
+    bare: Any = pool if streamed is None else streamed.bare()
+    named = {"pool": bare, "test": test, **sets.given()}
     for name, examples in named.items():
         check_structure(examples, name)
-    pool, test = Examples(*pool), Examples(*test)
+    pool, test = Examples(*bare), Examples(*test)
     devices.check_same(mesh, **{"pool labels": pool.labels})
     rows = len(pool.labels)
     if not is_traced(named):
-        variables = jax.eval_shape(learner.model.init, jax.random.key(0), first(pool.inputs))
-        classes = check_model(learner.model, variables, pool.inputs)
-        check_same_shapes(pool.inputs, {"test": test, **sets.given()})
+        some = first(pool.inputs) if streamed is None else streamed.first()
+        variables = jax.eval_shape(learner.model.init, jax.random.key(0), some)
+        classes = check_model(learner.model, variables, some)
+        check_same_shapes(some, {"test": test, **sets.given()})
         unknown = _unknown(pool.labels, labeled_only or plan.skip_unlabeled)
         rows -= 0 if plan.skip_unlabeled else unknown
         check_values(pool, classes, mesh, allow_unknown=unknown > 0)
@@ -198,6 +204,9 @@ def prepare(
     if initial_rows is not None:
         initial_rows = np.asarray(initial_rows, np.int32)
     test, sets, initial_rows = devices.replicate((test, sets, initial_rows), mesh)
+    if streamed is not None:
+        placed = streamed.labeled() if labeled_only else streamed
+        return Prepared(placed, test, sets, initial_rows)
     placed = put(
         pool.inputs,
         pool.labels,
@@ -250,20 +259,12 @@ POOL = ("labels", "valid", "batch_size", "mesh", "first", "take", "map")
 """What a `Pool` has."""
 
 
-def refuse_streamed(name: str, pool: Any) -> None:
-    """Raises TypeError if a pool's rows are read on the host: a compiled round cannot."""
-    if isinstance(pool, StreamedPool):
-        raise TypeError(
-            f"{name}: expected a pool in memory, as jaxal.place returns, got a StreamedPool, whose "
-            "rows are read on the host; its own `map` and `take` read them"
-        )
-
-
 def check_pool(pool: Any) -> None:
-    """Raises TypeError unless the pool is one, as `place` returns it."""
-    refuse_streamed("pool", pool)
+    """Raises TypeError unless the pool is one, ValueError if several processes would read it."""
     if not all(hasattr(pool, name) for name in POOL):
         raise TypeError(f"pool: expected a Pool, as jaxal.place returns, got {describe(pool)}")
+    if isinstance(pool, StreamedPool):
+        refuse_processes("pool", pool.mesh)
 
 
 def check_same_shapes(inputs: PyTree, sets: Mapping[str, Any]) -> None:

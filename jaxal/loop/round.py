@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import processes
-from jaxal.base import Examples, Selection, Strategy
+from jaxal.base import Examples, PyTree, Selection, Strategy
 from jaxal.checks import is_traced
-from jaxal.loop import _acquire
-from jaxal.loop._acquire import Observed
+from jaxal.loop import decision
+from jaxal.loop.decision import Observed
 from jaxal.loop.plan import ExampleSets, RowsSoFar
 from jaxal.loop.returned import explained
 from jaxal.loop.state import State, available_rows, known_labels, reveal, round_keys
@@ -55,9 +55,22 @@ def fit(
     state: State, pool: Pool, sets: ExampleSets, *, learner: AnyLearner
 ) -> tuple[State, FitInfo]:
     """Fits the learner's model to the labelled rows, given the validation examples as well."""
-    together = fits_on_host(learner) and devices.is_shared(pool.mesh)
     inputs = processes.whole(pool.take(jnp.maximum(state.rows, 0)))
-    with processes.agreed(together), explained("learner.fit", _HOST_FIT):
+    together = fits_on_host(learner) and devices.is_shared(pool.mesh)
+    with processes.agreed(together):
+        state, info = fit_rows(state, inputs, sets, learner=learner)
+    if together:
+        variables = state.variables
+        devices.check_same(pool.mesh, **{"learner.fit: variables": variables})
+        state = state._replace(variables=devices.replicate(variables, pool.mesh))
+    return state, info
+
+
+def fit_rows(
+    state: State, inputs: PyTree, sets: ExampleSets, *, learner: AnyLearner
+) -> tuple[State, FitInfo]:
+    """`fit`, given the inputs of the labelled rows, leaves [M, ...]."""
+    with explained("learner.fit", _HOST_FIT):
         fitted = learner.fit(
             round_keys(state).fit,
             state.variables,
@@ -68,9 +81,6 @@ def fit(
             sets.validation,
         )
         variables, info = as_fitted(fitted)
-    if together:
-        devices.check_same(pool.mesh, **{"learner.fit: variables": variables})
-        variables = devices.replicate(variables, pool.mesh)
     return state._replace(variables=variables), info
 
 
@@ -81,8 +91,22 @@ def measure(
 
     A loss that was not finite in training is reported as it was, whatever the model says now.
     """
-    measured = partial(evaluate, learner.model, state.variables, batch_size=pool.batch_size)
-    train = measured(pool.take(jnp.maximum(state.rows, 0)), state.labels)
+    inputs, size = pool.take(jnp.maximum(state.rows, 0)), pool.batch_size
+    return measure_rows(state, inputs, test, fitted, learner=learner, batch_size=size)
+
+
+def measure_rows(
+    state: State,
+    inputs: PyTree,
+    test: Examples,
+    fitted: FitInfo,
+    *,
+    learner: AnyLearner,
+    batch_size: int,
+) -> tuple[Metrics, Metrics]:
+    """`measure`, given the inputs of the labelled rows, leaves [M, ...]."""
+    measured = partial(evaluate, learner.model, state.variables, batch_size=batch_size)
+    train = measured(inputs, state.labels)
     loss = jnp.where(jnp.isfinite(fitted.loss), train.loss, fitted.loss)
     return train._replace(loss=loss), measured(test.inputs, test.labels, by_class=True)
 
@@ -91,7 +115,7 @@ def observe(
     state: State, pool: Pool, sets: ExampleSets, *, learner: AnyLearner, strategy: Strategy
 ) -> Observed:
     """What the strategy needs of every pool row, and of the further examples."""
-    observed = _acquire.observe(
+    observed = decision.observe(
         round_keys(state).observe,
         strategy,
         learner.model,
@@ -100,6 +124,11 @@ def observe(
         known_labels(state, pool),
         sets,
     )
+    return with_rows_so_far(state, observed, sets)
+
+
+def with_rows_so_far(state: State, observed: Observed, sets: ExampleSets) -> Observed:
+    """Adds what was observed of the private examples, where these are rows of the pool."""
     if not isinstance(sets.private, RowsSoFar):
         return observed
     # Rows of the pool are observed already, those that are labelled with their labels.
@@ -117,7 +146,7 @@ def choose(
     labels = known_labels(state, pool)
     available = available_rows(state, pool, labels)
     key = round_keys(state).select
-    return _acquire.select(key, strategy, observed, labels, available, budget, pool.mesh)
+    return decision.select(key, strategy, observed, labels, available, budget, pool.mesh)
 
 
 def select(

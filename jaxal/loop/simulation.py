@@ -18,9 +18,11 @@ from jaxal.loop.checkpoint import Checkpoints, claimed_together
 from jaxal.loop.identity import digest, digest_program, versions
 from jaxal.loop.plan import ExampleSets, Plan, Prepared, example_sets, make_plan, prepare
 from jaxal.loop.returned import check_strategy, strategy_name
-from jaxal.loop.round import Round, RoundInfo, compiled_round, make_round, run_round
+from jaxal.loop.round import Round, RoundInfo, make_round, run_round
+from jaxal.loop.sources import as_streamed, refuse_streamed
 from jaxal.loop.state import State, init
-from jaxal.pools import devices
+from jaxal.loop.streamed import round_of
+from jaxal.pools import StreamedPool, devices
 from jaxal.training import AnyLearner
 from jaxal.training.base import fits_on_host, refuse_host_fit
 
@@ -83,6 +85,7 @@ def simulate(
     """
     check_strategy(strategy)
     refuse_host_fit(learner, "simulate")
+    refuse_streamed(pool, "simulate")
     options = {"balanced": balanced, "batch_size": batch_size, "skip_unlabeled": skip_unlabeled}
     plan, initial_rows = make_plan(initial, budget, rounds, **options)
     sets = example_sets(query, private, validation)
@@ -189,6 +192,8 @@ def iterate(
       learner: the model and how it is fitted each round.
       strategy: the rule.
       pool: `Examples` or `(inputs, labels)`, inputs a pytree of arrays [N, ...], all labels known.
+        Memory maps, a pool on disk (`pools.open`) with labels, or a pool from `pools.stream`, with
+        its mesh and batch size, are read block by block in each round.
       test: the same, to measure on.
       initial: rows drawn at random and labelled before the first round; {class: count} draws so
         many of each class, and rows [n] are these themselves, the same for every key.
@@ -212,7 +217,8 @@ def iterate(
       checkpoint: a folder, made if need be and held while the rounds go on. A round is finished
         when the next is asked for; then its state is saved. Called again with equal arguments,
         after whatever ended it, `iterate` goes on with the first round that is not finished. Of a
-        fit on the host alone the code is not compared. Saving takes some 20 ms and the time to
+        fit on the host alone the code is not compared, nor are all rows of a pool that is read: its
+        manifest is, or else a thousand rows. Saving takes some 20 ms and the time to
         write the variables.
 
     Yields:
@@ -235,11 +241,12 @@ def iterate(
     options = {"balanced": balanced, "batch_size": batch_size, "skip_unlabeled": skip_unlabeled}
     plan, initial_rows = make_plan(initial, budget, rounds, **options)
     sets = example_sets(query, private, validation)
+    pool = as_streamed(pool, mesh, batch_size)
     rest = {"labeled_only": labeled_only, "initial_rows": initial_rows}
     prepared = prepare(learner, pool, test, plan, sets, mesh, **rest)
     name = strategy_name(strategy)
     check_strategies(learner, {name: strategy}, prepared, plan)
-    stages = compiled_round(learner, strategy, budget)
+    stages = round_of(prepared.pool, learner, strategy, budget)
     together = devices.is_shared(mesh)
     devices.check_same(mesh, key=key, strategy=name, checkpoint=checkpoint is not None)
     placed = devices.replicate(key, mesh) if together else key
@@ -309,11 +316,20 @@ def _identity(
         return stages.select(state, prepared.pool, observed)
 
     examples = {"pool": pool, "test": test, **sets.given()}
+    digests = {
+        f"{name} (SHA-256)": given.digest()
+        if isinstance(given, StreamedPool)
+        else digest(tuple(given))
+        for name, given in examples.items()
+    }
+    if isinstance(pool, StreamedPool):  # traced as the same pool in memory
+        outline = pool.outline()
+        pool = outline.inputs, outline.labels
     return {
         **versions(),
         **plan._asdict(),
         "per_class": [list(pair) for pair in plan.per_class],  # as JSON has it
         "key": digest(key),
-        **{f"{name} (SHA-256)": digest(tuple(given)) for name, given in examples.items()},
+        **digests,
         "learner and strategy (SHA-256)": digest_program(whole, key, pool, test, sets),
     }

@@ -63,7 +63,7 @@ def init(
     Args:
       key: random key; it stays in the state.
       learner: whose model is initialised.
-      pool: from `jaxal.place`.
+      pool: from `jaxal.place` or `jaxal.pools.stream`.
       initial: how many rows to draw at random to begin with, of those whose labels the pool knows,
         or these rows themselves; may be 0 or empty. A mapping {class: count} draws so many of each.
       capacity: M, the most labels there will be.

@@ -19,8 +19,10 @@ from jaxal.loop.plan import (
     unknown_labels,
 )
 from jaxal.loop.returned import check_strategy, strategy_name
-from jaxal.loop.round import RoundInfo, choose, compiled_round, make_round, run_round
+from jaxal.loop.round import RoundInfo, choose, make_round, run_round
+from jaxal.loop.sources import refuse_streamed
 from jaxal.loop.state import State, check_state, pool_size
+from jaxal.loop.streamed import round_of
 from jaxal.pools import Pool, devices
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner, refuse_host_fit
@@ -46,7 +48,7 @@ def ask(
       state: from `init` or `tell`.
       learner: the model and how it is fitted.
       strategy: the rule.
-      pool: from `jaxal.place`, the one that the state began with.
+      pool: from `jaxal.place` or `jaxal.pools.stream`, the one that the state began with.
       budget: B, how many rows; -1 past the last available one.
       query: `(inputs, labels)` of examples like those wanted.
       private: `(inputs, labels)` of examples like those to avoid; or the rows of the pool that are
@@ -63,7 +65,7 @@ def ask(
       FloatingPointError: a loss, variables or an observation that is not finite.
     """
     sets = example_sets(query, private, validation)
-    stages = compiled_round(learner, strategy, budget)
+    stages = round_of(pool, learner, strategy, budget)
     if is_traced(state, pool, sets):
         state, _ = stages.fit(state, pool, sets)
         observed = stages.observe(state, pool, sets)
@@ -157,6 +159,7 @@ def step(
       TypeError, ValueError: as `ask`, or a pool with unknown labels.
     """
     refuse_host_fit(learner, "step")
+    refuse_streamed(pool, "step")
     sets, before = example_sets(query, private, validation), state
     if is_traced(state, pool, test, sets):
         examples = Examples(*test)

@@ -6,7 +6,8 @@ from jaxal.pools.compression import CompressedPool, compress
 from jaxal.pools.directory import Directory, create, embed
 from jaxal.pools.directory import open_directory as open
 from jaxal.pools.memory import ArrayPool, map_rows, place, size_class
-from jaxal.pools.streaming import Source, StreamedPool, stream
+from jaxal.pools.sources import Source
+from jaxal.pools.streaming import StreamedPool, stream
 
 __all__ = [
     "ArrayPool",

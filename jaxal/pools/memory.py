@@ -13,7 +13,7 @@ from jaxal import processes
 from jaxal.base import PyTree
 from jaxal.checks import check_flag, check_integer, describe, is_traced
 from jaxal.data.checks import check, check_rows, check_structure
-from jaxal.numerics import first, gather, num_rows
+from jaxal.numerics import first, gather, num_rows, rows_from, with_rows
 from jaxal.pools import devices
 from jaxal.rows import LINE, REPLICATED, SHARED
 
@@ -219,32 +219,22 @@ def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: 
     total = num_rows(rows)
     if total <= batch_size:
         return function(rows)
-    size = -(-total // -(-total // batch_size))
-
-    def batch(start):
-        # A batch that would end past the last row begins earlier: slices stay inside the array.
-        return jax.tree.map(
-            lambda leaf: jax.lax.dynamic_slice_in_dim(
-                leaf, start, size, allow_negative_indices=False
-            ),
-            rows,
-        )
+    size = batch_rows(total, batch_size)
 
     def body(carry):
+        # A batch that would end past the last row begins earlier: slices stay inside the array.
         start, results = carry
-        results = jax.tree.map(
-            lambda all_, some: jax.lax.dynamic_update_slice_in_dim(
-                all_, some, start, 0, allow_negative_indices=False
-            ),
-            results,
-            function(batch(start)),
-        )
-        return start + size, results
+        return start + size, with_rows(results, start, function(rows_from(rows, start, size)))
 
-    shapes = jax.eval_shape(lambda: function(batch(0)))
+    shapes = jax.eval_shape(lambda: function(rows_from(rows, 0, size)))
     # No zeros: XLA would keep a copy of them for others of this shape.
     blank = jax.tree.map(lambda leaf: jnp.ones((total, *leaf.shape[1:]), leaf.dtype), shapes)
     return jax.lax.while_loop(lambda carry: carry[0] < total, body, (jnp.int32(0), blank))[1]
+
+
+def batch_rows(total: int, batch_size: int) -> int:
+    """How many of so many rows a batch has: `batch_size` at most, and as few batches as can be."""
+    return -(-total // -(-total // batch_size))
 
 
 def map_rows(

@@ -1,6 +1,6 @@
 """What a run showed: numbers, a table, a picture, and a display while it goes on."""
 
-from jaxal.report._progress import progress
+from jaxal.report._progress import progress, rows_progress
 from jaxal.report.comparison import (
     COMPARISON_FILES,
     Comparison,
@@ -33,6 +33,7 @@ __all__ = [
     "paired_differences",
     "paired_table",
     "progress",
+    "rows_progress",
     "rebuild",
     "results_table",
     "strategies_list",

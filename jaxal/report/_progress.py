@@ -1,7 +1,7 @@
 """What is shown while a run goes on: a bar on a terminal, a line now and then elsewhere."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -41,6 +41,26 @@ def progress(total: int, console: Console) -> Iterator[Listener]:
         yield _Live(bar, bar.add_task("", total=total))
 
 
+@contextmanager
+def rows_progress(console: Console) -> Iterator[Callable[[int], Callable[[int], None]]]:
+    """Shows how many rows are done, as `progress` does.
+
+    Yields:
+      What is told the number of rows, and returns what is told of each part that is done.
+    """
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield lambda total: _Tenths(total, console).advance
+        return
+    columns = BarColumn(bar_width=None), MofNCompleteColumn(), TimeRemainingColumn(compact=True)
+    with Bar(*columns, console=console, expand=True, transient=True) as bar:
+
+        def begun(total: int) -> Callable[[int], None]:
+            task = bar.add_task("", total=total)
+            return lambda rows: bar.update(task, advance=rows)
+
+        yield begun
+
+
 class _Live:
     def __init__(self, bar: Bar, task: TaskID):
         self._bar, self._task = bar, task
@@ -55,21 +75,30 @@ class _Live:
 
 class _Lines:
     def __init__(self, total: int, console: Console):
-        self._total, self._console = total, console
-        self._done, self._shown, self._start = 0, 0, time.monotonic()
+        self._tenths = _Tenths(total, console)
 
     def begin(self, strategy: str) -> None:
         pass
 
     def advance(self, strategy: str, round: int, accuracy: float, *, steps: int = 1) -> None:
+        self._tenths.advance(steps, f": {_message(strategy, round, accuracy)}")
+
+
+class _Tenths:
+    """A line whenever another tenth is done."""
+
+    def __init__(self, total: int, console: Console):
+        self._total, self._console = total, console
+        self._done, self._shown, self._start = 0, 0, time.monotonic()
+
+    def advance(self, steps: int, message: str = "") -> None:
         self._done += steps
         tenth = 10 * self._done // max(self._total, 1)
         if tenth == self._shown:
             return
         self._shown = tenth
         seconds = time.monotonic() - self._start
-        message = _message(strategy, round, accuracy)
-        line = f"{self._done}/{self._total} in {seconds:.0f} s: {message}"
+        line = f"{self._done}/{self._total} in {seconds:.0f} s{message}"
         self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 

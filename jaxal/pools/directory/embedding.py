@@ -46,7 +46,8 @@ def embed(
     Args:
       encoder: inputs [batch_size, ...] -> features [batch_size, ...], each row by itself; NumPy's
         or JAX's arrays. Batches have all the same size: the last is filled up with its last row.
-      inputs: pytree of what has a length and is sliced by rows: arrays, memory maps.
+      inputs: pytree of what has a length and is sliced by rows: arrays, memory maps; or a pool on
+        disk.
       path: the folder, made if need be.
       ids: [N] integers or bytes by which others know the rows.
       labels: [N] integers, -1 where unknown.
@@ -64,7 +65,8 @@ def embed(
         something else than a row for each row, or NaN or infinity, and says for which row; a folder
         that holds the pool of other rows, ids or labels, or of another encoder.
     """
-    check_structure((inputs, None), "embed")
+    if not isinstance(inputs, Directory):
+        check_structure((inputs, None), "embed")
     path, rows = Path(path), num_rows(inputs)
     check_known(ids, labels, rows)
     shards = -(-rows // shard_rows)

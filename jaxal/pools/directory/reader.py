@@ -52,6 +52,11 @@ class Directory:
         return np.dtype({"int8": "float32", "bfloat16": ml_dtypes.bfloat16}.get(name, name))
 
     @property
+    def digest(self) -> str:
+        """The SHA-256 of the manifest, which stands for the rows, the ids and the labels."""
+        return self.manifest.digest
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the features as they are stored."""
         return sum(array.nbytes for array in self._arrays)
@@ -121,7 +126,7 @@ class Directory:
             first = self._begin(shard)
             low, high = max(start, first), min(stop, first + len(array))
             if low < high:
-                found[low - start : high - start] = _rows_of(array, low - first, high - first)
+                found[low - start : high - start] = rows_of(array, low - first, high - first)
         return found
 
     def _begin(self, shard: int) -> int:
@@ -156,8 +161,14 @@ def _checked(rows: Any, total: int) -> np.ndarray:
     return rows
 
 
-def _rows_of(array: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Rows that follow one another, read from the file: mapped pages would stay in memory."""
+def rows_of(array: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Rows that follow one another, read from the file: mapped pages would stay in memory.
+
+    Args:
+      array: [N, ...] in C order; a memory map is the whole of one, and no part.
+      start: the first row.
+      stop: the one past the last.
+    """
     if not isinstance(array, np.memmap) or array.filename is None:
         return array[start:stop]
     width = array[:1].nbytes
