@@ -1,0 +1,79 @@
+"""The pages of `docs/`, as far as they can be checked without Sphinx."""
+
+import importlib
+import pathlib
+import re
+import sys
+import tomllib
+
+import pytest
+
+import jaxal
+
+ROOT = pathlib.Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+GENERATED = "reference/"
+PAGES = [
+    page
+    for page in sorted(DOCS.rglob("*.md"))
+    if not {"_build", "jupyter_execute"} & set(page.relative_to(DOCS).parts)
+]
+
+
+def module(name, monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return importlib.import_module(name)
+
+
+def linked(text):
+    """The local files that a page links to, shows, or has in its table of contents."""
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    shown = re.findall(r"\{(?:image|figure|literalinclude)\} (\S+)", text)
+    trees = re.findall(r"^```\{toctree\}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    entries = re.findall(r"^([\w/-]+)$", "\n".join(trees), re.MULTILINE)
+    return links + shown + [f"{entry}.md" for entry in entries]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_what_a_page_links_to_is_there(page):
+    for name in linked(page.read_text()):
+        assert name.startswith(GENERATED) or (page.parent / name).exists(), name
+
+
+def test_every_page_is_in_the_contents():
+    listed = {f"{page.parent}/{name}" for page in PAGES for name in linked(page.read_text())}
+    assert {str(page) for page in PAGES} - listed == {str(DOCS / "index.md")}
+
+
+def test_the_reference_has_every_public_name_once(monkeypatch):
+    pages = module("names", monkeypatch).contents()
+    paths = [path for page in pages.values() for each in page.values() for path in each]
+    assert len(paths) == len(set(paths))
+    modules = {name for page in pages.values() for name in page}
+    assert {f"jaxal.{name}" for name in jaxal.__all__} <= {*paths, *modules, "jaxal.devices"}
+    assert "jaxal.pools.devices" in modules  # as the reference names it
+    assert {f"jaxal.strategies.{name}" for name in jaxal.strategies.names()} <= set(paths)
+
+
+def test_a_public_package_without_a_page_is_an_error(monkeypatch):
+    names = module("names", monkeypatch)
+    monkeypatch.delitem(names.PAGES, "posterior")
+    with pytest.raises(LookupError, match="jaxal.posterior"):
+        names.contents()
+
+
+def test_docstrings_become_what_sphinx_reads(monkeypatch):
+    docstrings = module("docstrings", monkeypatch)
+    text = "Of |x| and `a | b`:\n\n    |x| * y\n\nArgs:\n  **hyper: x_ * y."
+    assert docstrings.to_rst(text.split("\n")) == [
+        *("Of \\|x\\| and `a | b`:", "", "::", "", "    |x| * y", ""),
+        *("Args:", "  **hyper: x\\_ \\* y."),
+    ]
+    assert docstrings.field_lines(jaxal.Selection)[2] == "  rows: [B] int32"
+
+
+def test_what_builds_the_pages_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = " ".join(project["optional-dependencies"]["docs"])
+    assert all(name in extra for name in ("sphinx>", "myst-nb", "sphinx-book-theme"))
