@@ -45,6 +45,7 @@ nb_execution_cache_path = str(HERE / "_build" / "executed")
 nb_execution_timeout = 180
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # with tables
 
 default_role = "py:obj"
 add_module_names = False

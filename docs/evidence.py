@@ -1,0 +1,70 @@
+"""Tables of what `benchmarks/results` holds, for the pages: no number is written by hand."""
+
+import csv
+import json
+from pathlib import Path
+
+from IPython.display import Markdown
+
+RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
+PER_CENT = {"accuracy_mean": "accuracy, %", "area_mean": "mean over the curve, %"}
+COUNTS = {
+    "rare_found": "rare rows found",
+    "unique_picks": "distinct picks",
+    "ood_picks": "picks out of distribution",
+}
+
+
+def outcomes(name):
+    """The last row of each strategy of a run, and the labels and seeds that it had."""
+    with open(RESULTS / name / "summary.csv", newline="") as file:
+        last = {row["strategy"]: row for row in csv.DictReader(file)}
+    return last, next(iter(last.values()))
+
+
+def run(name):
+    """A table of a run: each strategy at the last number of labels."""
+    last, one = outcomes(name)
+    columns = [key for key in (*PER_CENT, *COUNTS) if one.get(key)]
+    titles = [{**PER_CENT, **COUNTS}[key] for key in columns]
+    caption = f"`{name}`: {one['labels']} labels, {one['seeds']} seeds."
+    by_area = sorted(last, key=lambda strategy: -float(last[strategy]["area_mean"]))
+    rows = [[f"`{each}`", *(shown(key, last[each][key]) for key in columns)] for each in by_area]
+    return Markdown(f"{caption}\n\n{table(['strategy', *titles], rows)}")
+
+
+def shown(key, value):
+    return f"{100 * float(value):.1f}" if key in PER_CENT else f"{float(value):.0f}"
+
+
+def cases(name):
+    """The cases of a benchmark, {case: what was measured}."""
+    return json.loads((RESULTS / f"{name}-cpu.json").read_text())["cases"]
+
+
+def times():
+    """Seconds of one selection on a CPU, compiled before."""
+    rows = []
+    for name in ("k_center", "badge", "submodular"):
+        for case, found in cases(name).items():
+            picks = found.get("budget", found.get("picks"))
+            if "beside others" not in case and "MNIST" not in case:
+                rows.append([f"`{name}`", case, str(picks), f"{found['seconds']:.3g}"])
+    return Markdown(table(["benchmark", "rows x features", "picks", "seconds"], rows))
+
+
+def parts():
+    """Facility location over MNIST in parts: its value and its time, against the whole pool's."""
+    setting = cases("partition")["setting"]
+    rows = [
+        [case, f"{100 * found['of_central']:.1f}", f"{found['seconds']:.3g}"]
+        for case, found in cases("partition").items()
+        if case != "setting"
+    ]
+    caption = f"{setting['rows']:,} rows, {setting['budget']} picks."
+    return Markdown(f"{caption}\n\n{table(['', 'value, % of the whole', 'seconds'], rows)}")
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
