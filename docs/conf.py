@@ -9,8 +9,9 @@ sys.path.insert(0, str(HERE))  # for the extensions of this folder
 
 import jaxal  # noqa: E402
 
-# What pages run goes by the CPU, and keeps its compiled programs for the next build.
+# What pages run goes by the CPU, is compiled quickly, and is kept for the next build.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(HERE / "_build" / "compiled"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
