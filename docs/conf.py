@@ -26,8 +26,10 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "docstrings",
+    "gallery",
     "reference",
 ]
+smartquotes = False  # `--seeds` stays two hyphens
 exclude_patterns = ["_build", "jupyter_execute"]
 
 html_theme = "sphinx_book_theme"

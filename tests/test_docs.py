@@ -73,6 +73,19 @@ def test_docstrings_become_what_sphinx_reads(monkeypatch):
     assert docstrings.field_lines(jaxal.Selection)[2] == "  rows: [B] int32"
 
 
+def test_the_gallery_has_every_config_and_every_picture(monkeypatch):
+    text = module("gallery", monkeypatch).page()
+    configs = sorted((ROOT / "configs").rglob("*.toml"))
+    assert all(f"\n   jaxal run {config.relative_to(ROOT)}\n" in text for config in configs)
+    for picture in (ROOT / "benchmarks" / "results").glob("*/curves.png"):
+        assert f".. image:: ../../{picture.relative_to(ROOT)}\n" in text
+
+
+def test_the_citation_is_of_this_version():
+    lines = (ROOT / "CITATION.cff").read_text().splitlines()
+    assert f"version: {jaxal.__version__}" in lines
+
+
 def test_what_builds_the_pages_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extra = " ".join(project["optional-dependencies"]["docs"])
