@@ -1,5 +1,6 @@
 """The gallery: every config with what its head says, and the picture where a run of it is kept."""
 
+import tomllib
 from itertools import takewhile
 from pathlib import Path
 
@@ -37,12 +38,30 @@ def head(config):
     return [line.removeprefix("#").removeprefix(" ") for line in lines]
 
 
+def compared(strategy):
+    """The runs with a picture that have this strategy, by itself or under a name of their own."""
+    found = []
+    for config in configs()["Examples"]:
+        table = tomllib.loads(config.read_text())["strategy"]
+        options = table.get("options", {})
+        named = {options.get(name, {}).get("name", name) for name in table["names"]}
+        if picture(config).exists() and strategy in named:
+            found.append(config.stem)
+    return found
+
+
+def picture(config):
+    return ROOT / "benchmarks" / "results" / config.stem / "curves.png"
+
+
 def entry(config):
+    """The section of a config, which other pages link to as `run-NAME`."""
     command, *text = head(config)
-    parts = [config.stem, "~" * len(config.stem), "", ".. code-block:: sh", "", f"   {command}", ""]
-    picture = ROOT / "benchmarks" / "results" / config.stem / "curves.png"
-    if picture.exists():
-        parts += [f".. image:: ../../{picture.relative_to(ROOT)}", f"   :alt: {config.stem}", ""]
+    parts = [f".. _run-{config.stem}:", "", config.stem, "~" * len(config.stem), ""]
+    parts += [".. code-block:: sh", "", f"   {command}", ""]
+    if picture(config).exists():
+        path = picture(config).relative_to(ROOT)
+        parts += [f".. image:: ../../{path}", f"   :alt: {config.stem}", ""]
     return "\n".join([*parts, *to_rst(text), ""])
 
 

@@ -7,6 +7,7 @@ import importlib
 import inspect
 from pathlib import Path
 
+import gallery
 from docstrings import field_names, to_rst
 from names import PAGES, contents, resolve
 from sphinx.errors import ExtensionError
@@ -67,7 +68,7 @@ def strategies_page(title, modules):
     for module, members in sorted(families.items()):
         family = first_line(importlib.import_module(module)).rstrip(".").partition(":")[0]
         parts.append(heading(family, "-"))
-        parts += [entry(f"jaxal.strategies.{name}") for name in members]
+        parts += [entry(f"jaxal.strategies.{name}") + curves(name) for name in members]
     parts.append(heading("Making, naming and registering", "-"))
     parts.append(listing([path for path in paths if path.rpartition(".")[2] not in named]))
     return "\n\n".join(parts)
@@ -86,6 +87,12 @@ options. Formula, options and paper of each stand below the table.
      - what it does
      - options
 """
+
+
+def curves(strategy):
+    """Where the gallery has a learning curve of it."""
+    runs = ", ".join(f":ref:`{run} <run-{run}>`" for run in gallery.compared(strategy))
+    return f"\n   Learning curves: {runs}.\n" if runs else ""
 
 
 def row(strategy):
