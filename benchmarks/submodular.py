@@ -20,30 +20,31 @@ import numpy as np
 from jaxal import submodular
 from jaxal.submodular.costs import make_knapsack
 from jaxal.submodular.optimizers import block_lazy
+from jaxal.submodular.representation import SAMPLED
 
 WIDTH, QUERIES, BLOCK_SIZE = 128, 50, 256
 
 
-def points(rows, mnist, seed=0):
-    """Rows of 50 wide clusters, or ReLU features of digits; float32 [rows, 128]."""
+def points(rows, mnist, seed=0, width=WIDTH):
+    """Rows of 50 wide clusters, or ReLU features of digits; float32 [rows, width]."""
     rng = np.random.default_rng(seed)
     if not mnist:
-        centers = np.random.default_rng(1).normal(size=(50, WIDTH))
-        near = 0.7 * rng.normal(size=(rows, WIDTH))
+        centers = np.random.default_rng(1).normal(size=(50, width))
+        near = 0.7 * rng.normal(size=(rows, width))
         return (centers[rng.integers(0, 50, rows)] + near).astype(np.float32)
     with np.load(mnist) as file:
         images = file["train_images"]
     images = images[rng.permutation(len(images))[:rows]].reshape(rows, -1) / 255
-    weights = np.random.default_rng(1).normal(size=(images.shape[1], WIDTH))
+    weights = np.random.default_rng(1).normal(size=(images.shape[1], width))
     return np.maximum(images @ weights, 0).astype(np.float32)
 
 
-def of_one_process(rows, picks, mnist):
-    """Facility location, run once in a process of its own, for the memory that it needs at most."""
-    x = jnp.asarray(points(rows, mnist))
+def of_one_process(name, rows, width, picks, mnist, options):
+    """A function, run once in a process of its own, for the memory that it needs at most."""
+    x = jnp.asarray(points(rows, mnist, width=width))
 
     def run(x):
-        function = submodular.facility_location(x)
+        function = submodular.make(name, x, **options)
         free = make_knapsack(rows, None, None, True)
         return block_lazy(function, jnp.ones(rows, bool), picks, free, BLOCK_SIZE)
 
@@ -60,12 +61,19 @@ def of_one_process(rows, picks, mnist):
         "seconds": time.perf_counter() - start,
         "cpu_seconds": time.process_time() - cpu,
         "gains_computed_a_row": float(computed) / rows,
-        "objective": float(jnp.sum(selection.scores)),
+        "objective": covered(np.asarray(x), np.asarray(selection.rows)),
         "distinct": len(set(selection.rows.tolist())) == picks,
         "temporary_bytes": None if memory is None else memory.temp_size_in_bytes,
         "peak_resident_bytes": peak_resident(),
         "bytes_of_a_kernel_matrix": 4 * rows**2,
     }
+
+
+def covered(x, rows, block=10_000):
+    """Facility location of a set, over all rows."""
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    parts = (unit[start : start + block] @ unit[rows].T for start in range(0, len(x), block))
+    return sum(float(np.maximum(part.max(1), 0).sum(dtype=float)) for part in parts)
 
 
 def peak_resident():
@@ -78,10 +86,13 @@ def peak_resident():
 def growth(sizes, mnist):
     context = multiprocessing.get_context("spawn")
     reports = {}
-    for rows, picks in sizes:
+    for name, rows, width, picks, options in sizes:
+        said = "".join(f", {option} {value}" for option, value in options.items())
+        title = f"{name} {rows} x {width}, {picks} picks{said}"
         with context.Pool(1) as process:
-            report = process.apply(of_one_process, (rows, picks, mnist))
-        reports[f"facility_location {rows} x {WIDTH}, {picks} picks"] = report
+            report = process.apply(of_one_process, (name, rows, width, picks, mnist, options))
+        reports[title] = report
+        print(title, report, flush=True)
     return reports
 
 
@@ -139,7 +150,17 @@ OTHERS: dict[str, Callable[..., float]] = {
 def main():
     options = common.arguments(__doc__, rows=10_000, largest=100_000, mnist="")
     mnist = options.mnist
-    sizes = [(1_000, 100), (options.rows, 300), (options.largest, 1_000)]
+    dense, sparse = "facility_location", "sparse_facility_location"
+    sizes = [
+        (dense, 1_000, WIDTH, 100, {}),
+        (dense, options.rows, WIDTH, 300, {"targets": "all"}),
+        (dense, options.rows, WIDTH, 300, {"targets": SAMPLED}),
+        (sparse, options.rows, WIDTH, 300, {}),
+        (dense, options.largest, WIDTH, 1_000, {"targets": "all"}),  # five minutes
+        (dense, options.largest, WIDTH, 1_000, {}),
+        (sparse, options.largest, WIDTH, 1_000, {}),
+        (dense, 10 * options.largest, 64, 1_000, {}),
+    ]
     cases = growth(sizes, mnist)
     query = jnp.asarray(points(QUERIES, mnist, seed=2))
     for name, rows, picks, others, examples in (
