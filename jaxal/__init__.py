@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         submodular,
     )
     from jaxal.base import Examples, Model, Outputs, Selection, Strategy, View
+    from jaxal.costs import Estimate, Machine, estimate
     from jaxal.loop import (
         ExampleSets,
         RoundInfo,
@@ -49,6 +50,7 @@ else:
         __name__,
         {
             "jaxal.base": ["Examples", "Model", "Outputs", "Selection", "Strategy", "View"],
+            "jaxal.costs": ["Estimate", "Machine", "estimate"],
             "jaxal.loop": ["ExampleSets", "RoundInfo", "State", "acquire", "ask", "enlarge"]
             + ["init", "iterate", "simulate", "step", "tell"],
             "jaxal.pools": ["Pool", "place"],
@@ -72,10 +74,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CustomLearner",
+    "Estimate",
     "Examples",
     "ExampleSets",
     "FitInfo",
     "Learner",
+    "Machine",
     "Model",
     "Outputs",
     "Pool",
@@ -90,6 +94,7 @@ __all__ = [
     "devices",
     "enlarge",
     "ensemble",
+    "estimate",
     "init",
     "iterate",
     "models",
