@@ -1,11 +1,10 @@
-"""Greedy maximisation of set functions: time, objective and memory as the pool grows.
+"""Greedy maximisation of set functions: time and objective.
 
 Beside submodlib and apricot where they are installed, in the same run, the time for their kernel
 included. `--mnist FILE.npz` takes `train_images` in place of clusters, as 128 random ReLU features.
+How facility location grows with the pool: `benchmarks/facility_location.py`.
 """
 
-import multiprocessing
-import pathlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,16 +12,12 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import common
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxal import submodular
-from jaxal.submodular.costs import make_knapsack
-from jaxal.submodular.optimizers import block_lazy
-from jaxal.submodular.representation import SAMPLED
 
-WIDTH, QUERIES, BLOCK_SIZE = 128, 50, 256
+WIDTH, QUERIES = 128, 50
 
 
 def points(rows, mnist, seed=0, width=WIDTH):
@@ -37,63 +32,6 @@ def points(rows, mnist, seed=0, width=WIDTH):
     images = images[rng.permutation(len(images))[:rows]].reshape(rows, -1) / 255
     weights = np.random.default_rng(1).normal(size=(images.shape[1], width))
     return np.maximum(images @ weights, 0).astype(np.float32)
-
-
-def of_one_process(name, rows, width, picks, mnist, options):
-    """A function, run once in a process of its own, for the memory that it needs at most."""
-    x = jnp.asarray(points(rows, mnist, width=width))
-
-    def run(x):
-        function = submodular.make(name, x, **options)
-        free = make_knapsack(rows, None, None, True)
-        return block_lazy(function, jnp.ones(rows, bool), picks, free, BLOCK_SIZE)
-
-    start = time.perf_counter()
-    compiled = jax.jit(run).lower(x).compile()
-    compile_seconds = time.perf_counter() - start
-    start, cpu = time.perf_counter(), time.process_time()
-    selection, computed = jax.block_until_ready(compiled(x))
-    memory = compiled.memory_analysis()
-    return {
-        "rows": rows,
-        "picks": picks,
-        "compile_seconds": compile_seconds,
-        "seconds": time.perf_counter() - start,
-        "cpu_seconds": time.process_time() - cpu,
-        "gains_computed_a_row": float(computed) / rows,
-        "objective": covered(np.asarray(x), np.asarray(selection.rows)),
-        "distinct": len(set(selection.rows.tolist())) == picks,
-        "temporary_bytes": None if memory is None else memory.temp_size_in_bytes,
-        "peak_resident_bytes": peak_resident(),
-        "bytes_of_a_kernel_matrix": 4 * rows**2,
-    }
-
-
-def covered(x, rows, block=10_000):
-    """Facility location of a set, over all rows."""
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    parts = (unit[start : start + block] @ unit[rows].T for start in range(0, len(x), block))
-    return sum(float(np.maximum(part.max(1), 0).sum(dtype=float)) for part in parts)
-
-
-def peak_resident():
-    """Of this process; `getrusage` would count what its parent held when it was forked."""
-    status = pathlib.Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((1024 * int(s.split()[1]) for s in lines if s.startswith("VmHWM")), None)
-
-
-def growth(sizes, mnist):
-    context = multiprocessing.get_context("spawn")
-    reports = {}
-    for name, rows, width, picks, options in sizes:
-        said = "".join(f", {option} {value}" for option, value in options.items())
-        title = f"{name} {rows} x {width}, {picks} picks{said}"
-        with context.Pool(1) as process:
-            report = process.apply(of_one_process, (name, rows, width, picks, mnist, options))
-        reports[title] = report
-        print(title, report, flush=True)
-    return reports
 
 
 def case(name, rows, picks, mnist, others=(), **examples):
@@ -148,20 +86,9 @@ OTHERS: dict[str, Callable[..., float]] = {
 
 
 def main():
-    options = common.arguments(__doc__, rows=10_000, largest=100_000, mnist="")
+    options = common.arguments(__doc__, rows=10_000, mnist="")
     mnist = options.mnist
-    dense, sparse = "facility_location", "sparse_facility_location"
-    sizes = [
-        (dense, 1_000, WIDTH, 100, {}),
-        (dense, options.rows, WIDTH, 300, {"targets": "all"}),
-        (dense, options.rows, WIDTH, 300, {"targets": SAMPLED}),
-        (sparse, options.rows, WIDTH, 300, {}),
-        (dense, options.largest, WIDTH, 1_000, {"targets": "all"}),  # five minutes
-        (dense, options.largest, WIDTH, 1_000, {}),
-        (sparse, options.largest, WIDTH, 1_000, {}),
-        (dense, 10 * options.largest, 64, 1_000, {}),
-    ]
-    cases = growth(sizes, mnist)
+    cases = {}
     query = jnp.asarray(points(QUERIES, mnist, seed=2))
     for name, rows, picks, others, examples in (
         ("facility_location", 2_000, 100, list(OTHERS), {}),

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from jaxal._commands import add_command
+
 if TYPE_CHECKING:  # jax takes a second to import
     from rich.table import Table
 
@@ -30,15 +32,14 @@ def add_plan(commands: Any) -> None:
     Args:
       commands: what `add_subparsers` returned.
     """
-    plan = commands.add_parser(
+    plan = add_command(
+        commands,
         "plan",
+        _plan,
         help="show what a decision would take of a pod or a card",
         description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
     )
-    plan.set_defaults(command=_plan)
     plan.add_argument("strategy", metavar="STRATEGY", help="as `jaxal strategies` lists them")
     for name, words in {
         "rows": "of the pool, as in 1e9",

@@ -12,10 +12,10 @@ from jaxal import costs
 from jaxal.costs.explicit import explicit
 from jaxal.costs.loops import STEPS, OpenLoop, Sizes, steps
 from jaxal.costs.machine import SERIAL
-from jaxal.costs.program import read
+from jaxal.costs.program import read, trips_of
 from jaxal.costs.work import work_of
 
-MACHINE = jaxal.Machine(flops=1e9, bandwidth=1e8, memory=1e9, launch=1e-3, vector=1e7, link=1e6)
+MACHINE = jaxal.Machine(flops=1e9, bandwidth=1e8, launch=1e-3, vector=1e7, link=1e6)
 TEXT = textwrap.dedent("""\
     %squared (a: f32[100]) -> f32[100] {
       %a = f32[100]{0} parameter(0)
@@ -65,6 +65,18 @@ def test_the_work_of_a_program():
     assert work.seconds == pytest.approx(expected)
     (loop,) = loops
     assert (loop.entered, loop.rows, loop.outermost, loop.writers) == (1.0, 100, True, ())
+
+
+def test_attributes_are_read_whatever_their_names_begin_with():
+    loop = """\
+    ENTRY %main (z: s32[]) -> s32[] {
+      %loop = s32[] while(%z), condition=%next_on, body=%n.2, index=0, known_trip_count={"n":"8"}
+    }
+    """
+    (one,) = read(textwrap.dedent(loop)).computations["main"].values()
+    named = {name: one.attribute(name) for name in ("condition", "body", "index", "other")}
+    assert named == {"condition": "next_on", "body": "n.2", "index": "0", "other": None}
+    assert trips_of(one) == 8
 
 
 def test_ways_are_taken_as_often_as_each_other():

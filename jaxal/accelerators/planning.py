@@ -58,7 +58,6 @@ def peaks(chip: Chip, dtype: str = "float32") -> Machine:
     return Machine(
         flops=products / chip.devices,
         bandwidth=chip.bandwidth / chip.devices,
-        memory=chip.memory / chip.devices,
         launch=chip.launch,
         vector=chip.precise / 8 / chip.devices,
         link=chip.link / chip.devices,

@@ -70,11 +70,11 @@ def plan_here(decision: Decision) -> Plan:
     """
     decision.check()
     devices, machine = jax.devices(), measured()
-    if devices[0].platform == "cpu":
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        machine = machine._replace(memory=pages / len(devices))
     compiled = compile_for(devices, decision)
-    return plan(decision, compiled, len(devices), int(machine.memory), machine, machine)
+    memory = (devices[0].memory_stats() or {}).get("bytes_limit")
+    if memory is None:  # CPUs share that of the machine
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // len(devices)
+    return plan(decision, compiled, len(devices), memory, machine, machine)
 
 
 def _peaks(

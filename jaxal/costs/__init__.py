@@ -1,6 +1,6 @@
 """What a decision costs, in seconds and bytes, before it is made: `jaxal.estimate`.
 
-machine = jaxal.Machine(flops=50e12, bandwidth=3.3e12, memory=80e9, launch=4e-6)
+machine = jaxal.Machine(flops=50e12, bandwidth=3.3e12, launch=4e-6)
 print(jaxal.estimate("core_set", 1_000_000, 512, 10_000, machine=machine))
 """
 

@@ -20,7 +20,6 @@ FEW = 1 << 10  # numbers that a kernel takes no time for
 MOVES = 4  # passes over them
 CHAIN = 16  # operations on each
 STEPS = 2000  # of a loop that does next to nothing
-HERE = 8 << 30  # bytes, where a device does not say how many it has
 OPTIONAL = ("vector", "link", "near")  # guessed from the others if None
 
 
@@ -48,12 +47,11 @@ SERIAL = Prices(25.0, 0.3, 8.0, 500.0, 260.0, 1000.0, 100.0, 1500.0, 30.0)
 class Machine(NamedTuple):
     """The peaks of one device, as its data sheet has them or as `measured`.
 
-    >>> h100 = Machine(flops=50e12, bandwidth=3.3e12, memory=80e9, launch=4e-6, link=450e9)
+    >>> h100 = Machine(flops=50e12, bandwidth=3.3e12, launch=4e-6, link=450e9)
     """
 
     flops: float  # of float32 products at full precision, a second
     bandwidth: float  # bytes of memory read or written, a second
-    memory: float  # bytes
     launch: float  # seconds that a kernel takes if it has nothing to do
     vector: float | None = None  # other operations on numbers, a second; flops / 8 if None
     link: float | None = None  # bytes sent to other devices, a second; bandwidth / 10 if None
@@ -111,11 +109,9 @@ def measure(clock: Callable[[], float] = time.perf_counter) -> Machine:
         far, near = (seconds(_moves, jnp.ones(size, jnp.float32)) for size in (WIDE, MIDDLE))
         chain = seconds(_chain, jnp.ones(NEAR, jnp.float32))
         loop = seconds(_loop, jnp.ones(FEW, jnp.float32))
-    stats = device.memory_stats() or {}
     return Machine(
         flops=2.0 * SIDE**3 / product,
         bandwidth=8.0 * WIDE * MOVES / far,
-        memory=float(stats.get("bytes_limit", HERE)),
         launch=loop / (2 * STEPS),
         cache=CACHE if device.platform == "cpu" else 0.0,
         near=8.0 * MIDDLE * MOVES / near,

@@ -46,7 +46,7 @@ class Instruction(NamedTuple):
 
     def attribute(self, name: str) -> str | None:
         """The name of a computation, or a number, that an attribute gives."""
-        found = re.search(rf'\b{name}[="%:{{n]*"?%?([\w.\-]+)', self.text)
+        found = re.search(rf'\b{name}"?[=:](?:{{"n":)?"?%?([\w.\-]+)', self.text)
         return found[1] if found else None
 
 
