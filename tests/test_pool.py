@@ -70,6 +70,13 @@ def test_what_is_handed_on_is_not_copied():
     assert traced.outvars[0] is traced.invars[0]
 
 
+def test_numbers_without_a_type_of_their_own_take_that_of_the_others():
+    x, half = jnp.full((40, 1), 2.0), jnp.ones(1, jnp.bfloat16)
+    assert x.weak_type
+    found = map_batches(lambda rows: rows * half[None], x, 16)
+    assert found.dtype == jnp.bfloat16 and found.shape == x.shape
+
+
 def test_a_traced_pool_has_no_constants_of_its_size():
     traced = jax.make_jaxpr(lambda x: place(x, None, devices.make_mesh()))(np.ones((43, 5)))
     assert not traced.consts

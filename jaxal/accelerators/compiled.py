@@ -26,6 +26,7 @@ class Compiled:
     """A decision compiled for devices that share the rows; bytes are those of one chip."""
 
     rows: int  # padding included
+    devices: int  # of which a chip may have several
     seconds: float  # that it took to trace and compile
     arguments: int
     temporaries: int
@@ -68,7 +69,8 @@ def compile_for(
       `Compiled`. Where the compiler refuses a program that does not fit, it has no text, and of
       the bytes the temporaries alone, if the compiler says them.
     """
-    start, rows = time.perf_counter(), padded_rows(decision.rows, len(devices))
+    start, number = time.perf_counter(), len(devices)
+    rows = padded_rows(decision.rows, number)
     try:
         compiled = lowered(decision, devices).compile(compiler_options=dict(options or {}))
     except jax.errors.JaxRuntimeError as error:
@@ -77,11 +79,11 @@ def compile_for(
         found = _NEEDED.search(str(error))
         needed = int(float(found[1]) * _UNITS[found[2]]) if found else 0
         seconds = time.perf_counter() - start
-        return Compiled(rows, seconds, 0, needed * devices_of_a_chip, 0, "", str(error))
+        return Compiled(rows, number, seconds, 0, needed * devices_of_a_chip, 0, "", str(error))
     memory = compiled.memory_analysis()
     sizes = {
         name: getattr(memory, f"{kind}_size_in_bytes") * devices_of_a_chip
         for name, kind in _SIZES.items()
     }
     seconds = time.perf_counter() - start
-    return Compiled(rows, seconds, text=compiled.as_text() or "", **sizes)
+    return Compiled(rows, number, seconds, text=compiled.as_text() or "", **sizes)

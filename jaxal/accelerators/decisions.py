@@ -7,7 +7,7 @@ import jax
 
 from jaxal import models, strategies
 from jaxal.base import Model
-from jaxal.checks import check_integer, check_name
+from jaxal.checks import check_budget, check_integer, check_name
 from jaxal.costs import DROPOUT, lower
 from jaxal.pools import devices as meshes
 from jaxal.pools.memory import padded_rows
@@ -29,12 +29,11 @@ class Decision(NamedTuple):
 
     def check(self) -> None:
         """Raises ValueError or TypeError, which names the field, unless this could be decided."""
-        check_integer(1, rows=self.rows, features=self.features, budget=self.budget)
+        check_integer(1, rows=self.rows, features=self.features)
+        check_budget(self.budget, self.rows)
         check_integer(2, classes=self.classes)
         check_integer(0, hidden=self.hidden)
         check_name("dtype", self.dtype, DTYPES)
-        if self.budget > self.rows:
-            raise ValueError(f"budget: expected 1 to {self.rows} (the rows), got {self.budget}")
         strategies.make(self.strategy, **self.options)
 
     def model(self) -> Model:

@@ -94,7 +94,7 @@ def plan(
         vector=worst.operations * SHARE,
         link=worst.sent * SHARE,
     )
-    sizes = Sizes(compiled.rows, decision.budget, decision.budget, chips)
+    sizes = Sizes(compiled.rows, decision.budget, decision.budget, compiled.devices)
     least = passes_and_seconds(compiled.program, sizes._replace(passes=1 / FACTOR), best)
     most = passes_and_seconds(compiled.program, sizes._replace(passes=FACTOR), slow)
     passes, seconds = map(Range, least, most)
