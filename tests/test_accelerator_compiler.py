@@ -61,7 +61,7 @@ NOT_ONCE_A_PICK = {
     "lloyd": "once a move of all centers",
     "_first_gains": "once a tile of rows",
     "_in_chunks": "once a chunk of rows",
-    "_set_rows": "once a step of a search for rows",
+    "set_rows.<locals>.local": "once a step of a search for rows",
     "Distances.of_rows.<locals>.<lambda>": "once a row of a block, where products are not exact",
     "gains": "once for some of the outcomes",
     "partition.<locals>.select": "once a part",

@@ -85,9 +85,12 @@ def estimate(
       TypeError: no strategy, model or machine, or numbers of another type.
       ValueError: an unknown name, or numbers out of range.
     """
+    if labeled is None:
+        labeled = budget
+    elif labeled > rows:
+        raise ValueError(f"labeled: expected at most {rows} (the rows of the pool), got {labeled}")
     machine = measured() if machine is None else machine
     program = lower(strategy, rows, features, budget, classes=classes, model=model).compile()
-    labeled = budget if labeled is None else labeled
     return of_program(program, machine, rows=rows, budget=budget, labeled=labeled)
 
 
