@@ -37,7 +37,7 @@ def facility_location(
     similarities in [0, 1] is off by more than sqrt(log(2 / p) / (2 T)) with probability p at most
     (Hoeffding): by 0.015 for 8,192 and p = 0.05. Of 100,000 rows in clusters the 1,000 picks of
     greedy over 8,192 had 0.9975 of the objective over all rows that those of exact greedy have, in
-    a twentieth of the time (`benchmarks/submodular.py`).
+    a tenth of the time (`benchmarks/facility_location.py`).
 
     Args:
       features: V, [N, D] or an `Embedding`.

@@ -83,8 +83,9 @@ def sparse_facility_location(
     is in very many lists counts for 4 (k + 1) of them, those of the most similar rows.
 
     The value is never above that of `facility_location`. Of 100,000 rows in clusters, 1,000 picks
-    by 64 neighbours had 0.989 of the objective that those of exact greedy have, and of 10,000 rows
-    300 picks as much; nearly all of the time went into the lists (`benchmarks/submodular.py`).
+    by 64 neighbours had 0.989 of the objective that those of exact greedy have, in half the time,
+    nearly all of which went into the lists; of 10,000 rows 300 picks had as much as those
+    (`benchmarks/facility_location.py`).
 
     Args:
       features: V, [N, D] or an `Embedding`.
