@@ -112,6 +112,8 @@ def test_steps_of_loops():
     assert steps(SIZES._replace(passes=2.0), open_loop("lazy_greedy")) == 1 + 2 * 512 / 256
     assert steps(SIZES, open_loop("pick_inside", entered=4.0)) == 1 + 512 / 4
     assert steps(SIZES, open_loop("_heaviest")) == 2  # 1,112 clusters, 1,024 at a time
+    moves = steps(SIZES, open_loop("lloyd", "_k_means"))
+    assert 2 * steps(SIZES, open_loop("lloyd", "_k_means", "one_a_cluster")) == moves
     assert steps(SIZES, open_loop("of a user")) == steps(SIZES, open_loop()) == 512
 
 
