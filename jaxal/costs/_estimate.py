@@ -64,7 +64,7 @@ def estimate(
     seconds. XLA's program is then read kernel by kernel: each takes as long as its products and
     other operations, or its bytes, would at the machine's peaks. How often loops go round whose end
     depends on the data is as measured on Gaussian clusters; a loop of a strategy of your own counts
-    as one step a pick. Of 73 decisions on a CPU, 68 took between half and twice the estimate, and
+    as one step a pick. Of 73 decisions on a CPU, 71 took between half and twice the estimate, and
     the others between a third and 2.1 times of it (`benchmarks/estimate.py`).
 
     Args:
