@@ -137,11 +137,12 @@ def _largest(values: jax.Array) -> jax.Array:
 def row_at(tree: PyTree, row: jax.Array) -> PyTree:
     """One row of every leaf, the same on every device: leaves [...] for row [].
 
-    The compiler would gather all rows to slice one out of them, but not to look some up.
+    Compilers would gather all rows to slice one out of them, but not to look some up; that of GPUs
+    makes a slice of looking up one.
     """
 
     def one(leaf: jax.Array) -> jax.Array:
-        return leaf[row] if shards(len(leaf)) == 1 else leaf[row[None]][0]
+        return leaf[row] if shards(len(leaf)) == 1 else leaf[jnp.stack([row, row])][0]
 
     return jax.tree.map(one, tree)
 

@@ -11,6 +11,7 @@ import sys
 from typing import NamedTuple
 
 import pytest
+from accelerator_exceptions import EXCEPTIONS
 
 from jaxal import strategies
 from jaxal.accelerators import CHIPS, Compiled, Compiler, Decision, missing, parse
@@ -121,81 +122,6 @@ CASES = [
     for name in NAMES[setting]
     for bound in BOUNDS[setting]
 ]
-
-EXCEPTIONS: dict[tuple[str, str, str], str] = {
-    ("no_more_than_the_pool", "v5e:2x2", "alfa_mix"): "1.487 of 0.490 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "bait"): "0.748 of 0.490 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "batch_bald"): "1.533 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "cluster_margin"): "1.001 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "drop_query"): "1.010 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "epig"): "3.688 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "gist"): "0.750 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "glister"): "0.877 of 0.490 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "grad_match"): "0.876 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "k_means"): "0.750 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "lcmd"): "0.874 of 0.490 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "max_herding"): "1.374 of 0.490 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "partition"): "0.510 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "prob_cover"): "1.126 of 0.490 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "scg"): "1.125 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "scmi"): "1.125 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "smi"): "0.876 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "submodular"): "0.876 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "typi_clust"): "0.747 of 0.490 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "u_herding"): "1.624 of 0.490 GiB",
-    ("nothing_of_a_pools_size_is_sent", "v5e:2x2", "candidates"): "all-reduce of 1 x 10000 x 256",
-    ("nothing_of_a_pools_size_is_sent", "v5e:2x2", "scg"): "all-reduce of 8192 x 256",
-    ("nothing_of_a_pools_size_is_sent", "v5e:2x2", "scmi"): "all-reduce of 8192 x 256",
-    ("nothing_of_a_pools_size_is_sent", "v5e:2x2", "submodular"): "all-reduce of 8192 x 256",
-    ("few_kernels_a_pick", "h100:1", "alfa_mix"): "_seed 22",
-    ("few_kernels_a_pick", "h100:1", "bait"): "_bait 6, _forward 39, _backward 37",
-    ("few_kernels_a_pick", "h100:1", "batch_bald"): "pick_inside 41",
-    ("few_kernels_a_pick", "h100:1", "cluster_margin"): "_seed 21, _cluster_margin 5",
-    ("few_kernels_a_pick", "h100:1", "core_set"): "pick_inside 9",
-    ("few_kernels_a_pick", "h100:1", "drop_query"): "_seed 22",
-    ("few_kernels_a_pick", "h100:1", "fass"): "pick_inside 12",
-    ("few_kernels_a_pick", "h100:1", "gist"): "_greedy 13",
-    ("few_kernels_a_pick", "h100:1", "glister"): "_glister 18",
-    ("few_kernels_a_pick", "h100:1", "grad_match"): "grad_match 13",
-    ("few_kernels_a_pick", "h100:1", "k_means"): "_seed 22",
-    ("few_kernels_a_pick", "h100:1", "lcmd"): "_lcmd 15, _heaviest 6",
-    ("few_kernels_a_pick", "h100:1", "max_herding"): "pick_inside 13",
-    ("few_kernels_a_pick", "h100:1", "prob_cover"): "pick_inside 13",
-    ("few_kernels_a_pick", "h100:1", "scg"): "pick_inside 12",
-    ("few_kernels_a_pick", "h100:1", "scmi"): "pick_inside 12",
-    ("few_kernels_a_pick", "h100:1", "smi"): "pick_inside 11",
-    ("few_kernels_a_pick", "h100:1", "submodular"): "pick_inside 12",
-    (
-        "few_kernels_a_pick",
-        "h100:1",
-        "typi_clust",
-    ): "_typiclust 15, _most_typical 10, _most_typical.<locals>.body 7",
-    ("few_kernels_a_pick", "h100:1", "u_herding"): "pick_inside 13",
-    ("half_as_much_again", "h100:1", "alfa_mix"): "5.805 of 2.870 GiB",
-    ("half_as_much_again", "h100:1", "bait"): "5.773 of 2.870 GiB",
-    ("half_as_much_again", "h100:1", "cluster_margin"): "5.738 of 2.864 GiB",
-    ("half_as_much_again", "h100:1", "drop_query"): "3.821 of 2.864 GiB",
-    ("half_as_much_again", "h100:1", "gist"): "4.097 of 2.864 GiB",
-    ("half_as_much_again", "h100:1", "glister"): "3.855 of 2.870 GiB",
-    ("half_as_much_again", "h100:1", "grad_match"): "3.858 of 2.864 GiB",
-    ("half_as_much_again", "h100:1", "k_means"): "3.816 of 2.864 GiB",
-    ("half_as_much_again", "h100:1", "lcmd"): "3.827 of 2.870 GiB",
-    ("half_as_much_again", "h100:1", "max_herding"): "4.101 of 2.870 GiB",
-    ("half_as_much_again", "h100:1", "prob_cover"): "4.105 of 2.870 GiB",
-    ("half_as_much_again", "h100:1", "scg"): "3.876 of 2.864 GiB",
-    ("half_as_much_again", "h100:1", "scmi"): "3.876 of 2.864 GiB",
-    ("half_as_much_again", "h100:1", "smi"): "3.876 of 2.864 GiB",
-    ("half_as_much_again", "h100:1", "submodular"): "3.824 of 2.864 GiB",
-    ("half_as_much_again", "h100:1", "typi_clust"): "3.876 of 2.870 GiB",
-    ("half_as_much_again", "h100:1", "u_herding"): "4.101 of 2.870 GiB",
-    ("no_more_than_the_pool", "h100:8", "k_means"): "3.831 of 2.148 GiB",
-    ("nothing_of_a_pools_size_is_sent", "h100:8", "core_set"): "all-gather of 8000512",
-    ("nothing_of_a_pools_size_is_sent", "h100:8", "k_means"): "all-gather of 8000512 x 8",
-}
-"""Bound, setting and strategy -> what there is in place of that.
-
-One that is met after all fails, and goes.
-"""
 
 
 @contextlib.contextmanager
