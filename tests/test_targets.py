@@ -149,8 +149,9 @@ def test_strategies_take_targets_and_draw_them_by_their_key():
 
 
 def test_lists_of_neighbours_that_are_given():
-    lists = np.array([[1, -1], [2, 0], [3, 1], [-1, -1]])
-    x, similar = POOL[:4], cosine(POOL[:4], POOL[:4])
+    lists = np.array([[1, -1], [2, 2], [3, 2], [-1, -1]])  # some twice, one itself
+    x = np.abs(POOL[:4])
+    similar = cosine(x, x)
     function = submodular.sparse_facility_location(jnp.asarray(x), neighbours=jnp.asarray(lists))
     for picks in ([0], [3], [0, 2], [1, 3, 2]):
         expected = sum(
@@ -159,6 +160,8 @@ def test_lists_of_neighbours_that_are_given():
         np.testing.assert_allclose(
             submodular.evaluate(function, jnp.array(picks)), expected, rtol=1e-5
         )
+    picked = submodular.maximize(function, jnp.ones(4, bool), 4)
+    np.testing.assert_allclose(picked.scores.sum(), 4.0, rtol=1e-5)
     with pytest.raises(ValueError, match="neighbours: expected 4 rows, got 3"):
         submodular.sparse_facility_location(jnp.asarray(x), neighbours=jnp.asarray(lists[:3]))
 

@@ -91,7 +91,7 @@ def sparse_facility_location(
       features: V, [N, D] or an `Embedding`.
       num_neighbours: k; without effect where lists are given.
       neighbours: [N, k] int32, the rows that each row may be represented by besides itself, -1 for
-        none; of those that are not usable nothing is counted.
+        none; those that are not usable or are there twice do not count.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
       usable: [N] bool, the rows that exist; all finite ones if None.
@@ -113,7 +113,9 @@ def sparse_facility_location(
         neighbours = _nearest(pool, num_neighbours)
     elif len(neighbours) != pool.size:
         raise ValueError(f"neighbours: expected {pool.size} rows, got {len(neighbours)}")
-    others = jnp.where(neighbours == own, -1, neighbours.astype(jnp.int32))
+    others = jnp.sort(neighbours.astype(jnp.int32), axis=1)
+    again = jnp.pad(others[:, 1:] == others[:, :-1], ((0, 0), (1, 0)))
+    others = jnp.where(again | (others == own), -1, others)
     lists = jnp.concatenate([own, others], axis=1)
     counted = (lists >= 0) & pool.usable[lists] & pool.usable[:, None]
     similar = jnp.where(counted, _similar(pool, lists), 0.0)
