@@ -21,7 +21,7 @@ from bad_values import (
     tables,
 )
 
-from jaxal import points, scores, selection
+from jaxal import calibration, points, scores, selection
 from jaxal.selection import anytime
 
 LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)), jnp.float32)
@@ -63,6 +63,19 @@ SCORES = tables(
         for name in ("bald", "mean_std", "predictive", "variation_ratio")
     },
     epig=each(epig, logits=NO_DRAWS, target_logits=NO_DRAWS),
+    temperature=each(
+        lambda **given: calibration.temperature(
+            **{"logits": LOGITS, "labels": np.arange(6) % 3, **given}
+        ),
+        logits=NO_LOGITS,
+        labels={
+            "a list": [0] * 6,
+            "none": None,
+            "floats": np.ones(6),
+            "a matrix": np.ones((6, 1), int),
+        }
+        | {"other rows": np.ones(5, int), "unknown": np.full(6, -1), "no class": np.arange(6)},
+    ),
     basic_iterative=each(
         partial(attack, "basic_iterative"),
         epsilon=POSITIVE,
