@@ -369,6 +369,15 @@ SELECTION = tables(
         restarts=INTEGER,
         **COMMON,
     ),
+    falcun=each(
+        lambda **given: selection.falcun(
+            **{"key": jax.random.key(0), "logits": LOGITS, "available": ALL, "budget": 2, **given}
+        ),
+        key=KEY,
+        logits=NO_LOGITS,
+        gamma=NUMBER,
+        **COMMON,
+    ),
     anytime_k_center=each(
         partial(of_points, "k_center", anytime),
         features=NO_MATRIX,

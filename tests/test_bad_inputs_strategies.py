@@ -34,6 +34,7 @@ KINDS = {
     "epsilon": POSITIVE,
     "fisher": NAME,
     "function": MADE,
+    "gamma": NUMBER,
     "kind": NAME,
     "learning_rate": POSITIVE,
     "likelihood": NAME,

@@ -33,6 +33,7 @@ CEILINGS = {
     "entropy": 13,
     "entropy_dropout": 38,
     "epig": 55,
+    "falcun": 52,
     "fass": 55,
     "gist": 70,
     "glister": 52,

@@ -14,7 +14,7 @@ from jaxal.strategies.draws import (
     variation_ratio,
 )
 from jaxal.strategies.fisher import bait, lcmd
-from jaxal.strategies.frozen_features import alfa_mix, cluster_margin, drop_query, gist
+from jaxal.strategies.frozen_features import alfa_mix, cluster_margin, drop_query, falcun, gist
 from jaxal.strategies.geometric import badge, core_set, k_means
 from jaxal.strategies.gradient import glister, grad_match
 from jaxal.strategies.pointwise import (
@@ -50,6 +50,7 @@ __all__ = [
     "entropy",
     "entropy_dropout",
     "epig",
+    "falcun",
     "fass",
     "from_distil",
     "gist",
