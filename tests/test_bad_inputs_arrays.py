@@ -44,8 +44,8 @@ def score(name, **given):
     return getattr(scores, name)(**{"logits": LOGITS, **given})
 
 
-def epig(**given):
-    return scores.epig(**{"logits": DRAWS, "target_logits": DRAWS, **given})
+def of_targets(name, **given):
+    return getattr(scores, name)(**{"logits": DRAWS, "target_logits": DRAWS, **given})
 
 
 def attack(name, **given):
@@ -62,7 +62,10 @@ SCORES = tables(
         name: each(partial(score, name), logits=NO_DRAWS)
         for name in ("bald", "mean_std", "predictive", "variation_ratio")
     },
-    epig=each(epig, logits=NO_DRAWS, target_logits=NO_DRAWS),
+    **{
+        name: each(partial(of_targets, name), logits=NO_DRAWS, target_logits=NO_DRAWS)
+        for name in ("core_mse", "epig")
+    },
     temperature=each(
         lambda **given: calibration.temperature(
             **{"logits": LOGITS, "labels": np.arange(6) % 3, **given}

@@ -28,6 +28,7 @@ CEILINGS = {
     "batch_bald": 124,
     "candidates": 110,
     "cluster_margin": 138,
+    "core_mse": 51,
     "core_set": 75,
     "drop_query": 157,
     "entropy": 13,

@@ -6,6 +6,7 @@ from jaxal.strategies.distil import from_distil
 from jaxal.strategies.draws import (
     bald,
     batch_bald,
+    core_mse,
     entropy_dropout,
     epig,
     least_confidence_dropout,
@@ -44,6 +45,7 @@ __all__ = [
     "batch_bald",
     "candidates",
     "cluster_margin",
+    "core_mse",
     "core_set",
     "describe",
     "drop_query",

@@ -202,7 +202,8 @@ def batch_bald(*, posterior: Posterior = _BATCH_BALD_DRAWS, num_samples: int = 1
 def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strategy:
     """EPIG: mutual information between a label and the predictions on target inputs.
 
-    The targets are the query examples where there are some, otherwise available rows of the pool,
+    CoreLog (Tan et al. 2021) is the same score, and `core_log` another name for this strategy. The
+    targets are the query examples where there are some, otherwise available rows of the pool,
     drawn at random each round. Holds the logits of all draws, N K C numbers; see `scores.epig` for
     the cost.
 
@@ -218,7 +219,39 @@ def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strat
     References:
       Bickford Smith et al., "Prediction-oriented Bayesian active learning", AISTATS 2023.
     """
-    _check_joint("epig", posterior)
+    return _by_targets("epig", scores.epig, posterior, num_targets)
+
+
+@register
+def core_mse(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strategy:
+    """CoreMSE: how far a label is expected to move the predictions on target inputs, squared.
+
+    Targets, memory and cost are as for `epig`, which is the same with the logarithmic score in
+    place of Brier's, that is CoreLog.
+
+    Args:
+      posterior: as for `epig`.
+      num_targets: T, rows of the pool drawn as targets where no query examples are given.
+
+    Raises:
+      TypeError: not a posterior, or a number of targets that is no integer.
+      ValueError: draws that are not the same model for all rows, or no target.
+
+    References:
+      Tan et al., "Diversity enhanced active learning with strictly proper scoring rules", NeurIPS
+      2021.
+    """
+    return _by_targets("core_mse", scores.core_mse, posterior, num_targets)
+
+
+def _by_targets(
+    name: str,
+    score: Callable[[jax.Array, jax.Array], jax.Array],
+    posterior: Posterior,
+    num_targets: int,
+) -> Strategy:
+    """The strategy of the top scores by draws of the pool [K, N, C] and of targets [K, T, C]."""
+    _check_joint(name, posterior)
     check_integer(1, num_targets=num_targets)
 
     def rank(key, view):
@@ -226,14 +259,14 @@ def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strat
         view = posterior.resolve(key_draws, view, Draws.stack)
         pool = jnp.moveaxis(view.observation, 1, 0)
         if view.query is not None:
-            return scores.epig(pool, jnp.moveaxis(view.query, 1, 0))
+            return score(pool, jnp.moveaxis(view.query, 1, 0))
         count = min(num_targets, len(view.available))
         noise = jax.random.uniform(key_targets, view.available.shape)
         rows = selection.take_top(noise, view.available, count).rows
         # Where too few are available: draws that agree hold no information, so zeros add none.
         found = rows >= 0
         targets = jnp.where(found[None, :, None], pool[:, rows], 0.0)
-        return scores.epig(pool, targets) * (count / jnp.maximum(jnp.sum(found), 1))
+        return score(pool, targets) * (count / jnp.maximum(jnp.sum(found), 1))
 
     return Strategy(_observe_all(posterior), TopScores(rank), posterior.waits)
 
