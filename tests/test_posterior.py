@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from helpers import bad_inputs, clouds, keys
+from helpers import bad_inputs, clouds, keys, softmax
 
 import jaxal
 from jaxal import models, posterior
@@ -224,6 +224,26 @@ def test_laplace_draws_have_the_closed_form_covariance(likelihood):
         assert (abs(found - expected) < k_sigma * spread).all()
     between = noise[:, :, 0] @ noise[:, :, 1].T / 20_000
     assert (abs(between) < k_sigma * np.sqrt(variance[:, None] * variance[None])).all()
+
+
+def test_laplace_by_the_gauss_newton_of_the_softmax():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(6, 3)).astype(np.float32)
+    features = rng.normal(size=(6, 2)).astype(np.float32)
+    features[5] = np.nan  # no labelled row
+    given = last_layer_laplace(20_000, prior_precision=0.5, likelihood="softmax")
+    drawn = laplace_draws(given, outputs_view(logits, features, np.arange(6) < 3)).observation[:5]
+
+    h = np.concatenate([features, np.ones((6, 1))], axis=1).astype(np.float64)[:5]
+    precision = 0.5 * np.eye(9)
+    for p, row in zip(softmax(logits)[:3], h, strict=False):
+        precision += np.kron(np.diag(p) - np.outer(p, p), np.outer(row, row))
+    maps = np.stack([np.kron(np.eye(3), row) for row in h]).reshape(15, 9)
+    expected = maps @ np.linalg.inv(precision) @ maps.T
+    noise = np.swapaxes(np.asarray(drawn, np.float64) - logits[:5, None], 1, 2).reshape(15, -1)
+    variance = np.diag(expected)
+    spread = np.sqrt(np.outer(variance, variance) + expected**2)
+    assert (abs(noise @ noise.T / 20_000 - expected) < 5 / np.sqrt(20_000) * spread).all()
 
 
 def test_laplace_draws_are_joint_with_the_query():
