@@ -50,6 +50,7 @@ KINDS = {
     "num_neighbors": INTEGER,
     "num_partitions": INTEGER,
     "num_samples": INTEGER,
+    "num_steps": INTEGER,
     "num_targets": INTEGER,
     "optimizer": NAME,
     "oversampling": but(NUMBER, "none") | {"below one": 0.5},

@@ -54,7 +54,8 @@ def bald(*, posterior: Posterior = _DROPOUT) -> Strategy:
 
     Args:
       posterior: where the K draws of the model come from, a `Posterior` (`mc_dropout`,
-        `deep_ensemble`, `last_layer_laplace`), its name, or a table of the name and its options.
+        `deep_ensemble`, `last_layer_laplace`, `variational_last_layer`), its name, or a table of
+        the name and its options.
 
     Raises:
       TypeError: not a posterior.
