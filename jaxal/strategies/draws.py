@@ -50,7 +50,12 @@ def top_summary(
 def bald(*, posterior: Posterior = _DROPOUT) -> Strategy:
     """BALD: mutual information between the label and the model.
 
-    It is large where draws of the model are sure of different classes.
+    It is large where draws of the model are sure of different classes. The top of a large batch are
+    much the same rows: on digits at 20 to 220 labels (a network of 128 units with dropout 0.25, ten
+    seeds), in batches of 25 it has an accuracy of 79.5 % on average where random selection has
+    83.2 %. In batches of 5 it has 81.3 %, sampled by `stochastic` 83.5 %, under
+    `last_layer_laplace` 82.6 %, of an ensemble of five 83.1 %; with 100 draws that all rows share,
+    78.6 %.
 
     Args:
       posterior: where the K draws of the model come from, a `Posterior` (`mc_dropout`,
@@ -88,6 +93,9 @@ def variation_ratio(*, posterior: Posterior = _DROPOUT) -> Strategy:
 @register
 def mean_std(*, posterior: Posterior = _DROPOUT) -> Strategy:
     """Mean standard deviation of the class probabilities over draws of the model.
+
+    In large batches it is below random selection, as `bald` is: where that has 79.5 %, it has
+    80.8 %.
 
     Args:
       posterior: as for `bald`.
@@ -167,7 +175,9 @@ _BATCH_BALD_DRAWS = mc_dropout(40, consistent=True)
 def batch_bald(*, posterior: Posterior = _BATCH_BALD_DRAWS, num_samples: int = 10_000) -> Strategy:
     """BatchBALD: greedy joint mutual information between a batch's labels and the model.
 
-    Holds the logits of all draws, N K C numbers. See `selection.batch_bald` for the cost.
+    Holds the logits of all draws, N K C numbers. See `selection.batch_bald` for the cost. K draws
+    tell at most log K nats of a batch, so a large one needs many: in the setting that `bald` tells
+    of it has 80.1 % with 20 draws and 1,000 outcomes, below random selection.
 
     Args:
       posterior: as for `bald`, but with draws that are the same model for all rows, as those of
@@ -206,7 +216,8 @@ def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strat
     CoreLog (Tan et al. 2021) is the same score, and `core_log` another name for this strategy. The
     targets are the query examples where there are some, otherwise available rows of the pool,
     drawn at random each round. Holds the logits of all draws, N K C numbers; see `scores.epig` for
-    the cost.
+    the cost. It is made for one label at a time: in the setting that `bald` tells of it has 75.7 %
+    in batches of 25, and 77.8 % in batches of 5.
 
     Args:
       posterior: as for `bald`, but with draws that are the same model for all rows, as those of
@@ -228,7 +239,7 @@ def core_mse(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> S
     """CoreMSE: how far a label is expected to move the predictions on target inputs, squared.
 
     Targets, memory and cost are as for `epig`, which is the same with the logarithmic score in
-    place of Brier's, that is CoreLog.
+    place of Brier's, that is CoreLog. In the setting that `bald` tells of it has 73.9 %.
 
     Args:
       posterior: as for `epig`.
