@@ -9,6 +9,8 @@ from helpers import cases, clouds, load_case
 
 import jaxal
 from jaxal import calibration
+from jaxal.experiment.learner import make_learner
+from jaxal.experiment.settings import AugmentationConfig, LearnerConfig, ModelConfig
 from jaxal.training import FitInfo
 
 
@@ -110,6 +112,15 @@ def test_folds_have_the_same_share_of_each_class():
     jax.effects_barrier()
     kept = sorted((int(count), int(np.sum(labels[:count] == 1))) for labels, count in seen)
     assert kept == [(3, 1), (3, 1), (6, 2)]
+
+
+def test_a_setting_of_experiments():
+    def made(folds):
+        config = LearnerConfig(calibration_folds=folds)
+        options = {"num_classes": 3, "normalization": None, "batch_size": 8}
+        return make_learner(ModelConfig("logistic"), config, AugmentationConfig(), **options)
+
+    assert made(4) == jaxal.calibrated(made(0), 4) != made(0)
 
 
 @pytest.mark.slow
