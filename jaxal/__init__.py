@@ -18,6 +18,7 @@ from jaxal._lazy import lazy
 
 if TYPE_CHECKING:
     from jaxal import (
+        calibration,
         data,
         models,
         points,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
         tell,
     )
     from jaxal.pools import Pool, devices, place
-    from jaxal.training import CustomLearner, FitInfo, Learner, ensemble
+    from jaxal.training import CustomLearner, FitInfo, Learner, calibrated, ensemble
 else:
     __getattr__, __dir__ = lazy(
         __name__,
@@ -54,9 +55,10 @@ else:
             "jaxal.loop": ["ExampleSets", "RoundInfo", "State", "acquire", "ask", "enlarge"]
             + ["init", "iterate", "simulate", "step", "tell"],
             "jaxal.pools": ["Pool", "place"],
-            "jaxal.training": ["CustomLearner", "FitInfo", "Learner", "ensemble"],
+            "jaxal.training": ["CustomLearner", "FitInfo", "Learner", "calibrated", "ensemble"],
         },
         modules=[
+            "jaxal.calibration",
             "jaxal.data",
             "jaxal.models",
             "jaxal.points",
@@ -90,6 +92,8 @@ __all__ = [
     "View",
     "acquire",
     "ask",
+    "calibrated",
+    "calibration",
     "data",
     "devices",
     "enlarge",

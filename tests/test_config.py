@@ -233,6 +233,7 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
         ),
         "no classes": ("data.num_classes=0", ValueError, "data.num_classes: .*at least 1, got 0"),
         "negative l2": ("learner.l2=-1", ValueError, "learner.l2: .*at least 0"),
+        "a fold": ("learner.calibration_folds=1", ValueError, "calibration_folds: .*at least 2"),
         "no learning": ("learner.learning_rate=0", ValueError, "a finite number above 0, got 0"),
         "infinite rate": ("learner.learning_rate=inf", ValueError, "a finite number above 0"),
         "rate not a number": ("learner.learning_rate=nan", ValueError, "finite number above 0"),

@@ -129,7 +129,9 @@ def _changes(design: Design, sign: float) -> jax.Array:
     return jnp.trace(solved, axis1=1, axis2=2)
 
 
-def _factors(logits: jax.Array, features: jax.Array, fisher: str, usable: jax.Array) -> Factors:
+def fisher_factors(
+    logits: jax.Array, features: jax.Array, fisher: str, usable: jax.Array
+) -> Factors:
     """The factors of all rows, 0 where not usable."""
     probs = jax.nn.softmax(jnp.where(usable[:, None], logits, 0.0), axis=-1)
     if fisher == "binary":
@@ -217,7 +219,7 @@ def _bait(logits, features, available, budget, labeled, fisher, ridge) -> Select
     free, labeled, counted = _rows.free_and_counted(available, labeled)
     finite = jnp.isfinite(jnp.max(logits, axis=1)) & ~jnp.any(jnp.isnan(logits), axis=1)
     finite &= jnp.all(jnp.isfinite(features), axis=1)
-    factors = _factors(logits, features, fisher, finite & counted)
+    factors = fisher_factors(logits, features, fisher, finite & counted)
     known = jnp.sum(labeled & finite, dtype=jnp.int32).astype(features.dtype)
     total = jnp.sum(counted & finite, dtype=jnp.int32).astype(features.dtype)
 
