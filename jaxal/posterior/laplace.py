@@ -9,8 +9,8 @@ from jaxal.base import View
 from jaxal.checks import check_integer, check_name, check_positive
 from jaxal.factories import cached_factory
 from jaxal.numerics import matmul
+from jaxal.points.fisher import fisher_factors
 from jaxal.posterior.draws import Draws, Posterior, Reduce
-from jaxal.selection._bait import fisher_factors
 
 LIKELIHOODS = ("gaussian", "categorical", "softmax")
 
