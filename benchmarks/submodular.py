@@ -1,11 +1,10 @@
-"""Greedy maximisation of set functions: time, objective and memory as the pool grows.
+"""Greedy maximisation of set functions: time and objective.
 
 Beside submodlib and apricot where they are installed, in the same run, the time for their kernel
 included. `--mnist FILE.npz` takes `train_images` in place of clusters, as 128 random ReLU features.
+How facility location grows with the pool: `benchmarks/facility_location.py`.
 """
 
-import multiprocessing
-import pathlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,76 +12,26 @@ from importlib import import_module
 from importlib.util import find_spec
 
 import common
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxal import submodular
-from jaxal.submodular.costs import make_knapsack
-from jaxal.submodular.optimizers import block_lazy
 
-WIDTH, QUERIES, BLOCK_SIZE = 128, 50, 256
+WIDTH, QUERIES = 128, 50
 
 
-def points(rows, mnist, seed=0):
-    """Rows of 50 wide clusters, or ReLU features of digits; float32 [rows, 128]."""
+def points(rows, mnist, seed=0, width=WIDTH):
+    """Rows of 50 wide clusters, or ReLU features of digits; float32 [rows, width]."""
     rng = np.random.default_rng(seed)
     if not mnist:
-        centers = np.random.default_rng(1).normal(size=(50, WIDTH))
-        near = 0.7 * rng.normal(size=(rows, WIDTH))
+        centers = np.random.default_rng(1).normal(size=(50, width))
+        near = 0.7 * rng.normal(size=(rows, width))
         return (centers[rng.integers(0, 50, rows)] + near).astype(np.float32)
     with np.load(mnist) as file:
         images = file["train_images"]
     images = images[rng.permutation(len(images))[:rows]].reshape(rows, -1) / 255
-    weights = np.random.default_rng(1).normal(size=(images.shape[1], WIDTH))
+    weights = np.random.default_rng(1).normal(size=(images.shape[1], width))
     return np.maximum(images @ weights, 0).astype(np.float32)
-
-
-def of_one_process(rows, picks, mnist):
-    """Facility location, run once in a process of its own, for the memory that it needs at most."""
-    x = jnp.asarray(points(rows, mnist))
-
-    def run(x):
-        function = submodular.facility_location(x)
-        free = make_knapsack(rows, None, None, True)
-        return block_lazy(function, jnp.ones(rows, bool), picks, free, BLOCK_SIZE)
-
-    start = time.perf_counter()
-    compiled = jax.jit(run).lower(x).compile()
-    compile_seconds = time.perf_counter() - start
-    start, cpu = time.perf_counter(), time.process_time()
-    selection, computed = jax.block_until_ready(compiled(x))
-    memory = compiled.memory_analysis()
-    return {
-        "rows": rows,
-        "picks": picks,
-        "compile_seconds": compile_seconds,
-        "seconds": time.perf_counter() - start,
-        "cpu_seconds": time.process_time() - cpu,
-        "gains_computed_a_row": float(computed) / rows,
-        "objective": float(jnp.sum(selection.scores)),
-        "distinct": len(set(selection.rows.tolist())) == picks,
-        "temporary_bytes": None if memory is None else memory.temp_size_in_bytes,
-        "peak_resident_bytes": peak_resident(),
-        "bytes_of_a_kernel_matrix": 4 * rows**2,
-    }
-
-
-def peak_resident():
-    """Of this process; `getrusage` would count what its parent held when it was forked."""
-    status = pathlib.Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((1024 * int(s.split()[1]) for s in lines if s.startswith("VmHWM")), None)
-
-
-def growth(sizes, mnist):
-    context = multiprocessing.get_context("spawn")
-    reports = {}
-    for rows, picks in sizes:
-        with context.Pool(1) as process:
-            report = process.apply(of_one_process, (rows, picks, mnist))
-        reports[f"facility_location {rows} x {WIDTH}, {picks} picks"] = report
-    return reports
 
 
 def case(name, rows, picks, mnist, others=(), **examples):
@@ -137,10 +86,9 @@ OTHERS: dict[str, Callable[..., float]] = {
 
 
 def main():
-    options = common.arguments(__doc__, rows=10_000, largest=100_000, mnist="")
+    options = common.arguments(__doc__, rows=10_000, mnist="")
     mnist = options.mnist
-    sizes = [(1_000, 100), (options.rows, 300), (options.largest, 1_000)]
-    cases = growth(sizes, mnist)
+    cases = {}
     query = jnp.asarray(points(QUERIES, mnist, seed=2))
     for name, rows, picks, others, examples in (
         ("facility_location", 2_000, 100, list(OTHERS), {}),

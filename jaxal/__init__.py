@@ -18,6 +18,7 @@ from jaxal._lazy import lazy
 
 if TYPE_CHECKING:
     from jaxal import (
+        calibration,
         data,
         models,
         points,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         submodular,
     )
     from jaxal.base import Examples, Model, Outputs, Selection, Strategy, View
+    from jaxal.costs import Estimate, Machine, estimate
     from jaxal.loop import (
         ExampleSets,
         RoundInfo,
@@ -43,18 +45,20 @@ if TYPE_CHECKING:
         tell,
     )
     from jaxal.pools import Pool, devices, place
-    from jaxal.training import CustomLearner, FitInfo, Learner, ensemble
+    from jaxal.training import CustomLearner, FitInfo, Learner, calibrated, ensemble
 else:
     __getattr__, __dir__ = lazy(
         __name__,
         {
             "jaxal.base": ["Examples", "Model", "Outputs", "Selection", "Strategy", "View"],
+            "jaxal.costs": ["Estimate", "Machine", "estimate"],
             "jaxal.loop": ["ExampleSets", "RoundInfo", "State", "acquire", "ask", "enlarge"]
             + ["init", "iterate", "simulate", "step", "tell"],
             "jaxal.pools": ["Pool", "place"],
-            "jaxal.training": ["CustomLearner", "FitInfo", "Learner", "ensemble"],
+            "jaxal.training": ["CustomLearner", "FitInfo", "Learner", "calibrated", "ensemble"],
         },
         modules=[
+            "jaxal.calibration",
             "jaxal.data",
             "jaxal.models",
             "jaxal.points",
@@ -72,10 +76,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CustomLearner",
+    "Estimate",
     "Examples",
     "ExampleSets",
     "FitInfo",
     "Learner",
+    "Machine",
     "Model",
     "Outputs",
     "Pool",
@@ -86,10 +92,13 @@ __all__ = [
     "View",
     "acquire",
     "ask",
+    "calibrated",
+    "calibration",
     "data",
     "devices",
     "enlarge",
     "ensemble",
+    "estimate",
     "init",
     "iterate",
     "models",

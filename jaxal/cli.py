@@ -18,6 +18,7 @@ from jaxal._distributed import add_flags, joined, run_to_end
 from jaxal._embed_command import add_embed
 from jaxal._interrupts import Interruptible, interrupts
 from jaxal._label_command import add_label
+from jaxal._plan_command import add_plan
 from jaxal._pool_command import add_pool
 
 _RUN_EXAMPLES = """\
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     add_data(commands)
     add_embed(commands)
+    add_plan(commands)
     add_pool(commands)
     add_label(commands)
     add_command(

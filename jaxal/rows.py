@@ -63,8 +63,7 @@ def top_rows(values: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
       values [num], highest first, and rows [num] int32; the same on every device.
     """
     if shards(len(values)) == 1:
-        best, rows = jax.lax.top_k(values, num)
-        return best, rows
+        return _top_rows(values, num)
 
     def local(own: jax.Array) -> tuple[jax.Array, jax.Array]:
         best, rows = _top_k(own, min(num, len(own)))
@@ -76,6 +75,12 @@ def top_rows(values: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
     return _shared(local)(values)
 
 
+def _top_rows(values: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
+    # A slice of the results, looked through, would make a sort of all of them: 100 times as long.
+    best, rows = map(jax.lax.optimization_barrier, jax.lax.top_k(values, num))
+    return best, rows
+
+
 def _top_k(own: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
     """`jax.lax.top_k` of a device's rows; of several seeds, of its own seeds as well.
 
@@ -83,8 +88,7 @@ def _top_k(own: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
     """
 
     def plain(own: jax.Array) -> tuple[jax.Array, jax.Array]:
-        best, rows = jax.lax.top_k(own, num)
-        return best, rows
+        return _top_rows(own, num)
 
     mesh = jax.sharding.get_abstract_mesh()
     types = zip(mesh.axis_names, mesh.axis_types, strict=True)
@@ -133,11 +137,12 @@ def _largest(values: jax.Array) -> jax.Array:
 def row_at(tree: PyTree, row: jax.Array) -> PyTree:
     """One row of every leaf, the same on every device: leaves [...] for row [].
 
-    The compiler would gather all rows to slice one out of them, but not to look some up.
+    Compilers would gather all rows to slice one out of them, but not to look some up; that of GPUs
+    makes a slice of looking up one.
     """
 
     def one(leaf: jax.Array) -> jax.Array:
-        return leaf[row] if shards(len(leaf)) == 1 else leaf[row[None]][0]
+        return leaf[row] if shards(len(leaf)) == 1 else leaf[jnp.stack([row, row])][0]
 
     return jax.tree.map(one, tree)
 

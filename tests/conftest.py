@@ -37,6 +37,16 @@ def empty_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("JAXAL_DATA", raising=False)
 
 
+def pytest_collection_modifyitems(config, items):
+    """What compiles for accelerators takes a quarter of an hour: it runs if it is asked for."""
+    if "accelerator_compiler" in config.getoption("markexpr"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("accelerator_compiler")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
 gc.set_threshold(200_000, 50, 50)  # tracing makes many objects, and few cycles
 
 MAPS = pathlib.Path("/proc/self/maps")  # on Linux

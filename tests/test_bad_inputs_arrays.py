@@ -21,7 +21,7 @@ from bad_values import (
     tables,
 )
 
-from jaxal import points, scores, selection
+from jaxal import calibration, points, scores, selection
 from jaxal.selection import anytime
 
 LOGITS = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)), jnp.float32)
@@ -44,8 +44,8 @@ def score(name, **given):
     return getattr(scores, name)(**{"logits": LOGITS, **given})
 
 
-def epig(**given):
-    return scores.epig(**{"logits": DRAWS, "target_logits": DRAWS, **given})
+def of_targets(name, **given):
+    return getattr(scores, name)(**{"logits": DRAWS, "target_logits": DRAWS, **given})
 
 
 def attack(name, **given):
@@ -62,7 +62,23 @@ SCORES = tables(
         name: each(partial(score, name), logits=NO_DRAWS)
         for name in ("bald", "mean_std", "predictive", "variation_ratio")
     },
-    epig=each(epig, logits=NO_DRAWS, target_logits=NO_DRAWS),
+    **{
+        name: each(partial(of_targets, name), logits=NO_DRAWS, target_logits=NO_DRAWS)
+        for name in ("core_mse", "epig")
+    },
+    temperature=each(
+        lambda **given: calibration.temperature(
+            **{"logits": LOGITS, "labels": np.arange(6) % 3, **given}
+        ),
+        logits=NO_LOGITS,
+        labels={
+            "a list": [0] * 6,
+            "none": None,
+            "floats": np.ones(6),
+            "a matrix": np.ones((6, 1), int),
+        }
+        | {"other rows": np.ones(5, int), "unknown": np.full(6, -1), "no class": np.arange(6)},
+    ),
     basic_iterative=each(
         partial(attack, "basic_iterative"),
         epsilon=POSITIVE,
@@ -354,6 +370,15 @@ SELECTION = tables(
         dropped_logits=NO_DRAWS | {"other rows": DRAWS[:, :4]},
         features=MATRIX,
         restarts=INTEGER,
+        **COMMON,
+    ),
+    falcun=each(
+        lambda **given: selection.falcun(
+            **{"key": jax.random.key(0), "logits": LOGITS, "available": ALL, "budget": 2, **given}
+        ),
+        key=KEY,
+        logits=NO_LOGITS,
+        gamma=NUMBER,
         **COMMON,
     ),
     anytime_k_center=each(

@@ -51,6 +51,10 @@ def ensemble(**given):
     return jaxal.ensemble(**{"learner": LEARNER, "members": 2, **given})
 
 
+def calibrated(**given):
+    return jaxal.calibrated(**{"learner": LEARNER, "folds": 2, **given})
+
+
 NO_LEARNER = NOTHING | {"a model": MODEL}
 NO_STRATEGY = NOTHING | {"a name": "badge", "uncalled": jaxal.strategies.badge}
 
@@ -74,6 +78,7 @@ LEARNERS = tables(
     ),
     custom=each(custom, model=NOTHING, fit=NOTHING, fit_on_host=FLAG),
     ensemble=each(ensemble, learner=NO_LEARNER, members=INTEGER),
+    calibrated=each(calibrated, learner=NO_LEARNER, folds=INTEGER | {"one": 1}),
 )
 
 

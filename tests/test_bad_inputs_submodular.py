@@ -43,6 +43,10 @@ HYPER = {
     "weights": {"negative": -np.ones(3), "NaN": NAN * np.ones(3), "text": "x", "a matrix": POINTS}
     | {"another length": np.ones(4), "infinite": INF * np.ones(3)},
 }
+HYPER["num_neighbours"] = INTEGER
+HYPER["targets"] = INTEGER | {"another word": "some"}
+HYPER["neighbours"] = {"floats": np.ones((6, 2)), "a list": [[1]] * 6, "text": "x"}
+HYPER["neighbours"] |= {"a vector": np.ones(6, int)}
 USABLE = but(MASK, "none")
 
 
@@ -58,6 +62,8 @@ def options(name):
     given |= {one: but(MATRIX, "none") for one in sorted(declared.examples)}
     if declared.similar:
         given |= {"metric": NAME, "shifted": FLAG}
+    if declared.samples:
+        given["key"] = but(KEY, "none")
     return given
 
 

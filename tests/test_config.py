@@ -3,6 +3,7 @@
 import dataclasses
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import bad_inputs
@@ -138,13 +139,15 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
     assert {option.name for option in dataclasses.fields(TrainingOptions)} == changed.keys() | free
     settings = [f"learner.{name}={str(value).lower()}" for name, value in changed.items()]
     config = load(minimal, [*settings, "data.validation=30", "run.batch_size=12"])
-    learner, default = build(config).learner, build(load(minimal)).learner
+    learner: Any = build(config).learner
+    default: Any = build(load(minimal)).learner
     plain = Learner(default.model, default.optimizer)
     for name, value in changed.items():
         assert getattr(config.learner, name) == getattr(learner, name) == value
         assert getattr(default, name) == getattr(plain, name) != value
     assert (learner.eval_batch_size, default.eval_batch_size) == (12, 1024)
-    assert build(load(minimal, ["learner.average_from=3"])).learner.average_from == 3
+    averaged: Any = build(load(minimal, ["learner.average_from=3"])).learner
+    assert averaged.average_from == 3
     # Equal settings make equal learners, which share what is compiled.
     assert learner == build(config).learner != default
 
@@ -233,6 +236,7 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
         ),
         "no classes": ("data.num_classes=0", ValueError, "data.num_classes: .*at least 1, got 0"),
         "negative l2": ("learner.l2=-1", ValueError, "learner.l2: .*at least 0"),
+        "a fold": ("learner.calibration_folds=1", ValueError, "calibration_folds: .*at least 2"),
         "no learning": ("learner.learning_rate=0", ValueError, "a finite number above 0, got 0"),
         "infinite rate": ("learner.learning_rate=inf", ValueError, "a finite number above 0"),
         "rate not a number": ("learner.learning_rate=nan", ValueError, "finite number above 0"),

@@ -1,5 +1,6 @@
 """The block-lazy engine, by a rule whose bounds and scores are given."""
 
+import re
 from typing import NamedTuple
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxal.greedy.lazy import highest_bounds
 from jaxal.selection import Rule, lazy_greedy
 
 
@@ -51,3 +53,14 @@ def test_a_rule_that_breaks_its_promise_ends():
     stuck = RULE._replace(flush=lambda state, *block: state)  # a bound that never comes down
     picked, end = pick([9.0, 9.0, 1.0, 2.0], [0.0, 0.0, 1.0, 2.0], 3, 1, stuck)
     assert picked.rows.tolist() == [-1] * 3 and end.passes <= 5
+
+
+def test_the_highest_bounds_are_found_without_sorting_all():
+    def find(bounds):
+        return highest_bounds(bounds, jnp.ones(4000, bool), 8)
+
+    text = jax.jit(find).lower(jnp.zeros(4000)).compile().as_text() or ""
+    assert "[4000]" in text and not re.search(r"\[4000\]\S* sort\(", text)
+    rows, limit, limit_row = find(jnp.arange(4000.0) % 1000)
+    assert rows.tolist() == [998, 999, 1998, 1999, 2998, 2999, 3998, 3999]
+    assert (limit, limit_row) == (997, 997)

@@ -88,6 +88,9 @@ RULES = {
     "drop_query": lambda x, available, logits: selection.drop_query(
         jax.random.key(0), logits[0], logits[1:], x, available, 6, restarts=2
     ),
+    "falcun": lambda x, available, logits: selection.falcun(
+        jax.random.key(0), logits[0], available, 12
+    ),
     "power": lambda x, available, _: stochastic(x, available, "power"),
     "softmax": lambda x, available, _: stochastic(x, available, "softmax"),
     "softrank": lambda x, available, _: stochastic(x, available, "softrank"),

@@ -1,5 +1,6 @@
 """Points placed a tile at a time: the picks of copies, and no copy."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxal
 from jaxal import selection
 from jaxal.greedy.d2 import _accept
 from jaxal.points import placed
@@ -73,6 +75,16 @@ def test_features_of_16_bits_are_those_numbers():
         lambda x: selection.badge(jax.random.key(0), residuals.astype(x.dtype), x, EVERYTHING, 20),
     ):
         assert rule(narrow).rows.tolist() == rule(wide).rows.tolist()
+
+
+@pytest.mark.parametrize("name", ["badge", "core_set"])
+def test_features_of_16_bits_are_observed_as_such(name):
+    model = jaxal.models.linear(3)
+    inputs = jax.ShapeDtypeStruct((4, 5), jnp.bfloat16)
+    variables = jax.eval_shape(model.init, jax.random.key(0), inputs)
+    observe = partial(jaxal.strategies.make(name).observe, jax.random.key(0), model)
+    observed = jax.tree.leaves(jax.eval_shape(observe, variables, inputs, jnp.full(4, -1)))
+    assert [one.dtype for one in observed if one.shape == (4, 5)] == [jnp.bfloat16]
 
 
 def test_candidates_are_accepted_as_one_by_one():

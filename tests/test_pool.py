@@ -57,6 +57,32 @@ def test_map_rows_does_not_communicate():
         assert collective not in text
 
 
+def test_what_is_handed_on_is_not_copied():
+    weight, x = jnp.ones(4), jnp.arange(4000.0).reshape(1000, 4)
+
+    def run(x):
+        return map_batches(lambda rows: {"same": rows, "sum": rows @ weight}, x, 16)
+
+    found = jax.jit(run)(x)
+    np.testing.assert_array_equal(found["same"], x)
+    np.testing.assert_array_equal(found["sum"], x.sum(1))
+    traced = jax.make_jaxpr(run)(x).jaxpr
+    assert traced.outvars[0] is traced.invars[0]
+
+
+def test_numbers_without_a_type_of_their_own_take_that_of_the_others():
+    x, half = jnp.full((40, 1), 2.0), jnp.ones(1, jnp.bfloat16)
+    assert x.weak_type
+    found = map_batches(lambda rows: rows * half[None], x, 16)
+    assert found.dtype == jnp.bfloat16 and found.shape == x.shape
+
+
+def test_a_traced_pool_has_no_constants_of_its_size():
+    traced = jax.make_jaxpr(lambda x: place(x, None, devices.make_mesh()))(np.ones((43, 5)))
+    assert not traced.consts
+    assert max(traced.out_avals, key=lambda one: one.size).shape == (48, 5)
+
+
 def test_one_trace_serves_all_batches():
     function = CountTraces(lambda batch: batch * 2)
     jax.jit(lambda x: map_batches(function, x, 4))(jnp.arange(50.0))

@@ -8,12 +8,18 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from helpers import bad_inputs, clouds, keys
+from helpers import bad_inputs, clouds, keys, softmax
 
 import jaxal
 from jaxal import models, posterior
 from jaxal.numerics import derive_keys
-from jaxal.posterior import Draws, deep_ensemble, last_layer_laplace, mc_dropout
+from jaxal.posterior import (
+    Draws,
+    deep_ensemble,
+    last_layer_laplace,
+    mc_dropout,
+    variational_last_layer,
+)
 from jaxal.posterior.dropout import fingerprint, mix
 from jaxal.training.ensembles import ensemble
 
@@ -226,6 +232,52 @@ def test_laplace_draws_have_the_closed_form_covariance(likelihood):
     assert (abs(between) < k_sigma * np.sqrt(variance[:, None] * variance[None])).all()
 
 
+def test_laplace_by_the_gauss_newton_of_the_softmax():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(6, 3)).astype(np.float32)
+    features = rng.normal(size=(6, 2)).astype(np.float32)
+    features[5] = np.nan  # no labelled row
+    given = last_layer_laplace(20_000, prior_precision=0.5, likelihood="softmax")
+    drawn = laplace_draws(given, outputs_view(logits, features, np.arange(6) < 3)).observation[:5]
+
+    h = np.concatenate([features, np.ones((6, 1))], axis=1).astype(np.float64)[:5]
+    precision = 0.5 * np.eye(9)
+    for p, row in zip(softmax(logits)[:3], h, strict=False):
+        precision += np.kron(np.diag(p) - np.outer(p, p), np.outer(row, row))
+    maps = np.stack([np.kron(np.eye(3), row) for row in h]).reshape(15, 9)
+    expected = maps @ np.linalg.inv(precision) @ maps.T
+    noise = np.swapaxes(np.asarray(drawn, np.float64) - logits[:5, None], 1, 2).reshape(15, -1)
+    variance = np.diag(expected)
+    spread = np.sqrt(np.outer(variance, variance) + expected**2)
+    assert (abs(noise @ noise.T / 20_000 - expected) < 5 / np.sqrt(20_000) * spread).all()
+
+
+def test_the_variational_last_layer_is_where_the_bound_is_largest():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(7, 3)).astype(np.float32)
+    features = rng.normal(size=(7, 2)).astype(np.float32)
+    features[6] = np.nan  # no labelled row
+    given = variational_last_layer(20_000, prior_precision=0.5)
+    drawn = laplace_draws(given, outputs_view(logits, features, np.arange(7) < 4)).observation[:6]
+
+    h = np.concatenate([features, np.ones((7, 1))], axis=1).astype(np.float64)[:6]
+
+    def precisions(variance):
+        shares = softmax(logits[:4] + variance[:4] / 2)
+        return [0.5 * np.eye(3) + (h[:4].T * share) @ h[:4] for share in shares.T]
+
+    variance = np.zeros((6, 3))
+    for _ in range(200):
+        covariances = np.linalg.inv(precisions(variance))
+        variance = (variance + np.einsum("nd,cde,ne->nc", h, covariances, h)) / 2
+    # Where no S_c can be moved for a larger bound: log det S_c less its trace and the loss, by S_c.
+    np.testing.assert_allclose(np.linalg.inv(covariances), precisions(variance), rtol=1e-6)
+    noise = np.asarray(drawn, np.float64) - logits[:6, None]
+    np.testing.assert_allclose(noise.var(1), variance, rtol=6 * np.sqrt(2 / 20_000))
+    between = (noise[:, :, 0] * noise[:, :, 1]).mean(1) / np.sqrt(variance[:, 0] * variance[:, 1])
+    assert (abs(between) < 5 / np.sqrt(20_000)).all()
+
+
 def test_laplace_draws_are_joint_with_the_query():
     rng = np.random.default_rng(0)
     logits, features = rng.normal(size=(6, 2)), rng.normal(size=(6, 3))
@@ -329,11 +381,12 @@ def test_equal_calls_return_the_identical_posterior():
     assert ensemble(LEARNER, 2) is ensemble(LEARNER, members=2)
     assert last_layer_laplace(prior_precision=1) is last_layer_laplace()
     assert mc_dropout(np.int64(20)) is mc_dropout()  # pyright: ignore[reportArgumentType]
-    assert posterior.names() == ("deep_ensemble", "last_layer_laplace", "mc_dropout")
+    last_layers = ("last_layer_laplace", "variational_last_layer")
+    assert posterior.names() == tuple(sorted(("deep_ensemble", "mc_dropout", *last_layers)))
 
 
 def test_posteriors_print_as_they_are_made():
-    for given in (mc_dropout(3), last_layer_laplace(), deep_ensemble()):
+    for given in (mc_dropout(3), last_layer_laplace(), deep_ensemble(), variational_last_layer()):
         assert eval(repr(given)) is given
 
 

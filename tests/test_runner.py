@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import tomllib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -182,7 +183,7 @@ def test_noise_alone_leaves_the_number_of_rows():
 
 def test_l2_is_a_term_of_the_gradient():
     settings = ["learner.optimizer=sgd", "learner.learning_rate=0.1", "learner.l2=0.5"]
-    learner = runner.build(experiment.load(DIGITS, [*PARTS, *settings])).learner
+    learner: Any = runner.build(experiment.load(DIGITS, [*PARTS, *settings])).learner
     optimizer = learner.optimizer
     params = jnp.array([2.0, -4.0])
     state = optimizer.init(params)

@@ -39,13 +39,14 @@ def rate(optimizer, epoch):
 @pytest.mark.parametrize("epoch", [0, 1, 75, 149])
 def test_cosine_is_that_of_torch(epoch):
     """`CosineAnnealingLR(T_max=150)`: rate (1 + cos(pi epoch / T_max)) / 2."""
-    learner = build(parse(settings(schedule="cosine", schedule_epochs=150))).learner
+    learner: Any = build(parse(settings(schedule="cosine", schedule_epochs=150))).learner
     expected = 0.5 * (1 + math.cos(math.pi * epoch / 150)) / 2
     assert rate(learner.optimizer, epoch) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_schedule_takes_all_epochs_unless_it_is_told():
-    optimizer = build(parse(settings(schedule="cosine", max_epochs=10))).learner.optimizer
+    learner: Any = build(parse(settings(schedule="cosine", max_epochs=10))).learner
+    optimizer = learner.optimizer
     assert rate(optimizer, 5) == pytest.approx(0.25) and abs(rate(optimizer, 10)) < 1e-7
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import bad_inputs, softmax
 
-from jaxal import scores
+from jaxal import scores, strategies
 from jaxal.scores import bayesian
 
 NAMES = ["predictive", "bald", "variation_ratio", "mean_std"]
@@ -255,6 +255,23 @@ def test_epig_by_hand():
     ):
         np.testing.assert_allclose(EPIG(draws, target), expected, atol=1e-6)
     assert np.all(np.asarray(EPIG(draws[:1], draws[:1])) == 0)  # one draw
+
+
+def test_core_mse_is_how_far_each_label_moves_the_predictions():
+    rng = np.random.default_rng(4)
+    logits, target = (3 * rng.normal(size=(7, n, 3)).astype(np.float32) for n in (5, 4))
+    logits[:, 2, 1] = -np.inf  # a label that cannot be
+    probs, of_targets = softmax(logits), softmax(target)
+    expected = np.zeros(5)
+    for row, label in np.ndindex(5, 3):
+        likely = probs[:, row, label]
+        if likely.sum():
+            after = np.einsum("k,ktc->tc", likely / likely.sum(), of_targets)
+            moved = ((after - of_targets.mean(0)) ** 2).sum(1).mean()
+            expected[row] += likely.mean() * moved
+    found = scores.core_mse(jnp.asarray(logits), jnp.asarray(target))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert strategies.make("core_log", num_targets=7) is strategies.epig(num_targets=7)
 
 
 @pytest.mark.parametrize("block", [1, 10, 64, 1000])

@@ -60,7 +60,8 @@ def test_only_a_checkpoint_loads_orbax():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["data", "--help"], ["--version"]]
+    "arguments",
+    [["--help"], ["run", "--help"], ["data", "--help"], ["plan", "--help"], ["--version"]],
 )
 def test_help_loads_nothing(arguments):
     code = f"import jaxal.cli\ntry:\n  jaxal.cli.main({arguments})\nexcept SystemExit:\n  pass"

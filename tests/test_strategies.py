@@ -22,13 +22,13 @@ LEARNER = jaxal.Learner(MODEL, optax.sgd(0.1), max_epochs=2, batch_size=4)
 # What a row is worth to these depends on a draw for its place in the pool.
 RANDOM = {"random", "badge", "k_means", "partition", "stochastic", "k_means from the labelled"}
 RANDOM |= {"candidates", "candidates at random", "candidates of parts", "candidates of rules"}
-RANDOM |= {"alfa_mix", "cluster_margin", "drop_query", "prob_cover", "typi_clust"}
+RANDOM |= {"alfa_mix", "cluster_margin", "drop_query", "falcun", "prob_cover", "typi_clust"}
 # Scores of few values, or rows that are parallel: among rows that tie, the first in the pool wins.
 TIED = {"adversarial_bim", "variation_ratio", "scg", "scmi", "submodular"}
 TIED |= {"submodular from the labelled"}
 # Two rows that cover each other and nothing else gain the same.
 TIED |= {"max_herding", "u_herding"}
-DROPOUT = {"bald", "batch_bald", "epig", "mean_std"} | {
+DROPOUT = {"bald", "batch_bald", "core_mse", "epig", "mean_std"} | {
     f"{name}_dropout" for name in ("entropy", "least_confidence", "margin")
 }
 # Options under which a rule reads what it does not otherwise.

@@ -387,3 +387,11 @@ def test_a_config_names_a_network():
     )
     model = build(config).learner.model
     assert model is models.resnet18(10, dtype="bfloat16", remat=True)
+
+
+def test_given_features_are_kept_as_narrow_as_they_came():
+    model = models.linear(3)
+    inputs = jax.ShapeDtypeStruct((2, 5), jnp.bfloat16)
+    variables = jax.eval_shape(model.init, jax.random.key(0), inputs)
+    logits, features = jax.eval_shape(model.apply, variables, inputs)
+    assert features.dtype == jnp.bfloat16 and logits.dtype == jnp.float32

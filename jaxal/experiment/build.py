@@ -11,7 +11,7 @@ from jaxal.experiment.keys import named
 from jaxal.experiment.learner import check_together, make_learner
 from jaxal.experiment.sets import with_own_sets
 from jaxal.experiment.settings import Config, DataConfig, SetConfig
-from jaxal.training.learner import Learner
+from jaxal.training.base import AnyLearner
 
 
 class Parts(NamedTuple):
@@ -20,7 +20,7 @@ class Parts(NamedTuple):
     pool: Examples
     test: Examples
     validation: Examples | None
-    learner: Learner
+    learner: AnyLearner
     strategies: dict[str, Strategy]
     query: Examples | None = None
     private: Examples | str | None = None  # or "labeled" or "found", of each round

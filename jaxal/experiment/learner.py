@@ -10,6 +10,8 @@ from jaxal.checks import check_like_default, check_name, check_options
 from jaxal.data.normalization import Normalization
 from jaxal.experiment.keys import named
 from jaxal.experiment.settings import AugmentationConfig, LearnerConfig, ModelConfig
+from jaxal.training.base import AnyLearner
+from jaxal.training.calibrated import calibrated
 from jaxal.training.learner import Learner
 from jaxal.training.options import TrainingOptions, check_average
 from jaxal.training.schedules import scheduled
@@ -29,7 +31,7 @@ def make_learner(
     num_classes: int,
     normalization: Normalization | None,
     batch_size: int,
-) -> Learner:
+) -> AnyLearner:
     """Makes a learner; its model is not initialised yet.
 
     Args:
@@ -50,12 +52,14 @@ def make_learner(
     # Outside of the normalisation: augmentation is of raw pixels.
     made = models.augmented(made, **dataclasses.asdict(augmentation))
     options = {field.name for field in dataclasses.fields(TrainingOptions)}
-    return Learner(
+    learner = Learner(
         made,
         _optimizer(config),
         eval_batch_size=batch_size,
         **{name: getattr(config, name) for name in options},
     )
+    folds = config.calibration_folds
+    return calibrated(learner, folds) if folds else learner
 
 
 def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:

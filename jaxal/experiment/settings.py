@@ -169,6 +169,10 @@ class OptimizerConfig:
 class LearnerConfig(TrainingOptions, OptimizerConfig):
     """How to train: an optimizer, and the options of `jaxal.Learner` by the same names."""
 
+    calibration_folds: int = checked(  # Logits are divided by a temperature: `jaxal.calibrated`.
+        "0, for none, or an integer of at least 2", lambda folds: folds == 0 or folds >= 2, 0
+    )
+
 
 @dataclass(frozen=True)
 class StrategyConfig:

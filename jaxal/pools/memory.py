@@ -139,7 +139,7 @@ def check_values(
         return
     rows = num_rows(examples[0])
     with processes.agreed():
-        for own in devices.own_rows(rows, _padded(max(rows, size or 0), mesh), mesh):
+        for own in devices.own_rows(rows, padded_rows(max(rows, size or 0), _shards(mesh)), mesh):
             part = jax.tree.map(lambda leaf, own=own: leaf[own], examples)
             check_rows(part, num_classes, "pool", allow_unknown=allow_unknown, first=own.start)
 
@@ -167,11 +167,14 @@ def put(
     rows, number, count = num_rows(inputs), 0, 1
     if local:
         number, count = jax.process_index(), jax.process_count()
-    padded = _padded(max(processes.largest(rows) * count if local else rows, size or 0), mesh)
-    xp = jnp if isinstance(labels, jax.Array) else np
-    labels = np.full(rows, -1) if labels is None else xp.asarray(labels)
+    most = processes.largest(rows) * count if local else rows
+    padded = padded_rows(max(most, size or 0), _shards(mesh))
+    # In a program these are computed: constants would be arrays of the pool's size on the host.
+    traced = is_traced(inputs, labels)
+    xp = jnp if traced or isinstance(labels, jax.Array) else np
+    labels = xp.full(rows, -1) if labels is None else xp.asarray(labels)
     labels = labels.astype("int32")
-    valid = labels >= 0 if labeled_only else np.ones(rows, bool)
+    valid = labels >= 0 if labeled_only else (jnp if traced else np).ones(rows, bool)
 
     def placed(tree: PyTree, fill: int) -> PyTree:
         return devices.place_rows(tree, mesh, padded, fill, first=number * (padded // count))
@@ -181,10 +184,15 @@ def put(
         return ArrayPool(placed(inputs, 0), placed(labels, -1), placed(valid, 0), batch_size, mesh)
 
 
-def _padded(rows: int, mesh: Mesh | None) -> int:
-    """How many rows a pool has with its padding."""
-    shards = 1 if mesh is None else mesh.shape[devices.DATA]
-    # The shards of a large pool hold whole lines, whose sums are those of any number of devices.
+def _shards(mesh: Mesh | None) -> int:
+    return 1 if mesh is None else mesh.shape[devices.DATA]
+
+
+def padded_rows(rows: int, shards: int) -> int:
+    """As many rows as `place` makes of them for so many devices, padding included.
+
+    The shards of a large pool hold whole lines, whose sums are those of any number of devices.
+    """
     lines = shards * LINE
     return rows + -rows % (lines if shards > 1 and rows >= MANY * lines else shards)
 
@@ -211,7 +219,8 @@ def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: 
     Args:
       function: leaves [n, ...] -> leaves [n, ...], each row by itself.
       rows: leaves [N, ...].
-      batch_size: rows at once; memory is one batch's activations and the results.
+      batch_size: rows at once; memory is one batch's activations and the results. Of those that
+        are leaves of `rows` as they came no copy is made.
 
     Returns:
       Leaves [N, ...].
@@ -221,15 +230,26 @@ def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: 
         return function(rows)
     size = batch_rows(total, batch_size)
 
+    one = jax.eval_shape(lambda: rows_from(rows, 0, size))
+    traced, shapes = jax.make_jaxpr(function, return_shape=True)(one)
+    shapes, structure = jax.tree.flatten(shapes)
+    # What the function hands on as it came needs no copy.
+    given = dict(zip(map(id, traced.jaxpr.invars), jax.tree.leaves(rows), strict=True))
+    results = [given.get(id(result)) for result in traced.jaxpr.outvars]
+    made = [place for place, leaf in enumerate(results) if leaf is None]
+
     def body(carry):
         # A batch that would end past the last row begins earlier: slices stay inside the array.
-        start, results = carry
-        return start + size, with_rows(results, start, function(rows_from(rows, start, size)))
+        start, found = carry
+        some = jax.tree.leaves(function(rows_from(rows, start, size)))
+        return start + size, with_rows(found, start, [some[place] for place in made])
 
-    shapes = jax.eval_shape(lambda: function(rows_from(rows, 0, size)))
     # No zeros: XLA would keep a copy of them for others of this shape.
-    blank = jax.tree.map(lambda leaf: jnp.ones((total, *leaf.shape[1:]), leaf.dtype), shapes)
-    return jax.lax.while_loop(lambda carry: carry[0] < total, body, (jnp.int32(0), blank))[1]
+    blank = [jnp.ones((total, *shapes[place].shape[1:]), shapes[place].dtype) for place in made]
+    found = jax.lax.while_loop(lambda carry: carry[0] < total, body, (jnp.int32(0), blank))[1]
+    for place, leaf in zip(made, found, strict=True):
+        results[place] = leaf
+    return jax.tree.unflatten(structure, results)
 
 
 def batch_rows(total: int, batch_size: int) -> int:

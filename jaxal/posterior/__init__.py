@@ -8,6 +8,7 @@ from jaxal.posterior.draws import Draws, Posterior
 from jaxal.posterior.dropout import mc_dropout
 from jaxal.posterior.ensemble import deep_ensemble
 from jaxal.posterior.laplace import last_layer_laplace
+from jaxal.posterior.variational import variational_last_layer
 
 __all__ = [
     "Draws",
@@ -17,12 +18,14 @@ __all__ = [
     "make",
     "mc_dropout",
     "names",
+    "variational_last_layer",
 ]
 
 _FACTORIES: dict[str, Callable[..., Posterior]] = {
     "deep_ensemble": deep_ensemble,
     "last_layer_laplace": last_layer_laplace,
     "mc_dropout": mc_dropout,
+    "variational_last_layer": variational_last_layer,
 }
 
 

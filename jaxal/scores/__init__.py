@@ -14,7 +14,7 @@ from jaxal.scores.adversarial import (
     deep_fool,
     perturbation_score,
 )
-from jaxal.scores.bayesian import bald, epig, mean_std, predictive, variation_ratio
+from jaxal.scores.bayesian import bald, core_mse, epig, mean_std, predictive, variation_ratio
 from jaxal.scores.running import (
     DrawScores,
     RunningScores,
@@ -34,6 +34,7 @@ __all__ = [
     "alfa_mix",
     "bald",
     "basic_iterative",
+    "core_mse",
     "deep_fool",
     "drop_query",
     "entropy",

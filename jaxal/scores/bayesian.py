@@ -1,9 +1,11 @@
-"""What draws of a model agree and disagree on: BALD, variation ratio, mean std, EPIG.
+"""What draws of a model agree and disagree on: BALD, variation ratio, mean std, EPIG, CoreMSE.
 
 K draws of the model (dropout passes, ensemble members, samples of a posterior) give logits
 `[K, ..., C]`. Where that array is too large to keep, `running` reaches the same scores one draw at
 a time.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -156,6 +158,53 @@ def epig(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
     References:
       Bickford Smith et al., Prediction-Oriented Bayesian Active Learning, 2023, equation 5.
     """
+    return _by_targets(_information, logits, target_logits)
+
+
+def core_mse(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
+    """How far a row's label is expected to move the predictions on the targets, squared (CoreMSE).
+
+    `mean_t sum_c p(c | x) |p(. | x_t, x of class c) - p(. | x_t)|^2`, the expected fall of Brier's
+    score. The same with the logarithmic score (CoreLog) is the information that `epig` measures.
+    Draws, cost and memory are as for `epig`, without the logarithms.
+
+    Args:
+      logits: `[K, N, C]`, logits or log-probabilities of each draw for the pool.
+      target_logits: `[K, T, C]`, the same draws for examples like those to be predicted.
+
+    Returns:
+      `[N]`, from 0 to 1. Higher is queried first.
+
+    Raises:
+      TypeError: if the logits are not floating point.
+      ValueError: if the two disagree in draws or classes, or there is no draw or no target.
+
+    Example:
+      >>> pool = jnp.log(jnp.array([[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.5, 0.5]]]))
+      >>> core_mse(pool, pool[:, :1]).tolist()
+      [0.5, 0.0]
+
+    References:
+      Tan et al., Diversity Enhanced Active Learning with Strictly Proper Scoring Rules, 2021,
+      section 3.
+    """
+    return _by_targets(_movement, logits, target_logits)
+
+
+def _by_targets(
+    part: Callable[..., jax.Array], logits: jax.Array, target_logits: jax.Array
+) -> jax.Array:
+    """The mean over the targets of what one class of a row says of them, summed over classes.
+
+    Args:
+      part: (a class's probability under each draw [m, K], deviations [K, T C] of the targets'
+        probabilities from their means over the draws, these means [T C]) -> [m], at least 0.
+      logits: [K, N, C].
+      target_logits: [K, T, C].
+
+    Returns:
+      [N].
+    """
     logits = uncertainty.as_logits("logits", logits, "[K, N, C]")
     target_logits = uncertainty.as_logits("target_logits", target_logits, "[K, T, C]")
     draws, rows, classes = logits.shape
@@ -172,10 +221,10 @@ def epig(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
     deviations = target - target_mean[None]
     # Each class of each row is a row of its own, so that one GEMM serves any block of them.
     pool = jax.nn.softmax(logits).reshape(draws, rows * classes).T
-    # Rows that fill up a tile have probability 0 and no information.
+    # Rows that fill up a tile have probability 0 and hold nothing.
     size = max(_EPIG_BLOCK // (targets * classes), 1)
-    information = in_tiles(_information, pool, size, deviations, target_mean)
-    return jnp.maximum(information.reshape(rows, classes).sum(1) / targets, 0)
+    found = in_tiles(part, pool, size, deviations, target_mean)
+    return jnp.maximum(found.reshape(rows, classes).sum(1) / targets, 0)
 
 
 def votes(logits: jax.Array) -> jax.Array:
@@ -219,3 +268,21 @@ def _information(probs: jax.Array, deviations: jax.Array, target_mean: jax.Array
     ratio = jnp.where(exclusive, 1, ratio)
     terms = ratio * jnp.log(ratio) - (ratio - 1)
     return (product * jnp.where(exclusive, 1, terms)).sum(1)
+
+
+def _movement(probs: jax.Array, deviations: jax.Array, target_mean: jax.Array) -> jax.Array:
+    """Parts of `core_mse`, one class of y at a time, summed over the targets.
+
+    The label moves the predictions by the covariance over the draws divided by P.
+
+    Args:
+      probs: [m, K], a class's probability under each draw.
+      deviations: [K, T C], the targets' probabilities less their means over the draws.
+      target_mean: not looked at.
+
+    Returns:
+      [m].
+    """
+    mean = probs.mean(1, keepdims=True)
+    covariance = matmul(probs - mean, deviations) / probs.shape[1]
+    return (covariance**2).sum(1) / jnp.where(mean == 0, 1, mean)[:, 0]

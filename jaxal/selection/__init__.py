@@ -16,6 +16,7 @@ from jaxal.selection._bait import bait
 from jaxal.selection._batch_bald import batch_bald
 from jaxal.selection._cluster_margin import cluster_margin
 from jaxal.selection._drop_query import drop_query
+from jaxal.selection._falcun import falcun
 from jaxal.selection._gist import gist
 from jaxal.selection._herding import herding
 from jaxal.selection._k_center import k_center
@@ -38,6 +39,7 @@ __all__ = [
     "batch_bald",
     "cluster_margin",
     "drop_query",
+    "falcun",
     "gist",
     "glister",
     "grad_match",

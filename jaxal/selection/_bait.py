@@ -10,54 +10,11 @@ from jaxal import entry
 from jaxal.base import Selection
 from jaxal.greedy.take import priority
 from jaxal.numerics import gather, matmul
+from jaxal.points.fisher import FISHERS, Factors, fisher_factors
 from jaxal.rows import best_row, row_at, without
 from jaxal.selection import _rows
 
-FISHERS = ("binary", "full")
 REFRESHED = 64  # steps after which the sums are made anew, before rounding adds up
-
-
-class Factors(NamedTuple):
-    """The Fisher information of row i is V_i^T V_i, V_i = loadings_i (x) features_i."""
-
-    loadings: jax.Array  # [n, R, R]
-    features: jax.Array  # [n, D]
-
-    def dense(self) -> jax.Array:
-        """V of a single row, [R, R D], of loadings [R, R] and features [D]."""
-        outer = self.loadings[:, :, None] * self.features[None, None, :]
-        return outer.reshape(len(outer), -1)
-
-    def times(self, columns: jax.Array) -> jax.Array:
-        """V of each row times [R * D, R]: [n, R, R]. O(n D R^2 + n R^3)."""
-        classes, width = self.loadings.shape[1], self.features.shape[1]
-        by_feature = columns.reshape(classes, width, -1).transpose(1, 0, 2).reshape(width, -1)
-        inner = matmul(self.features, by_feature).reshape(len(self.features), classes, -1)
-        return matmul(self.loadings, inner)
-
-    def total(self, weights: jax.Array) -> jax.Array:
-        """The sum of the rows' Fisher information by weights [n], [R D, R D]. O(n D^2 R^2)."""
-        between = matmul(jnp.swapaxes(self.loadings, 1, 2), self.loadings)  # [n, R, R]
-        classes, width = between.shape[1], self.features.shape[1]
-
-        def block(pair: jax.Array) -> jax.Array:
-            return matmul((self.features * (weights * pair)[:, None]).T, self.features)
-
-        pairs = jnp.moveaxis(between, 0, -1).reshape(classes * classes, -1)
-        blocks = jax.lax.map(block, pairs).reshape(classes, classes, width, width)
-        return blocks.transpose(0, 2, 1, 3).reshape(classes * width, classes * width)
-
-    def quadratic(self, middle: jax.Array) -> jax.Array:
-        """V_i X V_i^T of a matrix X [R D, R D], [n, R, R]. O(n D^2 R^2)."""
-        classes, width = self.loadings.shape[1], self.features.shape[1]
-
-        def inner(block: jax.Array) -> jax.Array:
-            return jnp.sum(matmul(self.features, block) * self.features, axis=1)
-
-        blocks = middle.reshape(classes, width, classes, width).transpose(0, 2, 1, 3)
-        between = jax.lax.map(inner, blocks.reshape(classes * classes, width, width))
-        between = between.T.reshape(-1, classes, classes)
-        return matmul(matmul(self.loadings, between), jnp.swapaxes(self.loadings, 1, 2))
 
 
 class Design(NamedTuple):
@@ -127,19 +84,6 @@ def _changes(design: Design, sign: float) -> jax.Array:
 
     _, solved = jax.lax.fori_loop(0, rank, eliminate, (left, design.b))
     return jnp.trace(solved, axis1=1, axis2=2)
-
-
-def _factors(logits: jax.Array, features: jax.Array, fisher: str, usable: jax.Array) -> Factors:
-    """The factors of all rows, 0 where not usable."""
-    probs = jax.nn.softmax(jnp.where(usable[:, None], logits, 0.0), axis=-1)
-    if fisher == "binary":
-        top = jnp.max(probs, axis=-1)
-        loadings = jnp.sqrt(top * (1.0 - top))[:, None, None]
-    else:
-        eye = jnp.eye(probs.shape[1], dtype=probs.dtype)
-        loadings = jnp.sqrt(probs)[:, :, None] * (eye[None] - probs[:, None, :])
-    mask = usable[:, None]
-    return Factors(jnp.where(mask[:, :, None], loadings, 0.0), jnp.where(mask, features, 0.0))
 
 
 @entry.checked(
@@ -217,7 +161,7 @@ def _bait(logits, features, available, budget, labeled, fisher, ridge) -> Select
     free, labeled, counted = _rows.free_and_counted(available, labeled)
     finite = jnp.isfinite(jnp.max(logits, axis=1)) & ~jnp.any(jnp.isnan(logits), axis=1)
     finite &= jnp.all(jnp.isfinite(features), axis=1)
-    factors = _factors(logits, features, fisher, finite & counted)
+    factors = fisher_factors(logits, features, fisher, finite & counted)
     known = jnp.sum(labeled & finite, dtype=jnp.int32).astype(features.dtype)
     total = jnp.sum(counted & finite, dtype=jnp.int32).astype(features.dtype)
 

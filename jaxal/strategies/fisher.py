@@ -3,8 +3,8 @@
 from jaxal import selection
 from jaxal.base import Strategy
 from jaxal.checks import check_name, check_positive
+from jaxal.points.fisher import FISHERS
 from jaxal.points.losses import Loss
-from jaxal.selection._bait import FISHERS
 from jaxal.strategies.registry import register
 from jaxal.strategies.set_functions import represent
 

@@ -106,6 +106,34 @@ def gist(*, uncertainty: str = "margin", trade_off: float = 1.0, epsilon: float 
 
 
 @register
+def falcun(*, gamma: float = 10.0) -> Strategy:
+    """FALCUN: examples of small margin whose predictions differ, drawn one after the other.
+
+    It looks at predictions alone, which need not be of a network with features. See
+    `selection.falcun` for the rule and the cost.
+
+    Args:
+      gamma: at least 0; 0 draws uniformly, and the larger it is, the greedier.
+
+    Raises:
+      TypeError: a gamma that is no number.
+      ValueError: one below 0.
+
+    References:
+      Gilhuber et al., "FALCUN: a simple and efficient deep active learning strategy", ECML 2024.
+    """
+    check_at_least(0, gamma=gamma)
+
+    def observe(key, model, variables, inputs, labels):
+        return model.apply(variables, inputs).logits
+
+    def select(key, view, budget):
+        return selection.falcun(key, view.observation, view.available, budget, gamma=gamma)
+
+    return Strategy(observe, select, reads_labels=False)
+
+
+@register
 def drop_query(*, posterior: Posterior = _DROPOUT) -> Strategy:
     """DropQuery: one example of each cluster of those whose class changes under dropout.
 

@@ -72,8 +72,10 @@ def badge(*, block_size: int = 64, loss: Loss | None = None) -> Strategy:
     check_loss("loss", loss)
 
     def observe(key, model, variables, inputs, labels):
-        gradient = selection.gradient_embedding(*model.apply(variables, inputs), loss=loss)
-        return gradient.residuals, gradient.features
+        outputs = model.apply(variables, inputs)
+        # The other factor of the gradients is the features, which may be of 16 bits.
+        gradients = selection.gradient_embedding(*outputs, loss=loss)
+        return gradients.residuals, outputs.features
 
     def select(key, view, budget):
         residuals, features = view.observation

@@ -16,9 +16,10 @@ Factory = TypeVar("Factory", bound=Callable[..., Strategy])
 Options = ParamSpec("Options")
 Made = TypeVar("Made")
 _REGISTRY: dict[str, Callable[..., Strategy]] = {}
-_ALIASES = {  # DISTIL's names
+_ALIASES = {  # DISTIL's names, and one of two that a score was published under
     "bald_dropout": "bald",
     "batch_bald_dropout": "batch_bald",
+    "core_log": "epig",
     "coreset": "core_set",
     "entropy_sampling": "entropy",
     "entropy_sampling_dropout": "entropy_dropout",
@@ -114,7 +115,7 @@ def make(name: str, **hyper: Any) -> Strategy:
     """The strategy of that name with the given hyper-parameters, as a config gives them.
 
     Args:
-      name: one of `names()`, or DISTIL's name for it.
+      name: one of `names()`, or DISTIL's name for it; `core_log` is `epig`.
       **hyper: options of the strategy function of that name.
 
     Returns:

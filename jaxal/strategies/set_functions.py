@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxal import selection
 from jaxal.base import ObserveFn, Selection, Strategy
 from jaxal.checks import check_name, check_positive
-from jaxal.numerics import gather
+from jaxal.numerics import derive_keys, gather
 from jaxal.points.embedding import Points
 from jaxal.points.losses import Loss, check_loss
 from jaxal.points.similarity import METRICS
@@ -114,7 +114,14 @@ def greedy(
     def choose(key, points, available, budget, start=None, **examples):
         # Shapes stay constant: rows that are neither available nor in the start are in no sum.
         usable = available if start is None else available | start
-        ground = function.make(points, usable=usable, metric=metric, shifted=shifted, **examples)
+        ground = function.make(
+            points,
+            usable=usable,
+            metric=metric,
+            shifted=shifted,
+            key=derive_keys(key, jnp.arange(1, 2))[0],
+            **examples,
+        )
         ground = ground if start is None else given(ground, start)
         return maximize(
             ground,
@@ -147,7 +154,9 @@ def submodular(
 
     Greedy maximisation of facility location, graph cut, a log-determinant or another function. It
     may start from the labelled rows, so that a batch adds to what is known already. That is the
-    conditional gain over them, what `scg` has over private examples; see `submodular.given`.
+    conditional gain over them, what `scg` has over private examples; see `submodular.given`. In a
+    pool of more than 16,384 rows facility location sums over a sample of 8,192, unless `targets`
+    says otherwise: `submodular.facility_location` says what is lost.
 
     Args:
       function: a set function that takes neither query nor private examples, by its name in

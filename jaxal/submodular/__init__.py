@@ -41,6 +41,7 @@ from jaxal.submodular.pairwise import (
 )
 from jaxal.submodular.registry import FunctionSpec, make, names, specify
 from jaxal.submodular.seeds import seed_rows
+from jaxal.submodular.sparse import sparse_facility_location
 
 __all__ = [
     "METRICS",
@@ -71,5 +72,6 @@ __all__ = [
     "probabilistic_set_cover",
     "seed_rows",
     "set_cover",
+    "sparse_facility_location",
     "specify",
 ]

@@ -9,113 +9,58 @@ from jaxal.checks import check_rank
 from jaxal.entry import at_least
 from jaxal.numerics import matmul
 from jaxal.points.embedding import Dense, Points
-from jaxal.points.similarity import Similarity, similarities, usable_rows
+from jaxal.points.similarity import similarities, usable_rows
 from jaxal.submodular.declare import set_function, weights_of_columns
-from jaxal.submodular.function import COLUMN_ENTRIES, SetFunction
-
-ROUNDING = 2.0**-20  # a similarity that much higher is the same but for rounding
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Representation(SetFunction):
-    """f(S) = sum_i max(min(max_{j in S} s_ij, cap_i), start_i) - start_i + sum_j bonus_j + offset.
-
-    i runs over the targets of the similarity, j over S; nothing is gained where start_i is
-    infinite. A block of Q gains costs O(Q G D); the state is [G].
-    """
-
-    similarity: Similarity
-    start: jax.Array  # [G]
-    cap: jax.Array | None = None  # [G]
-    bonus: jax.Array | None = None  # [N]
-    offset: jax.Array | None = None
-    at_most: jax.Array | None = None  # [N], bounds of the first gains
-
-    @property
-    def size(self) -> int:
-        return self.similarity.size
-
-    @property
-    def usable(self) -> jax.Array:
-        return self.similarity.usable
-
-    @property
-    def monotone(self) -> jax.Array | bool:
-        return self.bonus is None or jnp.all(self.bonus >= 0)
-
-    def init(self, capacity: int) -> jax.Array:
-        return self.start
-
-    def bounds(self) -> jax.Array | None:
-        return self.at_most
-
-    def columns(self, rows: jax.Array) -> tuple[jax.Array, jax.Array | None]:
-        similar = self._capped(self.similarity.rows(rows))
-        return similar, None if self.bonus is None else self.bonus[rows]
-
-    def _capped(self, similar: jax.Array) -> jax.Array:
-        return similar if self.cap is None else jnp.minimum(similar, self.cap[None, :])
-
-    def gains(self, state: jax.Array, columns: tuple[jax.Array, jax.Array | None]) -> jax.Array:
-        return _gains(*columns, state)
-
-    def all_gains(self, state: jax.Array) -> jax.Array:
-        if self.similarity.targets is not None and self.cap is None:
-            return self.similarity.map(_gains, self.bonus, state)
-        if self.size * len(state) <= COLUMN_ENTRIES:
-            return _gains(self._capped(self.similarity.all_rows()), self.bonus, state)
-        return super().all_gains(state)
-
-    def add(self, state: jax.Array, column: tuple[jax.Array, jax.Array | None]) -> jax.Array:
-        return jnp.maximum(state, column[0])
-
-    def add_rows(self, state: jax.Array, rows: jax.Array, count: jax.Array) -> jax.Array:
-        similar, _ = self.columns(rows)
-        counted = jnp.arange(len(rows)) < count
-        return jnp.maximum(state, jnp.max(jnp.where(counted[:, None], similar, -jnp.inf), axis=0))
+from jaxal.submodular.function import SetFunction
+from jaxal.submodular.representation import Representation, check_targets, represented
 
 
-def _gains(similar: jax.Array, bonus: jax.Array | None, state: jax.Array) -> jax.Array:
-    """What rows add, [n], by their similarities [n, G] to the targets and their bonus [n]."""
-    # Where all is represented, rounding would pick, and differently on each number of devices.
-    higher = similar > (state + ROUNDING)[None, :]
-    gains = jnp.sum(jnp.where(higher, similar - state[None, :], 0.0), axis=1)
-    return gains if bonus is None else gains + bonus
-
-
-@set_function("facility_location")
+@set_function("facility_location", targets=check_targets)
 def facility_location(
     features: Points,
     *,
     metric: str = "cosine",
     shifted: bool = False,
+    targets: str | int = "auto",
+    key: jax.Array | None = None,
     usable: jax.Array | None = None,
 ) -> SetFunction:
     """sum_{i in V} max(0, max_{j in S} s_ij): every pool row is near some pick. Submodular.
 
-    A block of Q gains costs O(Q N D) time and O(Q N) memory. For cosine, lazy greedy starts from
-    upper bounds of the gains in O(N D^2), not from all of them in O(N^2 D): see
-    `Similarity.positive_totals_bound`.
+    A block of Q gains costs O(Q T D) time and O(Q T) memory for T targets. Over all rows, and for
+    cosine, lazy greedy starts from upper bounds of the gains in O(N D^2), not from all of them in
+    O(N^2 D): see `Similarity.positive_totals_bound`.
+
+    A sample of T rows is summed over in place of all, times N / T, where `targets` says so, and by
+    default above 16,384 rows. A row of it represents the others only: as similar to itself as to
+    N / T rows, it would be picked for having been drawn. For a set fixed beforehand the mean of
+    similarities in [0, 1] is off by more than sqrt(log(2 / p) / (2 T)) with probability p at most
+    (Hoeffding): by 0.015 for 8,192 and p = 0.05. Of 100,000 rows in clusters the 1,000 picks of
+    greedy over 8,192 had 0.9975 of the objective over all rows that those of exact greedy have, in
+    a tenth of the time (`benchmarks/facility_location.py`).
 
     Args:
       features: V, [N, D] or an `Embedding`.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
+      targets: which rows are summed over: "all"; so many, a uniform sample of them; or "auto", all
+        of up to 16,384 rows and 8,192 of more. See `facility_location`.
+      key: PRNG key of the sample, consumed; that of 0 if None.
       usable: [N] bool, the rows that exist; all finite ones if None.
 
     Returns:
       `SetFunction`.
 
     Raises:
-      ValueError: as `similarities`.
+      ValueError: as `similarities`, or unknown targets.
     """
-    pool = similarities(features, usable=usable, metric=metric, shifted=shifted).pool
-    start = jnp.where(pool.usable, 0.0, jnp.inf)
-    return Representation(pool, start, at_most=pool.positive_totals_bound())
+    near = similarities(features, usable=usable, metric=metric, shifted=shifted)
+    over = represented(near, targets, key)
+    bounds = near.pool.positive_totals_bound() if over.sample is None else None
+    return over.function(jnp.zeros(()), at_most=bounds)
 
 
-@set_function("fl1mi", eta=at_least(0.0))
+@set_function("fl1mi", eta=at_least(0.0), targets=check_targets)
 def facility_location_mutual_information(
     features: Points,
     *,
@@ -123,11 +68,13 @@ def facility_location_mutual_information(
     eta: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    targets: str | int = "auto",
+    key: jax.Array | None = None,
     usable: jax.Array | None = None,
 ) -> SetFunction:
     """sum_{i in V} min(max_{j in S} s_ij, eta max_{q in Q} s_iq) (FL1MI). Submodular.
 
-    A block of B gains costs O(B N D) time and O(B N) memory.
+    A block of B gains costs O(B T D) time and O(B T) memory for T targets.
 
     Args:
       features: V, [N, D] or an `Embedding`.
@@ -135,24 +82,26 @@ def facility_location_mutual_information(
       eta: the weight of the query, at least 0.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
+      targets: which rows are summed over: "all"; so many, a uniform sample of them; or "auto", all
+        of up to 16,384 rows and 8,192 of more. See `facility_location`.
+      key: PRNG key of the sample, consumed; that of 0 if None.
       usable: [N] bool, the rows that exist; all finite ones if None.
 
     Returns:
       `SetFunction`.
 
     Raises:
-      ValueError: as `similarities`.
+      ValueError: as `similarities`, or unknown targets.
 
     References:
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
       scenarios", NeurIPS 2021, table 1. Kothawade et al., "PRISM", AAAI 2022.
     """
     near = similarities(features, query=query, usable=usable, metric=metric, shifted=shifted)
-    cap = eta * near.nearest("query")
+    over = represented(near, targets, key)
+    cap = eta * over.near.nearest("query")
     start = jnp.minimum(near.pool.lowest, cap)
-    offset = jnp.sum(jnp.where(near.pool.usable, start, 0.0))
-    start = jnp.where(near.pool.usable, start, jnp.inf)
-    return Representation(near.pool, start, cap=cap, offset=offset)
+    return over.function(start, cap=cap, offset=over.total(start))
 
 
 @set_function("fl2mi", eta=at_least(0.0))
@@ -193,7 +142,7 @@ def facility_location_variant_mutual_information(
     return Representation(near.toward("query"), start, bonus=bonus, offset=jnp.sum(start))
 
 
-@set_function("flcg", nu=at_least(0.0))
+@set_function("flcg", nu=at_least(0.0), targets=check_targets)
 def facility_location_conditional_gain(
     features: Points,
     *,
@@ -201,12 +150,14 @@ def facility_location_conditional_gain(
     nu: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    targets: str | int = "auto",
+    key: jax.Array | None = None,
     usable: jax.Array | None = None,
     private_usable: jax.Array | None = None,
 ) -> SetFunction:
     """sum_{i in V} max(max_{j in S} s_ij - nu max_{p in P} s_ip, 0) (FLCG). Submodular.
 
-    A block of B gains costs O(B N D) time and O(B N) memory.
+    A block of B gains costs O(B T D) time and O(B T) memory for T targets.
 
     Args:
       features: V, [N, D] or an `Embedding`.
@@ -214,6 +165,9 @@ def facility_location_conditional_gain(
       nu: the weight of the private examples, at least 0.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
+      targets: which rows are summed over: "all"; so many, a uniform sample of them; or "auto", all
+        of up to 16,384 rows and 8,192 of more. See `facility_location`.
+      key: PRNG key of the sample, consumed; that of 0 if None.
       usable: [N] bool, the rows that exist; all finite ones if None.
       private_usable: a mask of the private examples that exist; all if None.
 
@@ -221,7 +175,7 @@ def facility_location_conditional_gain(
       `SetFunction`.
 
     Raises:
-      ValueError: as `similarities`.
+      ValueError: as `similarities`, or unknown targets.
 
     References:
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
@@ -235,11 +189,11 @@ def facility_location_conditional_gain(
         metric=metric,
         shifted=shifted,
     )
-    start = jnp.where(near.pool.usable, nu * near.nearest("private"), jnp.inf)
-    return Representation(near.pool, start)
+    over = represented(near, targets, key)
+    return over.function(nu * over.near.nearest("private"))
 
 
-@set_function("flcmi", eta=at_least(0.0), nu=at_least(0.0))
+@set_function("flcmi", eta=at_least(0.0), nu=at_least(0.0), targets=check_targets)
 def facility_location_conditional_mutual_information(
     features: Points,
     *,
@@ -249,12 +203,14 @@ def facility_location_conditional_mutual_information(
     nu: float = 1.0,
     metric: str = "cosine",
     shifted: bool = False,
+    targets: str | int = "auto",
+    key: jax.Array | None = None,
     usable: jax.Array | None = None,
     private_usable: jax.Array | None = None,
 ) -> SetFunction:
     """sum_i max(min(max_{j in S} s_ij, eta max_q s_iq) - nu max_p s_ip, 0) (FLCMI). Submodular.
 
-    A block of B gains costs O(B N D) time and O(B N) memory.
+    A block of B gains costs O(B T D) time and O(B T) memory for T targets.
 
     Args:
       features: V, [N, D] or an `Embedding`.
@@ -264,6 +220,9 @@ def facility_location_conditional_mutual_information(
       nu: the weight of the private examples, at least 0.
       metric: "cosine" or "euclidean".
       shifted: similarities (s + 1) / 2 in place of s.
+      targets: which rows are summed over: "all"; so many, a uniform sample of them; or "auto", all
+        of up to 16,384 rows and 8,192 of more. See `facility_location`.
+      key: PRNG key of the sample, consumed; that of 0 if None.
       usable: [N] bool, the rows that exist; all finite ones if None.
       private_usable: a mask of the private examples that exist; all if None.
 
@@ -271,7 +230,7 @@ def facility_location_conditional_mutual_information(
       `SetFunction`.
 
     Raises:
-      ValueError: as `similarities`.
+      ValueError: as `similarities`, or unknown targets.
 
     References:
       Kothawade et al., "SIMILAR: submodular information measures based active learning in realistic
@@ -286,9 +245,9 @@ def facility_location_conditional_mutual_information(
         metric=metric,
         shifted=shifted,
     )
-    cap = eta * near.nearest("query")
-    start = jnp.where(near.pool.usable, nu * near.nearest("private"), jnp.inf)
-    return Representation(near.pool, start, cap=cap)
+    over = represented(near, targets, key)
+    cap = eta * over.near.nearest("query")
+    return over.function(nu * over.near.nearest("private"), cap=cap)
 
 
 @jax.tree_util.register_dataclass

@@ -19,7 +19,7 @@ from jaxal.submodular.function import SetFunction
 Factory = TypeVar("Factory", bound=Callable[..., SetFunction])
 
 COMMON = frozenset(
-    {"features", "query", "private", "usable", "private_usable", "metric", "shifted"}
+    {"features", "query", "private", "usable", "private_usable", "metric", "shifted", "key"}
 )
 
 
@@ -31,6 +31,7 @@ class Declaration(NamedTuple):
     examples: frozenset[str]  # which of "query" and "private" it needs
     hyper: frozenset[str]  # its own options
     similar: bool  # compares rows by a metric, so that any `Embedding` will do
+    samples: bool  # may draw the rows that it sums over, by a key
 
     def check(self, name: str, hyper: Mapping[str, Any], *, known: tuple[str, ...] = ()) -> None:
         """Raises ValueError for an option that it does not take, or a value out of range.
@@ -65,7 +66,7 @@ def set_function(name: str, **checks: Check) -> Callable[[Factory], Factory]:
 
     def declare(factory: Factory) -> Factory:
         parameters = inspect.signature(factory).parameters
-        choices = [one.name for one in parameters.values() if isinstance(one.default, str | bool)]
+        choices = [one.name for one in parameters.values() if isinstance(one.default, str | int)]
         similar = "metric" in parameters
         rules = {name: check for name, check in _rules(similar).items() if name in parameters}
         compiled = entry.checked(**rules)(jax.jit(factory, static_argnames=choices))
@@ -82,6 +83,7 @@ def set_function(name: str, **checks: Check) -> Callable[[Factory], Factory]:
             frozenset({"query", "private"} & set(parameters)),
             frozenset(parameters) - COMMON,
             similar,
+            "key" in parameters,
         )
         DECLARED[name] = DECLARED[factory.__name__] = declaration
         SHORT_NAMES.append(name)
@@ -101,6 +103,7 @@ def _rules(similar: bool) -> dict[str, Check]:
         "private_usable": entry.mask,
         "metric": entry.one_of(METRICS),
         "shifted": entry.flag,
+        "key": entry.key,
     }
 
 

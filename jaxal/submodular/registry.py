@@ -8,11 +8,12 @@ import jax
 
 from jaxal.checks import check_name
 from jaxal.points.embedding import Points
-from jaxal.submodular import concave, coverage, determinant, pairwise
+from jaxal.submodular import concave, coverage, determinant, pairwise, sparse
 from jaxal.submodular.declare import DECLARED, SHORT_NAMES, Declaration
 from jaxal.submodular.function import SetFunction
 
-FAMILIES = (coverage, pairwise, determinant, concave)  # each declares its functions when imported
+# Each declares its functions when imported.
+FAMILIES = (coverage, sparse, pairwise, determinant, concave)
 FUNCTIONS: dict[str, Callable[..., SetFunction]] = {
     name: DECLARED[name].factory for name in SHORT_NAMES
 }
@@ -40,6 +41,7 @@ class FunctionSpec:
         private_usable: jax.Array | None = None,
         metric: str = "cosine",
         shifted: bool = False,
+        key: jax.Array | None = None,
     ) -> SetFunction:
         """The set function over the rows of `features`; arguments and errors as `make`."""
         options: dict[str, Any] = dict(self.hyper) | {"usable": usable}
@@ -55,6 +57,8 @@ class FunctionSpec:
             options["private_usable"] = private_usable
         if self.declaration.similar:
             options |= {"metric": metric, "shifted": shifted}
+        if self.declaration.samples:
+            options["key"] = key
         return self.declaration.factory(features, **options)
 
 
@@ -100,6 +104,7 @@ def make(
     private_usable: jax.Array | None = None,
     metric: str = "cosine",
     shifted: bool = False,
+    key: jax.Array | None = None,
     **hyper: Any,
 ) -> SetFunction:
     """A set function over the rows of `features`, by name.
@@ -115,7 +120,10 @@ def make(
       private_usable: a mask of the private examples that exist; all if None.
       metric: "cosine" or "euclidean"; without effect on functions that use no similarity.
       shifted: similarities (s + 1) / 2 in place of s; the same.
-      **hyper: of the function: trade_off, ridge, concave, weights, eta, nu.
+      key: PRNG key of the sample that functions with `targets` may sum over, consumed; without
+        effect on others.
+      **hyper: of the function: trade_off, ridge, concave, weights, eta, nu, targets,
+        num_neighbours, neighbours.
 
     Returns:
       `SetFunction`, for `evaluate` and `maximize`.
@@ -139,4 +147,5 @@ def make(
         private_usable=private_usable,
         metric=metric,
         shifted=shifted,
+        key=key,
     )

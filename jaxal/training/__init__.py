@@ -1,6 +1,7 @@
 """Learners: how a model is fitted to the labelled rows, as one compiled program for all rounds."""
 
 from jaxal.training.base import AnyLearner, CustomLearner, FitFn, FitInfo
+from jaxal.training.calibrated import calibrated
 from jaxal.training.ensembles import ensemble
 from jaxal.training.evaluation import Metrics, evaluate
 from jaxal.training.learner import Learner
@@ -15,6 +16,7 @@ __all__ = [
     "Learner",
     "Metrics",
     "TrainingOptions",
+    "calibrated",
     "ensemble",
     "evaluate",
     "scale_by_epoch",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from jaxal.base import Model, Outputs
 from jaxal.checks import check_integer
@@ -37,7 +38,12 @@ class Linear(nn.Module):
     def __call__(self, inputs: jax.Array, *, dropout: bool = False) -> Outputs:
         if inputs.ndim != 2:
             raise ValueError(f"linear: expected features [n, D], got {inputs.shape}")
-        return Layers(self.settings, dropout=dropout).head(inputs)
+        outputs = Layers(self.settings, dropout=dropout).head(inputs)
+        if inputs.dtype not in (jnp.bfloat16, jnp.float16):
+            return outputs
+        # Features of a large pool are kept as narrow as they came, and not copied.
+        features = outputs.features.astype(inputs.dtype) if dropout else inputs
+        return outputs._replace(features=features)
 
 
 @cached_factory
@@ -101,6 +107,7 @@ def linear(num_classes: int, *, dropout: float = 0.0) -> Model:
     """A last dense layer alone, on features [n, D] that an encoder has made beforehand.
 
     As `logistic`, but for dropout and for other inputs, which are refused in place of flattened.
+    Features of bfloat16 or float16 stay so; the layer computes in float32.
 
     Args:
       num_classes: C, at least 2.
