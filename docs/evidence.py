@@ -8,6 +8,7 @@ from IPython.display import Markdown
 
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results"
 PER_CENT = {"accuracy_mean": "accuracy, %", "area_mean": "mean over the curve, %"}
+NAN = float("nan")
 COUNTS = {
     "rare_found": "rare rows found",
     "unique_picks": "distinct picks",
@@ -44,13 +45,23 @@ def cases(name):
 
 def times():
     """Seconds of one selection on a CPU, compiled before."""
-    rows = []
-    for name in ("k_center", "badge", "submodular"):
-        for case, found in cases(name).items():
-            picks = found.get("budget", found.get("picks"))
-            if "beside others" not in case and "MNIST" not in case:
-                rows.append([f"`{name}`", case, str(picks), f"{found['seconds']:.3g}"])
-    return Markdown(table(["benchmark", "rows x features", "picks", "seconds"], rows))
+    rows = [
+        [f"`{name}`", case, f"{found['budget']:,}", f"{found['seconds']:.3g}"]
+        for name in ("k_center", "badge")
+        for case, found in cases(name).items()
+    ]
+    return Markdown(table(["rule", "rows x features", "picks", "seconds"], rows))
+
+
+def facility_location():
+    """Facility location over all rows, a sample, and lists of neighbours."""
+    found = sorted(cases("facility_location").items(), key=lambda case: case[1]["rows"])
+    rows = [
+        [case, f"{each['cpu_seconds']:.3g}", f"{100 * each.get('share_of_exact', NAN):.1f}"]
+        for case, each in found
+    ]
+    head = ["rows x features", "processor seconds", "value, % of all rows'"]
+    return Markdown(table(head, rows).replace("nan", "not known"))
 
 
 def parts():

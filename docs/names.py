@@ -20,7 +20,7 @@ PAGES = {  # page -> title, packages
     ),
     "scores": ("Scores", ["jaxal.scores"]),
     "submodular": ("Set functions", ["jaxal.submodular"]),
-    "posterior": ("Posteriors", ["jaxal.posterior"]),
+    "posterior": ("Posteriors and calibration", ["jaxal.posterior", "jaxal.calibration"]),
     "pools": ("Pools and devices", ["jaxal.pools", "jaxal.pools.devices", "jaxal.points"]),
     "data": ("Data and scenarios", ["jaxal.data", "jaxal.data.scenarios"]),
     "models": ("Models", ["jaxal.models"]),
@@ -28,6 +28,7 @@ PAGES = {  # page -> title, packages
     "report": ("Reports", ["jaxal.report"]),
     "labeling": ("People who label", ["jaxal.labeling", "jaxal.interop"]),
     "experiment": ("Experiments from a file", ["jaxal.experiment"]),
+    "costs": ("Costs and plans", ["jaxal.costs", "jaxal.accelerators"]),
     "types": ("Shared types", ["jaxal"]),  # last: what no other package has
 }
 INSIDE = {"jaxal.data.readers", "jaxal.pools.directory", "jaxal.strategies.filters"}
