@@ -1,0 +1,189 @@
+"""Decisions over pools on disk beside the same in memory: picks, time, and memory at the peak.
+
+Each case is a process of its own, so that its memory is its own. The pool, Gaussian clusters in
+float32, is written first, into `--folder`, where it stays.
+
+    python benchmarks/scale.py --rows 10000000 --features 64 --budget 2000
+"""
+
+import json
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+import common
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxal
+from jaxal import models, pools, selection
+from jaxal.selection import certified
+
+CLUSTERS, CHUNK, CLASSES = 1_000, 100_000, 10
+CASES = {
+    # What is decided, and where the pool is.
+    "k_center": ("disk", "memory"),
+    "margin": ("disk", "memory"),
+    "entropy": ("disk", "memory"),
+    "source alone": ("disk",),
+    "model alone": ("memory",),
+}
+
+
+class Clusters:
+    """Features that are computed when they are read: a pool that is written needs no array."""
+
+    def __init__(self, rows: int, features: int):
+        self.shape, self.dtype, self.ndim = (rows, features), np.dtype(np.float32), 2
+        self.centers = np.random.default_rng(0).normal(size=(CLUSTERS, features)) * 2
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        start, stop, _ = rows.indices(len(self))
+        parts = []
+        for chunk in range(start // CHUNK, -(-stop // CHUNK)):
+            rng = np.random.default_rng((1, chunk))
+            labels = rng.integers(0, CLUSTERS, CHUNK)
+            made = rng.standard_normal((CHUNK, self.shape[1]), np.float32)
+            made += self.centers[labels].astype(np.float32)
+            first = chunk * CHUNK
+            parts.append(made[max(start - first, 0) : stop - first])
+        return np.concatenate(parts)
+
+
+class Counted:
+    """A source that counts the rows looked up one by one, and not those of a pass."""
+
+    def __init__(self, source: Any):
+        self.source, self.rows = source, 0
+        self.shape, self.dtype, self.ndim = source.shape, source.dtype, source.ndim
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        self.rows += 0 if isinstance(rows, slice) else len(rows)
+        return self.source[rows]
+
+
+def linear(features: int):
+    """A linear head with weights at random."""
+    model = models.linear(CLASSES)
+    return model, model.init(jax.random.key(0), jnp.zeros((1, features)))
+
+
+def read_alone(directory: Any) -> float:
+    """Seconds to read all rows once."""
+    start = time.perf_counter()
+    for first in range(0, len(directory), 1 << 15):
+        directory[first : first + (1 << 15)].sum()
+    return time.perf_counter() - start
+
+
+def model_alone(inputs: jax.Array) -> float:
+    """Seconds of the model's margins of all rows, which are on the device."""
+    model, variables = linear(inputs.shape[1])
+
+    def margins(variables, inputs):
+        return jaxal.scores.margin(model.apply(variables, inputs).logits)
+
+    compiled = jax.jit(lambda rows: pools.map_rows(margins, variables, rows, batch_size=1024))
+    jax.block_until_ready(compiled(inputs))
+    start = time.perf_counter()
+    jax.block_until_ready(compiled(inputs))
+    return time.perf_counter() - start
+
+
+def farthest(source: Counted, budget: int) -> dict[str, Any]:
+    """Greedy k-center from a copy of a byte a number."""
+    start, passes = time.perf_counter(), []
+    pool = pools.compress(source)
+    found = {"compress_seconds": time.perf_counter() - start}
+    source.rows = 0  # some are looked up for the ranges of the numbers
+    available = jnp.ones(len(source), bool)
+    picked = certified.k_center(pool, available, budget, advance=passes.append)
+    return found | {"passes": len(passes), "rows_read": source.rows, "rows": picked.rows.tolist()}
+
+
+def decide(name: str, place: str, folder: str, budget: int) -> dict[str, Any]:
+    """One case: its picks, and what it took."""
+    directory = pools.open(folder)
+    if name == "source alone":
+        return {"seconds": read_alone(directory)}
+    start = time.perf_counter()
+    source: Any = Counted(directory) if place == "disk" else jnp.asarray(directory[:])
+    loaded = time.perf_counter() - start
+    if name == "model alone":
+        return {"seconds": model_alone(source)}
+    if name == "k_center" and place == "disk":
+        found = farthest(source, budget)
+    else:
+        if name == "k_center":
+            picked = selection.k_center(source, jnp.ones(len(source), bool), budget)
+        else:
+            strategy, (model, variables) = jaxal.strategies.make(name), linear(source.shape[1])
+            picked = jaxal.acquire(jax.random.key(1), strategy, model, variables, source, budget)
+        found = {"rows": picked.rows.tolist()}
+    return found | {"load_seconds": loaded, "seconds": time.perf_counter() - start}
+
+
+def run(name: str, place: str, folder: str, budget: int) -> dict[str, Any]:
+    """The case in a process of its own."""
+    command = [sys.executable, __file__, "--case", name, place, folder, str(budget)]
+    print(f"{name}, {place}: ...", file=sys.stderr, flush=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name}, {place}: {done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def child(name: str, place: str, folder: str, budget: str) -> None:
+    found = decide(name, place, folder, int(budget))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    found["processor_seconds"] = usage.ru_utime + usage.ru_stime
+    found["peak_bytes"] = usage.ru_maxrss * 1024
+    print(json.dumps(found))
+
+
+def equal(cases: dict[tuple[str, str], Any], name: str) -> dict[str, Any]:
+    """How many picks of the two places are the same, by their order and as sets."""
+    disk, memory = (cases[name, place].pop("rows") for place in ("disk", "memory"))
+    first = next(
+        (at for at, pair in enumerate(zip(disk, memory, strict=True)) if len(set(pair)) > 1), None
+    )
+    return {"picks": len(disk), "in_common": len({*disk} & {*memory}), "first_other": first}
+
+
+def main() -> None:
+    options = common.arguments(
+        __doc__, rows=1_000_000, features=64, budget=2_000, folder="", cases=",".join(CASES)
+    )
+    folder = options.folder or str(pathlib.Path(tempfile.gettempdir()) / "jaxal-scale")
+    path = pathlib.Path(folder, f"{options.rows}x{options.features}")
+    if not (path / "manifest.json").exists():
+        pools.create(path, Clusters(options.rows, options.features), resume=path.exists())
+    asked = [(name, place) for name in options.cases.split(",") for place in CASES[name]]
+    cases = {(name, place): run(name, place, str(path), options.budget) for name, place in asked}
+    both = {name for name, _ in asked if {(name, "disk"), (name, "memory")} <= cases.keys()}
+    same = {name: equal(cases, name) for name in sorted(both - {"source alone", "model alone"})}
+    for found in cases.values():
+        found.pop("rows", None)
+    sizes = {"rows": options.rows, "features": options.features, "budget": options.budget}
+    table = {f"{name}, {place}": found for (name, place), found in cases.items()}
+    common.write(
+        f"scale-{options.rows}x{options.features}", options.out, {**sizes, "picks": same, **table}
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--case"]:
+        child(*sys.argv[2:])
+    else:
+        main()
