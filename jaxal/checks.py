@@ -1,9 +1,10 @@
 """Checks made where a public function is entered, in one wording: what was expected, what came."""
 
+import contextlib
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -241,6 +242,15 @@ def _shown(value: Any) -> str:
 def is_traced(*trees: PyTree) -> bool:
     """Whether any leaf is a tracer, so that its values cannot be looked at."""
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree_util.tree_leaves(trees))
+
+
+@contextlib.contextmanager
+def seeing_values() -> Iterator[None]:
+    """Inside, operations on arrays that are no tracers give values, within a `jit` too."""
+    # Only there: what is compiled under this setting is compiled for it alone.
+    traced = is_traced(jnp.zeros(()))
+    with jax.ensure_compile_time_eval() if traced else contextlib.nullcontext():
+        yield
 
 
 def is_key(leaf: Any) -> bool:

@@ -85,6 +85,20 @@ def test_a_placed_pool_is_taken_as_it_is():
             acquire(inputs=pool, labels=known)
 
 
+def test_arrays_that_a_program_closes_over():
+    """They are no tracers, and what is computed of them inside is."""
+    labels, free = np.where(np.arange(20) < 5, LABELS, -1), jnp.arange(20) > 6
+    expected = acquire(labels=labels, available=free).rows
+    pool = {"inputs": jnp.asarray(INPUTS), "labels": jnp.asarray(labels), "available": free}
+    for inside in (lambda key: acquire(key=key, **pool), lambda key: acquire(**pool)):
+        np.testing.assert_array_equal(jax.jit(inside)(jax.random.key(0)).rows, expected)
+    with pytest.raises(ValueError, match="pool labels: expected -1 to 2, got -3 at row 0"):
+        pool["labels"] = jnp.full(20, -3)
+        jax.jit(lambda key: acquire(key=key, **pool))(jax.random.key(0))
+    placed = jax.jit(lambda: jaxal.place(pool["inputs"], jnp.asarray(labels)).labels)()
+    np.testing.assert_array_equal(placed[:20], labels)
+
+
 def test_works_inside_jit():
     @jax.jit
     def inside(inputs, labels):

@@ -131,10 +131,14 @@ def test_compare_notes_and_errors(config, runs, tmp_path, capsys):
     main(["run", config, "--quiet", "--set", "strategy.names=badge"])
     capsys.readouterr()
     arguments = ["compare", "runs/tiny", "runs/tiny-2", "--out", "both", "--quiet"]
-    assert main(arguments) == 0
+    differ = "not the same data: limit = None in tiny-2, 50 in tiny"
+    assert main(arguments) == 2
+    refused = f"jaxal: error: {differ} (--different-data puts them side by side)"
+    assert capsys.readouterr().err.splitlines() == [refused]
+    assert main([*arguments, "--different-data"]) == 0
     assert (tmp_path / "both" / "comparison.png").exists()
     assert capsys.readouterr().err.splitlines() == [
-        "jaxal: note: not the same data: limit = None in tiny-2, 50 in tiny",
+        f"jaxal: note: {differ}",
         "jaxal: note: tiny-2 has no random sampling: its efficiency is against that of tiny",
     ]
     for path, message in {

@@ -310,7 +310,7 @@ def test_other_scenarios_are_noted(made, tmp_path):
         record = experiment.Record("random", 0, 0, 5, (), 1.0, 0.1, 0.5, 0.5, 3)
         with experiment.Writer(folder / "history.jsonl") as writer:
             writer.write(record)
-    notes = report.compare([tmp_path / "one", tmp_path / "two"]).notes
+    notes = report.compare([tmp_path / "one", tmp_path / "two"], different_data=True).notes
     assert notes == ["not the same data: scenario.copies = 2 in two, 1 in one"]
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxal.base import PyTree
-from jaxal.checks import check_flag, check_integer, describe, is_array
+from jaxal.checks import check_flag, check_integer, describe, is_array, seeing_values
 
 LARGEST_LABEL = 2**31 - 1  # labels are kept as int32
 
@@ -58,11 +58,12 @@ def check_rows(
 ) -> None:
     """The part of `check` that looks at values; of rows that are numbered from `first` on."""
     inputs, labels = examples
-    for where, array in _by_name(inputs, name).items():
-        _check_values(array, where, first)
-    if labels is not None:
-        where = f"{name} labels"
-        check_labels(labels, num_classes, where, allow_unknown=allow_unknown, first=first)
+    with seeing_values():
+        for where, array in _by_name(inputs, name).items():
+            _check_values(array, where, first)
+        if labels is not None:
+            where = f"{name} labels"
+            check_labels(labels, num_classes, where, allow_unknown=allow_unknown, first=first)
 
 
 def check_structure(examples: tuple[PyTree, Any], name: str = "pool") -> None:

@@ -11,7 +11,13 @@ from jax.sharding import Mesh
 
 from jaxal import data, processes
 from jaxal.base import Model, PyTree, Selection, Strategy
-from jaxal.checks import check_budget, check_integer, check_key, check_mask, is_traced
+from jaxal.checks import (
+    check_budget,
+    check_integer,
+    check_key,
+    check_mask,
+    is_traced,
+)
 from jaxal.data.checks import check_labels, check_structure
 from jaxal.loop.decision import Facts, decide, decide_in_memory, decide_streamed
 from jaxal.loop.plan import NO_SETS, OF_NO_CLASS, ExampleSets, check_model, check_same_shapes
@@ -150,6 +156,8 @@ def acquire(
         return acquire_unchecked(key, strategy, model, variables, pool, available, budget, sets)
     decide = decide_streamed if isinstance(pool, StreamedPool) else decide_in_memory
     selection, facts = decide(key, strategy, model, variables, pool, available, budget, sets)
+    if is_traced(selection):  # in a program none of whose tracers is an argument here
+        return selection
     selection = processes.whole(selection)
     _check(strategy_name(strategy), selection, jax.device_get(facts))
     return selection

@@ -17,6 +17,7 @@ from jaxal.checks import (
     describe,
     is_array,
     is_traced,
+    seeing_values,
 )
 from jaxal.data.checks import check_structure
 from jaxal.loop.answers import check_counts, check_initial_counts, check_initial_rows
@@ -189,16 +190,17 @@ def prepare(
     devices.check_same(mesh, **{"pool labels": pool.labels})
     rows = len(pool.labels)
     if not is_traced(named):
-        some = first(pool.inputs) if streamed is None else streamed.first()
-        variables = jax.eval_shape(learner.model.init, jax.random.key(0), some)
-        classes = check_model(learner.model, variables, some)
-        check_same_shapes(some, {"test": test, **sets.given()})
-        unknown = _unknown(pool.labels, labeled_only or plan.skip_unlabeled)
-        rows -= 0 if plan.skip_unlabeled else unknown
-        check_values(pool, classes, mesh, allow_unknown=unknown > 0)
-        for name, examples in {"test": test, **sets.given()}.items():
-            data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
-        _check_initial(plan, pool.labels, unknown, initial_rows)
+        with seeing_values():
+            some = first(pool.inputs) if streamed is None else streamed.first()
+            variables = jax.eval_shape(learner.model.init, jax.random.key(0), some)
+            classes = check_model(learner.model, variables, some)
+            check_same_shapes(some, {"test": test, **sets.given()})
+            unknown = _unknown(pool.labels, labeled_only or plan.skip_unlabeled)
+            rows -= 0 if plan.skip_unlabeled else unknown
+            check_values(pool, classes, mesh, allow_unknown=unknown > 0)
+            for name, examples in {"test": test, **sets.given()}.items():
+                data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
+            _check_initial(plan, pool.labels, unknown, initial_rows)
     if plan.capacity > rows:
         raise TooManyLabels(plan, rows)
     if initial_rows is not None:
