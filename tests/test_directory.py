@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import pathlib
+import re
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,6 +14,8 @@ from helpers import bad_inputs
 from jaxal import pools
 from jaxal.cli import main
 from jaxal.pools.directory import MANIFEST, finish, write_shard
+
+SMAPS = pathlib.Path("/proc/self/smaps")
 
 FEATURES = np.random.default_rng(0).normal(size=(23, 3)).astype(np.float32)
 LABELS = np.arange(23) % 4 - 1
@@ -81,6 +85,17 @@ def test_int8_is_read_with_its_scale(tmp_path):
     assert pool.dtype == np.float32
     wanted = np.asarray(offset, np.float32) + np.asarray(scale, np.float32) * stored[[3, 1]]
     np.testing.assert_array_equal(pool[[3, 1]], wanted)
+
+
+@pytest.mark.skipif(not SMAPS.exists(), reason="says what is in memory, on Linux")
+def test_what_is_read_does_not_stay_in_memory(tmp_path):
+    features = np.arange(16_000_000 // 4, dtype=np.float32).reshape(-1, 100)
+    pool, rows = pools.create(tmp_path / "pool", features), np.arange(0, 40_000, 40)
+    np.testing.assert_array_equal(pool[rows[::-1]], features[rows[::-1]])
+    np.testing.assert_array_equal(pool[5:39_000], features[5:39_000])
+    maps = SMAPS.read_text().split("VmFlags:")
+    held = [re.search(r"^Rss: +(\d+) kB", one, re.M) for one in maps if str(tmp_path) in one]
+    assert held and sum(int(one[1]) for one in held if one) < 500
 
 
 def test_what_was_cut_off_goes_on(tmp_path):

@@ -117,7 +117,7 @@ class Directory:
         found = np.empty((len(rows), *arrays[0].shape[1:]), arrays[0].dtype)
         for shard in np.unique(shards):
             here = shards == shard
-            found[here] = arrays[shard][rows[here] - self._begin(shard)]
+            found[here] = rows_at(arrays[shard], rows[here] - self._begin(shard))
         return found
 
     def _slice(self, arrays: list[np.ndarray], start: int, stop: int) -> np.ndarray:
@@ -175,6 +175,26 @@ def rows_of(array: np.ndarray, start: int, stop: int) -> np.ndarray:
     count = (stop - start) * (width // array.itemsize)
     read = np.fromfile(array.filename, array.dtype, count, offset=array.offset + start * width)
     return read.reshape(stop - start, *array.shape[1:])
+
+
+def rows_at(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows by their numbers [n], read from the file one by one: each would map 64 KiB around it.
+
+    Args:
+      array: [N, ...] in C order; a memory map is the whole of one, and no part.
+      rows: [n] integers.
+    """
+    if not isinstance(array, np.memmap) or array.filename is None:
+        return array[rows]
+    found = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    width = array[:1].nbytes
+    with open(array.filename, "rb", buffering=0) as file:
+        rows_of_bytes: Any = found.reshape(len(rows), -1).view(np.uint8)
+        for row, into in zip(rows.tolist(), rows_of_bytes, strict=True):
+            file.seek(array.offset + row * width)
+            if file.readinto(into) != width:
+                raise OSError(f"{array.filename}: expected {width} bytes of row {row}, got fewer")
+    return found
 
 
 def open_directory(path: str | Path) -> Directory:
