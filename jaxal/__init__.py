@@ -19,6 +19,7 @@ from jaxal._lazy import lazy
 if TYPE_CHECKING:
     from jaxal import (
         data,
+        evaluation,
         models,
         points,
         pools,
@@ -56,6 +57,7 @@ else:
         },
         modules=[
             "jaxal.data",
+            "jaxal.evaluation",
             "jaxal.models",
             "jaxal.points",
             "jaxal.pools",
@@ -90,6 +92,7 @@ __all__ = [
     "devices",
     "enlarge",
     "ensemble",
+    "evaluation",
     "init",
     "iterate",
     "models",
