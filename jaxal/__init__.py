@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jaxal import (
         calibration,
         data,
+        evaluation,
         models,
         points,
         pools,
@@ -60,6 +61,7 @@ else:
         modules=[
             "jaxal.calibration",
             "jaxal.data",
+            "jaxal.evaluation",
             "jaxal.models",
             "jaxal.points",
             "jaxal.pools",
@@ -99,6 +101,7 @@ __all__ = [
     "enlarge",
     "ensemble",
     "estimate",
+    "evaluation",
     "init",
     "iterate",
     "models",
