@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         posterior,
         scores,
         selection,
+        stopping,
         strategies,
         submodular,
     )
@@ -69,6 +70,7 @@ else:
             "jaxal.posterior",
             "jaxal.scores",
             "jaxal.selection",
+            "jaxal.stopping",
             "jaxal.strategies",
             "jaxal.submodular",
         ],
@@ -113,6 +115,7 @@ __all__ = [
     "selection",
     "simulate",
     "step",
+    "stopping",
     "strategies",
     "submodular",
     "tell",

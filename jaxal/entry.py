@@ -71,6 +71,11 @@ def positive(name: str, value: Any) -> None:
     checks.check_positive(**{name: value})
 
 
+def finite(name: str, value: Any) -> None:
+    """A finite number, of either sign."""
+    checks.check_finite(**{name: value})
+
+
 def fraction(name: str, value: Any) -> None:
     """A number in (0, 1)."""
     checks.check_fraction(**{name: value})
@@ -125,9 +130,18 @@ def matrix(shape: str) -> Check:
 
 def integers(name: str, value: Any) -> None:
     """[N] integers."""
-    if not is_array(value) or not jnp.issubdtype(value.dtype, jnp.integer):
-        raise TypeError(f"{name}: expected an array [N] of integers, got {describe(value)}")
-    check_rank(name, value, 1, "[N]")
+    integer_matrix("[N]")(name, value)
+
+
+def integer_matrix(shape: str) -> Check:
+    """An array of integers with as many axes as `shape` names, as in "[R, n]"."""
+
+    def check(name: str, value: Any) -> None:
+        if not is_array(value) or not jnp.issubdtype(value.dtype, jnp.integer):
+            raise TypeError(f"{name}: expected an array {shape} of integers, got {describe(value)}")
+        check_rank(name, value, shape.count(",") + 1, shape)
+
+    return check
 
 
 def parts(*names: str) -> Check:
