@@ -1,5 +1,6 @@
 """Points as products take them: moved and scaled, a tile at a time, so that no pool is copied."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,32 @@ from jaxal.points.embedding import Embedding
 from jaxal.rows import in_tiles
 
 TILE = 2**22  # numbers of the points that are moved and scaled at once
+
+
+def cleared(points: Embedding, usable: jax.Array) -> Embedding:
+    """As `Embedding.masked`, in place of the points where nothing else needs them."""
+    return rewritten(lambda points: points, points, usable)
+
+
+def rewritten(
+    function: Callable[..., Embedding], points: Embedding, usable: jax.Array, *shared: PyTree
+) -> Embedding:
+    """A function of each of the points, a tile at a time, and zeros in rows that are not usable.
+
+    It takes the place of the points, where it is of their kind and nothing else needs them.
+
+    Args:
+      function: (points [n], *shared) -> points [n].
+      points: N points.
+      usable: [N] bool.
+      *shared: arrays that all points need; the function closes over none.
+    """
+
+    def some(own, *shared):
+        points, usable = own
+        return function(points, *shared).masked(usable)
+
+    return in_tiles(some, (points, usable), max(TILE // points.width, 128), *shared)
 
 
 class Placed(NamedTuple):
@@ -25,6 +52,12 @@ class Placed(NamedTuple):
         if self.frame is None:
             return self.points
         return self.points.placed(self.frame).masked(self.usable)
+
+    def rewritten(self) -> Embedding:
+        """All points, in place of those given where nothing else needs these."""
+        return rewritten(
+            lambda some, frame: some.placed(frame), self.points, self.usable, self.frame
+        )
 
     def copied_if_small(self) -> "Placed":
         """The same; points that fit into one tile are placed once for all passes."""
