@@ -11,6 +11,7 @@ from jaxal.base import Selection
 from jaxal.greedy.take import priority
 from jaxal.points.distances import DIFFERENCES
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_points
+from jaxal.points.placed import cleared
 from jaxal.rows import best_row, index_of, row_at, set_rows, without
 from jaxal.selection import _rows
 
@@ -136,9 +137,9 @@ def _lcmd(features, available, budget, labeled) -> Selection:
     points = as_embedding("features", features)
     free, labeled, counted = _rows.free_and_counted(available, labeled)
     finite = points.finite()
-    points = points.masked(finite & counted)
+    points = cleared(points, finite & counted)
     norms = points.squared_norm()
-    _, scale = points.conditioned(finite & counted)
+    _, scale = points.frame(finite & counted)
     members = free & finite
     clusters = _around_labeled(points, scale, labeled & finite)
 
