@@ -1,7 +1,7 @@
 """Points as products take them: moved and scaled, a tile at a time, so that no pool is copied."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +11,19 @@ from jaxal.points.distances import COLUMNS, fold_nearest
 from jaxal.points.embedding import Embedding
 from jaxal.rows import in_tiles
 
+Some = TypeVar("Some", bound=Embedding)
+
 TILE = 2**22  # numbers of the points that are moved and scaled at once
 
 
-def cleared(points: Embedding, usable: jax.Array) -> Embedding:
+def cleared(points: Some, usable: jax.Array) -> Some:
     """As `Embedding.masked`, in place of the points where nothing else needs them."""
     return rewritten(lambda points: points, points, usable)
 
 
 def rewritten(
-    function: Callable[..., Embedding], points: Embedding, usable: jax.Array, *shared: PyTree
-) -> Embedding:
+    function: Callable[..., Some], points: Embedding, usable: jax.Array, *shared: PyTree
+) -> Some:
     """A function of each of the points, a tile at a time, and zeros in rows that are not usable.
 
     It takes the place of the points, where it is of their kind and nothing else needs them.
@@ -52,12 +54,6 @@ class Placed(NamedTuple):
         if self.frame is None:
             return self.points
         return self.points.placed(self.frame).masked(self.usable)
-
-    def rewritten(self) -> Embedding:
-        """All points, in place of those given where nothing else needs these."""
-        return rewritten(
-            lambda some, frame: some.placed(frame), self.points, self.usable, self.frame
-        )
 
     def copied_if_small(self) -> "Placed":
         """The same; points that fit into one tile are placed once for all passes."""
