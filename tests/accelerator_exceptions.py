@@ -5,7 +5,6 @@ EXCEPTIONS: dict[tuple[str, str, str], str] = {
     ("no_more_than_the_pool", "v5e:2x2", "bait"): "0.748 of 0.490 GiB",
     ("no_more_than_the_pool", "v5e:2x2", "batch_bald"): "1.533 of 0.489 GiB",
     ("no_more_than_the_pool", "v5e:2x2", "cluster_margin"): "0.877 of 0.489 GiB",
-    ("no_more_than_the_pool", "v5e:2x2", "drop_query"): "0.761 of 0.489 GiB",
     ("no_more_than_the_pool", "v5e:2x2", "epig"): "3.688 of 0.489 GiB",
     ("no_more_than_the_pool", "v5e:2x2", "gist"): "0.750 of 0.489 GiB",
     ("no_more_than_the_pool", "v5e:2x2", "glister"): "0.627 of 0.490 GiB",

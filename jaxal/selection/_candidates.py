@@ -36,8 +36,10 @@ def one_a_cluster(
     key_clusters, key_others = jax.random.split(key)
     candidates = candidates & available
     points = Dense(features)
+    # Looked at later, the features would have to be kept beside what is made of them.
+    points, finite = jax.lax.optimization_barrier((points, points.finite()))
     noise = jax.random.uniform(key_others, available.shape)
-    order = jnp.where(points.finite(), noise, jnp.nan)
+    order = jnp.where(finite, noise, jnp.nan)
     units = rewritten(Dense.normalised, points, candidates)
     picked = k_means(key_clusters, units, candidates, budget, restarts=restarts)
     return fill(picked, jnp.sum(candidates, dtype=jnp.int32), order, available)

@@ -107,8 +107,8 @@ def k_means(
     last.
 
     Time O(N B D) a step as a matrix product and O(N B D log B) to seed, `restarts` times: they run
-    one after the other, so that memory is that of one, a few copies of the features and never
-    [N, B] distances. Distances decide an assignment by products of centred features: two centers
+    one after the other, so that memory is that of one, a copy of the features and never [N, B]
+    distances. Distances decide an assignment by products of centred features: two centers
     whose squared distances to a row differ by less than about 1e-6 of the row's squared distance
     from the mean of all may be mistaken for each other. The picks and the inertia are by
     differences.
