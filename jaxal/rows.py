@@ -275,6 +275,9 @@ def _line_sums(values: jax.Array) -> jax.Array:
 def in_tiles(function: Callable[..., PyTree], tree: PyTree, size: int, *shared: PyTree) -> PyTree:
     """Applies a function of each row by itself to all, at most `size` at a time on a device.
 
+    A result of the shape and type of a leaf is written over it, tile by tile, so that a pool that
+    nothing else needs is not there twice.
+
     Args:
       function: (leaves [n, ...], *shared) -> leaves [n, ...].
       tree: leaves [N, ...].
@@ -301,18 +304,49 @@ def _in_tiles(
         return function(tree, *shared)
     tiles = -(-total // size)
     size = -(-total // tiles)
+    leaves, structure = jax.tree.flatten(tree)
+    one = [jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
+    shapes = jax.eval_shape(function, structure.unflatten(one), *shared)
+    shapes, results = jax.tree.flatten(shapes)
+    replaces = _alike(shapes, one)
 
-    def tile(index: jax.Array, found: PyTree) -> PyTree:
+    def tile(index: jax.Array, found: list[jax.Array]) -> list[jax.Array]:
         # The last tile overlaps the one before: rows that fill it up would be a copy of the pool.
         start = jnp.minimum(index * size, total - size)
+        now = [found[replaces.index(i)] if i in replaces else leaf for i, leaf in enumerate(leaves)]
+        some = structure.unflatten(rows_from(now, start, size))
+        made = jax.tree.leaves(function(some, *shared))
+        if total % size and any(place is not None for place in replaces):
+            # Rows that the tile before has replaced are not what they were.
+            new = start + jnp.arange(size, dtype=jnp.int32) >= index * size
+            before = rows_from(found, start, size)
+            made = [_where(new, own, old) for own, old in zip(made, before, strict=True)]
+        return with_rows(found, start, made)
 
-        return with_rows(found, start, function(rows_from(tree, start, size), *shared))
-
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype), tree)
-    shapes = jax.eval_shape(function, one, *shared)
     # No zeros: XLA would keep a copy of them for others of this shape.
-    blank = jax.tree.map(lambda leaf: jnp.ones((total, *leaf.shape[1:]), leaf.dtype), shapes)
-    return jax.lax.fori_loop(0, tiles, tile, blank)
+    blank = [
+        jnp.ones((total, *shape.shape[1:]), shape.dtype) if place is None else leaves[place]
+        for shape, place in zip(shapes, replaces, strict=True)
+    ]
+    return results.unflatten(jax.lax.fori_loop(0, tiles, tile, blank))
+
+
+def _alike(results: list[Any], leaves: list[Any]) -> list[int | None]:
+    """Which of the leaves each result may replace: one of its shape and type, each once."""
+    places: list[int | None] = []
+    for result in results:
+        alike = (
+            place
+            for place, leaf in enumerate(leaves)
+            if place not in places and (leaf.shape, leaf.dtype) == (result.shape, result.dtype)
+        )
+        places.append(next(alike, None))
+    return places
+
+
+def _where(rows: jax.Array, some: jax.Array, others: jax.Array) -> jax.Array:
+    """`some` where a row is set, [n, ...]."""
+    return jnp.where(rows.reshape(-1, *[1] * (some.ndim - 1)), some, others)
 
 
 def _offset(own: Any) -> jax.Array:

@@ -13,7 +13,8 @@ from jaxal import selection
 from jaxal.greedy.d2 import _accept
 from jaxal.points import placed
 from jaxal.points.embedding import Dense
-from jaxal.points.placed import Placed
+from jaxal.points.placed import Placed, cleared
+from jaxal.rows import in_tiles
 
 RNG = np.random.default_rng(0)
 FEATURES = jnp.asarray(RNG.normal(size=(300, 6)) + 50.0, jnp.float32)
@@ -101,6 +102,20 @@ def test_candidates_are_accepted_as_one_by_one():
         found = _accept(*given)
         np.testing.assert_array_equal(found[0], accepted)
         np.testing.assert_allclose(found[1], worth, rtol=1e-6)
+
+
+def test_points_that_a_loop_has_made_are_rewritten_in_place():
+    rows, width = 2**20, 64
+
+    def reduced(inputs, usable):
+        features = in_tiles(lambda some: jnp.concatenate([some, -some], axis=1), inputs, 2**14)
+        features = cleared(Dense(features), usable).features
+        start = jnp.zeros(rows)
+        return jax.lax.fori_loop(0, 3, lambda i, total: total + features[:, i], start)
+
+    given = jax.ShapeDtypeStruct((rows, width), jnp.float32), jax.ShapeDtypeStruct((rows,), bool)
+    memory = jax.jit(reduced).lower(*given).compile().memory_analysis()
+    assert memory is not None and memory.temp_size_in_bytes < 1.5 * rows * 2 * width * 4
 
 
 def test_a_fold_copies_no_pool():

@@ -85,6 +85,12 @@ def test_rows_are_sent_in_small_blocks(monkeypatch):
     jax.tree.map(np.testing.assert_array_equal, found, function(jnp.asarray(VALUES)))
 
 
+def test_a_tile_that_is_written_over_its_rows_is_read_before():
+    values = jnp.arange(24.0)
+    found = rows.in_tiles(lambda given: (-given[1], 2 * given[0] + 1), (values, values**2), 5)
+    jax.tree.map(np.testing.assert_array_equal, found, (-(values**2), 2 * values + 1))
+
+
 def test_ties_go_to_the_lowest_row():
     mesh = devices.make_mesh(SHARDS)
     placed = devices.place_rows(np.zeros(24, np.float32), mesh)

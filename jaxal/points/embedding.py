@@ -89,12 +89,12 @@ class Embedding:
     @property
     def width(self) -> int:
         """How many numbers a point is held as."""
-        return sum(leaf.size // len(leaf) for leaf in jax.tree.leaves(self))
+        return sum(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(self))
 
     @property
     def columns(self) -> int:
         """How many numbers a point is, written out."""
-        return math.prod(leaf.size // len(leaf) for leaf in jax.tree.leaves(self))
+        return math.prod(math.prod(leaf.shape[1:]) for leaf in jax.tree.leaves(self))
 
     def frame(self, mask: jax.Array) -> tuple[PyTree, jax.Array]:
         """Where squares of the points neither cancel nor overflow.

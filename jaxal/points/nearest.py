@@ -7,6 +7,7 @@ from jaxal import entry
 from jaxal.base import Selection
 from jaxal.points.distances import nearest_center
 from jaxal.points.embedding import Points, as_embedding, check_points
+from jaxal.points.placed import rewritten
 
 
 @entry.checked(selection=entry.instance(Selection), features=check_points)
@@ -38,8 +39,8 @@ def nearest_pick(selection: Selection, features: Points) -> jax.Array:
     """
     points = as_embedding("features", features)
     usable = points.finite()
-    (placed,), _ = points.conditioned(usable)
-    placed = placed.masked(usable)
+    frame, _ = points.frame(usable)
+    placed = rewritten(type(points).placed, points, usable, frame)
     rows = selection.rows.astype(jnp.int32)
     picked = rows >= 0
     _, position = nearest_center(placed, placed.take(rows), picked & usable[rows])

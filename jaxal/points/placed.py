@@ -1,6 +1,7 @@
 """Points as products take them: moved and scaled, a tile at a time, so that no pool is copied."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,35 @@ from jaxal.points.distances import COLUMNS, fold_nearest
 from jaxal.points.embedding import Embedding
 from jaxal.rows import in_tiles
 
+Some = TypeVar("Some", bound=Embedding)
+
 TILE = 2**22  # numbers of the points that are moved and scaled at once
+
+
+def cleared(points: Some, usable: jax.Array) -> Some:
+    """As `Embedding.masked`, in place of the points where nothing else needs them."""
+    return rewritten(lambda points: points, points, usable)
+
+
+def rewritten(
+    function: Callable[..., Some], points: Embedding, usable: jax.Array, *shared: PyTree
+) -> Some:
+    """A function of each of the points, a tile at a time, and zeros in rows that are not usable.
+
+    It takes the place of the points, where it is of their kind and nothing else needs them.
+
+    Args:
+      function: (points [n], *shared) -> points [n].
+      points: N points.
+      usable: [N] bool.
+      *shared: arrays that all points need; the function closes over none.
+    """
+
+    def some(own, *shared):
+        points, usable = own
+        return function(points, *shared).masked(usable)
+
+    return in_tiles(some, (points, usable), max(TILE // points.width, 128), *shared)
 
 
 class Placed(NamedTuple):

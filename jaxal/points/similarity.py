@@ -11,7 +11,7 @@ from jaxal.base import PyTree
 from jaxal.checks import check_name, check_rank
 from jaxal.numerics import num_rows
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_alike
-from jaxal.points.placed import TILE
+from jaxal.points.placed import TILE, rewritten
 from jaxal.rows import in_tiles
 
 METRICS = ("cosine", "euclidean")
@@ -216,14 +216,18 @@ def similarities(
                 f"private_usable: expected {others['private'].size} rows, got {len(private_usable)}"
             )
         others["private"] = others["private"].masked(private_usable)
-    length = jnp.ones(())
-    if metric == "cosine":
-        placed = [one.normalised() for one in (points.masked(usable), *others.values())]
-    else:
-        placed, scale = points.masked(usable).conditioned(usable, *others.values())
+    length, frame = jnp.ones(()), None
+    if metric == "euclidean":
+        frame, scale = points.frame(usable)
         length = points.columns / scale
-    pool = Similarity(placed[0], usable, length, metric=metric, shifted=shifted)
-    return Similarities(pool, dict(zip(others, placed[1:], strict=True)), private_usable)
+
+    def place(points: Embedding, frame: PyTree) -> Embedding:
+        return points.normalised() if metric == "cosine" else points.placed(frame)
+
+    placed = rewritten(place, points, usable, frame)
+    pool = Similarity(placed, usable, length, metric=metric, shifted=shifted)
+    others = {name: place(points, frame) for name, points in others.items()}
+    return Similarities(pool, others, private_usable)
 
 
 def usable_rows(points: Embedding, usable: jax.Array | None) -> jax.Array:

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 
 from jaxal.base import Selection
 from jaxal.greedy.take import fill
-from jaxal.numerics import unit_rows
+from jaxal.points.embedding import Dense
+from jaxal.points.placed import rewritten
 from jaxal.selection._k_means import k_means
 
 
@@ -34,8 +35,11 @@ def one_a_cluster(
     """
     key_clusters, key_others = jax.random.split(key)
     candidates = candidates & available
-    units = unit_rows(jnp.where(candidates[:, None], features, 0.0))
-    picked = k_means(key_clusters, units, candidates, budget, restarts=restarts)
+    points = Dense(features)
+    # Looked at later, the features would have to be kept beside what is made of them.
+    points, finite = jax.lax.optimization_barrier((points, points.finite()))
     noise = jax.random.uniform(key_others, available.shape)
-    order = jnp.where(jnp.all(jnp.isfinite(features), axis=1), noise, jnp.nan)
+    order = jnp.where(finite, noise, jnp.nan)
+    units = rewritten(Dense.normalised, points, candidates)
+    picked = k_means(key_clusters, units, candidates, budget, restarts=restarts)
     return fill(picked, jnp.sum(candidates, dtype=jnp.int32), order, available)

@@ -1,14 +1,13 @@
 """k-means: the row nearest to the center of each cluster."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 from jaxal import entry
-from jaxal.base import Selection
+from jaxal.base import PyTree, Selection
 from jaxal.checks import (
     check_at_least,
     check_budget,
@@ -24,10 +23,10 @@ from jaxal.points.embedding import (
     Dense,
     Points,
     as_embedding,
-    centred,
     check_alike,
     check_points,
 )
+from jaxal.points.placed import rewritten
 from jaxal.selection._lloyd import Clusters, lloyd
 
 
@@ -108,8 +107,8 @@ def k_means(
     last.
 
     Time O(N B D) a step as a matrix product and O(N B D log B) to seed, `restarts` times: they run
-    one after the other, so that memory is that of one, a few copies of the features and never
-    [N, B] distances. Distances decide an assignment by products of centred features: two centers
+    one after the other, so that memory is that of one, a copy of the features and never [N, B]
+    distances. Distances decide an assignment by products of centred features: two centers
     whose squared distances to a row differ by less than about 1e-6 of the row's squared distance
     from the mean of all may be mistaken for each other. The picks and the inertia are by
     differences.
@@ -170,7 +169,7 @@ def _as_dense(name: str, points: Points) -> Dense:
 
 
 def _taken(
-    scaled: jax.Array, centers: Points, center_mask: jax.Array | None, place: Callable
+    scaled: jax.Array, centers: Points, center_mask: jax.Array | None, frame: PyTree
 ) -> jax.Array:
     """Squared distances [N] of placed points to the nearest center that counts, inf if none."""
     dense, points = _as_dense("centers", centers), Dense(scaled)
@@ -179,7 +178,7 @@ def _taken(
     if center_mask is not None:
         check_rows(centers=dense.features, center_mask=center_mask)
         counts &= center_mask
-    placed = Dense(jnp.where(counts[:, None], place(dense.features), 0.0))
+    placed = dense.placed(frame).masked(counts)
     order = jnp.argsort(~counts).astype(jnp.int32)
 
     def distances(slots: jax.Array) -> jax.Array:
@@ -198,11 +197,9 @@ def _k_means(
     check_rows(features=features, available=available)
     check_budget(budget, features.shape[0])
     usable = available & points.finite()
-    origin, scale = centred(features, usable)
-    scaled = jnp.where(usable[:, None], (features - origin) / scale, 0.0)
-    taken = None
-    if fixed is not None:
-        taken = _taken(scaled, *fixed, place=lambda points: (points - origin) / scale)
+    frame, scale = points.frame(usable)
+    scaled = rewritten(Dense.placed, points, usable, frame).features
+    taken = None if fixed is None else _taken(scaled, *fixed, frame=frame)
     valid = jnp.arange(budget) < jnp.sum(usable, dtype=jnp.int32)
     # All random numbers at once: draws in loops are most of a small program.
     trials = 2 + int(math.log(budget))
@@ -233,7 +230,7 @@ def _k_means(
     rows = _pick(clusters, available)
     scores = jnp.where(rows >= 0, -clusters.squared[rows], -jnp.inf) * scale * scale
     found = clusters._replace(
-        centers=clusters.centers * scale + origin,
+        centers=(clusters.centers + frame[0]) * scale,
         squared=clusters.squared * scale * scale,
         inertia=clusters.inertia * scale * scale,
     )

@@ -11,7 +11,8 @@ from jaxal.base import Selection
 from jaxal.greedy.take import priority
 from jaxal.points.distances import DIFFERENCES
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_points
-from jaxal.rows import best_row, index_of, row_at, set_rows, without
+from jaxal.points.placed import TILE, cleared
+from jaxal.rows import best_row, in_tiles, index_of, row_at, set_rows, without
 from jaxal.selection import _rows
 
 GROUPS = 1024  # clusters whose sums are made at a time
@@ -32,17 +33,24 @@ def _squared(points: Embedding, others: Embedding, scale: jax.Array) -> jax.Arra
     return points.difference(others, scale)
 
 
+def _nearest(
+    points: Embedding, centers: Embedding, scale: jax.Array, counts: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Of the centers that count the squared distance to the nearest, and which it is, [n]."""
+    squared = jnp.where(counts[None, :], _squared(points, centers, scale), jnp.inf)
+    return jnp.min(squared, axis=1), jnp.argmin(squared, axis=1).astype(jnp.int32)
+
+
 def _around_labeled(points: Embedding, scale: jax.Array, labeled: jax.Array) -> Clusters:
     """The clusters of the labelled rows, some centers at a time."""
     index, count = index_of(labeled), jnp.sum(labeled, dtype=jnp.int32)
+    tile = max(TILE // max(points.width, DIFFERENCES), 128)
 
     def body(carry):
         start, squared, center = carry
         slots = start + jnp.arange(DIFFERENCES, dtype=jnp.int32)
-        some = _squared(points, points.take(set_rows(index, slots)), scale)
-        some = jnp.where((slots < count)[None, :], some, jnp.inf)
-        nearest = jnp.argmin(some, axis=1).astype(jnp.int32)
-        least = jnp.min(some, axis=1)
+        centers = points.take(set_rows(index, slots))
+        least, nearest = in_tiles(_nearest, points, tile, centers, scale, slots < count)
         # Of centers as near as each other the first keeps the row.
         closer = least < squared
         return (
@@ -136,9 +144,9 @@ def _lcmd(features, available, budget, labeled) -> Selection:
     points = as_embedding("features", features)
     free, labeled, counted = _rows.free_and_counted(available, labeled)
     finite = points.finite()
-    points = points.masked(finite & counted)
+    points = cleared(points, finite & counted)
     norms = points.squared_norm()
-    _, scale = points.conditioned(finite & counted)
+    _, scale = points.frame(finite & counted)
     members = free & finite
     clusters = _around_labeled(points, scale, labeled & finite)
 

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxal.numerics import group_means, running_sum
 from jaxal.points.distances import nearest_center, rounding_slack
 from jaxal.points.embedding import Dense
-from jaxal.rows import top_rows
+from jaxal.points.placed import TILE
+from jaxal.rows import in_tiles, top_rows
 
 
 class Clusters(NamedTuple):
@@ -76,6 +77,12 @@ def move(
     )
 
 
+def _squared_to(rows: tuple[jax.Array, jax.Array], centers: jax.Array) -> jax.Array:
+    """Squared distances [n] of points [n, D] to the centers assigned to them, by differences."""
+    points, assigned = rows
+    return jnp.sum((points - centers.at[assigned].get(mode="clip")) ** 2, axis=-1)
+
+
 def lloyd(
     points: jax.Array,
     usable: jax.Array,
@@ -130,7 +137,8 @@ def lloyd(
     nothing = jnp.full(len(points), len(centers), jnp.int32)
     start = (centers, nothing, jnp.bool_(False), jnp.int32(0), jnp.bool_(False))
     centers, assigned, _, steps, _ = jax.lax.while_loop(goes_on, step, start)
-    squared = jnp.sum((points - centers.at[assigned].get(mode="clip")) ** 2, axis=-1)
+    size = max(TILE // points.shape[1], 128)
+    squared = in_tiles(_squared_to, (points, assigned), size, centers)
     counted = assigned < len(centers)
     if taken is not None:
         squared = jnp.minimum(jnp.where(counted, squared, jnp.inf), taken)

@@ -14,6 +14,7 @@ from jaxal.checks import check_rank, check_rows
 from jaxal.points.embedding import Dense
 from jaxal.points.gradient import GradientEmbedding, gradient_embedding
 from jaxal.points.losses import Loss
+from jaxal.points.placed import cleared
 
 Rows = tuple[jax.Array, jax.Array]
 """Logits [N, C] and features [N, D]."""
@@ -79,7 +80,7 @@ def gradients(examples: LabeledRows, kind: str, loss: Loss | None = None) -> Gra
     counts = mask & finite
     # No features are 0 for the mask alone, so that sets of the same rows share them.
     features = Dense(points.features)
-    features = features.masked(features.finite()).features
+    features = cleared(features, features.finite()).features
     kept, residuals = (
         jnp.where(counts[:, None], leaf, 0.0) for leaf in (logits.astype(float), points.residuals)
     )
