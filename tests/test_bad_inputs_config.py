@@ -29,6 +29,7 @@ ALSO = {  # what else a setting may be
     "data.split_seed": ("zero",),
     "data.validation": ("zero",),
     "learner.average_from": ("zero",),
+    "learner.calibration_folds": ("zero",),
     "learner.epoch_rows": ("zero",),
     "learner.max_accuracy": ("infinite",),
     "learner.patience": ("zero",),

@@ -16,10 +16,10 @@ Factory = TypeVar("Factory", bound=Callable[..., Strategy])
 Options = ParamSpec("Options")
 Made = TypeVar("Made")
 _REGISTRY: dict[str, Callable[..., Strategy]] = {}
-_ALIASES = {  # DISTIL's names, and one of two that a score was published under
+_SYNONYMS = {"core_log": "epig"}  # one score, published under two names
+_ALIASES = {  # DISTIL's names
     "bald_dropout": "bald",
     "batch_bald_dropout": "batch_bald",
-    "core_log": "epig",
     "coreset": "core_set",
     "entropy_sampling": "entropy",
     "entropy_sampling_dropout": "entropy_dropout",
@@ -107,8 +107,8 @@ def names() -> tuple[str, ...]:
 
 
 def resolved(name: str) -> str:
-    """The name here of a strategy that DISTIL names otherwise; any other name as it is."""
-    return _ALIASES.get(name, name)
+    """The name here of a strategy that has another elsewhere; any other name as it is."""
+    return (_ALIASES | _SYNONYMS).get(name, name)
 
 
 def make(name: str, **hyper: Any) -> Strategy:
@@ -128,7 +128,7 @@ def make(name: str, **hyper: Any) -> Strategy:
       >>> make("coreset") is make("core_set")
       True
     """
-    check_name("strategy", name, [*_REGISTRY, *_ALIASES])
+    check_name("strategy", name, [*_REGISTRY, *_ALIASES, *_SYNONYMS])
     name = resolved(name)
     check_options("strategy", name, _REGISTRY[name], hyper)
     return _REGISTRY[name](**hyper)
