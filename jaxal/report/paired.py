@@ -16,11 +16,16 @@ from jaxal.report.learning_curves import Curves, area, curves_by_seed, grouped
 POWER = 0.8
 """The chance to tell two strategies apart that `Paired.seeds_needed` asks for."""
 
+ROUNDING = 1e-12
+"""Areas are sums in float64: what is smaller than this is no difference between them."""
+
 
 class Paired(NamedTuple):
     """The area under the learning curve of one strategy less that of another, over seeds.
 
-    A difference of areas is one of mean test accuracy over the labels, as a fraction.
+    A difference of areas is one of mean test accuracy over the labels, as a fraction. One that is
+    not 0 and the same in every seed says nothing of how it varies: its interval has no ends, and
+    its probabilities are NaN.
     """
 
     strategy: str
@@ -33,7 +38,9 @@ class Paired(NamedTuple):
     worse: float  # probability that the true difference is below -region,
     same: float  # within it,
     better: float  # above it
-    seeds_needed: float  # to tell them apart if the difference is as seen; infinite if it is 0
+    seeds_needed: float  # to tell them apart if the difference is as seen; infinite if never
+    level: float  # the chance that any interval of the table misses
+    region: float  # up to which a difference is of no importance
 
     @property
     def told_apart(self) -> bool:
@@ -109,7 +116,12 @@ def compare_pairs(pairs: Sequence[Pair], level: float = 0.05, region: float = 0.
     known = [(pair, found) for pair, found in known if len(found) > 1]
     return [
         Paired(
-            pair.strategy, pair.against, len(found), *_compared(found, len(known), level, region)
+            pair.strategy,
+            pair.against,
+            len(found),
+            *_compared(found, len(known), level, region),
+            level,
+            region,
         )
         for pair, found in known
     ]
@@ -137,10 +149,13 @@ def _differences(curves: Curves, others: Curves) -> NDArray:
 def _compared(
     differences: NDArray, comparisons: int, level: float, region: float
 ) -> tuple[float, ...]:
-    """Everything that a `Paired` says of its differences, in its order."""
+    """What a `Paired` says of its differences, in its order, up to the seeds needed."""
     seeds, mean = len(differences), float(differences.mean())
-    # Rounding alone: the differences of two that are the same but for it.
-    error = max(float(differences.std(ddof=1)) / math.sqrt(seeds), 1e-12)
+    error = float(differences.std(ddof=1)) / math.sqrt(seeds)
+    if error < ROUNDING:
+        if abs(mean) < ROUNDING:  # the same in every seed, as a strategy and its alias are
+            return 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, math.inf
+        return mean, -math.inf, math.inf, 1.0, math.nan, math.nan, math.nan, math.inf
     level, ends = level / comparisons, np.array([-region, region])
     # The posterior of the mean, with a flat prior, is Student's around it.
     spread = error * float(special.stdtrit(seeds - 1, 1 - level / 2))
