@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -70,6 +71,26 @@ class NnxStreamNet(NnxNet):
         return self.head(x), self.drop_too(jnp.ones_like(x)) * x
 
 
+class EquinoxNet(eqx.Module):
+    """Running statistics, dropout, logits alone."""
+
+    hidden: eqx.nn.Linear
+    norm: eqx.nn.BatchNorm
+    drop: eqx.nn.Dropout
+    head: eqx.nn.Linear
+
+    def __init__(self, key):
+        key_hidden, key_head = jax.random.split(key)
+        self.hidden = eqx.nn.Linear(WIDTH, HIDDEN, key=key_hidden)
+        self.norm = eqx.nn.BatchNorm(HIDDEN, "batch", momentum=0.9, mode="ema")
+        self.drop = eqx.nn.Dropout(0.5)
+        self.head = eqx.nn.Linear(HIDDEN, CLASSES, key=key_head)
+
+    def __call__(self, inputs, state, *, key=None):
+        x, state = self.norm(jax.nn.relu(self.hidden(inputs)), state)
+        return self.head(self.drop(x, key=key)), state
+
+
 def plain_init(key, inputs):
     key_hidden, key_head = jax.random.split(key)
     return {
@@ -96,11 +117,12 @@ EAGER = {
     "linen_train_only": models.from_linen(LinenTrainOnly()),
     "nnx": models.from_nnx(NnxNet),
     "nnx_stream": models.from_nnx(NnxStreamNet),
+    "equinox": models.from_equinox(eqx.nn.make_with_state(EquinoxNet)),
     "functions": models.from_functions(plain_init, plain_apply),
     "mlp": models.mlp(CLASSES, hidden=(HIDDEN,), dropout=0.5),
 }
 ADAPTED = {name: compiled(model) for name, model in EAGER.items()}
-WITH_STATISTICS = ("linen", "nnx", "nnx_stream")
+WITH_STATISTICS = ("linen", "nnx", "nnx_stream", "equinox")
 ONE_OF_EACH = ("linen", "nnx_stream", "functions")
 
 
@@ -660,10 +682,10 @@ class TwoInputs(nn.Module):
             TypeError,
             r"Bad.__call__: expected Outputs or a pair .*got str",
         ),
-        "nnx-instance": (
-            lambda: models.from_nnx(NnxNet(nnx.Rngs(0))),  # pyright: ignore[reportArgumentType]
+        "nnx-number": (
+            lambda: models.from_nnx(3),  # pyright: ignore[reportArgumentType]
             TypeError,
-            "expected a function of nnx.Rngs",
+            "make: expected an nnx.Module, or a function of nnx.Rngs",
         ),
         "nnx-not-a-module": (
             lambda: models.from_nnx(lambda rngs: jnp.ones(3)),  # pyright: ignore[reportArgumentType]
@@ -675,12 +697,6 @@ class TwoInputs(nn.Module):
 def test_adapters_refuse(call, error, message):
     with pytest.raises(error, match=message):
         call()
-
-
-def test_nnx_logits_alone_are_refused(inputs):
-    model = models.from_nnx(lambda rngs: nnx.Linear(WIDTH, CLASSES, rngs=rngs))
-    with pytest.raises(TypeError, match="Linear.__call__: expected Outputs or a pair"):
-        model.apply(start(model, inputs), inputs)
 
 
 def test_linen_statistics_need_a_dropout_flag(inputs):

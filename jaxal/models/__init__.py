@@ -1,4 +1,4 @@
-"""Models as three pure functions: adapters for flax.linen, flax.nnx, functions; and a zoo."""
+"""Models as three pure functions: adapters for flax, Equinox, functions; and a zoo."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,7 @@ from jaxal._lazy import lazy
 
 if TYPE_CHECKING:
     from jaxal.models.augmentation import augmented
+    from jaxal.models.equinox import from_equinox
     from jaxal.models.functions import as_outputs, from_functions
     from jaxal.models.layers import with_dropout, with_features
     from jaxal.models.linen import from_linen
@@ -31,6 +32,7 @@ else:
         __name__,
         {
             "jaxal.models.augmentation": ["augmented"],
+            "jaxal.models.equinox": ["from_equinox"],
             "jaxal.models.functions": ["as_outputs", "from_functions"],
             "jaxal.models.layers": ["with_dropout", "with_features"],
             "jaxal.models.linen": ["from_linen"],
@@ -61,6 +63,7 @@ __all__ = [
     "cifar_net",
     "cnn",
     "densenet121",
+    "from_equinox",
     "from_functions",
     "from_linen",
     "from_nnx",

@@ -8,22 +8,30 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, Outputs, PyTree
-from jaxal.checks import check_rank, describe, is_array
+from jaxal.checks import check_flag, check_rank, describe, is_array
 
 
-def from_functions(init: Callable[[jax.Array, PyTree], PyTree], apply: Callable[..., Any]) -> Model:
-    """Makes a model of two plain functions without running statistics (Equinox, Haiku, NumPyro...).
+def from_functions(
+    init: Callable[[jax.Array, PyTree], PyTree],
+    apply: Callable[..., Any],
+    *,
+    stateful: bool = False,
+) -> Model:
+    """Makes a model of two plain functions (Haiku, NumPyro, a library of your own).
 
     Args:
-      init: (key, inputs) -> params, a pytree of arrays.
+      init: (key, inputs) -> params, a pytree of arrays; with `stateful` the pair (params, state).
       apply: (params, inputs) -> `Outputs` or a pair (logits, features); or (params, inputs, *,
-        key), where dropout is on if the key is not None.
+        key), where dropout is on if the key is not None. With `stateful` (params, state, inputs, *,
+        train), and `key` if it names it, -> the pair (outputs, state): `train` says that running
+        statistics move, and what `apply` returns as state otherwise is not looked at.
+      stateful: whether there are running statistics.
 
     Returns:
-      A `Model` whose variables are {"params": params}.
+      A `Model` whose variables are {"params": params}, with `stateful` {"params", "state"}.
 
     Raises:
-      TypeError: an argument that is no function.
+      TypeError: an argument that is no function, or a flag that is none.
       TypeError, ValueError: from the model, as `as_outputs`.
 
     Example:
@@ -37,20 +45,37 @@ def from_functions(init: Callable[[jax.Array, PyTree], PyTree], apply: Callable[
     for argument, function in (("init", init), ("apply", apply)):
         if not callable(function):
             raise TypeError(f"{argument}: expected a function, got {describe(function)}")
+    check_flag(stateful=stateful)
     name = getattr(apply, "__qualname__", type(apply).__name__)
     takes_key = "key" in inspect.signature(apply).parameters
 
     def start(key: jax.Array, inputs: PyTree) -> dict[str, PyTree]:
-        return {"params": init(key, inputs)}
+        made = init(key, inputs)
+        if not stateful:
+            return {"params": made}
+        return dict(zip(("params", "state"), _pair("init", made, "(params, state)"), strict=True))
 
-    def run(variables, inputs, *, key=None) -> Outputs:
+    def run(variables, inputs, key, *, train: bool) -> tuple[Outputs, PyTree]:
         given = {"key": key} if takes_key else {}
-        return as_outputs(apply(variables["params"], inputs, **given), name)
+        if not stateful:
+            return as_outputs(apply(variables["params"], inputs, **given), name), variables
+        value = apply(variables["params"], variables["state"], inputs, train=train, **given)
+        outputs, state = _pair(name, value, "(outputs, state)")
+        return as_outputs(outputs, name), {**variables, "state": state}
+
+    def evaluate(variables, inputs, *, key=None) -> Outputs:
+        return run(variables, inputs, key, train=False)[0]
 
     def train(variables, inputs, *, key) -> tuple[Outputs, PyTree]:
-        return run(variables, inputs, key=key), variables
+        return run(variables, inputs, key, train=True)
 
-    return Model(start, run, train)
+    return Model(start, evaluate, train)
+
+
+def _pair(name: str, value: Any, what: str) -> tuple[Any, Any]:
+    if not (isinstance(value, tuple) and len(value) == 2):
+        raise TypeError(f"{name}: expected a pair {what}, got {describe(value)}")
+    return value
 
 
 def as_outputs(value: Any, name: str = "model") -> Outputs:

@@ -100,7 +100,9 @@ def train_epoch(
             jnp.where(valid, weights[slots], 0.0),
             valid,
         )
-        trained, batch_loss, batch_right = _step(setup, keys[batch], epoch, trained, minibatch)
+        # A loop's key reads as used again where models consume it; each minibatch has its own.
+        own = jax.random.clone(keys[batch])
+        trained, batch_loss, batch_right = _step(setup, own, epoch, trained, minibatch)
         return trained, loss + batch_loss, right + batch_right
 
     start = trained, jnp.float32(0), jnp.int32(0)
