@@ -227,7 +227,7 @@ def test_options_of_the_learner_are_those_of_its_config(minimal):
         "unknown schedule": (
             "learner.schedule=linear",
             ValueError,
-            "learner.schedule: expected one of constant, cosine, got 'linear'",
+            "learner.schedule: expected one of constant, cosine, or a table .*, got 'linear'",
         ),
         "a schedule of nothing": (
             "learner.schedule_epochs=0",
@@ -262,7 +262,7 @@ def test_bad_setting(minimal, given, error, message):
     {
         "not TOML": ("seeds = ", ValueError, r"bad\.toml: Invalid value"),
         "not text": (b"\xff\xfe", ValueError, r"bad\.toml: .*utf-8"),
-        "no data": ("seeds = 1", ValueError, r"bad\.toml: data\.source: missing"),
+        "no data": ("[model]\nname='x'", ValueError, r"bad\.toml: data\.source: missing"),
         "no model name": ("[data]\nsource='x'\n[model]\nw=1", ValueError, "model.name: missing"),
         "unknown key": (MINIMAL + "round = 3", ValueError, r"strategy\.round: .*'rounds'"),
         "wrong type": (MINIMAL + "rounds = '3'", TypeError, r"bad\.toml: strategy\.rounds: "),

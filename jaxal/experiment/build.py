@@ -1,16 +1,18 @@
 """From settings to objects: the examples, the learner and the strategies of an experiment."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxal import data, strategies
 from jaxal.base import Examples, Strategy
 from jaxal.checks import nearest
 from jaxal.data.scenarios import Facts
 from jaxal.experiment.examples import examples
+from jaxal.experiment.factory import from_factory
 from jaxal.experiment.keys import named
 from jaxal.experiment.learner import check_together, make_learner
 from jaxal.experiment.sets import with_own_sets
 from jaxal.experiment.settings import Config, DataConfig, SetConfig
+from jaxal.loop.returned import check_strategy
 from jaxal.training.base import AnyLearner
 
 
@@ -90,5 +92,16 @@ def _strategies(config: Config) -> dict[str, Strategy]:
     for label in config.strategy.names:
         own = options.get(label, {})
         with named(f"strategy.options.{label}", own):
-            made[label] = with_own_sets(strategies.make(**{"name": label} | own))
+            made[label] = with_own_sets(_strategy(label, **own))
     return made
+
+
+def _strategy(label: str, *, factory: Any = None, **own: Any) -> Strategy:
+    """A strategy that is known by its name, or one that a function of the user's makes."""
+    if factory is None:
+        return strategies.make(**{"name": label} | own)
+    if "name" in own:
+        raise ValueError("factory: expected no name beside it")
+    made = from_factory("factory", factory, (), own)
+    check_strategy(made)
+    return made if made.name else made._replace(name=label)

@@ -87,16 +87,34 @@ def parse(table: dict[str, Any]) -> Config:
 
 def parse_as(kind: type[Settings], table: dict[str, Any]) -> Settings:
     """`parse` for settings of another kind, which have a model and a strategy as well."""
-    model = table.get("model", {})
+    model, data = table.get("model", {}), table.get("data", {})
     if isinstance(model, dict):
-        hyper = {key: value for key, value in model.items() if key != "name"}
-        named = {"name": model["name"]} if "name" in model else {}
+        named = {key: model[key] for key in ("name", "factory") if key in model}
+        if len(named) != 1:
+            raise ValueError(
+                f"model.factory: expected no model.name beside it, got {model['factory']!r}"
+                if named
+                else "model.name: missing; expected a string, or model.factory"
+            )
+        hyper = {key: value for key, value in model.items() if key not in named}
         table = {**table, "model": {**named, "hyper": hyper}}
+    if isinstance(data, dict) and "factory" in data:
+        table = {**table, "data": _made_by_factory(data)}
     config = _section(kind, table, "")
     for name, options in config.strategy.options.items():
         if not isinstance(options, dict):
             raise TypeError(f"strategy.options.{name}: expected a table, got {options!r}")
     return config
+
+
+def _made_by_factory(data: dict[str, Any]) -> dict[str, Any]:
+    """The table, whose source is what a function returns."""
+    rest = {key: value for key, value in data.items() if key != "factory"}
+    if "source" in data:
+        raise ValueError("data.factory: expected no data.source beside it")
+    if not isinstance(data["factory"], str):
+        raise TypeError(f"data.factory: expected a string, got {data['factory']!r}")
+    return {"source": f"python:{data['factory']}", **rest}
 
 
 def override(config: Settings, assignment: str) -> Settings:

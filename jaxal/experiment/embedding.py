@@ -1,12 +1,8 @@
 """The features of an experiment's examples, written to a pool on disk."""
 
-import importlib
-import os
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -16,6 +12,7 @@ from jaxal.base import Examples, Model, PyTree
 from jaxal.experiment.build import Parts, build
 from jaxal.experiment.planned import planned
 from jaxal.experiment.settings import Config
+from jaxal.imports import imported
 from jaxal.loop.identity import digest
 from jaxal.loop.simulation import begin
 from jaxal.loop.streamed import round_of
@@ -58,10 +55,10 @@ def embed(
     """
     if processes.are_several():
         raise ValueError("out: expected one process that writes a pool, got several")
-    encode = None if encoder is None else _imported(encoder)
+    encode = None if encoder is None else imported("encoder", encoder)
     parts = build(config)
     rows = parts.test if test else parts.pool
-    about = {"name": encoder or f"{config.name}: {config.model.name}"}
+    about = {"name": encoder or f"{config.name}: {config.model.name or config.model.factory}"}
     if encode is None:
         variables = _fitted(config, parts)
         model = parts.learner.model
@@ -100,24 +97,3 @@ def _digest(rows: Examples) -> str:
     if isinstance(rows.inputs, Directory):
         return rows.inputs.digest
     return digest(tuple(rows))
-
-
-def _imported(encoder: str) -> Callable[[Any], Any]:
-    """The function of that name, "module:function"."""
-    module, _, name = encoder.partition(":")
-    if not (module and name):
-        raise ValueError(f"encoder: expected module:function, got {encoder!r}")
-    sys.path.insert(0, os.getcwd())
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"encoder: expected what can be imported, got {encoder!r}: {error}"
-        ) from error
-    finally:
-        sys.path.remove(os.getcwd())
-    if not callable(found):
-        raise TypeError(f"encoder: expected a function, got {encoder!r}, {found!r}")
-    return found

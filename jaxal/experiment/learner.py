@@ -6,9 +6,11 @@ import inspect
 import optax
 
 from jaxal import models
-from jaxal.checks import check_like_default, check_name, check_options
+from jaxal.base import Model
+from jaxal.checks import check_like_default, check_name, check_options, describe
 from jaxal.data.normalization import Normalization
-from jaxal.experiment.keys import named
+from jaxal.experiment.factory import from_factory
+from jaxal.experiment.keys import named, renamed
 from jaxal.experiment.settings import AugmentationConfig, LearnerConfig, ModelConfig
 from jaxal.training.base import AnyLearner
 from jaxal.training.calibrated import calibrated
@@ -45,8 +47,7 @@ def make_learner(
     Raises:
       ValueError, TypeError: an unknown model, optimizer or option, told by its key.
     """
-    with named("model", model.hyper):
-        made = models.make(model.name, num_classes, **model.hyper)
+    made = _model(model, num_classes)
     if normalization is not None:
         made = models.normalized(made, *normalization[:2], scale=normalization.scale)
     # Outside of the normalisation: augmentation is of raw pixels.
@@ -62,6 +63,21 @@ def make_learner(
     return calibrated(learner, folds) if folds else learner
 
 
+def _model(config: ModelConfig, num_classes: int) -> Model:
+    """A network of the zoo, or one that a function of the user's makes."""
+    if config.name is not None:
+        with named("model", config.hyper):
+            return models.make(config.name, num_classes, **config.hyper)
+    made = from_factory("model.factory", config.factory, (num_classes,), config.hyper)
+    if not isinstance(made, Model):
+        raise TypeError(
+            f"model.factory: expected {config.factory} to return a jaxal.Model, as "
+            f"jaxal.models.from_linen, from_nnx, from_equinox or from_functions make, "
+            f"got {describe(made)}"
+        )
+    return made
+
+
 def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     known = [name for name in dir(optax) if is_optimizer(name)]
     check_name("learner.optimizer", config.optimizer, known)
@@ -74,7 +90,9 @@ def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     optimizer = make(learning_rate=config.learning_rate, **config.optimizer_options)
     if config.l2:
         optimizer = optax.chain(optax.add_decayed_weights(config.l2), optimizer)
-    return scheduled(optimizer, config.schedule, config.schedule_epochs or config.max_epochs)
+    epochs = config.schedule_epochs or config.max_epochs
+    with renamed(schedule="learner.schedule"):
+        return scheduled(optimizer, config.schedule, epochs)
 
 
 UNUSABLE = ("lbfgs", "noisy_sgd")

@@ -12,7 +12,7 @@ from typing import Any
 from jaxal.data import NORMALIZATIONS
 from jaxal.fields import checked, count, count_or_zero, finite
 from jaxal.training.options import TrainingOptions
-from jaxal.training.schedules import SCHEDULES
+from jaxal.training.schedules import SCHEDULES, is_schedule
 
 SEED_SETS = ("random", "balanced", "facility_location")
 
@@ -134,9 +134,13 @@ class SetsConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What to train: `jaxal.models.make(name, num_classes, **hyper)`."""
+    """What to train: `jaxal.models.make(name, num_classes, **hyper)`, or a model of one's own.
 
-    name: str  # The model is one of `jaxal.models.names()`.
+    One of the two is set.
+    """
+
+    name: str | None = None  # The model is one of `jaxal.models.names()`.
+    factory: str | None = None  # Or "module:function" makes it, (num_classes, **hyper) -> Model.
     hyper: dict[str, Any] = field(default_factory=dict)  # In TOML these stand beside `name`.
 
 
@@ -159,10 +163,12 @@ class OptimizerConfig:
         default_factory=dict
     )  # The optimizer takes these as well.
     l2: float = finite(0.0)  # This times the parameters is added to the gradient.
-    schedule: str = checked(  # The learning rate stays, or falls from epoch to epoch.
-        "one of " + ", ".join(SCHEDULES), lambda name: name in SCHEDULES, "constant"
+    schedule: str | dict[str, Any] = checked(  # The learning rate changes from epoch to epoch.
+        "one of " + ", ".join(SCHEDULES) + ", or a table with the name of a schedule of optax",
+        lambda given: is_schedule(given),
+        "constant",
     )
-    schedule_epochs: int | None = count(None)  # It falls for so many epochs; None: max_epochs.
+    schedule_epochs: int | None = count(None)  # It does for so many epochs; None: max_epochs.
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,8 @@ class StrategyConfig:
     """What to compare, and how many labels to buy.
 
     A name need not be a strategy's if its table of options says which is meant: with
-    `name = "bald"` there, two differently made ones are compared.
+    `name = "bald"` there, two differently made ones are compared, and `factory` is the
+    "module:function" that makes a `Strategy` of one's own of the other options.
     """
 
     names: tuple[str, ...] = checked(

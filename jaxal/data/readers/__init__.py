@@ -10,6 +10,7 @@ from jaxal.data.readers import (  # noqa: F401  # to register them
     npy,
     npz,
     parquet,
+    python,
     sklearn,
     text,
     tfds,
