@@ -66,11 +66,19 @@ def k_means_clusters(
         raise ValueError(
             f"num_clusters: expected 1 to {len(available)} (the rows), got {num_clusters}"
         )
-    return _k_means_clusters(key, features, available, num_clusters, max_steps, tolerance)
+    return fit_clusters(key, features, available, num_clusters, max_steps, tolerance)
 
 
 @partial(jax.jit, static_argnames="num_clusters")
-def _k_means_clusters(key, features, available, num_clusters, max_steps, tolerance) -> Clusters:
+def fit_clusters(
+    key: jax.Array,
+    features: jax.Array,
+    available: jax.Array,
+    num_clusters: int,
+    max_steps: int | jax.Array,
+    tolerance: float | jax.Array = 1e-4,
+) -> Clusters:
+    """As `k_means_clusters`, whose checks are made."""
     points = Dense(jnp.asarray(features).astype(float))
     usable = jnp.asarray(available) & points.finite()
     frame, scale = points.frame(usable)

@@ -37,8 +37,8 @@ def weighted_mean_pool(hidden: jax.Array, mask: jax.Array) -> jax.Array:
       ValueError: if shapes disagree.
 
     References:
-      Muennighoff, "SGPT: GPT sentence embeddings for semantic search", 2022, section 3.1.
-      Ivison et al., "Large-scale data selection for instruction tuning", 2025, section 3.
+      Muennighoff, "SGPT: GPT sentence embeddings for semantic search", 2022.
+      Ivison et al., "Large-scale data selection for instruction tuning", 2025.
 
     Example:
 

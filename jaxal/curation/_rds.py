@@ -72,7 +72,7 @@ def rds(
         unknown, or tasks are given with "max".
 
     References:
-      Ivison et al., "Large-scale data selection for instruction tuning", 2025, sections 3 and 4.
+      Ivison et al., "Large-scale data selection for instruction tuning", 2025.
 
     Example:
 
