@@ -19,6 +19,7 @@ PAGES = {  # page -> title, packages
         ["jaxal.selection", "jaxal.selection.anytime", "jaxal.selection.certified"],
     ),
     "scores": ("Scores", ["jaxal.scores"]),
+    "curation": ("Training data for large models", ["jaxal.curation"]),
     "evaluation": ("How good, and when to stop", ["jaxal.evaluation", "jaxal.stopping"]),
     "submodular": ("Set functions", ["jaxal.submodular"]),
     "posterior": ("Posteriors and calibration", ["jaxal.posterior", "jaxal.calibration"]),

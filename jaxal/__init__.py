@@ -19,6 +19,7 @@ from jaxal._lazy import lazy
 if TYPE_CHECKING:
     from jaxal import (
         calibration,
+        curation,
         data,
         evaluation,
         models,
@@ -61,6 +62,7 @@ else:
         },
         modules=[
             "jaxal.calibration",
+            "jaxal.curation",
             "jaxal.data",
             "jaxal.evaluation",
             "jaxal.models",
@@ -98,6 +100,7 @@ __all__ = [
     "ask",
     "calibrated",
     "calibration",
+    "curation",
     "data",
     "devices",
     "enlarge",

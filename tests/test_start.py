@@ -42,7 +42,15 @@ def processor_seconds(code, times=3):
     return min(float(python(code + clock).splitlines()[-1]) for _ in range(times))
 
 
-ROOMS = ["scores", "selection", "submodular", "greedy.lazy", "points.similarity", "strategies"]
+ROOMS = [
+    "scores",
+    "selection",
+    "curation",
+    "submodular",
+    "greedy.lazy",
+    "points.similarity",
+    "strategies",
+]
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def take_balanced(
     within, between = jax.random.uniform(key, (2, len(labels)))
     available &= labels >= 0
     # The first of every class, in random order, then the second of every class, ...
-    place = jnp.where(available, _places(within, labels, available), len(labels))
+    place = jnp.where(available, places_in_groups(within, labels, available), len(labels))
     rows = jnp.lexsort((between, place))[:budget]
     return jnp.where(available[rows], rows, -1).astype(jnp.int32)
 
@@ -168,12 +168,21 @@ def take_per_class(
     within, between = jax.random.uniform(key, (2, len(labels)))
     nearest = jnp.minimum(jnp.searchsorted(classes, labels), len(classes) - 1)
     wanted = jnp.where(classes[nearest] == labels, asked[nearest], 0)
-    drawn = available & (_places(within, labels, available) < wanted)
+    drawn = available & (places_in_groups(within, labels, available) < wanted)
     return take_top(between, drawn, sum(counts.values())).rows
 
 
-def _places(noise: jax.Array, labels: jax.Array, available: jax.Array) -> jax.Array:
-    """The place of each available row in its class, by the noise, from 0 on; [N] int32."""
+def places_in_groups(noise: jax.Array, labels: jax.Array, available: jax.Array) -> jax.Array:
+    """The place of each available row among those of its label, by the noise, from 0 on.
+
+    Args:
+      noise: [N], the least comes first; ties to the lowest row.
+      labels: [N] integers >= 0.
+      available: [N] bool.
+
+    Returns:
+      [N] int32; of rows that are not available, their place among these.
+    """
     groups = jnp.where(available, labels, -1)
     # Classes side by side, shuffled inside; a row's place in its class is its distance to the
     # first row of the class.
