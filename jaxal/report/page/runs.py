@@ -1,0 +1,172 @@
+"""A page of the folders of runs; the data come again from their settings."""
+
+import dataclasses
+import hashlib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxal import data
+from jaxal.experiment.examples import Loaded, examples
+from jaxal.experiment.identity import DATA, data_digest
+from jaxal.experiment.on_disk import is_on_disk
+from jaxal.experiment.settings import Config
+from jaxal.records import CONFIG, HISTORY, Record
+from jaxal.report.comparison import compare
+from jaxal.report.learning_curves import grouped
+from jaxal.report.page._write import write
+from jaxal.report.page.collecting import collect
+from jaxal.report.page.histories import check_rows
+from jaxal.report.page.shown import Shown, ShownPool
+from jaxal.report.paired import paired_differences
+from jaxal.report.rebuild import Run, load_run
+from jaxal.report.summary import names, summarize
+
+
+def write_runs_page(
+    folders: Sequence[str | Path], path: str | Path, *, different_data: bool = False
+) -> list[str]:
+    """Writes one HTML file that shows a run, or several on the same data side by side.
+
+    The pool is loaded as the first run's settings say. If that cannot be done, or gives other data
+    than those of the run, the page is made without what needs them, and says so.
+
+    Args:
+      folders: of the runs, finished or not.
+      path: of the file, which is replaced.
+      different_data: whether runs on different data are shown side by side all the same, without
+        the pool.
+
+    Returns:
+      Notes on what is missing.
+
+    Raises:
+      OSError: the records cannot be read, or the file not written.
+      ValueError: no run, a run without a finished round, or runs on different data.
+    """
+    if not folders:
+        raise ValueError("folders: expected at least one run, got none")
+    runs = [load_run(Path(folder)) for folder in folders]
+    summaries, paired, notes = _compared(runs, folders, different_data)
+    own = [records for run in runs for records in grouped("records", run.records).values()]
+    differ = len(runs) > 1 and len({repr(run.config and run.config.data) for run in runs}) > 1
+    pool, class_names, missing = _pool(runs[0], [one for line in own for one in line], differ)
+    texts = {run.name: _text(run.folder / CONFIG) for run in runs}
+    shown = Shown(
+        ", ".join(texts),
+        dict(zip(names(summaries), own, strict=True)),
+        summaries,
+        paired,
+        runs[0].random,
+        [*notes, *missing],
+        class_names,
+        pool,
+        texts,
+        {key: value for run in runs for key, value in _facts(run, len(runs) > 1).items()},
+    )
+    write(*collect(shown), Path(path))
+    return [*shown.notes]
+
+
+def _compared(runs: Sequence[Run], folders: Sequence[str | Path], different_data: bool) -> Any:
+    """Summaries, paired differences and notes, as the tables in the terminal have them."""
+    notes = [note for run in runs for note in run.notes]
+    if len(runs) > 1:
+        side_by_side = compare(folders, different_data=different_data)
+        return side_by_side.summaries, side_by_side.paired, [*notes, *side_by_side.notes]
+    [run] = runs
+    summaries = summarize(run.records, random_as=run.random)
+    return summaries, paired_differences(run.records, run.random), notes
+
+
+def _pool(
+    run: Run, records: Sequence[Record], differ: bool
+) -> tuple[ShownPool | None, list[str], list[str]]:
+    """The pool, the names of its classes, and why it is not there."""
+    if differ:
+        return (
+            None,
+            [],
+            ["the runs are on different data: there is no map of the pool"],
+        )
+    if run.config is None:
+        return None, [], ["without settings the data are not known: there is no map of the pool"]
+    try:
+        loaded = examples(run.config)
+        _check_same(run, loaded)
+        check_rows(records, len(loaded.pool.labels))
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        return None, [], [f"the data could not be loaded, so there is no map of the pool: {error}"]
+    on_disk = is_on_disk(run.config.data)
+    pool = ShownPool(
+        loaded.pool.inputs,
+        np.asarray(loaded.pool.labels),
+        raw=None if on_disk else _raw(run.config),
+        left_out=on_disk,
+    )
+    return pool, _class_names(run.config), []
+
+
+def _check_same(run: Run, loaded: Loaded) -> None:
+    expected = provenance(run.folder / CONFIG).get(DATA)
+    sets = loaded.sets
+    now = data_digest(
+        loaded.pool, loaded.test, *(sets.get(name) for name in ("validation", "query", "private"))
+    )
+    if expected not in (None, now):
+        raise ValueError("they are not those of the run, by their digest")
+
+
+def _raw(config: Config) -> Any:
+    """The same rows as they are shown: as images where they can be, and not standardised."""
+    settings = config.data
+    for changes in ({"flat": False}, {}):
+        if not settings.noise and settings.normalization == "pool":
+            changes = {**changes, "standardize": False}
+        try:
+            plain = dataclasses.replace(config, data=dataclasses.replace(settings, **changes))
+            return examples(plain).pool.inputs
+        except (ValueError, TypeError):
+            continue
+    return None
+
+
+def _class_names(config: Config) -> list[str]:
+    """By label, as the scenario numbers them: what is out of distribution has none."""
+    settings = config.data
+    if is_on_disk(settings):
+        return []
+    found = data.describe(
+        settings.source, test=settings.test, folder=settings.folder, options=settings.options
+    )
+    outside = config.scenario.ood_classes
+    return [name for number, name in enumerate(found.class_names) if number not in outside]
+
+
+def _facts(run: Run, several: bool) -> dict[str, Any]:
+    """Where the numbers come from: versions and device of the run, and hashes of its files."""
+    facts = provenance(run.folder / CONFIG)
+    for name in (CONFIG, HISTORY):
+        path = run.folder / name
+        if path.is_file():
+            facts[f"{name} SHA-256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {f"{run.name}: {key}" if several else key: value for key, value in facts.items()}
+
+
+def _text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+    return text
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """The table `[provenance]` of a config; empty where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")).get("provenance", {})
+    except (OSError, ValueError):
+        return {}
