@@ -178,7 +178,8 @@ def test_without_a_pool(tmp_path):
 def test_rows_of_numbers_and_features_of_ones_own(tmp_path):
     rng = np.random.default_rng(0)
     pool = Examples(rng.normal(size=(40, 30)).astype(np.float32), rng.integers(-1, 3, 40))
-    features = rng.normal(size=(40, 2))
+    features = rng.normal(size=(40, 2)).astype(np.float32)
+    features.setflags(write=False)  # as a file that is mapped
     own = records(["random", "badge"], 40, classes=3)
     path = report.write_page(own, tmp_path / "page.html", pool=pool, features=features)
     _, found, array, _ = read(path)

@@ -96,7 +96,7 @@ def _blocks(inputs: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
 
 def _flat(block: np.ndarray) -> np.ndarray:
     flat = np.asarray(block, np.float32).reshape(len(block), -1)
-    return np.nan_to_num(flat, copy=False)
+    return np.nan_to_num(flat)
 
 
 def _counted(block: np.ndarray, words: int) -> Any:

@@ -1,6 +1,6 @@
 // The atlas: which rows each round bought, on the map of the pool.
 const ALL = -1;
-const atlas = { line: ALL, seed: 0, color: "class", round: 0, only: null, view: { scale: 1, x: 0, y: 0, ratio: 1 }, hover: null, kept: null, timer: 0 };
+const atlas = { line: ALL, seed: 0, color: "class", round: 0, only: null, hidden: new Set(), view: { scale: 1, x: 0, y: 0, ratio: 1 }, hover: null, kept: null, timer: 0 };
 const rounds = Math.max(...LINES.map((line) => line.points.labels.length)) - 1;
 
 async function startAtlas() {
@@ -17,10 +17,11 @@ async function startAtlas() {
   atlas.rows = own.steps ? (await arrayOf(own.steps)).map(((sum) => (step) => (sum += step))(0)) : null;
   atlas.kinds = new Uint8Array(own.points);
   describeMap(own);
-  atlas.renderer = pointsRenderer($("points"), atlas.positions);
+  atlas.renderer = drawnByPixels($("points"), atlas.positions);
+  atlas.present = [...new Set(atlas.classes)].sort((a, b) => a - b);
   fill($("atlas-line"), [...(LINES.length > 1 ? [[ALL, "all, side by side"]] : []), ...LINES.map((line, at) => [at, line.name])]);
   fill($("atlas-seed"), seeds.map((seed) => [seed, `${seed}`]));
-  fill($("atlas-color"), [["class", "class"], ["round", "round of the pick"], ["nearest", "nearest pick, by its round"]]);
+  fill($("atlas-color"), [["class", "class; of all: strategy"], ["round", "round of the pick"], ["nearest", "nearest pick, by its round"]]);
   const best = LINES.findIndex((line) => line.strategy !== DATA.random);
   atlas.line = best < 0 ? 0 : best;
   $("atlas-line").value = atlas.line;
@@ -32,6 +33,14 @@ async function startAtlas() {
   setRound(rounds);
 }
 
+function useCard() {
+  const made = DATA.atlas && byWebGL($("points"), atlas.positions);
+  document.documentElement.dataset.points = made ? "webgl" : "pixels";
+  if (!made) return;
+  atlas.renderer = made;
+  recolor();
+}
+
 function describeMap(own) {
   const part = own.points < own.pool ? `${count(own.points)} of its ${count(own.pool)} rows, the picks among them` : `all its ${count(own.points)} rows`;
   const share = own.explained.map((value) => percent(value, 0)).join(" and ");
@@ -41,7 +50,7 @@ function describeMap(own) {
 
 const fill = (select, options) => select.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
 const rowOf = (point) => (atlas.rows ? atlas.rows[point] : point);
-const visible = () => (atlas.line === ALL ? LINES.map((_, line) => line) : [atlas.line]).flatMap((line) => picksOf(line, atlas.seed).filter((pick) => pick.round < atlas.round));
+const visible = () => (atlas.line === ALL ? LINES.map((_, line) => line).filter((line) => !atlas.hidden.has(line)) : [atlas.line]).flatMap((line) => picksOf(line, atlas.seed).filter((pick) => pick.round < atlas.round));
 
 function setRound(round) {
   atlas.round = Math.min(Math.max(round, 0), rounds);
@@ -58,10 +67,11 @@ function setRound(round) {
 async function recolor() {
   const colors = new Uint8Array(1024);
   const paint = (kind, color, alpha) => colors.set([...hex(color), alpha], 4 * kind);
-  const solid = atlas.kinds.length > 200_000 ? 150 : 215;
+  const solid = atlas.kinds.length < 200_000 ? 215 : atlas.renderer.blends ? 70 : 150;
   const grey = isDark() ? "#59616a" : "#b4bac0";
-  paint(255, grey, atlas.color === "class" ? 90 : solid / 2);
-  if (atlas.color === "class") {
+  const byClass = atlas.color === "class" && atlas.line !== ALL;
+  paint(255, grey, byClass ? 90 : solid / 2);
+  if (byClass) {
     for (let kind = 0; kind < 255; kind++) paint(kind, classColor(Math.min(kind, NONE)), solid);
     for (let at = 0; at < atlas.kinds.length; at++) atlas.kinds[at] = atlas.only !== null && atlas.classes[at] !== atlas.only ? 255 : Math.min(atlas.classes[at], 254);
   } else {
@@ -96,10 +106,21 @@ async function colorByNearest() {
 
 function drawMapLegend() {
   const box = $("map-legend");
-  if (atlas.color === "class") {
-    const numbers = [...new Set(atlas.classes)].sort((a, b) => a - b);
+  if (atlas.line === ALL && atlas.color === "class") {
     box.replaceChildren(
-      ...numbers.map((number) => {
+      ...LINES.map((line, number) => {
+        const toggle = () => {
+          if (!atlas.hidden.delete(number)) atlas.hidden.add(number);
+          recolor();
+        };
+        return el("button", { type: "button", "aria-pressed": !atlas.hidden.has(number), onclick: toggle }, sample(number), line.name);
+      })
+    );
+    return;
+  }
+  if (atlas.color === "class") {
+    box.replaceChildren(
+      ...atlas.present.map((number) => {
         const only = () => { atlas.only = atlas.only === number ? null : number; recolor(); };
         const pressed = atlas.only === null || atlas.only === number;
         return el("button", { type: "button", "aria-pressed": pressed, onclick: only, title: "show this class alone" }, el("span", { class: "swatch", style: { background: classColor(number) } }), className(number));
@@ -144,9 +165,11 @@ function drawMarks() {
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
   const [halo, ink] = [cssColor("--paper"), cssColor("--ink")];
+  const times = new Map(); // rows that several strategies picked have their marks side by side
+  for (const pick of visible()) times.set(pick.point, (times.get(pick.point) ?? 0) + 1);
   for (const pick of visible()) {
     const newest = pick.round === atlas.round - 1;
-    drawMark(context, pick, newest ? 6.5 : 4.6, newest ? ink : halo, newest ? 2 : 1.2);
+    drawMark(context, pick, newest ? 6.5 : 4.6, newest ? ink : halo, newest ? 2 : 1.2, times.get(pick.point) > 1 ? 5 : 0);
   }
   for (const own of [atlas.hover, atlas.kept]) {
     if (!own) continue;
@@ -163,8 +186,9 @@ function pickColor(pick) {
   return ramp((pick.round + 1) / Math.max(rounds, 1));
 }
 
-function drawMark(context, pick, size, stroke, width) {
-  const [x, y] = [placeX(pick.point), placeY(pick.point)];
+function drawMark(context, pick, size, stroke, width, aside) {
+  const angle = (2 * Math.PI * pick.line) / LINES.length;
+  const [x, y] = [placeX(pick.point) + aside * Math.cos(angle), placeY(pick.point) + aside * Math.sin(angle)];
   const points = outline(atlas.line === ALL ? shapeOf(pick.line) : "circle", x, y, size);
   context.beginPath();
   if (points) points.forEach(([a, b], at) => (at ? context.lineTo(a, b) : context.moveTo(a, b)));

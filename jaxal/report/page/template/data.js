@@ -62,7 +62,8 @@ const isDark = () => document.documentElement.dataset.theme === "dark";
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 const percent = (value, digits = 1) => (known(value) ? `${(100 * value).toFixed(digits)}%` : "–");
 const signed = (value, digits = 1) => (known(value) ? `${value > 0 ? "+" : value < 0 ? "−" : "±"}${Math.abs(value).toFixed(digits)}` : "–");
-const count = (value) => (known(value) ? Math.round(value).toLocaleString("en") : "–");
+const COUNTS = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const count = (value) => (known(value) ? COUNTS.format(value) : "–");
 const className = (number) => (number < NONE ? DATA.classes[number] : "no class");
 
 function seconds(value) {

@@ -1,5 +1,4 @@
-// The points of the map: WebGL where a card draws it, else pixels set one by one, which is faster
-// than WebGL without a card.
+// The points of the map: by WebGL where a card draws it, else pixels set one by one.
 const SIDE = 65535;
 
 const VERTEX = `#version 300 es
@@ -18,21 +17,27 @@ void main() {
   shown = vec4(color.rgb, 1.0) * color.a * edge;
 }`;
 
-// positions: Uint16Array [n, 2]. The view is the scale in pixels of the whole map and where its
-// corner lies; y of the data grows upwards.
-function pointsRenderer(canvas, positions) {
-  const gl = canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true, failIfMajorPerformanceCaveat: true });
+// The canvas is drawn by pixels, and by WebGL from when there is time to start that, which without
+// a card can take seconds; a card that is only imitated is slower than pixels, and is left alone.
+function byWebGL(canvas, positions) {
+  const other = canvas.cloneNode(); // a canvas never has two kinds of context
+  const gl = other.getContext("webgl2", { antialias: false, failIfMajorPerformanceCaveat: true });
+  if (!gl) return null;
+  const told = gl.getExtension("WEBGL_debug_renderer_info");
+  const card = told ? gl.getParameter(told.UNMASKED_RENDERER_WEBGL) : "";
+  if (/swiftshader|llvmpipe|software|basic render/i.test(card)) return null;
   try {
-    if (gl) return drawnByWebGL(gl, canvas, positions);
+    const made = drawnByWebGL(gl, other, positions);
+    canvas.replaceWith(other);
+    return made;
   } catch (error) {
     console.info(`WebGL: ${error.message}`);
-    const other = canvas.cloneNode(); // a canvas never has two kinds of context
-    canvas.replaceWith(other);
-    canvas = other;
+    return null;
   }
-  return drawnByPixels(canvas, positions);
 }
 
+// positions: Uint16Array [n, 2]. The view is the scale in pixels of the whole map and where its
+// corner lies; y of the data grows upwards.
 function drawnByWebGL(gl, canvas, positions) {
   const program = gl.createProgram();
   for (const [kind, text] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
@@ -62,6 +67,7 @@ function drawnByWebGL(gl, canvas, positions) {
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   const uniform = (own) => gl.getUniformLocation(program, own);
   return {
+    blends: true, // where points lie on each other, the color is fuller
     // kinds [n] uint8, and colours [256, 4] uint8 by kind, not premultiplied.
     color(own, colors) {
       gl.bufferData(gl.ARRAY_BUFFER, own, gl.DYNAMIC_DRAW);
@@ -82,7 +88,7 @@ function drawnByWebGL(gl, canvas, positions) {
 }
 
 function drawnByPixels(canvas, positions) {
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   let [kinds, colors] = [null, null];
   return {
     color(own, made) {

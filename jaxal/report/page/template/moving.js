@@ -82,14 +82,15 @@ async function showCard(own) {
   }
   const parts = [el("h3", {}, className(atlas.classes[own.point])), el("div", {}, `row ${count(own.row).replaceAll(",", " ")}`)];
   const shown = example(own.row);
-  if (shown) parts.unshift(shown);
+  if (shown && DATA.examples.kind !== "row") parts.unshift(shown);
   const whom = LINES.flatMap((line, number) => picksOf(number, atlas.seed).filter((pick) => pick.row === own.row));
   const said = whom.map((pick) => el("li", {}, `${LINES[pick.line].name}: ${roundName(pick.round)}`));
   const near = await nearestOf(own);
   if (near) parts.push(el("div", {}, near));
   if (said.length) parts.push(el("ul", { "aria-label": "picked by" }, ...said));
   else parts.push(el("div", { class: "empty" }, `not picked (seed ${atlas.seed})`));
-  card.replaceChildren(...parts);
+  if (shown && DATA.examples.kind === "row") parts.push(shown);
+  if (own === (atlas.kept ?? atlas.hover)) card.replaceChildren(...parts); // it was not left meanwhile
 }
 
 async function nearestOf(own) {

@@ -64,6 +64,7 @@ async function start() {
     waiting = setTimeout(() => charts.forEach(drawChart), 120);
   });
   document.documentElement.dataset.ready = "true";
+  setTimeout(useCard, 500); // pixels do until then
 }
 
 start().catch((error) => {
