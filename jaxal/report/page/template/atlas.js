@@ -173,6 +173,7 @@ function drawMarks() {
   }
   for (const own of [atlas.hover, atlas.kept]) {
     if (!own) continue;
+    if (own.line !== undefined) drawMark(context, own, 6.5, ink, 1.5, times.get(own.point) > 1 ? 5 : 0);
     context.beginPath();
     context.arc(placeX(own.point), placeY(own.point), 11, 0, 7);
     context.lineWidth = 2.5;
