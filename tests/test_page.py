@@ -189,6 +189,26 @@ def test_rows_of_numbers_and_features_of_ones_own(tmp_path):
     assert (array(found["atlas"]["classes"]) == 3).sum() == (pool.labels == -1).sum()
 
 
+def test_texts(tmp_path):
+    pytest.importorskip("tokenizers")
+    words = "red green blue fast slow".split()
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words, 4)) + f" {row % 7} end" for row in range(75)]
+    lines = [f"{'ab'[row % 2]}\t{text} {EVIL}" for row, text in enumerate(texts)]
+    (tmp_path / "t.txt").write_text("\n".join(lines))
+    settings = [f"data.source=text:{tmp_path / 't.txt'}", *SETTINGS[1:], "data.test_fraction=0.2"]
+    own = records(["random", "badge"], 60, classes=2)
+    run = folder_of_run(tmp_path / "texts", own, *settings)
+    assert report.write_runs_page([run], tmp_path / "page.html") == []
+    _, found, array, _ = read(tmp_path / "page.html")
+    pool, _ = data.load(f"text:{tmp_path / 't.txt'}")
+    assert found["examples"]["kind"] == "text" and found["atlas"]["words"]
+    ids = {row.tobytes() for row in pool.inputs[array(found["examples"]["rows"])]}
+    shown = set(found["examples"]["texts"])
+    assert len(shown) == len(ids) and shown <= {line.split("\t")[1] for line in lines}
+    assert found["classes"] == ["a", "b"]
+
+
 def test_data_that_are_not_there_or_others(tmp_path):
     own = records(["random", "badge"], 60)
     absent = folder_of_run(tmp_path / "absent", own, "data.source=npz:gone.npz", *SETTINGS[1:])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from jaxal import data
+from jaxal.data.readers.registry import FOLDER_VARIABLE
+from jaxal.data.readers.text import read_with_texts
 from jaxal.experiment.examples import Loaded, examples
 from jaxal.experiment.identity import DATA, data_digest
+from jaxal.experiment.inputs import load as load_inputs
 from jaxal.experiment.on_disk import is_on_disk
-from jaxal.experiment.settings import Config
+from jaxal.experiment.settings import Config, DataConfig
 from jaxal.records import CONFIG, HISTORY, Record
 from jaxal.report.comparison import compare
 from jaxal.report.learning_curves import grouped
@@ -107,6 +111,9 @@ def _pool(
         raw=None if on_disk else _raw(run.config),
         left_out=on_disk,
     )
+    if not on_disk and np.issubdtype(pool.inputs.dtype, np.integer) and pool.inputs.ndim == 2:
+        tokens = load_inputs(run.config.data).raw.tokens
+        pool = pool._replace(tokens=tokens, texts=_texts(run.config.data) if tokens else None)
     return pool, _class_names(run.config), []
 
 
@@ -132,6 +139,21 @@ def _raw(config: Config) -> Any:
         except (ValueError, TypeError):
             continue
     return None
+
+
+def _texts(settings: DataConfig) -> dict[bytes, str] | None:
+    """The texts of a source of texts, by their token ids; None of another source of ids."""
+    kind, _, which = settings.source.partition(":")
+    if kind != "text":
+        return None
+    folder = settings.folder or os.environ.get(FOLDER_VARIABLE)
+    table, texts = read_with_texts(
+        which,
+        folder=Path(folder).expanduser() if folder else None,
+        test=settings.test and settings.test.partition(":")[2],
+        **settings.options,
+    )
+    return {ids.tobytes(): text for ids, text in zip(table.train[0], texts, strict=True)}
 
 
 def _class_names(config: Config) -> list[str]:
