@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from jaxal import data
 from jaxal.data.readers.registry import FOLDER_VARIABLE
 from jaxal.data.readers.text import read_with_texts
+from jaxal.data.tables import open_table
 from jaxal.experiment.examples import Loaded, examples
 from jaxal.experiment.identity import DATA, data_digest
 from jaxal.experiment.inputs import load as load_inputs
@@ -105,13 +105,15 @@ def _pool(
     except (OSError, ValueError, TypeError, ImportError) as error:
         return None, [], [f"the data could not be loaded, so there is no map of the pool: {error}"]
     on_disk = is_on_disk(run.config.data)
+    # Pictures of bytes and token ids are as the source has them.
+    is_whole = np.issubdtype(loaded.pool.inputs.dtype, np.integer)
     pool = ShownPool(
         loaded.pool.inputs,
         np.asarray(loaded.pool.labels),
-        raw=None if on_disk else _raw(run.config),
+        raw=None if on_disk or is_whole else _raw(run.config),
         left_out=on_disk,
     )
-    if not on_disk and np.issubdtype(pool.inputs.dtype, np.integer) and pool.inputs.ndim == 2:
+    if not on_disk and is_whole and pool.inputs.ndim == 2:
         tokens = load_inputs(run.config.data).raw.tokens
         pool = pool._replace(tokens=tokens, texts=_texts(run.config.data) if tokens else None)
     return pool, _class_names(run.config), []
@@ -161,11 +163,14 @@ def _class_names(config: Config) -> list[str]:
     settings = config.data
     if is_on_disk(settings):
         return []
-    found = data.describe(
+    found = open_table(
         settings.source, test=settings.test, folder=settings.folder, options=settings.options
     )
-    outside = config.scenario.ood_classes
-    return [name for number, name in enumerate(found.class_names) if number not in outside]
+    labels = [part[1] for part in (found.train, found.test) if part is not None]
+    given = tuple(found.class_names or ())
+    every = range(1 + max(int(one.max()) for one in labels))
+    known = [given[number] if number < len(given) else str(number) for number in every]
+    return [name for number, name in enumerate(known) if number not in config.scenario.ood_classes]
 
 
 def _facts(run: Run, several: bool) -> dict[str, Any]:
