@@ -33,7 +33,12 @@ PAGES = {  # page -> title, packages
     "costs": ("Costs and plans", ["jaxal.costs", "jaxal.accelerators"]),
     "types": ("Shared types", ["jaxal"]),  # last: what no other package has
 }
-INSIDE = {"jaxal.data.readers", "jaxal.pools.directory", "jaxal.strategies.filters"}
+INSIDE = {
+    "jaxal.data.readers",
+    "jaxal.pools.directory",
+    "jaxal.report.page",
+    "jaxal.strategies.filters",
+}
 """Packages whose names other ones export, or use alone."""
 
 

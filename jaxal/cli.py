@@ -32,6 +32,13 @@ examples:
   jaxal run configs/digits.toml --distributed --coordinator 10.0.0.1:1234 --processes 2 --process 0
 """
 
+_REPORT_EXAMPLES = """\
+examples:
+  jaxal report runs/digits
+  jaxal report runs/digits --html digits.html
+  jaxal report runs/digits runs/warm --html both.html
+"""
+
 _COMPARE_EXAMPLES = """\
 example:
   jaxal run configs/digits.toml
@@ -156,11 +163,21 @@ def _add_report(commands: Any) -> None:
         commands,
         "report",
         _report,
-        help="make the table and the picture of a run again",
+        help="make the table and the picture of a run again, or a page that shows it",
         description="Make summary.csv and curves.png of a run again from its records,\n"
-        "also of one that is not finished.",
+        "also of one that is not finished; with --html, one page that shows it all.",
+        examples=_REPORT_EXAMPLES,
     )
-    report.add_argument("folder", metavar="DIR", type=Path, help="the folder of the run")
+    report.add_argument(
+        "folders", metavar="DIR", type=Path, nargs="+", help="the folder of the run"
+    )
+    report.add_argument(
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help="write a page that needs no network: curves, the comparison, what each round bought, "
+        "and the pool as a map; of several runs on the same data, side by side",
+    )
     _add_common(report)
 
 
@@ -274,7 +291,16 @@ def _resume_command(arguments: argparse.Namespace, out: Path) -> str:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    return _show_run(arguments.folder, arguments.quiet)
+    from jaxal import report
+    from jaxal.report._text import printable
+
+    for folder in arguments.folders:
+        _show_run(folder, arguments.quiet)
+    if arguments.html is not None:
+        for note in report.write_runs_page(arguments.folders, arguments.html):
+            _tell(f"note: {note}")
+        print(printable(arguments.html))
+    return 0
 
 
 def _show_run(folder: Path, quiet: bool) -> int:

@@ -51,9 +51,10 @@ class Record:
     rare_found: int | None = None  # picks of a rare class
     unique_picks: int | None = None  # distinct rows that were picked, copies counted once
     ood_picks: int | None = None  # picks that are out of distribution
+    initial: Sequence[int] | None = None  # rows labelled before the first round, in its record
 
 
-ADDED = ("class_accuracy", "rare_recall", "rare_found", "unique_picks", "ood_picks")
+ADDED = ("class_accuracy", "rare_recall", "rare_found", "unique_picks", "ood_picks", "initial")
 """Fields that records of earlier versions lack."""
 
 

@@ -28,6 +28,8 @@ def test_simulated_seeds():
     assert [r.test_accuracy for r in records] == accuracies.ravel().tolist()
     assert [list(r.rows) for r in records[:2]] == np.asarray(history.rows)[0, :2].tolist()
     assert records[2].rows == []
+    by_class = np.asarray(history.test.class_accuracy)
+    assert [r.class_accuracy for r in records] == by_class.reshape(6, 3).tolist()
     [summary] = report.summarize(records)
     assert summary.seeds == 2 and summary.points[-1].labels == 12
     assert summary.points[-1].accuracy_mean == pytest.approx(accuracies[:, -1].mean())

@@ -117,6 +117,9 @@ def test_history_has_a_line_per_strategy_seed_and_round(small_run):
     for line in lines:
         assert line["labels"] == 12 + 3 * line["round"]
         assert len(line["rows"]) == (3 if line["round"] < 2 else 0)
+        first = lines[line["seed"]]["initial"]  # of random sampling
+        assert line.get("initial") == (first if line["round"] == 0 else None)
+        assert len({*first}) == 12
         assert 0 <= line["test_accuracy"] <= 1 and line["train_loss"] > 0
         assert line["seconds"]["fit"] > 0
     compiled = [line for line in lines if line["compile_seconds"]["fit"] > 0]

@@ -13,11 +13,17 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxal import processes
-from jaxal.base import Examples
 from jaxal.experiment._provenance import provenance
 from jaxal.experiment.build import Parts, build
 from jaxal.experiment.config import to_toml
-from jaxal.experiment.identity import DATA, SEEDS_PER_DEVICE, check_same, identity, provenance_of
+from jaxal.experiment.identity import (
+    DATA,
+    SEEDS_PER_DEVICE,
+    check_same,
+    data_digest,
+    identity,
+    provenance_of,
+)
 from jaxal.experiment.journal import Journal
 from jaxal.experiment.outcomes import Known, round_records
 from jaxal.experiment.planned import planned
@@ -26,7 +32,6 @@ from jaxal.experiment.stages import Stages, compile_ahead, make_stages, make_str
 from jaxal.files import written_whole
 from jaxal.loop.checked import check_loss, check_strategies
 from jaxal.loop.checkpoint import Checkpoints, claimed_together
-from jaxal.loop.identity import digest
 from jaxal.loop.plan import Prepared
 from jaxal.loop.round import Round
 from jaxal.loop.simulation import begin, run_rounds
@@ -82,7 +87,8 @@ def run(
             raise ValueError(f"{out}: holds a run already; to go on with it, resume it")
         with processes.agreed():
             parts = build(config)
-        data = digest(_examples(parts))
+        sets = (parts.query, parts.private)
+        data = data_digest(parts.pool, parts.test, parts.validation, *sets)
         if together:
             processes.check_same(config=repr(config), data=data)
         streamed = isinstance(parts.pool.inputs, Directory)
@@ -124,15 +130,6 @@ def _writer(path: Path) -> Iterator[Writer | None]:
             if processes.is_first():
                 writer = held.enter_context(Writer(path))
         yield writer
-
-
-def _examples(parts: Parts) -> tuple[Any, ...]:
-    """All that is computed on; for the rows of a pool on disk stands its manifest."""
-    sets = (one for one in (parts.query, parts.private) if isinstance(one, Examples))
-    pool = parts.pool
-    if isinstance(pool.inputs, Directory):
-        pool = Examples(np.frombuffer(bytes.fromhex(pool.inputs.digest), np.uint8), pool.labels)
-    return (pool, parts.test, parts.validation, *sets)
 
 
 def _write(path: Path, text: str) -> None:

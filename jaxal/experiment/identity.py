@@ -5,7 +5,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from jaxal.loop.identity import VERSIONS, check_identity
+import numpy as np
+
+from jaxal.base import Examples
+from jaxal.loop.identity import VERSIONS, check_identity, digest
+from jaxal.pools import Directory
 
 DATA = "data_sha256"
 """The key of the data's digest in `[provenance]`."""
@@ -13,6 +17,22 @@ DATA = "data_sha256"
 
 SEEDS_PER_DEVICE = "seeds_per_device"
 """The key of how many seeds a device computes at once: another number may round otherwise."""
+
+
+def data_digest(
+    pool: Examples, test: Examples, validation: Examples | None, *sets: Examples | str | None
+) -> str:
+    """The digest of all that a run computes on; for the rows of a pool on disk stands its manifest.
+
+    Args:
+      pool: whose inputs may be on disk.
+      test: the examples that are tested on.
+      validation: those held out, if there are.
+      sets: the query and the private set; a name stands for rows of each round.
+    """
+    if isinstance(pool.inputs, Directory):
+        pool = Examples(np.frombuffer(bytes.fromhex(pool.inputs.digest), np.uint8), pool.labels)
+    return digest((pool, test, validation, *(one for one in sets if isinstance(one, Examples))))
 
 
 def check_same(path: Path, settings: str) -> None:

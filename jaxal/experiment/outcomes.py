@@ -46,6 +46,8 @@ def round_records(
         accuracies = _class_accuracy(info.test.class_accuracy[seed], known.test_labels)
         if facts is not None and facts.rare:
             more["rare_recall"] = float(np.mean([accuracies[one] for one in facts.rare]))
+        if number == 0:
+            more["initial"] = rows[seed][: known.initial].tolist()
         yield Record(
             strategy=name,
             seed=seed,

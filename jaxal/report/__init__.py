@@ -11,6 +11,7 @@ from jaxal.report.contents import contents_table
 from jaxal.report.curves import draw
 from jaxal.report.efficiency import label_efficiency, labels_to
 from jaxal.report.histories import from_curve, from_history
+from jaxal.report.page import write_page, write_runs_page
 from jaxal.report.paired import Paired, paired_differences
 from jaxal.report.paired_table import paired_table
 from jaxal.report.rebuild import rebuild, write
@@ -41,4 +42,6 @@ __all__ = [
     "write",
     "write_comparison",
     "write_csv",
+    "write_page",
+    "write_runs_page",
 ]

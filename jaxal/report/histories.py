@@ -25,8 +25,9 @@ def from_history(
       seed: of the first seed; the others count on from there.
 
     Returns:
-      A record a seed and round, as `jaxal run` writes them but for times and for what a scenario
-      counts: every table, picture and comparison of `jaxal.report` takes them.
+      A record a seed and round, as `jaxal run` writes them but for times, the initial rows and what
+      a scenario counts: every table, picture, comparison and page of `jaxal.report` takes them. The
+      accuracy on a class that was never right is NaN, as there may be no such test examples.
 
     Raises:
       TypeError: a history that is none, or a strategy that is no text.
@@ -42,6 +43,11 @@ def from_history(
             f"{np.shape(info.labels)}"
         )
     info = jax.tree.map(lambda leaf: np.asarray(leaf)[(None,) * (2 - axes)], info)
+    if info.test.class_accuracy is not None:
+        accuracies = info.test.class_accuracy.astype(float)
+        seen = (accuracies > 0).any((0, 1))
+        found = np.where(seen, accuracies, np.nan)
+        info = info._replace(test=info.test._replace(class_accuracy=found))
     seeds, rounds = info.labels.shape
     return [
         _record(strategy, seed + one, number, _at(info, one, number))
@@ -146,6 +152,7 @@ def _stacked(history: RoundInfo | Iterable[RoundInfo]) -> RoundInfo:
 
 def _record(strategy: str, seed: int, number: int, info: RoundInfo) -> Record:
     """Of one seed and round."""
+    by_class = info.test.class_accuracy
     return Record(
         strategy=strategy,
         seed=seed,
@@ -157,4 +164,5 @@ def _record(strategy: str, seed: int, number: int, info: RoundInfo) -> Record:
         test_accuracy=float(info.test.accuracy),
         test_loss=float(info.test.loss),
         epochs=int(info.epochs),
+        class_accuracy=() if by_class is None else by_class.tolist(),
     )

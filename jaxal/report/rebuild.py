@@ -22,6 +22,17 @@ class Rebuilt(NamedTuple):
     paired: list[Paired]  # each strategy with random sampling, seed by seed
 
 
+class Run(NamedTuple):
+    """What the folder of a run has."""
+
+    folder: Path
+    name: str
+    records: list[Record]
+    config: Config | None  # None: it cannot be read
+    notes: list[str]
+    random: str | None  # what random sampling is called
+
+
 def rebuild(folder: Path) -> Rebuilt:
     """Writes `summary.csv` and `curves.png` of the run in `folder`, as `write` does.
 
@@ -35,6 +46,14 @@ def rebuild(folder: Path) -> Rebuilt:
       OSError: the records cannot be read, or the files not written.
       ValueError: there is no finished round, or a line other than the last is no record.
     """
+    run = load_run(folder)
+    summaries = summarize(run.records, random_as=run.random)
+    save(summaries, folder, f"{run.name}: test accuracy, {over_seeds(summaries)}")
+    return Rebuilt(summaries, run.notes, paired_differences(run.records, run.random))
+
+
+def load_run(folder: Path) -> Run:
+    """Reads the records and the settings of the run in `folder`; errors are those of `rebuild`."""
     history = folder / HISTORY
     records = read(history)
     if not records:
@@ -47,9 +66,7 @@ def rebuild(folder: Path) -> Rebuilt:
     else:
         name, notes = config.name, _unfinished(records, config)
     random = random_name(dict.fromkeys(record.strategy for record in records), config)
-    summaries = summarize(records, random_as=random)
-    save(summaries, folder, f"{name}: test accuracy, {over_seeds(summaries)}")
-    return Rebuilt(summaries, notes, paired_differences(records, random))
+    return Run(folder, name, records, config, notes, random)
 
 
 def write(records: Iterable[Record], folder: Path, title: str) -> list[Summary]:

@@ -53,6 +53,23 @@ def read_text(
       ValueError: a line without a label or a text, an empty file, or a file that is no tokenizer;
         names the file and the line.
     """
+    options: dict = {"length": length, "tokenizer": tokenizer, "vocabulary": vocabulary}
+    given: dict = {"folder": folder, "test": test, "form": form, "encoding": encoding}
+    return read_with_texts(path, **given, **options)[0]
+
+
+def read_with_texts(
+    path: str,
+    *,
+    folder: Path | None = None,
+    test: str | None = None,
+    form: str | None = None,
+    length: int | None = None,
+    tokenizer: str | None = None,
+    vocabulary: int = VOCABULARY,
+    encoding: str = "utf-8",
+) -> tuple[Table, tuple[str, ...]]:
+    """What `read_text` returns, and the texts [N] of the training part; arguments as there."""
     if form is not None:
         check_name("form", form, FORMS)
     check_token_options(length, vocabulary)
@@ -62,7 +79,7 @@ def read_text(
     options: dict = {"length": length, "tokenizer": tokenizer, "vocabulary": vocabulary}
     arrays = token_ids([*zip(files, texts, strict=True)], folder, **options)
     train, *tests = zip(arrays, map(np.array, labels), strict=True)
-    return Table(train, next(iter(tests), None), tokens=True)
+    return Table(train, next(iter(tests), None), tokens=True), tuple(texts[0])
 
 
 def check_token_options(length: int | None, vocabulary: int) -> None:

@@ -1,0 +1,178 @@
+"""The page in a real browser: it draws itself, and slider, pointer and keys do what they say."""
+
+import shutil
+
+import numpy as np
+import pytest
+from page_runs import folder_of_run, records
+
+from jaxal import report
+from jaxal.base import Examples
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+# A browser without a card imitates one, which the page leaves alone: here it does not notice.
+IMITATED = """
+const own = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, options) {
+  return own.call(this, kind, { ...options, failIfMajorPerformanceCaveat: false });
+};
+WebGL2RenderingContext.prototype.getExtension = () => null;
+"""
+EVIL = "<img src=x onerror=alert(1)></script>"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--enable-unsafe-swiftshader"]
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    settings = ["data.limit=60", "strategy.names=random,badge", "strategy.rounds=3", "seeds=2"]
+    run = folder_of_run(folder / "digits", records(["random", "badge"], 60, gain=0.1), *settings)
+    report.write_runs_page([run], folder / "digits.html")
+    return folder / "digits.html"
+
+
+class Opened:
+    """A page, and what its console said."""
+
+    def __init__(self, browser, path, *, theme="light", script=""):
+        self.page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme=theme)
+        self.said, self.asked = [], []
+        self.page.on("console", lambda one: self.said.append(f"{one.type}: {one.text}"))
+        self.page.on("pageerror", lambda one: self.said.append(f"error: {one}"))
+        self.page.on("request", lambda one: self.asked.append(one.url))
+        self.page.on("dialog", lambda one: self.said.append(f"error: dialog {one.message}"))
+        if script:
+            self.page.add_init_script(script)
+        self.page.goto(path.as_uri())
+        self.page.wait_for_selector("html[data-points]", state="attached")
+
+    def text(self, selector):
+        return self.page.inner_text(selector)
+
+    def colors(self, selector):
+        """How many pixels of a canvas are drawn, and a digest of them."""
+        picture = self.page.locator(selector).screenshot()
+        return len(picture), hash(picture)
+
+    def close(self):
+        errors = [one for one in self.said if one.startswith("error")]
+        outside = [url for url in self.asked if not url.startswith(("file:", "blob:", "data:"))]
+        self.page.close()
+        assert not errors and not outside
+
+
+@pytest.mark.parametrize("drawn", ["pixels", "webgl"])
+def test_slider_and_pointer(browser, digits, drawn):
+    opened = Opened(browser, digits, script=IMITATED if drawn == "webgl" else "")
+    page = opened.page
+    assert page.get_attribute("html", "data-points") == drawn
+    page.locator("#atlas").scroll_into_view_if_needed()
+    assert "after round 3 of 3: 18 labels" in opened.text("#round-said")
+    full = opened.colors("#stage")
+    page.focus("#round")
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    assert "initial rows: 6 labels" in opened.text("#round-said")
+    assert opened.colors("#stage") != full
+    page.focus("#marks")
+    page.keyboard.press("]")
+    assert "after round 1 of 3: 10 labels" in opened.text("#round-said")
+    # A pick by key is where the pointer finds it.
+    page.keyboard.press("n")
+    page.wait_for_selector("#card ul")
+    card = opened.text("#card")
+    assert "badge: initial" in card and page.locator("#card .thumb").count() == 1
+    x, y = page.evaluate("[placeX(atlas.kept.point), placeY(atlas.kept.point)]")
+    page.keyboard.press("Escape")
+    place = page.locator("#marks").bounding_box()
+    assert place is not None
+    page.mouse.move(place["x"] + 2, place["y"] + place["height"] - 2)
+    page.wait_for_selector("#card .empty")
+    page.mouse.move(place["x"] + x, place["y"] + y)
+    page.wait_for_selector("#card ul")
+    assert opened.text("#card") == card and "row" in card
+    opened.close()
+
+
+def test_colors_and_zoom(browser, digits):
+    opened = Opened(browser, digits, theme="dark")
+    page = opened.page
+    assert page.get_attribute("html", "data-theme") == "dark"
+    seen = set()
+    for color in ("class", "round", "nearest"):
+        page.select_option("#atlas-color", color)
+        page.wait_for_timeout(150)
+        seen.add(opened.colors("#points"))
+    page.click("#zoom-in")
+    page.wait_for_timeout(150)
+    seen.add(opened.colors("#points"))
+    assert len(seen) == 4
+    page.select_option("#theme", "light")
+    page.wait_for_timeout(150)
+    assert opened.colors("#points") not in seen
+    opened.close()
+
+
+def test_everything_else_is_there(browser, digits):
+    opened = Opened(browser, digits)
+    page = opened.page
+    assert page.locator("#chart-accuracy polyline").count() == 2
+    page.focus("#chart-accuracy")
+    page.keyboard.press("ArrowRight")
+    assert "6 labels" in opened.text("#chart-accuracy .tip")
+    page.locator("#legend button").first.click()
+    assert page.locator("#chart-accuracy polyline").count() == 1
+    assert "badge" in opened.text("#table-comparison") and "above" in opened.text(
+        "#table-comparison"
+    )
+    assert page.locator("#table-rounds button").count() == 2 * 4
+    assert page.locator("#table-rounds .thumb").count() == 2 * (6 + 3 * 4)
+    page.locator("#table-rounds button").nth(2).click()
+    assert "after round 2 of 3" in opened.text("#round-said")
+    assert page.locator("#heat td").count() == 2 * 10 * 4
+    assert "data_sha256" not in opened.text("#facts") and "page made by" in opened.text("#facts")
+    assert 'source = "sklearn:digits"' in opened.text("#configs")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= 1280, "nothing but tables that scroll is wider than the window"
+    opened.close()
+
+
+def test_names_do_nothing(browser, tmp_path):
+    pool = Examples(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2)
+    own = records([EVIL, "random"], 40, classes=2)
+    path = tmp_path / "page.html"
+    report.write_page(own, path, title=EVIL, pool=pool, class_names=[EVIL, "b"])
+    opened = Opened(browser, path)
+    assert opened.text("#title") == EVIL and EVIL in opened.text("#map-legend")
+    assert opened.page.locator("img").count() == 0
+    opened.page.focus("#marks")
+    opened.page.keyboard.press("n")
+    opened.page.wait_for_selector("#card .values")
+    assert opened.page.locator("#card .values i").count() == 3
+    opened.close()
+
+
+def test_a_page_without_a_map(browser, tmp_path):
+    path = report.write_page(
+        report.from_curve("mine", [10, 20], [0.5, 0.7]), tmp_path / "page.html"
+    )
+    opened = Opened(browser, path)
+    assert "without the pool" in opened.text("#atlas-about")
+    assert "Nothing to compare" in opened.text("#comparison-about")
+    assert "Rounds" not in opened.text("#nav") and "Curves" in opened.text("#nav")
+    opened.close()
