@@ -380,3 +380,14 @@ def test_the_commands(pool, capsys):
     out, err = capsys.readouterr()
     assert out == "all 7 files are as the manifest says\n" and "labels.npy" in err
     assert main(["pool", "info", str(pool.path / "none")]) == 2
+
+
+def test_a_file_that_is_cut_while_it_is_open_is_named(tmp_path):
+    pool = pools.create(tmp_path / "pool", np.ones((100, 8), np.float32), shard_rows=60)
+    np.testing.assert_array_equal(pool[50:70], np.ones((20, 8), np.float32))
+    file = tmp_path / "pool" / "features-00001.npy"
+    with open(file, "r+b") as opened:
+        opened.truncate(file.stat().st_size - 4)
+    assert pool[60:99].shape == (39, 8)
+    with pytest.raises(OSError, match="features-00001.npy: ends before row 39"):
+        pool[70:]

@@ -98,7 +98,7 @@ def test_candidates_are_accepted_as_one_by_one():
             accepted[i] = uniform[i] * now[i] < worth[i]
             if accepted[i]:
                 worth[i + 1 :] = np.minimum(worth[i + 1 :], between[i, i + 1 :])
-        given = (jnp.asarray(array, jnp.float32) for array in (now, uniform, between))
+        given = (jnp.asarray(array, jnp.float32) for array in (now, uniform * now, between))
         found = _accept(*given)
         np.testing.assert_array_equal(found[0], accepted)
         np.testing.assert_allclose(found[1], worth, rtol=1e-6)

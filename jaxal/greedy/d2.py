@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from jaxal.base import Selection
 from jaxal.numerics import next_uniforms, running_sum
@@ -19,7 +20,7 @@ from jaxal.points.placed import Placed
 from jaxal.rows import LINE, largest, line_sums
 
 # The tiers that rows are drawn from: a tier is empty before the next lower one is drawn from.
-_TAKEN, _NOT_FINITE, _COVERED, _DISTANT, _FIRST = -1.0, 0.0, 1.0, 2.0, 3.0
+_TAKEN, _NOT_FINITE, _COVERED, _DISTANT, FIRST = -1.0, 0.0, 1.0, 2.0, 3.0
 
 
 class D2Pool(NamedTuple):
@@ -43,7 +44,19 @@ class D2State(NamedTuple):
     passes: jax.Array  # []
 
 
-def sample_rows(uniform: jax.Array, weights: jax.Array) -> jax.Array:
+class Candidates(NamedTuple):
+    """Rows drawn, of which some are accepted in turn."""
+
+    rows: jax.Array  # [Q] int32, with replacement
+    drawn: jax.Array  # [Q] the weights by which they were
+    limit: jax.Array  # [Q] a row is accepted if its weight, at its turn, is above
+    tier: jax.Array  # [] that of all of them
+    key: jax.Array  # the next
+
+
+def sample_rows(
+    uniform: jax.Array, weights: jax.Array, inside: jax.Array | None = None
+) -> jax.Array:
     """Draws rows with replacement, row i with probability weights[i] / sum, [num] int32.
 
     Inverts the cumulative sum in two levels, of lines of LINE rows, so that no float32 sum is long:
@@ -53,34 +66,37 @@ def sample_rows(uniform: jax.Array, weights: jax.Array) -> jax.Array:
     Args:
       uniform: [num] numbers in [0, 1), a draw of each.
       weights: [N] floats >= 0.
+      inside: [num] numbers as `uniform`, which choose inside a line; what `uniform` leaves does if
+        not given. It has 24 bits in all, which are few where there are as many rows.
 
     Returns:
       [num] int32; a row of weight 0 only if all are 0, or by rounding.
     """
-    ends = running_sum(line_sums(weights))
+    sums = line_sums(weights)
+    ends = running_sum(sums)
     target = uniform * ends[-1]
     line = jnp.argmax(ends[None, :] > target[:, None], axis=1).astype(jnp.int32)
     # What is left of the target is spent inside the line.
     rest = target - jnp.where(line > 0, ends[line - 1], 0.0)
+    rest = rest if inside is None else inside * sums[line]
     rows = line[:, None] * LINE + jnp.arange(LINE, dtype=jnp.int32)[None, :]
     inside = weights.at[rows].get(mode="fill", fill_value=0.0)
     place = jnp.argmax(running_sum(inside) > rest[:, None], axis=1)
     return line * LINE + place.astype(jnp.int32)
 
 
-def _accept(now: jax.Array, uniform: jax.Array, between: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Goes through the candidates in order, each accepted with probability now / then.
+def _accept(now: jax.Array, limit: jax.Array, between: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Goes through the candidates in order, each accepted if its weight is above its limit.
 
     Args:
-      now: [Q] weights by which the candidates were drawn.
-      uniform: [Q] numbers in [0, 1).
+      now: [Q] weights before any is accepted.
+      limit: [Q] uniform in [0, the weight by which it was drawn).
       between: [Q, Q] what a candidate's weight falls to, at most, once another is picked.
 
     Returns:
       Which are accepted [Q] bool, and the weights that they had at their turn [Q].
     """
     places = jnp.arange(len(now), dtype=jnp.int32)
-    limit = uniform * now  # of the weights as they were drawn
     earlier = places[:, None] < places[None, :]
 
     def step(carry):
@@ -108,7 +124,7 @@ def _weigh(state: D2State, begins: jax.Array, usable: jax.Array) -> tuple[jax.Ar
     # A distance that is below the normal numbers would be accepted with probability 0.
     distant = state.squared >= jnp.finfo(state.squared.dtype).tiny
     tier = jnp.where(distant, _DISTANT, _COVERED)
-    tier = jnp.where(begins & (state.count == 0), _FIRST, jnp.where(usable, tier, _NOT_FINITE))
+    tier = jnp.where(begins & (state.count == 0), FIRST, jnp.where(usable, tier, _NOT_FINITE))
     tier = jnp.where(state.free, tier, _TAKEN)
     top = largest(tier)
     weights = jnp.where(top == _DISTANT, state.squared, jnp.ones_like(state.squared))
@@ -123,56 +139,116 @@ def before_any_draw(
     budget: int,
 ) -> tuple[D2Pool, D2State]:
     """What the first pass begins with; arguments as `d2_sampling`."""
-    size = available.shape[0]
     if not isinstance(points, Placed):
         usable = points.finite()
         points = Placed(points.masked(usable), usable, None)
     points = points.copied_if_small()
     usable, norms = points.usable, points.everything().squared_norm()
-    begins = usable if first is None else jnp.arange(size, dtype=jnp.int32) == first
-    state = D2State(
+    rows = jnp.arange(available.shape[0], dtype=jnp.int32)
+    begins = usable if first is None else rows == first
+    return D2Pool(points, norms, begins), fresh_state(key, available, budget, norms.dtype)
+
+
+def fresh_state(key: jax.Array, available: jax.Array, budget: int, dtype: DTypeLike) -> D2State:
+    """Before any pick: all rows are as far as can be."""
+    size = available.shape[0]
+    return D2State(
         # Distances of any size add up to a finite sum.
-        squared=jnp.full(size, jnp.finfo(norms.dtype).max / (4 * size), norms.dtype),
+        squared=jnp.full(size, jnp.finfo(dtype).max / (4 * size), dtype),
         free=available,
         rows=jnp.full(budget, -1, jnp.int32),
-        scores=jnp.full(budget, -jnp.inf, norms.dtype),
+        scores=jnp.full(budget, -jnp.inf, dtype),
         count=jnp.int32(0),
         left=jnp.bool_(True),
         key=key,
         passes=jnp.int32(0),
     )
-    return D2Pool(points, norms, begins), state
 
 
-def draw_by_distance(pool: D2Pool, state: D2State, block_size: int) -> D2State:
-    """A pass: up to `block_size` candidates, and what is accepted of them."""
-    points, norms, budget = pool.points, pool.norms, len(state.rows)
-    block_size = min(block_size, max(16, 2 * budget))
-    key, (draw, accept) = next_uniforms(state.key, block_size, norms.dtype)
-    top, weights = _weigh(state, pool.begins, points.usable)
-    rows = sample_rows(draw, weights)
-    candidates = points.take(rows)
+def draw_candidates(
+    state: D2State, begins: jax.Array, usable: jax.Array, num: int, *, finely: bool = False
+) -> Candidates:
+    """Draws rows by the weights of the state, which may be above what they are.
+
+    Args:
+      state: before a pass; its squared distances are the weights.
+      begins: [N] bool, rows that the first pick may be.
+      usable: [N] bool, rows that have distances.
+      num: Q, how many.
+      finely: draw inside a line of rows by numbers of its own.
+    """
+    key, (draw, accept) = next_uniforms(state.key, num, state.squared.dtype)
+    inside = None
+    if finely:
+        key, (inside, _) = next_uniforms(key, num, state.squared.dtype)
+    tier, weights = _weigh(state, begins, usable)
+    rows = sample_rows(draw, weights, inside)
+    drawn = weights[rows]
+    return Candidates(rows, drawn, accept * drawn, tier, key)
+
+
+def accept_candidates(
+    state: D2State,
+    candidates: Candidates,
+    now: jax.Array,
+    between: jax.Array,
+    norms: jax.Array,
+) -> tuple[D2State, jax.Array]:
+    """Goes through the candidates in order: what is accepted follows the law of the weights `now`.
+
+    Args:
+      state: by which they were drawn.
+      candidates: Q of them.
+      now: [Q] their squared distances, none above that by which it was drawn.
+      between: [Q, Q] their squared distances to each other.
+      norms: [Q] the scores of a first pick.
+
+    Returns:
+      The state, but for the squared distances to what was accepted, and what was, [Q] bool.
+    """
+    rows, first = candidates.rows, candidates.tier == FIRST
+    budget = len(state.rows)
     # Of the first tier one row is picked; in those without distances, each row once.
-    by_distance = top == _DISTANT
-    squared = candidates.squared_distance(candidates)
-    between = jnp.where(by_distance, squared, jnp.where(top == _FIRST, 0.0, jnp.inf))
+    by_distance = candidates.tier == _DISTANT
+    between = jnp.where(by_distance, between, jnp.where(first, 0.0, jnp.inf))
     between = jnp.where(rows[:, None] == rows[None, :], 0.0, between)
-    accepted, worth = _accept(weights[rows], accept, between)
-    worth = jnp.where(by_distance, worth, jnp.where(top == _FIRST, norms[rows], 0.0))
+    now = jnp.where(by_distance, now, candidates.drawn)
+    accepted, worth = _accept(now, candidates.limit, between)
+    worth = jnp.where(by_distance, worth, jnp.where(first, norms, 0.0))
     # Slots that are not filled, and those past the budget, lie beyond the end and are dropped.
     order = state.count + running_sum(accepted.astype(norms.dtype)).astype(jnp.int32)
     slot = jnp.where(accepted, order - 1, budget)
     accepted &= slot < budget
-    return D2State(
-        squared=points.fold_centers(state.squared, candidates, accepted, end=block_size),
-        free=state.free.at[jnp.where(accepted, rows, len(norms))].set(False),
+    after = D2State(
+        squared=state.squared,
+        free=state.free.at[jnp.where(accepted, rows, len(state.free))].set(False),
         rows=state.rows.at[slot].set(rows),
         scores=state.scores.at[slot].set(worth),
         count=jnp.minimum(order[-1], budget),
-        left=top > _TAKEN,
-        key=key,
+        left=candidates.tier > _TAKEN,
+        key=candidates.key,
         passes=state.passes + 1,
     )
+    return after, accepted
+
+
+def draw_by_distance(pool: D2Pool, state: D2State, block_size: int) -> D2State:
+    """A pass: up to `block_size` candidates, and what is accepted of them."""
+    points = pool.points
+    block_size = candidates_of_a_pass(block_size, len(state.rows))
+    drawn = draw_candidates(state, pool.begins, points.usable, block_size)
+    candidates = points.take(drawn.rows)
+    between = candidates.squared_distance(candidates)
+    norms = pool.norms[drawn.rows]
+    after, accepted = accept_candidates(state, drawn, drawn.drawn, between, norms)
+    return after._replace(
+        squared=points.fold_centers(state.squared, candidates, accepted, end=block_size)
+    )
+
+
+def candidates_of_a_pass(block_size: int, budget: int) -> int:
+    """How many are drawn at once: no more than a small budget could take."""
+    return min(block_size, max(16, 2 * budget))
 
 
 def unfinished(state: D2State) -> jax.Array:

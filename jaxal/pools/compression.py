@@ -45,11 +45,30 @@ class CompressedPool:
 
     def read(self, rows: Any) -> jax.Array:
         """The features of rows [n] less the offset, float32 [n, D], read from the source."""
+        return self.features(rows) - self.offset[None, :]
+
+    def features(self, rows: Any) -> jax.Array:
+        """The features of rows [n] themselves, float32 [n, D]: each is read from the source once.
+
+        Of rows outside, those at the end.
+        """
         source = self.sources.value
         rows = np.clip(np.asarray(rows), 0, len(source) - 1)
+        unique, places = np.unique(rows, return_inverse=True)
         with processes.agreed(devices.is_shared(self.mesh)):
-            found = np.asarray(source[rows]).astype(np.float32)
-        return devices.replicate(found, self.mesh) - self.offset[None, :]
+            found = np.asarray(source[unique])[places].astype(np.float32)
+        return devices.replicate(found, self.mesh)
+
+    def by_row(self, array: Any) -> jax.Array:
+        """An array [N, ...] of the source's rows or of the pool's, as one of the latter."""
+        return _padded(len(self), self.mesh, array)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _padded(size: int, mesh: Mesh | None, array: jax.Array) -> jax.Array:
+    """Zeros after the last row, and the rows shared over the devices."""
+    widths = [(0, size - len(array))] + [(0, 0)] * (array.ndim - 1)
+    return devices.share_rows(jnp.pad(array, widths), mesh)
 
 
 def squared_to(codes: jax.Array, scale: jax.Array, centers: jax.Array) -> jax.Array:
@@ -131,11 +150,17 @@ def _encode(shared: Any, inputs: jax.Array, *, precision: str) -> tuple[jax.Arra
     else:
         codes = points.astype(jnp.bfloat16)
     apart = points - codes.astype(jnp.float32) * scale
-    error = jnp.sqrt(jnp.sum(apart**2, axis=1))
     # Rounded up: by the sum, the root, and each difference, which errs by its operands' size.
     eps = jnp.finfo(jnp.float32).eps
-    rounding = 2.0 * eps * jnp.sqrt(jnp.sum(points**2, axis=1))
-    return codes, error * (1.0 + points.shape[1] * eps) + rounding
+    error = _norms(apart) * (1.0 + (points.shape[1] + 4) * eps) + 2.0 * eps * _norms(points)
+    return codes, error
+
+
+def _norms(points: jax.Array) -> jax.Array:
+    """The norms of points [n, D], whose squares may not be numbers."""
+    largest = jnp.max(jnp.abs(points), axis=1)
+    inside = points / jnp.where(largest > 0, largest, 1.0)[:, None]
+    return largest * jnp.sqrt(jnp.sum(inside**2, axis=1))
 
 
 ENCODERS = {name: partial(_encode, precision=name) for name in PRECISIONS}

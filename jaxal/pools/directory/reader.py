@@ -126,7 +126,7 @@ class Directory:
             first = self._begin(shard)
             low, high = max(start, first), min(stop, first + len(array))
             if low < high:
-                found[low - start : high - start] = rows_of(array, low - first, high - first)
+                _read_into(found[low - start : high - start], array, low - first)
         return found
 
     def _begin(self, shard: int) -> int:
@@ -175,6 +175,21 @@ def rows_of(array: np.ndarray, start: int, stop: int) -> np.ndarray:
     count = (stop - start) * (width // array.itemsize)
     read = np.fromfile(array.filename, array.dtype, count, offset=array.offset + start * width)
     return read.reshape(stop - start, *array.shape[1:])
+
+
+def _read_into(found: np.ndarray, array: np.ndarray, start: int) -> None:
+    """As `rows_of`, into an array in C order: read once, and not copied from where it was read."""
+    if not isinstance(array, np.memmap) or array.filename is None:
+        found[:] = array[start : start + len(found)]
+        return
+    bytes_of: Any = found.reshape(-1).view(np.uint8)
+    with open(array.filename, "rb", buffering=0) as file:
+        file.seek(array.offset + start * array[:1].nbytes)
+        while len(bytes_of):
+            count = file.readinto(bytes_of)
+            if not count:
+                raise OSError(f"{array.filename}: ends before row {start + len(found) - 1}")
+            bytes_of = bytes_of[count:]
 
 
 def rows_at(array: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -10,13 +10,13 @@ import numpy as np
 
 from jaxal import entry
 from jaxal.base import Selection
-from jaxal.checks import check_budget, check_mask
 from jaxal.greedy.lazy import Picks, Rule, highest_bounds, pick_inside
 from jaxal.points.distances import COLUMNS, DIFFERENCES, TILE, fold_nearest
 from jaxal.points.embedding import Dense
 from jaxal.pools import devices
 from jaxal.pools.compression import CompressedPool, squared_to
 from jaxal.rows import in_tiles, rows_over
+from jaxal.selection.certified.checks import check_pool
 
 
 class Bounds(NamedTuple):
@@ -97,11 +97,7 @@ def begin(pool: Any, available: Any, budget: int, centers: Any) -> tuple[Bounds,
 
     Arguments are those of `k_center`, and checked.
     """
-    if not isinstance(pool, CompressedPool):
-        raise TypeError(f"pool: expected one of pools.compress, got {type(pool).__name__}")
-    rows = len(pool.sources.value)
-    check_mask("available", available, len(pool) if len(available) == len(pool) else rows)
-    check_budget(budget, rows)
+    check_pool(pool, available, budget)
     bounds = _start(pool, available, budget, centers)
     return bounds, min(budget, int(jnp.sum(bounds.available)))
 
@@ -127,14 +123,13 @@ def _start(pool: CompressedPool, available: Any, budget: int, centers: Any) -> B
 
 @partial(jax.jit, static_argnames="budget")
 def _empty(pool: CompressedPool, available, given, budget) -> Bounds:
-    missing = len(pool) - len(available)
     room = jnp.zeros((budget, given.shape[1]), given.dtype)
     picks = Picks(
         jnp.full(budget, -1, jnp.int32), jnp.full(budget, -jnp.inf, jnp.float32), jnp.int32(0)
     )
     bounds = Bounds(
         devices.share_rows(jnp.full(len(pool), jnp.inf, jnp.float32), pool.mesh),
-        jnp.pad(jnp.asarray(available), (0, missing)) & pool.valid,
+        pool.by_row(available) & pool.valid,
         jnp.concatenate([given, room]),
         picks,
     )
