@@ -196,8 +196,8 @@ class _Experiment:
                 self._tell(journal, name, rounds)
         if not left:
             return
-        make = make_streamed_stages if self.streamed else make_stages
-        stages = make(self.parts.learner, left, self.plan.budget)
+        made = self.parts.learner, left, self.plan.budget
+        stages = make_streamed_stages(*made) if self.streamed else make_stages(*made, self.mesh)
         executor = ThreadPoolExecutor(os.cpu_count())
         try:
             start = self._start(stages, executor)
@@ -212,7 +212,8 @@ class _Experiment:
         learner, plan, config = self.parts.learner, self.plan, self.config
 
         def start(keys, prepared: Prepared):
-            return jax.vmap(lambda key: begin(key, learner, prepared, plan))(keys)
+            states = jax.vmap(lambda key: begin(key, learner, prepared, plan))(keys)
+            return devices.share_seeds(states, self.mesh)
 
         keys = jax.random.split(jax.random.key(config.seed), config.seeds)
         keys = devices.place_seeds(keys, self.mesh)

@@ -7,11 +7,14 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import jax
+from jax.sharding import Mesh
 
 from jaxal.base import Strategy
 from jaxal.loop import round
 from jaxal.loop.plan import Prepared
+from jaxal.loop.state import State
 from jaxal.loop.streamed import streamed_round
+from jaxal.pools import devices
 from jaxal.training import AnyLearner
 
 COMPILING = (
@@ -107,20 +110,34 @@ class Stages(NamedTuple):
 
 
 def make_stages(
-    learner: AnyLearner, strategies: dict[str, Strategy], budget: int
+    learner: AnyLearner, strategies: dict[str, Strategy], budget: int, mesh: Mesh | None = None
 ) -> dict[str, Stages]:
-    """The stages of each strategy's rounds, vmapped over seeds."""
-    fit = Stage(jax.vmap(partial(round.fit, learner=learner), (0, None, None)))
+    """The stages of each strategy's rounds, vmapped over seeds.
+
+    Args:
+      learner: the model and how it is fitted.
+      strategies: by name.
+      budget: B.
+      mesh: devices that share the seeds. A compiled stage takes states that are laid out as the
+        first was, so `fit` and `select` return such, whatever the compiler would choose.
+    """
+
+    def laid_out(result: tuple[State, Any]) -> tuple[State, Any]:
+        return devices.share_seeds(result[0], mesh), result[1]
+
+    fitting = jax.vmap(partial(round.fit, learner=learner), (0, None, None))
+    fit = Stage(lambda *args: laid_out(fitting(*args)))
     measure = Stage(jax.vmap(partial(round.measure, learner=learner), (0, None, None, 0)))
 
     def of(strategy: Strategy) -> Stages:
         observe = partial(round.observe, learner=learner, strategy=strategy)
         select = partial(round.select, strategy=strategy, budget=budget)
+        selecting = jax.vmap(select, (0, None, 0))
         return Stages(
             fit,
             measure,
             Stage(jax.vmap(observe, (0, None, None))),
-            Stage(jax.vmap(select, (0, None, 0))),
+            Stage(lambda *args: laid_out(selecting(*args))),
         )
 
     return {name: of(strategy) for name, strategy in strategies.items()}
