@@ -197,7 +197,9 @@ class _Experiment:
         if not left:
             return
         made = self.parts.learner, left, self.plan.budget
-        stages = make_streamed_stages(*made) if self.streamed else make_stages(*made, self.mesh)
+        stages = (
+            make_streamed_stages(*made) if self.streamed else make_stages(*made, mesh=self.mesh)
+        )
         executor = ThreadPoolExecutor(os.cpu_count())
         try:
             start = self._start(stages, executor)
