@@ -51,9 +51,10 @@ class Record:
     rare_found: int | None = None  # picks of a rare class
     unique_picks: int | None = None  # distinct rows that were picked, copies counted once
     ood_picks: int | None = None  # picks that are out of distribution
+    stopped: str | None = None  # the stopping rule that ended the seed here, and why
 
 
-ADDED = ("class_accuracy", "rare_recall", "rare_found", "unique_picks", "ood_picks")
+ADDED = ("class_accuracy", "rare_recall", "rare_found", "unique_picks", "ood_picks", "stopped")
 """Fields that records of earlier versions lack."""
 
 

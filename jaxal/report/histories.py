@@ -43,10 +43,14 @@ def from_history(
         )
     info = jax.tree.map(lambda leaf: np.asarray(leaf)[(None,) * (2 - axes)], info)
     seeds, rounds = info.labels.shape
+    ends = np.full(seeds, rounds - 1)
+    if info.stopped is not None:  # the rounds after that only repeat it
+        held = info.stopped.rule >= 0
+        ends = np.where(held.any(1), held.argmax(1), ends)
     return [
         _record(strategy, seed + one, number, _at(info, one, number))
         for one in range(seeds)
-        for number in range(rounds)
+        for number in range(ends[one] + 1)
     ]
 
 
@@ -144,6 +148,7 @@ def _stacked(history: RoundInfo | Iterable[RoundInfo]) -> RoundInfo:
 
 def _record(strategy: str, seed: int, number: int, info: RoundInfo) -> Record:
     """Of one seed and round."""
+    rule = -1 if info.stopped is None else int(info.stopped.rule)
     return Record(
         strategy=strategy,
         seed=seed,
@@ -155,4 +160,5 @@ def _record(strategy: str, seed: int, number: int, info: RoundInfo) -> Record:
         test_accuracy=float(info.test.accuracy),
         test_loss=float(info.test.loss),
         epochs=int(info.epochs),
+        stopped=f"rule {rule} of stop" if rule >= 0 else None,
     )
