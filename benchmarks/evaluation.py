@@ -3,6 +3,9 @@
 A model is fitted to some labelled rows. Its accuracy on the others is estimated from labels of a
 share of them, a thousand times, by three ways to draw and predict: uniformly without the model's
 probabilities, uniformly with them, and in proportion to its uncertainty.
+
+Coverage is that of the mean over these very rows, as the labels alone are drawn anew: for it the
+intervals are too wide, as they allow for other rows too.
 """
 
 from functools import partial

@@ -16,6 +16,7 @@ from jaxal._commands import add_command, add_overrides
 from jaxal._data_command import add_data
 from jaxal._distributed import add_flags, joined, run_to_end
 from jaxal._embed_command import add_embed
+from jaxal._evaluate_command import add_evaluate
 from jaxal._interrupts import Interruptible, interrupts
 from jaxal._label_command import add_label
 from jaxal._plan_command import add_plan
@@ -103,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     add_data(commands)
     add_embed(commands)
+    add_evaluate(commands)
     add_plan(commands)
     add_pool(commands)
     add_label(commands)

@@ -52,9 +52,13 @@ class Record:
     unique_picks: int | None = None  # distinct rows that were picked, copies counted once
     ood_picks: int | None = None  # picks that are out of distribution
     initial: Sequence[int] | None = None  # rows labelled before the first round, in its record
+    stopped: str | None = None  # the stopping rule that ended the seed here, and why
 
 
-ADDED = ("class_accuracy", "rare_recall", "rare_found", "unique_picks", "ood_picks", "initial")
+ADDED = (
+    *("class_accuracy", "rare_recall", "rare_found", "unique_picks", "ood_picks"),
+    *("initial", "stopped"),
+)
 """Fields that records of earlier versions lack."""
 
 

@@ -16,7 +16,7 @@ from jaxal import evaluation
 @cases("evaluation")
 def test_conformance(path):
     case, meta = load_case(path)
-    given = {name[3:]: jnp.asarray(value) for name, value in case.items() if name[:3] == "in_"}
+    given: Any = {name[3:]: jnp.asarray(value) for name, value in case.items() if name[:3] == "in_"}
     if meta["kind"] == "lure":
         size = meta["pool_size"]
         found = {

@@ -148,6 +148,13 @@ def test_records_are_those_of_the_loop(small_run):
         np.testing.assert_allclose(mine[0].test_accuracy, history.test.accuracy[0], atol=0.01)
 
 
+def test_a_warm_start_on_several_devices(tmp_path):
+    settings = ["strategy.names=random", "model.hidden=4", "learner.warm_start=true"]
+    experiment.run(experiment.load(DIGITS, [*SMALL, *settings]), tmp_path)
+    assert jax.device_count() == 8
+    assert len(experiment.read(tmp_path / "history.jsonl")) == 6
+
+
 PARTS = [*SMALL, "strategy.names=random"]
 
 

@@ -12,6 +12,7 @@ from jaxal.experiment.settings import (
     ScenarioConfig,
     SetConfig,
     SetsConfig,
+    StopConfig,
     StrategyConfig,
 )
 from jaxal.records import (
@@ -36,6 +37,7 @@ __all__ = [
     "Seconds",
     "SetConfig",
     "SetsConfig",
+    "StopConfig",
     "StrategyConfig",
     "Writer",
     "assignments",

@@ -27,6 +27,7 @@ from jaxal.experiment.identity import (
 from jaxal.experiment.journal import Journal
 from jaxal.experiment.outcomes import Known, round_records
 from jaxal.experiment.planned import planned
+from jaxal.experiment.predictions import predicted, write_predictions
 from jaxal.experiment.settings import Config
 from jaxal.experiment.stages import Stages, compile_ahead, make_stages, make_streamed_stages
 from jaxal.files import written_whole
@@ -93,7 +94,7 @@ def run(
             processes.check_same(config=repr(config), data=data)
         streamed = isinstance(parts.pool.inputs, Directory)
         mesh = _mesh(config.seeds, out / CONFIG if begun else None, streamed)
-        experiment = _Experiment(config, parts, mesh, listener or Silence())
+        experiment = _Experiment(config, parts, mesh, listener or Silence(), out)
         facts = {DATA: data, SEEDS_PER_DEVICE: experiment.seeds_per_device}
         settings = processes.from_first(lambda: _settle(config, facts, out, begun))
         saved = Checkpoints(
@@ -169,12 +170,15 @@ def _mesh(seeds: int, begun: Path | None, streamed: bool = False) -> Mesh | None
 class _Experiment:
     """The parts of an experiment, its examples on the devices."""
 
-    def __init__(self, config: Config, parts: Parts, mesh: Mesh | None, listener: Listener):
+    def __init__(
+        self, config: Config, parts: Parts, mesh: Mesh | None, listener: Listener, out: Path
+    ):
         self.config, self.parts, self.mesh, self.listener = config, parts, mesh, listener
+        self.out = out
         self.plan, self.prepared = planned(config, parts, mesh)
         self.streamed = isinstance(self.prepared.pool, StreamedPool)
         labels = np.asarray(parts.test.labels)
-        self.known = Known(labels, parts.facts, self.plan.initial)
+        self.known = Known(labels, parts.facts, self.plan.initial, parts.stop)
 
     @property
     def seeds_per_device(self) -> int:
@@ -187,14 +191,17 @@ class _Experiment:
         rounds = range(self.plan.rounds + 1)
         left = {}
         for name, strategy in self.parts.strategies.items():
-            if journal.finished(name) < len(rounds):
+            if not journal.is_whole(name, len(rounds)):
                 left[name] = strategy
             else:
-                self._tell(journal, name, rounds)
+                self._tell(journal, name, range(journal.finished(name)))
+                self._tell_ended(journal, name)
         if not left:
             return
-        make = make_streamed_stages if self.streamed else make_stages
-        stages = make(self.parts.learner, left, self.plan.budget)
+        made = self.parts.learner, left, self.plan.budget, self.parts.stop
+        stages = (
+            make_streamed_stages(*made) if self.streamed else make_stages(*made, mesh=self.mesh)
+        )
         executor = ThreadPoolExecutor(os.cpu_count())
         try:
             start = self._start(stages, executor)
@@ -209,7 +216,9 @@ class _Experiment:
         learner, plan, config = self.parts.learner, self.plan, self.config
 
         def start(keys, prepared: Prepared):
-            return jax.vmap(lambda key: begin(key, learner, prepared, plan))(keys)
+            stop = self.parts.stop
+            states = jax.vmap(lambda key: begin(key, learner, prepared, plan, stop))(keys)
+            return devices.share_seeds(states, self.mesh)
 
         keys = jax.random.split(jax.random.key(config.seed), config.seeds)
         keys = devices.place_seeds(keys, self.mesh)
@@ -235,14 +244,35 @@ class _Experiment:
         )
         for number, (state, info) in enumerate(rounds, first):
             info = processes.to_host(info)
-            selects = number < plan.rounds
-            timed = own.timed(selects=selects)
-            journal.add([*round_records(name, number, state, info, timed, self.known)])
+            going = info.stopped is None or bool((info.stopped.rule < 0).any())
+            selects = going and number < plan.rounds
+            if not selects:  # before its last record, which says that the strategy is finished
+                self._predict(name, state)
+            timed, ended = own.timed(selects=selects), journal.ended(name, number)
+            records = round_records(name, number, state, info, timed, self.known)
+            journal.add([record for record in records if record.seed not in ended])
             self._tell(journal, name, [number])
             check_loss(info.train.loss, number, hint)
             if selects:  # a finished strategy has records, and needs no state
                 place = [*self.parts.strategies].index(name) * plan.rounds + number
                 saved.save(place, state, {"strategy": name, "round": number + 1})
+        self._tell_ended(journal, name)
+
+    def _predict(self, name: str, state: State) -> None:
+        """Writes what the last models of a strategy say of the test rows, for `jaxal evaluate`."""
+        model, size = self.parts.learner.model, self.config.run.batch_size
+        found = predicted(state.variables, self.prepared.test.inputs, model=model, batch_size=size)
+        classes, chances = processes.to_host(found)
+        with processes.agreed():
+            if processes.is_first():
+                write_predictions(self.out, name, classes, chances, self.known.test_labels)
+
+    def _tell_ended(self, journal: Journal, name: str) -> None:
+        """Tells the listener of the rounds that stopping rules have saved."""
+        number = journal.finished(name) - 1
+        if saved := self.config.seeds * (self.plan.rounds - number):
+            accuracy = float(np.mean(journal.accuracies(name, number)))
+            self.listener.advance(name, number, accuracy, steps=saved)
 
     def _resume(
         self, journal: Journal, saved: Checkpoints, name: str, start: State

@@ -2,17 +2,19 @@
 
 from typing import Any, NamedTuple
 
-from jaxal import data, strategies
+from jaxal import data, stopping, strategies
 from jaxal.base import Examples, Strategy
 from jaxal.checks import nearest
 from jaxal.data.scenarios import Facts
 from jaxal.experiment.examples import examples
 from jaxal.experiment.factory import from_factory
-from jaxal.experiment.keys import named
+from jaxal.experiment.keys import named, renamed
 from jaxal.experiment.learner import check_together, make_learner
 from jaxal.experiment.sets import with_own_sets
-from jaxal.experiment.settings import Config, DataConfig, SetConfig
+from jaxal.experiment.settings import Config, DataConfig, SetConfig, StopConfig
 from jaxal.loop.returned import check_strategy
+from jaxal.stopping.rules import Rule
+from jaxal.stopping.watch import needs
 from jaxal.training.base import AnyLearner
 
 
@@ -27,6 +29,7 @@ class Parts(NamedTuple):
     query: Examples | None = None
     private: Examples | str | None = None  # or "labeled" or "found", of each round
     facts: Facts | None = None  # of the pool's rows
+    stop: tuple[Rule, ...] = ()
 
 
 def build(config: Config) -> Parts:
@@ -47,7 +50,9 @@ def build(config: Config) -> Parts:
     if config.learner.patience and not held_out:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
     check_together(config.learner)
-    chosen = _strategies(config)
+    chosen, stop = _strategies(config), make_rules(config.stop)
+    if needs(stop, "validation") and not held_out:
+        raise ValueError("stop.options.accuracy.on: needs held-out rows, so set data.validation")
     pool, test, sets, facts, normalization = examples(config)
     classes = _classes(config.data, pool, test)
     learner = make_learner(
@@ -67,6 +72,7 @@ def build(config: Config) -> Parts:
         sets.get("query"),
         sets.get("private"),
         facts,
+        stop,
     )
 
 
@@ -81,6 +87,22 @@ def _classes(config: DataConfig, pool: Examples, test: Examples) -> int:
             f"{classes - 1}, got {config.num_classes}"
         )
     return config.num_classes
+
+
+def make_rules(config: StopConfig) -> tuple[Rule, ...]:
+    """The stopping rules of a table `[stop]`."""
+    names = (config.rule,) if isinstance(config.rule, str) else config.rule or ()
+    for name in config.options:
+        if name not in names:
+            raise ValueError(
+                f"stop.options: {name!r} is no rule of stop.rule; {nearest(name, names)}"
+            )
+    made = []
+    for name in names:
+        own = config.options.get(name, {})
+        with renamed(rule="stop.rule"), named(f"stop.options.{name}", own):
+            made.append(stopping.rule(name, **own))
+    return tuple(made)
 
 
 def _strategies(config: Config) -> dict[str, Strategy]:

@@ -18,7 +18,7 @@ import tomli_w
 
 from jaxal.checks import nearest
 from jaxal.experiment.distil import check_labels, is_distil, read_distil
-from jaxal.experiment.settings import Config, ScenarioConfig
+from jaxal.experiment.settings import Config, ScenarioConfig, StopConfig
 
 Settings = TypeVar("Settings")
 """A dataclass of sections, as `Config` is."""
@@ -253,6 +253,8 @@ def _to_table(config: Any) -> dict[str, Any]:
         sets = {name: _said(one, (None, ())) for name, one in table.pop("sets").items()}
         if sets := _said(sets, ({},)):
             table["sets"] = sets
+        if config.stop == StopConfig():
+            del table["stop"]
     scalars = {key: value for key, value in table.items() if not isinstance(value, dict)}
     sections = {name: value for name, value in table.items() if isinstance(value, dict)}
     return scalars | {name: _said(section) for name, section in sections.items()}

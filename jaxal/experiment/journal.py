@@ -23,15 +23,35 @@ class Journal:
         self._index()
 
     def finished(self, strategy: str) -> int:
-        """How many rounds of a strategy, from the first on, have the records of all seeds."""
+        """How many rounds of a strategy, from the first on, have the records of all seeds.
+
+        A seed that a stopping rule has ended has no records after that round.
+        """
         count = 0
-        while all((strategy, count, seed) in self._places for seed in range(self._seeds)):
+        while self._seeds - len(self.ended(strategy, count)) and all(
+            (strategy, count, seed) in self._places or seed in self.ended(strategy, count)
+            for seed in range(self._seeds)
+        ):
             count += 1
         return count
 
+    def ended(self, strategy: str, before: int) -> dict[int, int]:
+        """The seeds that a stopping rule has ended before a round, and in which."""
+        return {
+            seed: number
+            for (name, number, seed), place in self._places.items()
+            if name == strategy and number < before and self._records[place].stopped is not None
+        }
+
+    def is_whole(self, strategy: str, rounds: int) -> bool:
+        """Whether a strategy has all its records: of so many rounds, or until it was stopped."""
+        count = self.finished(strategy)
+        return count >= rounds or len(self.ended(strategy, count)) == self._seeds
+
     def accuracies(self, strategy: str, round: int) -> list[float]:
-        """The test accuracies of a finished round, by seed."""
-        keys = ((strategy, round, seed) for seed in range(self._seeds))
+        """The test accuracies after a finished round, by seed; of one that has ended, its last."""
+        ended = self.ended(strategy, round)
+        keys = ((strategy, ended.get(seed, round), seed) for seed in range(self._seeds))
         return [self._records[self._places[key]].test_accuracy for key in keys]
 
     def add(self, records: Sequence[Record]) -> None:

@@ -11,6 +11,8 @@ from jaxal.experiment.stages import Timed
 from jaxal.loop.round import RoundInfo
 from jaxal.loop.state import State
 from jaxal.records import Record, Seconds
+from jaxal.stopping.rules import Rule
+from jaxal.stopping.watch import Stopped, reason
 
 
 class Known(NamedTuple):
@@ -19,6 +21,7 @@ class Known(NamedTuple):
     test_labels: np.ndarray  # [T]
     facts: Facts | None  # of the pool's rows
     initial: int  # rows labelled before the first round
+    stop: tuple[Rule, ...] = ()
 
 
 def round_records(
@@ -48,12 +51,14 @@ def round_records(
             more["rare_recall"] = float(np.mean([accuracies[one] for one in facts.rare]))
         if number == 0:
             more["initial"] = rows[seed][: known.initial].tolist()
+        if info.stopped is not None:
+            more["stopped"] = reason(known.stop, Stopped(*(leaf[seed] for leaf in info.stopped)))
         yield Record(
             strategy=name,
             seed=seed,
             round=number,
             labels=labels + dropped,
-            rows=[] if last else info.rows[seed].tolist(),
+            rows=[] if last or more.get("stopped") else info.rows[seed].tolist(),
             train_accuracy=float(info.train.accuracy[seed]),
             train_loss=float(info.train.loss[seed]),
             test_accuracy=float(info.test.accuracy[seed]),

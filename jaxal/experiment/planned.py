@@ -9,6 +9,7 @@ from jaxal.experiment.settings import Config
 from jaxal.loop.plan import Plan, Prepared, example_sets, make_plan, prepare
 from jaxal.loop.sources import as_streamed
 from jaxal.pools import Directory
+from jaxal.stopping.watch import needs
 
 
 def planned(config: Config, parts: Parts, mesh: Mesh | None) -> tuple[Plan, Prepared]:
@@ -46,5 +47,6 @@ def planned(config: Config, parts: Parts, mesh: Mesh | None) -> tuple[Plan, Prep
             mesh,
             labeled_only=on_disk,  # rows that are held out have no label
             initial_rows=rows,
+            stop_set=config.stop.rows if needs(parts.stop, "stop_set") else None,
         )
     return plan, prepared

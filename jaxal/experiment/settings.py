@@ -205,6 +205,22 @@ class StrategyConfig:
     options: dict[str, dict[str, Any]] = field(default_factory=dict)  # Each strategy has a table.
 
 
+def _are_rules(value: Any) -> bool:
+    names = (value,) if isinstance(value, str) else value
+    return bool(names) and len(set(names)) == len(names)
+
+
+@dataclass(frozen=True)
+class StopConfig:
+    """When a strategy ends before its last round: `jaxal.stopping`; never, if no rule is set."""
+
+    rule: str | tuple[str, ...] | None = checked(  # The first that holds ends a seed.
+        "a stopping rule, or a list of some, each once", _are_rules, None
+    )
+    rows: int = count(2_000)  # Rules look at the predictions for so many rows of the pool.
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)  # Each rule has a table.
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """How the experiment runs on the machine."""
@@ -224,6 +240,7 @@ class Config:
     augmentation: AugmentationConfig
     scenario: ScenarioConfig
     sets: SetsConfig
+    stop: StopConfig
     name: str = checked(
         "letters, digits, '.', '_' or '-', and no '.' in front (it names a folder)",
         lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,

@@ -7,11 +7,15 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import jax
+from jax.sharding import Mesh
 
 from jaxal.base import Strategy
 from jaxal.loop import round
 from jaxal.loop.plan import Prepared
+from jaxal.loop.state import State
 from jaxal.loop.streamed import streamed_round
+from jaxal.pools import devices
+from jaxal.stopping.rules import Rule
 from jaxal.training import AnyLearner
 
 COMPILING = (
@@ -94,12 +98,13 @@ def _compile(lower: Callable[[], Any]) -> tuple[Any, float]:
 
 
 class Stages(NamedTuple):
-    """The stages of one strategy's rounds; the first two serve every strategy."""
+    """The stages of one strategy's rounds; the first two and the last serve every strategy."""
 
     fit: Any
     measure: Any
     observe: Any
     select: Any
+    watch: Any = None
 
     def timed(self, *, selects: bool) -> list[Timed]:
         """The stages whose times a record has; a last round selects nothing."""
@@ -107,32 +112,62 @@ class Stages(NamedTuple):
 
 
 def make_stages(
-    learner: AnyLearner, strategies: dict[str, Strategy], budget: int
+    learner: AnyLearner,
+    strategies: dict[str, Strategy],
+    budget: int,
+    stop: tuple[Rule, ...] = (),
+    *,
+    mesh: Mesh | None = None,
 ) -> dict[str, Stages]:
-    """The stages of each strategy's rounds, vmapped over seeds."""
-    fit = Stage(jax.vmap(partial(round.fit, learner=learner), (0, None, None)))
+    """The stages of each strategy's rounds, vmapped over seeds.
+
+    Args:
+      learner: the model and how it is fitted.
+      strategies: by name.
+      budget: B.
+      stop: stopping rules.
+      mesh: devices that share the seeds. A compiled stage takes states that are laid out as the
+        first was, so `fit` and `select` return such, whatever the compiler would choose.
+    """
+
+    def laid_out(result: tuple[State, Any]) -> tuple[State, Any]:
+        return devices.share_seeds(result[0], mesh), result[1]
+
+    fitting = jax.vmap(partial(round.fit, learner=learner), (0, None, None))
+    fit = Stage(lambda *args: laid_out(fitting(*args)))
     measure = Stage(jax.vmap(partial(round.measure, learner=learner), (0, None, None, 0)))
+
+    watch = None
+    if stop:
+        watching = jax.vmap(partial(round.watch, learner=learner, stop=stop), (0, None, None, 0))
+        watch = Stage(lambda *args: devices.share_seeds(watching(*args), mesh))
 
     def of(strategy: Strategy) -> Stages:
         observe = partial(round.observe, learner=learner, strategy=strategy)
-        select = partial(round.select, strategy=strategy, budget=budget)
+        select = partial(round.select, strategy=strategy, budget=budget, stop=stop)
+        selecting = jax.vmap(select, (0, None, 0))
         return Stages(
             fit,
             measure,
             Stage(jax.vmap(observe, (0, None, None))),
-            Stage(jax.vmap(select, (0, None, 0))),
+            Stage(lambda *args: laid_out(selecting(*args))),
+            watch,
         )
 
     return {name: of(strategy) for name, strategy in strategies.items()}
 
 
 def make_streamed_stages(
-    learner: AnyLearner, strategies: dict[str, Strategy], budget: int
+    learner: AnyLearner,
+    strategies: dict[str, Strategy],
+    budget: int,
+    stop: tuple[Rule, ...] = (),
 ) -> dict[str, Stages]:
     """The same over a `StreamedPool`, whose rows are read once for all seeds."""
 
     def of(strategy: Strategy) -> Stages:
-        return Stages(*map(HostStage, streamed_round(learner, strategy, budget, seeds=True)))
+        made = streamed_round(learner, strategy, budget, stop, seeds=True)
+        return Stages(*(one and HostStage(one) for one in made))
 
     return {name: of(strategy) for name, strategy in strategies.items()}
 
@@ -151,7 +186,9 @@ def compile_ahead(
     pool, test, sets, _ = prepared
     some = next(iter(stages.values()))
     state, fitted = some.fit.expect(executor, state, pool, sets)
-    some.measure.expect(executor, state, pool, test, fitted)
+    _, tested = some.measure.expect(executor, state, pool, test, fitted)
+    if some.watch is not None:
+        state = some.watch.expect(executor, state, pool, sets, tested)
     for own in stages.values():
         observed = own.observe.expect(executor, state, pool, sets)
         own.select.expect(executor, state, pool, observed)

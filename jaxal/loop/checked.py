@@ -41,10 +41,11 @@ def checked_round(stages: Round, name: str) -> Round:
 
     def select(state, pool, observed):
         after, selection = stages.select(state, pool, observed)
-        check_picks(name, state, pool, selection)
+        stopped = None if after.stop is None else after.stop.stopped.rule
+        check_picks(name, state, pool, selection, stopped)
         return after, selection
 
-    return Round(stages.fit, measure, observe, select)
+    return stages._replace(measure=measure, observe=observe, select=select)
 
 
 def check_strategies(
@@ -94,7 +95,9 @@ def check_observed(name: str, state: State, pool: Pool, observed: Observed) -> N
         check_observation(f"{name}, round {_round(state)}", rows.max())
 
 
-def check_picks(name: str, state: State, pool: Pool, selection: Selection) -> None:
+def check_picks(
+    name: str, state: State, pool: Pool, selection: Selection, stopped: Any = None
+) -> None:
     """Raises ValueError if a strategy's rows are not available, come twice, or are all missing.
 
     Args:
@@ -102,11 +105,17 @@ def check_picks(name: str, state: State, pool: Pool, selection: Selection) -> No
       state: of the round, before it is told; of several seeds if they run together.
       pool: N rows.
       selection: rows [B], or [seeds, B].
+      stopped: which stopping rule has held, [] or [seeds], -1 for none: else nothing was picked.
     """
     rows, weights = processes.to_host((selection.rows, selection.weights))
     look = _free if state.round.ndim == 0 else _free_by_seed
     free, left = processes.to_host(look(state._replace(variables=()), pool, selection.rows))
+    ended = np.zeros(len(np.atleast_2d(rows)), bool)
+    if stopped is not None:
+        ended = np.ravel(processes.to_host(stopped)) >= 0
     for seed, picked in enumerate(np.atleast_2d(rows)):
+        if ended[seed]:
+            continue
         check_selection(
             f"{name}, round {_round(state)}",
             picked,

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxal import data
+from jaxal import data, processes
 from jaxal.base import Examples, Model, Outputs, PyTree
 from jaxal.checks import (
     check_flag,
@@ -16,6 +17,7 @@ from jaxal.checks import (
     check_name,
     describe,
     is_array,
+    is_integer,
     is_traced,
     seeing_values,
 )
@@ -52,10 +54,11 @@ class ExampleSets(NamedTuple):
     query: Any = None  # like those wanted
     private: Any = None  # like those to avoid; or `RowsSoFar`
     validation: Any = None  # held out
+    stop_set: Any = None  # inputs that stopping rules look at, and no strategy
 
     def given(self) -> dict[str, Any]:
         """The sets that are given as examples, by name."""
-        values = self._asdict().items()
+        values = self._replace(stop_set=None)._asdict().items()
         return {name: one for name, one in values if not (one is None or _is_so_far(one))}
 
 
@@ -150,6 +153,7 @@ def prepare(
     *,
     labeled_only: bool = False,
     initial_rows: Any = None,
+    stop_set: Any = None,
 ) -> Prepared:
     """Checks the examples and the plan of an experiment, and puts the arrays on the devices.
 
@@ -163,6 +167,8 @@ def prepare(
       mesh: devices that share the rows of the pool, unless it has its own.
       labeled_only: leave out the rows of the pool whose label is unknown.
       initial_rows: [n] integers, the rows to begin with; drawn, if not given.
+      stop_set: inputs that stopping rules look at, leaves [n, ...], or how many rows of the pool
+        they are; None: no rule looks at any.
 
     Raises:
       ValueError: initial + rounds x budget above the pool's rows (says how many rounds there are
@@ -201,6 +207,7 @@ def prepare(
             for name, examples in {"test": test, **sets.given()}.items():
                 data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
             _check_initial(plan, pool.labels, unknown, initial_rows)
+    _check_stop_set(stop_set, pool.inputs if streamed is None else streamed.first())
     if plan.capacity > rows:
         raise TooManyLabels(plan, rows)
     if initial_rows is not None:
@@ -208,6 +215,7 @@ def prepare(
     test, sets, initial_rows = devices.replicate((test, sets, initial_rows), mesh)
     if streamed is not None:
         placed = streamed.labeled() if labeled_only else streamed
+        sets = sets._replace(stop_set=_stop_inputs(placed, len(pool.labels), stop_set, mesh))
         return Prepared(placed, test, sets, initial_rows)
     placed = put(
         pool.inputs,
@@ -216,7 +224,34 @@ def prepare(
         batch_size=plan.batch_size,
         labeled_only=labeled_only,
     )
+    sets = sets._replace(stop_set=_stop_inputs(placed, len(pool.labels), stop_set, mesh))
     return Prepared(placed, test, sets, initial_rows)
+
+
+def _check_stop_set(stop_set: Any, inputs: PyTree) -> None:
+    """Raises unless it is a number of rows, or inputs like those of the pool, or None."""
+    if stop_set is None:
+        return
+    if is_integer(stop_set):
+        check_integer(1, stop_set=stop_set)
+        return
+    if not all(map(is_array, jax.tree.leaves(stop_set))) or not jax.tree.leaves(stop_set):
+        raise TypeError(f"stop_set: expected inputs or how many rows, got {describe(stop_set)}")
+    if is_traced(stop_set, inputs):
+        return
+    check_same_shapes(inputs, {"stop_set": (stop_set,)})
+    rows = {leaf.shape[0] for leaf in jax.tree.leaves(stop_set)}
+    if len(rows) > 1 or not min(rows):
+        raise ValueError(f"stop_set inputs: expected as many rows in each, some, got {rows}")
+
+
+def _stop_inputs(pool: Pool, rows: int, stop_set: Any, mesh: Mesh | None) -> PyTree:
+    """The inputs of the stop set, whole on each device; of the pool, the same rows each time."""
+    if stop_set is None or not is_integer(stop_set):
+        return devices.replicate(stop_set, mesh)
+    drawn = np.random.default_rng(0).choice(rows, min(stop_set, rows), replace=False)
+    inputs = pool.take(jnp.asarray(np.sort(drawn), jnp.int32))
+    return inputs if is_traced(inputs) else devices.replicate(processes.whole(inputs), mesh)
 
 
 def _check_plan(plan: Plan) -> None:

@@ -10,17 +10,21 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxal import processes
 from jaxal.base import Examples, PyTree, Selection, Strategy
-from jaxal.checks import is_traced
+from jaxal.checks import is_key, is_traced
 from jaxal.loop import decision
 from jaxal.loop.decision import Observed
 from jaxal.loop.plan import ExampleSets, RowsSoFar
 from jaxal.loop.returned import explained
 from jaxal.loop.state import State, available_rows, known_labels, reveal, round_keys
-from jaxal.numerics import gather
+from jaxal.numerics import gather, key_data
 from jaxal.pools import Pool, devices
+from jaxal.pools.memory import map_rows
+from jaxal.stopping.rules import Rule, Seen
+from jaxal.stopping.watch import Stopped, look, needs, unless_stopped
 from jaxal.training import AnyLearner, FitInfo, Metrics, evaluate
 from jaxal.training.base import as_fitted, fits_on_host
 
@@ -40,6 +44,7 @@ class RoundInfo(NamedTuple):
     rows: jax.Array  # [B] int32, what was selected next; -1 in the last round of a run
     scores: jax.Array  # [B]
     skipped: jax.Array  # [] int32, how many picks so far had no label; each cost one of the budget
+    stopped: Stopped | None = None  # whether a stopping rule has held, in a loop that has some
 
 
 class Round(NamedTuple):
@@ -49,6 +54,7 @@ class Round(NamedTuple):
     measure: Callable[..., tuple[Metrics, Metrics]]  # (state, pool, test, fitted) -> train, test
     observe: Callable[..., Observed]  # (state, pool, sets)
     select: Callable[..., tuple[State, Selection]]  # (state, pool, observed) -> next state, picks
+    watch: Callable[..., State] | None = None  # (state, pool, sets, tested) -> state, rules asked
 
 
 def fit(
@@ -81,6 +87,10 @@ def fit_rows(
             sets.validation,
         )
         variables, info = as_fitted(fitted)
+    if state.stop is not None and not fits_on_host(
+        learner
+    ):  # of several seeds, some may have ended
+        variables = unless_stopped(state.stop, state.variables, variables)
     return state._replace(variables=variables), info
 
 
@@ -150,30 +160,108 @@ def choose(
 
 
 def select(
-    state: State, pool: Pool, observed: Observed, *, strategy: Strategy, budget: int
+    state: State,
+    pool: Pool,
+    observed: Observed,
+    *,
+    strategy: Strategy,
+    budget: int,
+    stop: tuple[Rule, ...] = (),
 ) -> tuple[State, Selection]:
-    """`choose`, and the next state, labelled from what the pool knows."""
+    """`choose`, and the next state, labelled from what the pool knows.
+
+    Where a stopping rule has held, or holds of these scores, nothing is picked.
+    """
     selection = choose(state, pool, observed, strategy=strategy, budget=budget)
-    return reveal(state, pool, selection), selection
+    after = reveal(state, pool, selection)
+    if state.stop is None:
+        return after, selection
+    watched = state.stop
+    if needs(stop, "scores"):
+        watched = look(stop, watched, Seen(scores=selection.scores))
+    apart = {"key": (), "variables": (), "stop": None}  # these are not changed by labels
+    kept = unless_stopped(watched, state._replace(**apart), after._replace(**apart))
+    nothing = Selection(*stay(selection.rows.shape))
+    if selection.weights is not None:
+        nothing = nothing._replace(weights=jnp.zeros_like(selection.weights))
+    picks = unless_stopped(watched, nothing, selection)
+    return kept._replace(key=state.key, variables=state.variables, stop=watched), picks
 
 
-def make_round(learner: AnyLearner, strategy: Strategy, budget: int) -> Round:
+def stay(shape: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
+    """Rows and scores where nothing is picked."""
+    return jnp.full(shape, -1, jnp.int32), jnp.full(shape, -jnp.inf, jnp.float32)
+
+
+def watch(
+    state: State,
+    pool: Pool,
+    sets: ExampleSets,
+    tested: Metrics,
+    *,
+    learner: AnyLearner,
+    stop: tuple[Rule, ...],
+) -> State:
+    """Has the stopping rules look at a round after its fit; in the state is what they say."""
+    inputs = pool.take(jnp.maximum(state.rows, 0)) if needs(stop, "labelled") else None
+    size = pool.batch_size
+    return watch_rows(state, inputs, sets, tested, learner=learner, stop=stop, batch_size=size)
+
+
+def watch_rows(
+    state: State,
+    inputs: PyTree,
+    sets: ExampleSets,
+    tested: Metrics,
+    *,
+    learner: AnyLearner,
+    stop: tuple[Rule, ...],
+    batch_size: int,
+) -> State:
+    """`watch`, given the inputs of the labelled rows, leaves [M, ...], if a rule needs them."""
+    model, variables = learner.model, state.variables
+    bought = state.count + jnp.sum(state.skipped >= 0, dtype=jnp.int32)
+    seen = Seen(labels=bought, test_accuracy=tested.accuracy)
+    if needs(stop, "stop_set"):
+        outputs = map_rows(model.apply, variables, sets.stop_set, batch_size=batch_size)
+        seen = seen._replace(logits=outputs.logits)
+    if needs(stop, "labelled"):
+        outputs = map_rows(model.apply, variables, inputs, batch_size=batch_size)
+        seen = seen._replace(
+            features=outputs.features,
+            known=jnp.maximum(state.labels, 0),
+            count=state.count,
+            num_classes=outputs.logits.shape[-1],
+        )
+    if needs(stop, "validation"):
+        found = evaluate(model, variables, *sets.validation, batch_size=batch_size)
+        seen = seen._replace(validation_accuracy=found.accuracy)
+    return state._replace(stop=look(stop, state.stop, seen))
+
+
+def make_round(
+    learner: AnyLearner, strategy: Strategy, budget: int, stop: tuple[Rule, ...] = ()
+) -> Round:
     """The stages of a round, not compiled."""
     return Round(
         partial(fit, learner=learner),
         partial(measure, learner=learner),
         partial(observe, learner=learner, strategy=strategy),
-        partial(select, strategy=strategy, budget=budget),
+        partial(select, strategy=strategy, budget=budget, stop=stop),
+        partial(watch, learner=learner, stop=stop) if stop else None,
     )
 
 
 _fit = jax.jit(fit, static_argnames="learner")
 _measure = jax.jit(measure, static_argnames="learner")
 _observe = jax.jit(observe, static_argnames=("learner", "strategy"))
-_select = jax.jit(select, static_argnames=("strategy", "budget"))
+_select = jax.jit(select, static_argnames=("strategy", "budget", "stop"))
+_watch = jax.jit(watch, static_argnames=("learner", "stop"))
 
 
-def compiled_round(learner: AnyLearner, strategy: Strategy, budget: int) -> Round:
+def compiled_round(
+    learner: AnyLearner, strategy: Strategy, budget: int, stop: tuple[Rule, ...] = ()
+) -> Round:
     """The stages of a round, each compiled; equal learners and strategies share programs.
 
     A learner with `fit_on_host` is not compiled: it is given arrays, whose values it may look at.
@@ -182,7 +270,8 @@ def compiled_round(learner: AnyLearner, strategy: Strategy, budget: int) -> Roun
         partial(fit if fits_on_host(learner) else _fit, learner=learner),
         partial(_measure, learner=learner),
         partial(_observe, learner=learner, strategy=strategy),
-        partial(_select, strategy=strategy, budget=budget),
+        partial(_select, strategy=strategy, budget=budget, stop=stop),
+        partial(_watch, learner=learner, stop=stop) if stop else None,
     )
 
 
@@ -204,7 +293,8 @@ def run_round(
       pool: whose labels are known, but for rows that are skipped when they are selected.
       test: held-out examples.
       sets: further examples.
-      select_batch: whether to select a batch after fitting; if not, the state keeps its round.
+      select_batch: whether to select a batch after fitting; if not, the state keeps its round, as
+        it does where a stopping rule holds.
 
     Returns:
       The next state and the report of this round.
@@ -212,17 +302,44 @@ def run_round(
     state, fitted = stages.fit(state, pool, sets)
     train, tested = stages.measure(state, pool, test, fitted)
     skipped = jnp.sum(state.skipped >= 0, axis=-1, dtype=jnp.int32)
+    if stages.watch is not None:
+        state = stages.watch(state, pool, sets, tested)
+        going = state.stop.stopped.rule < 0
+        if is_traced(going):
+            select_batch = going & select_batch
+        else:  # of several seeds, those that have ended are kept as they are
+            select_batch = bool(np.any(processes.to_host(going))) and select_batch
 
     def go_on(state):
         after, selection = stages.select(state, pool, stages.observe(state, pool, sets))
         return after, selection.rows, selection.scores
 
-    def stay(state):
-        shape = (*state.count.shape, budget)  # several seeds may run together
-        return state, jnp.full(shape, -1, jnp.int32), jnp.full(shape, -jnp.inf, jnp.float32)
+    def keep(state):
+        return state, *stay((*state.count.shape, budget))  # several seeds may run together
 
     if is_traced(select_batch):
-        after, rows, scores = jax.lax.cond(select_batch, go_on, stay, state)
+        key = state.key
+
+        def unwrapped(state):
+            after, *picks = go_on(with_key(state, key))
+            return without_key(after), *picks
+
+        after, rows, scores = jax.lax.cond(select_batch, unwrapped, keep, without_key(state))
+        after = with_key(after, key)
     else:
-        after, rows, scores = (go_on if select_batch else stay)(state)
-    return after, RoundInfo(state.count, fitted.epochs, train, tested, rows, scores, skipped)
+        after, rows, scores = (go_on if select_batch else keep)(state)
+    stopped = None if stages.watch is None else after.stop.stopped
+    info = RoundInfo(state.count, fitted.epochs, train, tested, rows, scores, skipped, stopped)
+    return after, info
+
+
+def without_key(state: State) -> State:
+    """The state with its key as numbers: a choice between two states, under vmap, reads keys."""
+    return state._replace(key=key_data(state.key))
+
+
+def with_key(state: State, like: jax.Array) -> State:
+    """The state of `without_key` with its key as it was, of the kind of another."""
+    if not is_key(like):
+        return state
+    return state._replace(key=jax.random.wrap_key_data(state.key, impl=jax.random.key_impl(like)))

@@ -8,21 +8,25 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from jaxal import processes
 from jaxal.base import Strategy
-from jaxal.checks import check_key
+from jaxal.checks import check_key, is_integer
 from jaxal.loop.checked import check_loss, check_strategies, checked_round
 from jaxal.loop.checkpoint import Checkpoints, claimed_together
 from jaxal.loop.identity import digest, digest_program, versions
 from jaxal.loop.plan import ExampleSets, Plan, Prepared, example_sets, make_plan, prepare
 from jaxal.loop.returned import check_strategy, strategy_name
-from jaxal.loop.round import Round, RoundInfo, make_round, run_round
+from jaxal.loop.round import Round, RoundInfo, make_round, run_round, with_key, without_key
 from jaxal.loop.sources import as_streamed, refuse_streamed
 from jaxal.loop.state import State, init
 from jaxal.loop.streamed import round_of
 from jaxal.pools import StreamedPool, devices
+from jaxal.stopping.rules import Rule
+from jaxal.stopping.watch import as_rules, needs
+from jaxal.stopping.watch import begin as begin_watch
 from jaxal.training import AnyLearner
 from jaxal.training.base import fits_on_host, refuse_host_fit
 
@@ -42,6 +46,8 @@ def simulate(
     validation: Any = None,
     labeled_only: bool = False,
     skip_unlabeled: bool = False,
+    stop: Any = None,
+    stop_set: Any = None,
     batch_size: int = 1024,
     mesh: Mesh | None = None,
 ) -> Callable[[jax.Array], tuple[State, RoundInfo]]:
@@ -67,6 +73,10 @@ def simulate(
       skip_unlabeled: keep them instead, as rows that are out of distribution. One that is picked
         costs one of the budget, is not trained on and not picked again (`State.skipped`, as an
         answer of -1 in `tell`). `data.scenarios.out_of_distribution` makes such a pool.
+      stop: when to stop before that: a rule or several, of `jaxal.stopping.rule` or by name. The
+        first that holds ends the loop after a round, before a batch is labelled.
+      stop_set: what rules over predictions look at: inputs, leaves [n, ...], or how many rows of
+        the pool, 2,000 if not given; drawn once, the same for every key.
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows, and the seeds (`devices.make_mesh`); also those of
         several processes, which all call this with the same arguments, and read the rows of their
@@ -76,7 +86,8 @@ def simulate(
       `run(key) -> (State, RoundInfo)`, the report's leaves [rounds + 1, ...]. `run` jits, vmaps and
       shards: `jax.vmap(run)(keys)` is many seeds in one program. It is a pytree that holds the
       arrays, so they are arguments of the program, never constants inside it. A loss that is not
-      finite shows in `RoundInfo.train.loss`.
+      finite shows in `RoundInfo.train.loss`. With `stop`, shapes are the same: rounds after the one
+      in which a rule held (`RoundInfo.stopped`) repeat its report and label nothing.
 
     Raises:
       ValueError, TypeError: as `loop.plan.prepare`: a plan that needs more rows than the pool has,
@@ -88,11 +99,27 @@ def simulate(
     refuse_streamed(pool, "simulate")
     options = {"balanced": balanced, "batch_size": batch_size, "skip_unlabeled": skip_unlabeled}
     plan, initial_rows = make_plan(initial, budget, rounds, **options)
-    sets = example_sets(query, private, validation)
+    sets, rules = example_sets(query, private, validation), as_rules(stop)
     rest = {"labeled_only": labeled_only, "initial_rows": initial_rows}
+    rest["stop_set"] = stop_set_of(rules, stop_set, sets)
     prepared = prepare(learner, pool, test, plan, sets, mesh, **rest)
-    devices.check_same(mesh, strategy=strategy_name(strategy))
-    return jax.tree_util.Partial(_Simulation(learner, strategy, plan), prepared)
+    devices.check_same(mesh, strategy=strategy_name(strategy), stop=repr(rules))
+    return jax.tree_util.Partial(_Simulation(learner, strategy, plan, rules), prepared)
+
+
+STOP_ROWS = 2_000
+"""Rows of a stop set: fewer seem to agree too soon (Bloodgood and Vijay-Shanker 2009)."""
+
+
+def stop_set_of(rules: tuple[Rule, ...], stop_set: Any, sets: ExampleSets) -> Any:
+    """The stop set that `prepare` is given, None if no rule looks at it; checks what rules need."""
+    if stop_set is not None and not needs(rules, "stop_set"):
+        raise ValueError("stop_set: expected a rule in stop that looks at it, got none")
+    if needs(rules, "validation") and sets.validation is None:
+        raise ValueError("stop: expected validation examples, as a rule looks at these, got none")
+    if not needs(rules, "stop_set"):
+        return None
+    return STOP_ROWS if stop_set is None else stop_set
 
 
 class _Simulation(NamedTuple):
@@ -101,6 +128,7 @@ class _Simulation(NamedTuple):
     learner: AnyLearner
     strategy: Strategy
     plan: Plan
+    stop: tuple[Rule, ...] = ()
 
     def __call__(self, prepared: Prepared, key: jax.Array) -> tuple[State, RoundInfo]:
         devices.check_same(prepared.pool.mesh, key=key)
@@ -109,20 +137,57 @@ class _Simulation(NamedTuple):
 
 @partial(jax.jit, static_argnames="simulation")
 def _run(simulation: _Simulation, prepared: Prepared, key: jax.Array):
-    learner, strategy, plan = simulation
-    stages = make_round(learner, strategy, plan.budget)
+    learner, strategy, plan, stop = simulation
+    stages = make_round(learner, strategy, plan.budget, stop)
 
     def body(state, select_batch):
         return run_round(stages, plan.budget, state, *prepared[:3], select_batch)
 
-    start = begin(key, learner, prepared, plan)
-    return jax.lax.scan(body, start, jnp.arange(plan.rounds + 1) < plan.rounds)
+    start = begin(key, learner, prepared, plan, stop)
+    selects = jnp.arange(plan.rounds + 1) < plan.rounds
+    if not stop:
+        return jax.lax.scan(body, start, selects)
+    return _scan_until_stopped(body, start, selects)
 
 
-def begin(key: jax.Array, learner: AnyLearner, prepared: Prepared, plan: Plan) -> State:
+def _scan_until_stopped(
+    body: Callable[[State, jax.Array], tuple[State, RoundInfo]], start: State, selects: jax.Array
+) -> tuple[State, RoundInfo]:
+    """A scan over rounds; once a rule has held, the state stays, and its round's report repeats."""
+
+    @jax.jit  # so that it is traced once, for the shapes and for the rounds
+    def keyless(state, select_batch):
+        state, info = body(with_key(state, start.key), select_batch)
+        return without_key(state), info
+
+    begun = without_key(start)
+    shapes = jax.eval_shape(keyless, begun, selects[0])[1]
+    empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+    def until(carry, select_batch):
+        ended = carry[0].stop.stopped.rule >= 0
+        carry = jax.lax.cond(
+            ended,
+            lambda state, info: (state, info),
+            lambda state, _: keyless(state, select_batch),
+            *carry,
+        )
+        return carry, carry[1]
+
+    (state, _), history = jax.lax.scan(until, (begun, empty), selects)
+    return with_key(state, start.key), history
+
+
+def begin(
+    key: jax.Array,
+    learner: AnyLearner,
+    prepared: Prepared,
+    plan: Plan,
+    stop: tuple[Rule, ...] = (),
+) -> State:
     """The state of a planned experiment before the first round."""
     initial: Any = plan.initial if prepared.initial_rows is None else prepared.initial_rows
-    return init(
+    state = init(
         key,
         learner,
         prepared.pool,
@@ -131,6 +196,16 @@ def begin(key: jax.Array, learner: AnyLearner, prepared: Prepared, plan: Plan) -
         balanced=plan.balanced,
         skips=plan.skips,
     )
+    if not stop:
+        return state
+    apply, rows = learner.model.apply, jax.tree.leaves(prepared.sets.stop_set)
+    classes = jax.eval_shape(apply, state.variables, prepared.pool.first()).logits.shape[-1]
+    return state._replace(stop=begin_watch(stop, rows[0].shape[0] if rows else 0, classes))
+
+
+def has_ended(state: State) -> bool:
+    """Whether a stopping rule has held, of every seed."""
+    return state.stop is not None and bool(np.all(processes.to_host(state.stop.stopped.rule) >= 0))
 
 
 def run_rounds(
@@ -153,13 +228,16 @@ def run_rounds(
       first: the round that the state is of.
 
     Yields:
-      The state after each round and its report, `rounds + 1` times less `first`.
+      The state after each round and its report, `rounds + 1` times less `first`, or until a
+      stopping rule has held of every seed.
 
     Raises:
       ValueError, FloatingPointError: as `loop.checked.checked_round`.
     """
     stages = checked_round(stages, name)
     for number in range(first, plan.rounds + 1):
+        if has_ended(state):
+            return
         select_batch = number < plan.rounds
         state, info = run_round(stages, plan.budget, state, *prepared[:3], select_batch)
         yield state, info
@@ -181,6 +259,8 @@ def iterate(
     validation: Any = None,
     labeled_only: bool = False,
     skip_unlabeled: bool = False,
+    stop: Any = None,
+    stop_set: Any = None,
     batch_size: int = 1024,
     mesh: Mesh | None = None,
     checkpoint: str | Path | None = None,
@@ -210,6 +290,10 @@ def iterate(
       skip_unlabeled: keep them instead, as rows that are out of distribution. One that is picked
         costs one of the budget, is not trained on and not picked again (`State.skipped`, as an
         answer of -1 in `tell`). `data.scenarios.out_of_distribution` makes such a pool.
+      stop: when to stop before that: a rule or several, of `jaxal.stopping.rule` or by name. The
+        first that holds ends the loop after a round, before a batch is labelled.
+      stop_set: what rules over predictions look at: inputs, leaves [n, ...], or how many rows of
+        the pool, 2,000 if not given; drawn once, the same for every key.
       batch_size: rows that go through the model at once on a device.
       mesh: devices that share the pool's rows; also those of several processes, which all call
         this with the same arguments. The first of them writes and reads the checkpoints, and reads
@@ -222,10 +306,11 @@ def iterate(
         write the variables.
 
     Yields:
-      The state after each round and its report, `rounds + 1` times; with `checkpoint` only of the
-      rounds that are not finished, so nothing after the last. All are bit for bit those of a loop
-      that was never broken off. The round that was dealt with when the process ended comes again;
-      `info.labels` tells which it is.
+      The state after each round and its report, `rounds + 1` times, or until a rule of `stop`
+      holds: then `info.stopped` says which, and `jaxal.stopping.reason` why. With `checkpoint` only
+      of the rounds that are not finished, so nothing after the last. All are bit for bit those of a
+      loop that was never broken off. The round that was dealt with when the process ended comes
+      again; `info.labels` tells which it is.
 
     Raises:
       ValueError, TypeError: as `simulate`, but a learner may fit on the host; a strategy that
@@ -240,22 +325,24 @@ def iterate(
     check_strategy(strategy)
     options = {"balanced": balanced, "batch_size": batch_size, "skip_unlabeled": skip_unlabeled}
     plan, initial_rows = make_plan(initial, budget, rounds, **options)
-    sets = example_sets(query, private, validation)
+    sets, rules = example_sets(query, private, validation), as_rules(stop)
     pool = as_streamed(pool, mesh, batch_size)
     rest = {"labeled_only": labeled_only, "initial_rows": initial_rows}
+    rest["stop_set"] = stop_set_of(rules, stop_set, sets)
     prepared = prepare(learner, pool, test, plan, sets, mesh, **rest)
     name = strategy_name(strategy)
     check_strategies(learner, {name: strategy}, prepared, plan)
-    stages = round_of(prepared.pool, learner, strategy, budget)
+    stages = round_of(prepared.pool, learner, strategy, budget, rules)
     together = devices.is_shared(mesh)
     devices.check_same(mesh, key=key, strategy=name, checkpoint=checkpoint is not None)
+    devices.check_same(mesh, stop=repr(rules))
     placed = devices.replicate(key, mesh) if together else key
     with contextlib.ExitStack() as held:
         held.enter_context(processes.loss_explained())
-        first, state, saved = 0, _begin(placed, learner, prepared, plan), None
+        first, state, saved = 0, _begin(placed, learner, prepared, plan, rules), None
         if checkpoint is not None:
             held.enter_context(claimed_together(Path(checkpoint), together))
-            arguments = _Arguments(learner, strategy, plan, labeled_only, initial_rows)
+            arguments = _Arguments(learner, strategy, plan, rules, rest)
             saved = _checkpoints(Path(checkpoint), arguments, key, pool, test, sets, mesh)
             first, state = saved.newest(state) or (first, state)
         rounds_left = run_rounds(stages, state, prepared, plan, name, first=first)
@@ -267,7 +354,7 @@ def iterate(
                 saved.save(number, state, number + 1)
 
 
-_begin = jax.jit(begin, static_argnames=("learner", "plan"))
+_begin = jax.jit(begin, static_argnames=("learner", "plan", "stop"))
 
 
 class _Arguments(NamedTuple):
@@ -276,8 +363,8 @@ class _Arguments(NamedTuple):
     learner: AnyLearner
     strategy: Strategy
     plan: Plan
-    labeled_only: bool
-    initial_rows: Any
+    stop: tuple[Rule, ...]
+    rest: dict[str, Any]  # of what `prepare` takes
 
 
 def _checkpoints(
@@ -302,13 +389,12 @@ def _identity(
     arguments: _Arguments, key: jax.Array, pool: Any, test: Any, sets: ExampleSets
 ) -> dict[str, Any]:
     """What has to be equal for a loop to go on; the devices do not."""
-    learner, strategy, plan, labeled_only, rows = arguments
+    learner, strategy, plan, stop, rest = arguments
 
     def whole(key, pool, test, sets):
-        options = {"labeled_only": labeled_only, "initial_rows": rows}
-        prepared = prepare(learner, pool, test, plan, sets, **options)
-        state = begin(key, learner, prepared, plan)
-        stages = make_round(learner, strategy, plan.budget)
+        prepared = prepare(learner, pool, test, plan, sets, **rest)
+        state = begin(key, learner, prepared, plan, stop)
+        stages = make_round(learner, strategy, plan.budget, stop)
         if not fits_on_host(learner):
             return run_round(stages, plan.budget, state, *prepared[:3], True)
         # A fit in Python cannot be traced: what it does is not known.
@@ -322,6 +408,9 @@ def _identity(
         else digest(tuple(given))
         for name, given in examples.items()
     }
+    if stop:
+        given = rest["stop_set"]
+        digests["stop"] = f"{stop} {given if is_integer(given) else digest(given)}"
     if isinstance(pool, StreamedPool):  # traced as the same pool in memory
         outline = pool.outline()
         pool = outline.inputs, outline.labels

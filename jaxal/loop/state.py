@@ -43,6 +43,7 @@ class State(NamedTuple):
     variables: PyTree  # of the newest model
     pool_rows: jax.Array  # [] int32, N without padding
     num_classes: jax.Array  # [] int32, C
+    stop: Any = None  # the `Watch`: what stopping rules remember, in a loop that has some
 
 
 def init(

@@ -16,22 +16,38 @@ from jaxal.loop import round
 from jaxal.loop.decision import Observed, Observer, observe_sets
 from jaxal.loop.plan import ExampleSets
 from jaxal.loop.returned import explained, strategy_name
-from jaxal.loop.round import Round, compiled_round, fit_rows, measure_rows, with_rows_so_far
+from jaxal.loop.round import (
+    Round,
+    compiled_round,
+    fit_rows,
+    measure_rows,
+    watch_rows,
+    with_rows_so_far,
+)
 from jaxal.loop.state import State, known_labels, round_keys
 from jaxal.pools import StreamedPool
+from jaxal.stopping.rules import Rule
+from jaxal.stopping.watch import needs
 from jaxal.training import AnyLearner, FitInfo, Metrics
 from jaxal.training.base import fits_on_host
 
 
-def round_of(pool: Any, learner: AnyLearner, strategy: Strategy, budget: int) -> Round:
+def round_of(
+    pool: Any, learner: AnyLearner, strategy: Strategy, budget: int, stop: tuple[Rule, ...] = ()
+) -> Round:
     """The stages of a round, compiled as far as the pool allows."""
     if isinstance(pool, StreamedPool):
-        return streamed_round(learner, strategy, budget)
-    return compiled_round(learner, strategy, budget)
+        return streamed_round(learner, strategy, budget, stop)
+    return compiled_round(learner, strategy, budget, stop)
 
 
 def streamed_round(
-    learner: AnyLearner, strategy: Strategy, budget: int, *, seeds: bool = False
+    learner: AnyLearner,
+    strategy: Strategy,
+    budget: int,
+    stop: tuple[Rule, ...] = (),
+    *,
+    seeds: bool = False,
 ) -> Round:
     """The stages of a round over a `StreamedPool`; equal learners and strategies share programs.
 
@@ -39,6 +55,7 @@ def streamed_round(
       learner: the model and how it is fitted.
       strategy: the rule.
       budget: B.
+      stop: stopping rules.
       seeds: whether the state is that of several seeds, [S, ...]. A pass over the pool then serves
         all of them.
     """
@@ -57,11 +74,16 @@ def streamed_round(
         inputs, size = _labeled(state, pool), pool.batch_size
         return _measure(state, inputs, test, fitted, batch_size=size, **options)
 
+    def watch(state: State, pool: StreamedPool, sets: ExampleSets, tested: Metrics) -> State:
+        inputs, size = _labeled(state, pool) if needs(stop, "labelled") else None, pool.batch_size
+        return _watch(state, inputs, sets, tested, batch_size=size, stop=stop, **options)
+
     return Round(
         fit,
         measure,
         partial(_observe, observer=observer),
-        partial(_select, strategy=strategy, budget=budget, seeds=seeds),
+        partial(_select, strategy=strategy, budget=budget, stop=stop, seeds=seeds),
+        watch if stop else None,
     )
 
 
@@ -101,6 +123,12 @@ def _measure(state, inputs, test, fitted, *, learner, batch_size, seeds):
     return _over(seeds, function, (0, 0, None, 0))(state, inputs, test, fitted)
 
 
+@partial(jax.jit, static_argnames=("learner", "stop", "batch_size", "seeds"))
+def _watch(state, inputs, sets, tested, *, learner, stop, batch_size, seeds):
+    function = partial(watch_rows, learner=learner, stop=stop, batch_size=batch_size)
+    return _over(seeds, function, (0, 0, None, 0))(state, inputs, sets, tested)
+
+
 @partial(jax.jit, static_argnames="seeds")
 def _known(state, pool, *, seeds):
     """The key to observe by, and the labels told so far, [N] or, of several seeds, [N, S]."""
@@ -123,7 +151,7 @@ def _with_sets(state, observed, sets, key, *, observer, batch_size) -> Observed:
     return _over(observer.seeds, whole, 0)(state, observed, key)
 
 
-@partial(jax.jit, static_argnames=("strategy", "budget", "seeds"))
-def _select(state, pool, observed, *, strategy, budget, seeds):
-    function = partial(round.select, strategy=strategy, budget=budget)
+@partial(jax.jit, static_argnames=("strategy", "budget", "stop", "seeds"))
+def _select(state, pool, observed, *, strategy, budget, stop, seeds):
+    function = partial(round.select, strategy=strategy, budget=budget, stop=stop)
     return _over(seeds, function, (0, None, 0))(state, pool, observed)

@@ -146,6 +146,13 @@ def place_seeds(keys: PyTree, mesh: Mesh | None) -> PyTree:
     return put(keys, NamedSharding(mesh, PartitionSpec(SEEDS)))
 
 
+def share_seeds(tree: PyTree, mesh: Mesh | None) -> PyTree:
+    """Has a traced function share arrays [seeds, ...] that it makes over the seeds axis."""
+    if mesh is None:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(SEEDS)))
+
+
 def is_shared(mesh: Mesh | None) -> bool:
     """Whether the devices of a mesh are those of several processes."""
     return mesh is not None and mesh.is_multi_process

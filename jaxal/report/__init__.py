@@ -10,6 +10,7 @@ from jaxal.report.comparison import (
 from jaxal.report.contents import contents_table
 from jaxal.report.curves import draw
 from jaxal.report.efficiency import label_efficiency, labels_to
+from jaxal.report.evaluations import Evaluated, evaluate_run, evaluation_table
 from jaxal.report.histories import from_curve, from_history
 from jaxal.report.page import write_page, write_runs_page
 from jaxal.report.paired import Paired, paired_differences
@@ -21,12 +22,15 @@ from jaxal.report.table import results_table, strategies_list
 __all__ = [
     "COMPARISON_FILES",
     "Comparison",
+    "Evaluated",
     "Paired",
     "Point",
     "Summary",
     "compare",
     "contents_table",
     "draw",
+    "evaluate_run",
+    "evaluation_table",
     "from_curve",
     "from_history",
     "label_efficiency",

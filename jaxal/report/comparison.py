@@ -10,7 +10,7 @@ from jaxal.experiment.config import load
 from jaxal.experiment.settings import Config
 from jaxal.records import Record, read
 from jaxal.report.baseline import random_records
-from jaxal.report.learning_curves import curves_by_seed, grouped
+from jaxal.report.learning_curves import carried_on, curves_by_seed, grouped
 from jaxal.report.paired import Pair, Paired, compare_pairs, pairs_of
 from jaxal.report.rebuild import save
 from jaxal.report.summary import Summary, over_seeds, summarize
@@ -150,7 +150,9 @@ def _pairs(runs: Sequence[_Run]) -> list[Pair]:
         for name, records in by_strategy.items():
             if run.config is None:
                 continue
-            curves, key = curves_by_seed(records), repr((name, run.start, _data(run.config)))
+            counts = {record.labels for record in run.records}
+            curves = curves_by_seed(carried_on(records, counts))
+            key = repr((name, run.start, _data(run.config)))
             if key in first:
                 pairs.append(Pair(named[name], first[key][0], curves, first[key][1]))
             else:

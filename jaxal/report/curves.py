@@ -39,6 +39,7 @@ def draw(summaries: Sequence[Summary], title: str) -> "Figure":
     Above, test accuracy: all rounds, and the last ones enlarged. Below, if there is random sampling
     to compare with, the labelling efficiency. Lines are means over seeds, or the efficiency of the
     mean curves; bands are one standard deviation. The legend is in the order of the final accuracy.
+    A tick is where a stopping rule has ended a seed, whose accuracy stays as it was from there on.
     Lines differ in colour, dashes and marker; of several runs, dashes say which run it is. Random
     sampling is always dark grey.
 
@@ -124,6 +125,9 @@ def _accuracy(axes: "Axes", lines: Sequence[_Line]) -> None:
         points = line.summary.points
         mean = [point.accuracy_mean for point in points]
         _plot(axes, line, rank, mean, [point.accuracy_std for point in points])
+        if line.summary.stopped:  # a tick where each seed was stopped
+            labels, reached = zip(*line.summary.stopped, strict=True)
+            axes.plot(labels, reached, "|", color=line.look.color, markersize=9, zorder=11)
 
 
 def _efficiency(axes: "Axes", lines: Sequence[_Line]) -> None:

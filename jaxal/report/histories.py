@@ -49,10 +49,14 @@ def from_history(
         found = np.where(seen, accuracies, np.nan)
         info = info._replace(test=info.test._replace(class_accuracy=found))
     seeds, rounds = info.labels.shape
+    ends = np.full(seeds, rounds - 1)
+    if info.stopped is not None:  # the rounds after that only repeat it
+        held = info.stopped.rule >= 0
+        ends = np.where(held.any(1), held.argmax(1), ends)
     return [
         _record(strategy, seed + one, number, _at(info, one, number))
         for one in range(seeds)
-        for number in range(rounds)
+        for number in range(ends[one] + 1)
     ]
 
 
@@ -153,6 +157,7 @@ def _stacked(history: RoundInfo | Iterable[RoundInfo]) -> RoundInfo:
 def _record(strategy: str, seed: int, number: int, info: RoundInfo) -> Record:
     """Of one seed and round."""
     by_class = info.test.class_accuracy
+    rule = -1 if info.stopped is None else int(info.stopped.rule)
     return Record(
         strategy=strategy,
         seed=seed,
@@ -165,4 +170,5 @@ def _record(strategy: str, seed: int, number: int, info: RoundInfo) -> Record:
         test_loss=float(info.test.loss),
         epochs=int(info.epochs),
         class_accuracy=() if by_class is None else by_class.tolist(),
+        stopped=f"rule {rule} of stop" if rule >= 0 else None,
     )

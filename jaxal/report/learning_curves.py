@@ -1,5 +1,6 @@
 """Learning curves from records: test accuracy against labels, of each seed and on average."""
 
+import dataclasses
 import statistics
 from collections.abc import Iterable
 
@@ -36,6 +37,30 @@ def curves_by_seed(records: Iterable[Record]) -> Curves:
     for record in sorted(records, key=lambda record: record.labels):
         curves.setdefault(record.seed, {})[record.labels] = record.test_accuracy
     return curves
+
+
+def carried_on(records: Iterable[Record], counts: Iterable[int]) -> list[Record]:
+    """The records, and for a seed that a stopping rule has ended, its last one at later counts.
+
+    It buys no more labels, and keeps its accuracy: so a mean over seeds at a label count is one of
+    all that had so many at most, and not of those alone that were not stopped.
+
+    Args:
+      records: of one strategy.
+      counts: of labels, of all strategies.
+
+    Returns:
+      The records; those that were carried on have the round -1.
+    """
+    kept = list(records)
+    later = sorted({*counts})
+    return kept + [
+        dataclasses.replace(record, labels=labels, rows=(), round=-1)
+        for record in kept
+        if record.stopped is not None
+        for labels in later
+        if labels > record.labels
+    ]
 
 
 def mean_curve(records: Iterable[Record]) -> Curve:

@@ -12,7 +12,7 @@ from scipy import special
 from jaxal.checks import check_at_least, check_fraction
 from jaxal.records import Record
 from jaxal.report.baseline import random_name
-from jaxal.report.learning_curves import Curves, area, curves_by_seed, grouped
+from jaxal.report.learning_curves import Curves, area, carried_on, curves_by_seed, grouped
 
 POWER = 0.8
 """The chance to tell two strategies apart that `Paired.seeds_needed` asks for."""
@@ -104,7 +104,8 @@ def paired_differences(
 
 def pairs_of(by_strategy: Mapping[str, Sequence[Record]], against: str) -> list[Pair]:
     """A pair of every other strategy of a run and the one called `against`."""
-    curves = {name: curves_by_seed(kept) for name, kept in by_strategy.items()}
+    counts = {record.labels for kept in by_strategy.values() for record in kept}
+    curves = {name: curves_by_seed(carried_on(kept, counts)) for name, kept in by_strategy.items()}
     others = curves.pop(against)
     return [Pair(name, against, own, others) for name, own in curves.items()]
 

@@ -100,6 +100,7 @@ def save(
 def _unfinished(records: Sequence[Record], config: Config) -> list[str]:
     asked = config.strategy
     total = len(asked.names) * (asked.rounds + 1) * config.seeds
-    if len(records) == total:
+    stopped = (asked.rounds - one.round for one in records if one.stopped is not None)
+    if len(records) + sum(stopped) == total:
         return []
     return [f"the run is not finished: {len(records)} of its {total} rounds, over all seeds"]

@@ -18,6 +18,7 @@ from jaxal.report.learning_curves import (
     Curve,
     Curves,
     area,
+    carried_on,
     checked_records,
     curves_by_seed,
     grouped,
@@ -65,6 +66,7 @@ class Summary(NamedTuple):
     fit_seconds: float  # median over rounds
     select_seconds: float  # median over rounds of observe + select
     run: str = ""  # among several runs, which one
+    stopped: tuple[tuple[int, float], ...] = ()  # labels and accuracy of each seed that was stopped
 
     @property
     def efficiency(self) -> float:
@@ -104,6 +106,8 @@ def summarize(
         raise ValueError("records: expected at least one round, got none")
     if random_as is not None and random_as not in by_strategy:
         raise ValueError(f"random_as: expected one of {', '.join(by_strategy)}, got {random_as!r}")
+    counts = {record.labels for kept in by_strategy.values() for record in kept}
+    by_strategy = {name: carried_on(kept, counts) for name, kept in by_strategy.items()}
     given, own = [*checked_records("random", random)], random_as or random_name(by_strategy)
     baseline = mean_curve(by_strategy.get(own, given) if own else given)
     return [_summary(name, kept, baseline)._replace(run=run) for name, kept in by_strategy.items()]
@@ -169,8 +173,13 @@ def _summary(name: str, records: list[Record], baseline: Curve) -> Summary:
         area_mean=statistics.fmean(areas),
         area_std=_std(areas),
         labels_to={target: _price(curves, target) for target in TARGETS},
-        fit_seconds=_median([record.seconds.fit for record in records]),
+        fit_seconds=_median(_fit_seconds(records)),
         select_seconds=_median(_select_seconds(records)),
+        stopped=tuple(
+            (record.labels, record.test_accuracy)
+            for record in records
+            if record.stopped is not None and record.round >= 0
+        ),
     )
 
 
@@ -187,7 +196,7 @@ def _points(records: list[Record], baseline: Curve) -> Iterable[Point]:
             accuracy_mean=accuracies[number],
             accuracy_std=_std([record.test_accuracy for record in here]),
             loss_mean=statistics.fmean(record.test_loss for record in here),
-            fit_seconds=_median([record.seconds.fit for record in here]),
+            fit_seconds=_median(_fit_seconds(here)),
             select_seconds=_median(_select_seconds(here)),
             efficiency=ratios[number],
             efficiency_std=_std([of_seed[number] for of_seed in spread]),
@@ -211,6 +220,10 @@ def _price(curves: Curves, target: float) -> float:
         prices.append(math.inf if math.isnan(price) else float(price))
     median = statistics.median_low(prices)
     return NAN if math.isinf(median) else median
+
+
+def _fit_seconds(records: list[Record]) -> list[float]:
+    return [record.seconds.fit for record in records if record.round >= 0]
 
 
 def _select_seconds(records: list[Record]) -> list[float]:

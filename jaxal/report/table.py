@@ -86,6 +86,9 @@ def _results(
         notes.insert(-1, _EFFICIENCY)
         columns["vs\nrandom"] = _efficiencies(summaries, mark)
     columns |= _found(summaries, mark)
+    if any(summary.stopped for summary in summaries):
+        notes.insert(-1, "stopped at: mean labels of the seeds that a rule ended.")
+        columns["stopped\nat"] = [_stopped(summary) for summary in summaries]
     columns["select"] = [_duration(summary.select_seconds) for summary in summaries]
     table.caption = " ".join(notes)
     # Where even the fewest columns do not fit, it is names that go on in the next line.
@@ -173,6 +176,15 @@ def _found(summaries: Sequence[Summary], mark: str) -> dict[str, list[str]]:
         cells = ["-" if math.isnan(one) else form.format(abs(one)) for one in numbers]
         columns[head] = _marked(cells, [round(one, 1) for one in numbers], mark)
     return columns
+
+
+def _stopped(summary: Summary) -> str:
+    """The mean labels of the seeds that were stopped, and how many these are, if not all."""
+    labels = [labels for labels, _ in summary.stopped]
+    if not labels:
+        return "-"
+    some = "" if len(labels) == summary.seeds else f" ({len(labels)})"
+    return f"{sum(labels) / len(labels):.0f}{some}"
 
 
 def _marked(cells: list[str], costs: list[float], mark: str) -> list[str]:

@@ -82,7 +82,9 @@ def error_stability(gaps: jax.Array, *, threshold: float = 0.05) -> jax.Array:
       TypeError, ValueError: if an argument is of another type, rank or range.
     """
     gaps, rounds = jnp.asarray(gaps), jnp.arange(len(gaps))
-    return (rounds > 1) & (gaps <= threshold * gaps[jnp.minimum(1, len(gaps) - 1)])
+    if len(gaps) < 3:
+        return jnp.zeros(len(gaps), bool)
+    return (rounds > 1) & (gaps <= threshold * gaps[1])
 
 
 def _fitted(
