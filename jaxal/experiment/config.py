@@ -235,6 +235,8 @@ def _to_table(config: Any) -> dict[str, Any]:
         sets = {name: _said(one, (None, ())) for name, one in table.pop("sets").items()}
         if sets := _said(sets, ({},)):
             table["sets"] = sets
+        if config.data.task == "classification":
+            del table["data"]["task"]
     scalars = {key: value for key, value in table.items() if not isinstance(value, dict)}
     sections = {name: value for name, value in table.items() if isinstance(value, dict)}
     return scalars | {name: _said(section) for name, section in sections.items()}

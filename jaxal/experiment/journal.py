@@ -30,9 +30,10 @@ class Journal:
         return count
 
     def accuracies(self, strategy: str, round: int) -> list[float]:
-        """The test accuracies of a finished round, by seed."""
+        """The test accuracies of a finished round, or the RMSEs, by seed."""
         keys = ((strategy, round, seed) for seed in range(self._seeds))
-        return [self._records[self._places[key]].test_accuracy for key in keys]
+        records = [self._records[self._places[key]] for key in keys]
+        return [one.test_accuracy if one.test_rmse is None else one.test_rmse for one in records]
 
     def add(self, records: Sequence[Record]) -> None:
         """Writes the records of a round, unless the same are there already.

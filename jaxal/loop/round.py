@@ -19,7 +19,7 @@ from jaxal.loop.decision import Observed
 from jaxal.loop.plan import ExampleSets, RowsSoFar
 from jaxal.loop.returned import explained
 from jaxal.loop.state import State, available_rows, known_labels, reveal, round_keys
-from jaxal.numerics import gather
+from jaxal.numerics import are_targets, gather, is_known
 from jaxal.pools import Pool, devices
 from jaxal.training import AnyLearner, FitInfo, Metrics, evaluate
 from jaxal.training.base import as_fitted, fits_on_host
@@ -70,12 +70,17 @@ def fit_rows(
     state: State, inputs: PyTree, sets: ExampleSets, *, learner: AnyLearner
 ) -> tuple[State, FitInfo]:
     """`fit`, given the inputs of the labelled rows, leaves [M, ...]."""
+    labels = state.labels
+    # What follows the labelled rows is room for more: of any class or target.
+    filled = (
+        jnp.where(is_known(labels), labels, 0) if are_targets(labels) else jnp.maximum(labels, 0)
+    )
     with explained("learner.fit", _HOST_FIT):
         fitted = learner.fit(
             round_keys(state).fit,
             state.variables,
             inputs,
-            jnp.maximum(state.labels, 0),
+            filled,
             state.weights,
             state.count,
             sets.validation,

@@ -11,7 +11,7 @@ from jaxal.records import CONFIG, HISTORY, Record, read
 from jaxal.report.baseline import random_name
 from jaxal.report.curves import draw
 from jaxal.report.paired import Paired, paired_differences
-from jaxal.report.summary import Summary, over_seeds, summarize, write_csv
+from jaxal.report.summary import Summary, measure, over_seeds, summarize, write_csv
 
 
 class Rebuilt(NamedTuple):
@@ -48,7 +48,7 @@ def rebuild(folder: Path) -> Rebuilt:
         name, notes = config.name, _unfinished(records, config)
     random = random_name(dict.fromkeys(record.strategy for record in records), config)
     summaries = summarize(records, random_as=random)
-    save(summaries, folder, f"{name}: test accuracy, {over_seeds(summaries)}")
+    save(summaries, folder, f"{name}: {measure(summaries)}, {over_seeds(summaries)}")
     return Rebuilt(summaries, notes, paired_differences(records, random))
 
 
