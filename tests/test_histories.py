@@ -83,6 +83,11 @@ def given(value: Any) -> Any:
             TypeError,
             "strategy: expected a name",
         ),
+        "accuracy in percent": (
+            lambda: report.from_curve("a", [1, 2], [50.0, 70.0]),
+            ValueError,
+            "accuracies: expected fractions from 0 to 1",
+        ),
         "seed": (lambda: report.from_curve("a", [1], [0.5], seed=-1), ValueError, "seed: expected"),
         "labels that fall": (
             lambda: report.from_curve("a", [2, 1], [0.5, 0.6]),

@@ -119,6 +119,16 @@ def test_equal_strategies_are_not_told_apart():
     assert not twin.told_apart and math.isinf(twin.seeds_needed)
 
 
+def test_what_does_not_vary_is_not_told_apart():
+    steady = [*runs("random", 0.0, noise=0.0), *runs("badge", 0.05, noise=0.0)]
+    [badge] = report.paired_differences(steady)
+    assert badge.difference == pytest.approx(0.05) and badge.p_value == 1
+    assert (badge.low, badge.high) == (-math.inf, math.inf) and math.isnan(badge.better)
+    assert not badge.told_apart and math.isinf(badge.seeds_needed)
+    text = shown(report.paired_table([badge], terminal()), terminal())
+    assert "does not vary" in text and "nan" not in text and "inf" not in text.split()
+
+
 def test_false_claims_are_as_rare_as_said():
     """Of 200 tables of four strategies like random sampling, about 5 % at most tell any apart."""
     rng, false = np.random.default_rng(3), 0
@@ -132,15 +142,28 @@ def test_false_claims_are_as_rare_as_said():
     assert false <= stats.binom.isf(1e-4, 200, 0.05)
 
 
+def interval(records):
+    [badge, _] = report.paired_differences(records)
+    low, high = (f"{100 * end:+.1f}" for end in (badge.low, badge.high))
+    return f"{100 * badge.difference:+.1f}", low, "to", high
+
+
 def test_table():
     text = shown(report.paired_table(report.paired_differences(RECORDS), terminal()), terminal())
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
     [badge] = [line.split() for line in lines if line.startswith("badge")]
-    assert badge[-1] == "above" and badge[2:5:2] != []
+    assert badge[-1] == "above" and badge[1:5] == [*interval(RECORDS)]
     [entropy] = [line for line in lines if line.startswith("entropy")]
     assert "no" in entropy.split() or "no;" in entropy.split()
     assert "against random" in text and "8 seeds paired" in text
+    words = " ".join(text.split())
+    assert "together with 95%" in words and "within 1 point." in words
+    other = report.paired_differences(RECORDS, level=0.1, region=0.02)
+    text = shown(report.paired_table(other, terminal()), terminal())
+    words = " ".join(text.split())
+    assert "together with 90%" in words and "within 2 points." in words
+    assert "Area under" in shown(report.paired_table([], terminal()), terminal())
 
 
 def test_runs_are_compared_seed_by_seed_where_they_begin_alike(tmp_path):

@@ -16,7 +16,7 @@ from jaxal.posterior.laplace import cholesky, with_draws, with_one
 def variational_last_layer(
     num_draws: int = 20, *, prior_precision: float = 1.0, num_steps: int = 10
 ) -> Posterior:
-    """Variational last layer (VBLL): Gaussian draws whose covariance maximises a bound in one pass.
+    """Variational last layer (VBLL) after training: draws by the covariance that its bound fits.
 
     With the means of the weights those of the trained layer, the covariance S_c of each class
     maximises VBLL's bound on the evidence of the labelled rows: `S_c = (prior_precision I + sum of

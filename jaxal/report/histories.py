@@ -64,7 +64,7 @@ def from_curve(
     Args:
       strategy: what the records call it.
       labels: how many labels there were at each point of the learning curve [P], increasing.
-      accuracies: test accuracy there [P], or [seeds, P].
+      accuracies: test accuracy there [P], or [seeds, P], fractions; NaN where it is not known.
       rows: what was picked after each point, of one seed; none: it is not known.
       seed: of the first seed; the others count on from there.
 
@@ -73,8 +73,8 @@ def from_curve(
 
     Raises:
       TypeError: numbers that are none.
-      ValueError: shapes that do not match, label counts that do not increase, or rows that are
-        not as many as the points.
+      ValueError: shapes that do not match, accuracies that are no fractions, label counts that do
+        not increase, or rows that are not as many as the points.
 
     Example:
       >>> [record.labels for record in from_curve("margin", [10, 20], [0.5, 0.7])]
@@ -119,6 +119,8 @@ def _checked_curve(labels: ArrayLike, accuracies: ArrayLike) -> tuple[NDArray, N
             f"accuracies: expected [P] or [seeds, P] with P = {len(counts)} labels and P > 0, got "
             f"{list(reached.shape)}"
         )
+    if ((reached < 0) | (reached > 1)).any():
+        raise ValueError("accuracies: expected fractions from 0 to 1, or NaN where not known")
     if (np.diff(counts) <= 0).any() or counts[0] < 0:
         raise ValueError(f"labels: expected counts that increase, got {counts.tolist()}")
     return counts, reached

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +17,16 @@ from jaxal.report.learning_curves import Curves, area, curves_by_seed, grouped
 POWER = 0.8
 """The chance to tell two strategies apart that `Paired.seeds_needed` asks for."""
 
+ROUNDING = 1e-12
+"""Areas are sums in float64: what is smaller than this is no difference between them."""
+
 
 class Paired(NamedTuple):
     """The area under the learning curve of one strategy less that of another, over seeds.
 
-    A difference of areas is one of mean test accuracy over the labels, as a fraction.
+    A difference of areas is one of mean test accuracy over the labels, as a fraction. One that is
+    not 0 and the same in every seed says nothing of how it varies: its interval has no ends, and
+    its probabilities are NaN.
     """
 
     strategy: str
@@ -33,7 +39,9 @@ class Paired(NamedTuple):
     worse: float  # probability that the true difference is below -region,
     same: float  # within it,
     better: float  # above it
-    seeds_needed: float  # to tell them apart if the difference is as seen; infinite if it is 0
+    seeds_needed: float  # to tell them apart if the difference is as seen; infinite if never
+    level: float  # the chance that any interval of the table misses
+    region: float  # up to which a difference is of no importance
 
     @property
     def told_apart(self) -> bool:
@@ -107,12 +115,7 @@ def compare_pairs(pairs: Sequence[Pair], level: float = 0.05, region: float = 0.
     check_at_least(0, region=region)
     known = [(pair, _differences(pair.curves, pair.others)) for pair in pairs]
     known = [(pair, found) for pair, found in known if len(found) > 1]
-    return [
-        Paired(
-            pair.strategy, pair.against, len(found), *_compared(found, len(known), level, region)
-        )
-        for pair, found in known
-    ]
+    return [_compared(pair, found, len(known), level, region) for pair, found in known]
 
 
 def _differences(curves: Curves, others: Curves) -> NDArray:
@@ -135,19 +138,39 @@ def _differences(curves: Curves, others: Curves) -> NDArray:
 
 
 def _compared(
-    differences: NDArray, comparisons: int, level: float, region: float
-) -> tuple[float, ...]:
-    """Everything that a `Paired` says of its differences, in its order."""
+    pair: Pair, differences: NDArray, comparisons: int, level: float, region: float
+) -> Paired:
+    """One of so many comparisons, of the differences of two or more seeds."""
     seeds, mean = len(differences), float(differences.mean())
-    # Rounding alone: the differences of two that are the same but for it.
-    error = max(float(differences.std(ddof=1)) / math.sqrt(seeds), 1e-12)
-    level, ends = level / comparisons, np.array([-region, region])
+    error = float(differences.std(ddof=1)) / math.sqrt(seeds)
+    paired = partial(Paired, pair.strategy, pair.against, seeds=seeds, level=level, region=region)
+    if error < ROUNDING and abs(mean) < ROUNDING:
+        # The same in every seed, as a strategy and its alias are.
+        chances = {"worse": 0.0, "same": 1.0, "better": 0.0}
+        return paired(
+            difference=0.0, low=0.0, high=0.0, p_value=1.0, **chances, seeds_needed=math.inf
+        )
+    if error < ROUNDING:
+        ends = {"difference": mean, "low": -math.inf, "high": math.inf, "p_value": 1.0}
+        chances = dict.fromkeys(("worse", "same", "better"), math.nan)
+        return paired(**ends, **chances, seeds_needed=math.inf)
+    level /= comparisons
     # The posterior of the mean, with a flat prior, is Student's around it.
     spread = error * float(special.stdtrit(seeds - 1, 1 - level / 2))
     p_value = min(1.0, comparisons * 2 * float(special.stdtr(seeds - 1, -abs(mean) / error)))
-    worse, more = (float(chance) for chance in special.stdtr(seeds - 1, (ends - mean) / error))
-    needed = _seeds_needed(abs(mean) / (error * math.sqrt(seeds)), level)
-    return mean, mean - spread, mean + spread, p_value, worse, more - worse, 1 - more, needed
+    worse, more = (
+        float(special.stdtr(seeds - 1, (end - mean) / error)) for end in (-region, region)
+    )
+    return paired(
+        difference=mean,
+        low=mean - spread,
+        high=mean + spread,
+        p_value=p_value,
+        worse=worse,
+        same=more - worse,
+        better=1 - more,
+        seeds_needed=_seeds_needed(abs(mean) / (error * math.sqrt(seeds)), level),
+    )
 
 
 def _seeds_needed(effect: float, level: float) -> float:

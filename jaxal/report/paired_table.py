@@ -28,11 +28,14 @@ def paired_table(paired: Sequence[Paired], console: Console) -> Table:
     table = plain_table(title=f"Area under the learning curve{whom}, seed by seed, in points of %")
     seeds = sorted({pair.seeds for pair in paired})
     count = " to ".join(str(number) for number in (*seeds[:1], *seeds[1:][-1:]))
-    table.caption = (
-        f"{count} seeds paired; all {len(paired)} intervals hold together with 95% (t, "
-        "Bonferroni). worse, same, better: probabilities; same is within 1 point. A number of "
-        f"seeds: so many would tell them apart {POWER:.0%} of the time, if they differ as seen."
-    )
+    if paired:
+        level, region = paired[0].level, 100 * paired[0].region
+        table.caption = (
+            f"{count} seeds paired; all {len(paired)} intervals hold together with "
+            f"{100 * (1 - level):g}% (t, Bonferroni). worse, same, better: probabilities; same is "
+            f"within {region:g} point{'s' * (region != 1)}. A number of seeds: so many would tell "
+            f"them apart {POWER:.0%} of the time, if they differ as seen."
+        )
     table.add_column("strategy", overflow="fold")
     for header in ("difference", "interval", "worse", "same", "better", "told apart"):
         table.add_column(header, justify="right", no_wrap=True)
@@ -41,8 +44,11 @@ def paired_table(paired: Sequence[Paired], console: Console) -> Table:
         if not one:
             name += f"\nagainst {printable(pair.against)}"
         numbers = [f"{100 * pair.difference:+.1f}"]
-        numbers += [f"{100 * pair.low:+.1f} to {100 * pair.high:+.1f}"]
-        numbers += [f"{chance:.2f}" for chance in (pair.worse, pair.same, pair.better)]
+        if math.isinf(pair.high):
+            numbers += ["does not vary", "", "", ""]
+        else:
+            numbers += [f"{100 * pair.low:+.1f} to {100 * pair.high:+.1f}"]
+            numbers += [f"{chance:.2f}" for chance in (pair.worse, pair.same, pair.better)]
         table.add_row(Text(name), *numbers, _verdict(pair))
     return table
 

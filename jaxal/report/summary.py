@@ -106,12 +106,14 @@ def summarize(
       The summaries.
 
     Raises:
-      ValueError: there is no record.
+      ValueError: there is no record, or none of the strategy `random_as`.
       TypeError: something else than records.
     """
     by_strategy = grouped("records", records)
     if not by_strategy:
         raise ValueError("records: expected at least one round, got none")
+    if random_as is not None and random_as not in by_strategy:
+        raise ValueError(f"random_as: expected one of {', '.join(by_strategy)}, got {random_as!r}")
     given, own = [*checked_records("random", random)], random_as or random_name(by_strategy)
     baseline = mean_curve(by_strategy.get(own, given) if own else given)
     is_regression([record for kept in by_strategy.values() for record in kept])
