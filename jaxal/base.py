@@ -17,7 +17,7 @@ PyTree = Any
 class Outputs(NamedTuple):
     """Model outputs for a batch of n examples."""
 
-    logits: jax.Array  # [n, C]
+    logits: jax.Array  # [n, C]; of a regression [n, 1], the prediction
     features: jax.Array  # [n, D], the input of the last dense layer
 
 
@@ -38,7 +38,10 @@ class TrainFn(Protocol):
 
 
 class Model(NamedTuple):
-    """A classifier as three pure functions; an optimizer may change `variables["params"]`."""
+    """A classifier, or a regression, as three pure functions; training changes ["params"].
+
+    A regression is a model of one output: logits [n, 1] are what it predicts.
+    """
 
     init: Callable[[jax.Array, PyTree], dict[str, PyTree]]  # (key, inputs) -> variables
     apply: ApplyFn
@@ -61,7 +64,7 @@ class Examples(NamedTuple):
     """Inputs with their labels. A plain `(inputs, labels)` tuple does as well, everywhere."""
 
     inputs: PyTree  # leaves [N, ...]
-    labels: Any  # [N] integers; -1 where unknown
+    labels: Any  # [N] integers, -1 where unknown; or the targets of a regression, floats, NaN there
 
 
 class Selection(NamedTuple):
@@ -76,7 +79,7 @@ class View(NamedTuple):
     """All that a strategy may see when it selects."""
 
     observation: PyTree  # leaves [N, ...], what the strategy's `observe` returned
-    labels: jax.Array  # [N] int32, -1 where unknown
+    labels: jax.Array  # [N] int32, -1 where unknown; or float32, NaN there
     labeled: jax.Array  # [N] bool
     available: jax.Array  # [N] bool, may be picked
     query: PyTree = None  # observations of examples like those wanted
@@ -121,3 +124,4 @@ class Strategy(NamedTuple):
     select: SelectFn
     reads_labels: bool = True  # whether `select` looks at the labelled rows; False saves time
     name: str | None = None  # for messages; those from `jaxal.strategies` have theirs
+    regresses: bool | None = None  # whether it works for a regression too; None: it is not said

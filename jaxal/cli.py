@@ -346,7 +346,8 @@ def _show_tables(summaries: Sequence[Any], paired: Sequence[Any], console: Any) 
     console.print(report.results_table(summaries, console))
     if paired:
         console.print()
-        console.print(report.paired_table(paired, console))
+        regression = any(summary.regression for summary in summaries)
+        console.print(report.paired_table(paired, console, regression=regression))
 
 
 def _show_files(console: Any, folder: Path, names: Sequence[str]) -> None:

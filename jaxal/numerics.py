@@ -22,6 +22,25 @@ def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
     return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
 
 
+def is_known(labels: Any) -> Any:
+    """[N] bool, which labels are known: classes of at least 0, targets that are no NaN.
+
+    Args:
+      labels: [N], of NumPy or JAX: integers, or the targets of a regression.
+    """
+    return labels >= 0 if jnp.issubdtype(labels.dtype, jnp.integer) else labels == labels
+
+
+def unknown_label(dtype: DTypeLike) -> int | float:
+    """What stands for an unknown label of that type: -1 among integers, NaN among floats."""
+    return -1 if jnp.issubdtype(dtype, jnp.integer) else float("nan")
+
+
+def are_targets(labels: Any) -> bool:
+    """Whether labels are the targets of a regression, by their type."""
+    return jnp.issubdtype(labels.dtype, jnp.floating)
+
+
 def as_floats(array: jax.Array) -> jax.Array:
     """Floats of any number of bits as they are, other numbers as JAX's default floats; [...]."""
     array = jnp.asarray(array)

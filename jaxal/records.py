@@ -30,8 +30,9 @@ class Seconds:
 class Record:
     """One round of one strategy and seed: the fit on the labels so far, then the rows picked.
 
-    Losses are mean cross-entropy in nats; accuracies are fractions. What is found is counted over
-    the labels that the fit saw, the initial ones aside; None where the experiment has no such rows.
+    Losses are mean cross-entropy in nats, of a regression mean squared errors; accuracies are
+    fractions. What is found is counted over the labels that the fit saw, the initial ones aside;
+    None where the experiment has no such rows.
     """
 
     strategy: str
@@ -53,13 +54,20 @@ class Record:
     ood_picks: int | None = None  # picks that are out of distribution
     initial: Sequence[int] | None = None  # rows labelled before the first round, in its record
     stopped: str | None = None  # the stopping rule that ended the seed here, and why
+    train_rmse: float | None = None  # of a regression, whose accuracies are NaN: root mean squared
+    test_rmse: float | None = None  # errors,
+    test_mae: float | None = None  # and the mean absolute error
 
 
 ADDED = (
     *("class_accuracy", "rare_recall", "rare_found", "unique_picks", "ood_picks"),
-    *("initial", "stopped"),
+    *("initial", "stopped", "train_rmse", "test_rmse", "test_mae"),
 )
 """Fields that records of earlier versions lack."""
+
+
+class Rmse(float):
+    """A root mean squared error, as a listener hears it in place of an accuracy."""
 
 
 class Listener(Protocol):
@@ -70,7 +78,10 @@ class Listener(Protocol):
         ...
 
     def advance(self, strategy: str, round: int, accuracy: float, *, steps: int = 1) -> None:
-        """A round has ended, for `steps` seeds that ran together, at this mean test accuracy."""
+        """A round has ended, for `steps` seeds that ran together, at this mean test accuracy.
+
+        Of a regression it is an `Rmse`.
+        """
         ...
 
 

@@ -34,7 +34,7 @@ TABLE = but(OTHERS, "a table") | {"an integer": 1, "numbers as names": {1: 2}}
 TABLE |= {"unknown": {"nothing": 1}}
 PAIR = {"a string": "xy", "none": None, "an array": INPUTS, "a list": [1, 2], "one": (INPUTS,)}
 PAIR |= {"lists": (INPUTS.tolist(), LABELS.tolist()), "other rows": (INPUTS, LABELS[:3])}
-PAIR |= {"float labels": (INPUTS, LABELS * 0.5), "text": (np.full((12, 2), "x"), LABELS)}
+PAIR |= {"complex labels": (INPUTS, LABELS * 1j), "text": (np.full((12, 2), "x"), LABELS)}
 PAIR |= {"no rows": (INPUTS[:0], LABELS[:0]), "one-hot": (INPUTS, np.eye(12, dtype=int))}
 VALUES = {"NaN": (INPUTS * NAN, LABELS), "infinite": (INPUTS + INF, LABELS)}
 VALUES |= {"unknown labels": (INPUTS, LABELS - 1), "labels below -1": (INPUTS, LABELS - 5)}

@@ -95,7 +95,13 @@ BAD_INPUTS = {"a list": INPUTS.tolist(), "a string": "x", "none": None, "empty":
 BAD_INPUTS |= {"no rows": INPUTS[:0], "NaN": INPUTS * NAN, "infinite": INPUTS + INF}
 BAD_INPUTS |= {"text": np.full((12, 5), "x"), "too large": np.full((12, 5), 1e300), "a number": 1.0}
 BAD_INPUTS |= {"other rows": {"a": INPUTS, "b": INPUTS[:4]}, "objects": np.array([None] * 12)}
-BAD_LABELS = {"floats": LABELS * 1.5, "a list": LABELS.tolist(), "a string": "x", "a number": 1}
+BAD_LABELS = {
+    "infinite": np.full(12, INF),
+    "targets": np.ones((12, 2)),
+    "a list": LABELS.tolist(),
+    "a string": "x",
+    "a number": 1,
+}
 BAD_LABELS |= {
     "one-hot": np.eye(12, dtype=int),
     "another length": LABELS[:5],

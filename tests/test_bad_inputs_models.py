@@ -26,7 +26,7 @@ OPTIONS = {
     "hidden": WIDTHS,
     "hidden_units": INTEGER,
     "kernel_size": INTEGER,
-    "num_classes": INTEGER | {"one class": 1},
+    "num_classes": INTEGER,
     "remat": FLAG,
     "stem": NAME | {"another": "mnist"},
     "vocabulary": INTEGER | {"padding alone": 1},

@@ -77,7 +77,12 @@ POOLS = {
         stream=each(
             stream,
             inputs=SOURCES,
-            labels={"floats": LABELS * 1.5, "few": FEW, "below -1": NEGATIVE, "a string": "x"},
+            labels={
+                "infinite": np.full(12, np.inf),
+                "few": FEW,
+                "below -1": NEGATIVE,
+                "a string": "x",
+            },
             mesh=MESH,
             batch_size=INTEGER,
             size=but(INTEGER, "none"),

@@ -76,7 +76,7 @@ def test_sklearn_sources(name):
 def test_sources_are_listed():
     assert data.sources() == (
         "npz:PATH",
-        *(f"sklearn:{name}" for name in SHAPES),
+        *(f"sklearn:{name}" for name in sorted([*SHAPES, "diabetes"])),
     )
 
 
@@ -469,7 +469,20 @@ def spoilt(value):
         ),
         "inf": ((spoilt(-np.inf), None, {}), ValueError, "at row 1"),
         "scalar": ((np.float32(3), ZEROS, {}), TypeError, r"expected an array \[N, ...\]"),
-        "float": ((ONES, ONES[:, 0], {}), TypeError, r"labels: expected integers"),
+        "complex": ((ONES, 1j * ONES[:, 0], {}), TypeError, r"labels: expected integers"),
+        "targets": (
+            (ONES, ONES[:, 0], {"num_classes": 3}),
+            TypeError,
+            "has 3 classes, got float32",
+        ),
+        "classes": ((ONES, ZEROS, {"num_classes": 1}), TypeError, r"floats \[N\].*regression"),
+        "several targets": ((ONES, ONES, {}), ValueError, r"one target a row, got \(3, 2\)"),
+        "NaN target": ((ONES, ONES[:, 0] * np.nan, {}), ValueError, "finite numbers.*nan at row 0"),
+        "infinite target": (
+            (ONES, ONES[:, 0] * np.inf, {"allow_unknown": True}),
+            ValueError,
+            "got inf at row 0",
+        ),
         "bool": ((ONES, ZEROS > 0, {}), TypeError, "integers .N., got bool array"),
         "column": ((ONES, ZEROS[:, None], {}), ValueError, r"shape \[N\], got \(3, 1\)"),
         "above": (

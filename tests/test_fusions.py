@@ -57,6 +57,7 @@ CEILINGS = {
     "submodular": 45,
     "typi_clust": 147,
     "u_herding": 104,
+    "variance": 40,
     "variation_ratio": 34,
 }
 

@@ -28,7 +28,7 @@ TIED = {"adversarial_bim", "variation_ratio", "scg", "scmi", "submodular"}
 TIED |= {"submodular from the labelled"}
 # Two rows that cover each other and nothing else gain the same.
 TIED |= {"max_herding", "u_herding"}
-DROPOUT = {"bald", "batch_bald", "core_mse", "epig", "mean_std"} | {
+DROPOUT = {"bald", "batch_bald", "core_mse", "epig", "mean_std", "variance"} | {
     f"{name}_dropout" for name in ("entropy", "least_confidence", "margin")
 }
 # Options under which a rule reads what it does not otherwise.

@@ -9,7 +9,8 @@ import numpy as np
 from jaxal import entry
 from jaxal.base import Examples
 from jaxal.data.splits import split, standardizer, subset
-from jaxal.data.tables import check_folder, check_options, is_image, open_table
+from jaxal.data.tables import check_folder, check_options, check_task, is_image, open_table
+from jaxal.numerics import are_targets, is_known, unknown_label
 
 
 @entry.checked(
@@ -21,6 +22,7 @@ from jaxal.data.tables import check_folder, check_options, is_image, open_table
     limit=entry.integer(1),
     flat=entry.flag,
     labeled_only=entry.flag,
+    task=check_task,
 )
 def load(
     source: str,
@@ -34,6 +36,7 @@ def load(
     limit: int | None = None,
     flat: bool | None = None,
     labeled_only: bool = False,
+    task: str = "classification",
 ) -> tuple[Examples, Examples]:
     """Loads a pool and a test set.
 
@@ -57,11 +60,13 @@ def load(
       flat: True gives inputs [N, D]; False gives digits as images [N, 8, 8, 1], and refuses inputs
         that are not images; None leaves inputs as they are stored, digits [N, 64].
       labeled_only: leave out the rows whose label is -1, unknown; otherwise there may be none.
+      task: in a "regression" labels are targets: numbers, of text too, NaN or empty where unknown.
+        They are standardised as the inputs are, so that errors are in deviations of the pool's.
 
     Returns:
-      (pool, test): NumPy arrays, labels int32 [N], inputs [N, ...] float32; integers that are not
-      standardised keep their type, as images of uint8. They may be views of the source's file,
-      which cannot be written to.
+      (pool, test): NumPy arrays, labels int32 [N], or float32 in a regression, inputs [N, ...]
+      float32; integers that are not standardised keep their type, as images of uint8. They may be
+      views of the source's file, which cannot be written to.
 
     Raises:
       FileNotFoundError: no such file.
@@ -85,6 +90,7 @@ def load(
         limit=limit,
         flat=flat,
         labeled_only=labeled_only,
+        task=task,
     )
     prepared = raw.standardizer() if standardize else raw.kept
     pool, held_out = map(prepared, raw.stored)
@@ -100,16 +106,28 @@ class Raw(NamedTuple):
 
     def kept(self, examples: Examples) -> Examples:
         """Examples with inputs of a type that a device keeps: integers of their own, or float32."""
-        if np.issubdtype(examples.inputs.dtype, np.integer):
-            return examples
-        return Examples(examples.inputs.astype(np.float32, copy=False), examples.labels)
+        inputs, labels = examples
+        if are_targets(labels):
+            labels = labels.astype(np.float32)
+        if not np.issubdtype(inputs.dtype, np.integer):
+            inputs = inputs.astype(np.float32, copy=False)
+        return Examples(inputs, labels)
 
     def standardizer(self) -> Callable[[Examples], Examples]:
         """What gives examples mean 0 and deviation 1 over the pool, float32; tokens stay."""
         if self.tokens:
-            return self.kept
+            return self.with_targets
         apply = standardizer(_as_real(self.stored[0], self.scale))
-        return lambda examples: self.kept(apply(_as_real(examples, self.scale)))
+        return lambda examples: self.with_targets(apply(_as_real(examples, self.scale)))
+
+    def with_targets(self, examples: Examples) -> Examples:
+        """`kept`, and the targets of a regression at mean 0 and deviation 1 over the pool."""
+        targets = self.stored[0].labels
+        if not are_targets(targets):
+            return self.kept(examples)
+        deviation = targets.std()
+        moved = (examples.labels - targets.mean()) / (deviation if deviation > 0 else 1.0)
+        return self.kept(Examples(examples.inputs, moved))
 
 
 def load_raw(
@@ -123,9 +141,10 @@ def load_raw(
     limit: int | None,
     flat: bool | None,
     labeled_only: bool,
+    task: str,
 ) -> Raw:
     """What `load` standardises; arguments and errors as there."""
-    table = open_table(source, test=test, folder=folder, options=options, flat=flat)
+    table = open_table(source, test=test, folder=folder, options=options, flat=flat, task=task)
     given = {"source": source, "flat": flat, "labeled_only": labeled_only}
     pool = _known_rows(*table.train, **given)
     if table.test is None:
@@ -151,17 +170,19 @@ def _known_rows(
 ) -> Examples:
     """The rows whose labels are known, with inputs [N, D] if these are wanted, and labels int32."""
     inputs = shaped(inputs, source, flat)
-    known = labels != -1
+    known = is_known(labels) if are_targets(labels) else labels != -1
     if not known.all():
         if not labeled_only:
             raise ValueError(
                 f"{source} labels: expected all to be known, got {np.sum(~known)} of "
-                f"{len(labels)} that are -1; labeled_only leaves these rows out"
+                f"{len(labels)} that are {unknown_label(labels.dtype)}; "
+                "labeled_only leaves these rows out"
             )
         inputs, labels = inputs[known], labels[known]
     if not len(labels):
         raise ValueError(f"{source} labels: expected at least one that is known, got none")
-    return Examples(inputs, labels.astype(np.int32))
+    # Targets stay float64 until they are standardised.
+    return Examples(inputs, labels if are_targets(labels) else labels.astype(np.int32))
 
 
 def shaped(inputs: np.ndarray, source: str, flat: bool | None) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxal.base import PyTree
 from jaxal.checks import check_flag, check_integer, describe, is_array, seeing_values
+from jaxal.numerics import are_targets
 
 LARGEST_LABEL = 2**31 - 1  # labels are kept as int32
 
@@ -23,14 +24,15 @@ def check(
 
     Args:
       examples: `Examples` or a pair (inputs, labels); inputs are any pytree of jax or numpy arrays
-        [N, ...], labels integers [N], or None to check the inputs alone.
-      num_classes: C, if known.
+        [N, ...], labels integers [N], the targets of a regression, floats [N], or None to check
+        the inputs alone.
+      num_classes: C, if known; 1 is a regression.
       name: what the examples are, for the messages.
-      allow_unknown: whether a label may be -1, for unknown.
+      allow_unknown: whether a label may be -1, a target NaN, for unknown.
 
     Raises:
-      TypeError: no pair, an input that is not an array of numbers, or labels that are not an
-        integer array.
+      TypeError: no pair, an input that is not an array of numbers, labels that are no array of
+        numbers, classes for a regression, or targets for a classification.
       ValueError: no arrays, no rows, leading axes that differ, labels that are not [N], a NaN or
         infinite input, one that JAX's type cannot hold (1e300 where float64 becomes float32), or a
         label outside [0, C). Names the array, and the first row that is wrong.
@@ -95,9 +97,21 @@ def _by_name(inputs: PyTree, name: str) -> dict[str, Any]:
 
 def check_labeled(name: str, examples: Any) -> None:
     """`check_structure` of examples that have to have labels; a check of `jaxal.entry`."""
+    check_targeted(name, examples)
+    _refuse_targets(examples[1], f"{name} labels")
+
+
+def check_targeted(name: str, examples: Any) -> None:
+    """The same, where the labels may be the targets of a regression as well."""
     check_structure(examples, name)
     if examples[1] is None:
         raise TypeError(f"{name} labels: expected integers [N], got None")
+
+
+def _refuse_targets(labels: Any, where: str) -> None:
+    """Raises TypeError if labels are the targets of a regression."""
+    if are_targets(labels):
+        raise TypeError(f"{where}: expected integers [N], got {describe(labels)}")
 
 
 def check_labels(
@@ -110,8 +124,13 @@ def check_labels(
 ) -> None:
     """Raises ValueError unless an integer array [N] holds labels in [0, C), or -1 if allowed.
 
-    Messages count rows from `first` on.
+    Or, where C is 1 or not known, unless targets are finite numbers, or NaN if allowed. Messages
+    count rows from `first` on.
     """
+    check_task(labels, num_classes, name)
+    if are_targets(labels):
+        _check_targets(labels, name, allow_unknown, first)
+        return
     smallest = -1 if allow_unknown else 0
     outside = labels < smallest
     # Compared in the labels' own type, which need not hold so large a number.
@@ -123,6 +142,36 @@ def check_labels(
         got = int(labels[row])
         last = "C - 1" if num_classes is None and got < 0 else largest
         raise ValueError(f"{name}: expected {smallest} to {last}, got {got} at row {first + row}")
+
+
+def check_task(labels: Any, num_classes: int | None, name: str) -> None:
+    """Raises TypeError for targets where there are classes, and for classes in a regression.
+
+    Args:
+      labels: [N], integers or floats.
+      num_classes: C, 1 in a regression; None: it is not known.
+      name: what the labels are, for the messages.
+    """
+    if num_classes is None or are_targets(labels) == (num_classes == 1):
+        return
+    expected = f"integers [N], as the model has {num_classes} classes"
+    if num_classes == 1:
+        expected = "floats [N], as the model has one output, which makes a regression"
+    raise TypeError(f"{name}: expected {expected}, got {describe(labels)}")
+
+
+def _check_targets(targets: Any, name: str, allow_unknown: bool, first: int) -> None:
+    """Raises ValueError unless targets [N] are numbers that float32 holds, or NaN if allowed."""
+    library = _library(targets)
+    good = library.abs(targets) <= jnp.finfo(jnp.float32).max
+    if allow_unknown:
+        good = good | library.isnan(targets)
+    if not good.all():
+        row = int((~good).argmax())
+        raise ValueError(
+            f"{name}: expected finite numbers within float32, got {float(targets[row])} at row "
+            f"{first + row}"
+        )
 
 
 def num_classes(labels: Any) -> int:
@@ -143,6 +192,7 @@ def num_classes(labels: Any) -> int:
       3
     """
     _check_labels_type(labels, "labels")
+    _refuse_targets(labels, "labels")
     largest = int(labels.max()) if labels.shape[0] else -1
     if largest < 0:
         raise ValueError("labels: expected at least one known label, got none")
@@ -151,10 +201,14 @@ def num_classes(labels: Any) -> int:
 
 def _check_labels_type(labels: Any, where: str) -> None:
     dtype = labels.dtype if is_array(labels) else None
-    if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
+    is_number = dtype is not None and any(
+        jnp.issubdtype(dtype, kind) for kind in (jnp.integer, jnp.floating)
+    )
+    if not is_number:
         raise TypeError(f"{where}: expected integers [N], got {describe(labels)}")
     if labels.ndim != 1:
-        raise ValueError(f"{where}: expected shape [N], got {tuple(labels.shape)}")
+        several = ", as a regression has one target a row" if are_targets(labels) else ""
+        raise ValueError(f"{where}: expected shape [N]{several}, got {tuple(labels.shape)}")
 
 
 def _check_row_counts(arrays: dict[str, Any]) -> None:

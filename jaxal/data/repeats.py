@@ -4,11 +4,11 @@ import numpy as np
 
 from jaxal import entry
 from jaxal.base import Examples
-from jaxal.data.checks import check_labeled
+from jaxal.data.checks import check_targeted
 
 
 @entry.checked(
-    examples=check_labeled,
+    examples=check_targeted,
     times=entry.integer(1),
     noise=entry.at_least(0.0),
     seed=entry.integer(0),

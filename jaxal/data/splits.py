@@ -6,12 +6,13 @@ import numpy as np
 
 from jaxal import entry
 from jaxal.base import Examples
-from jaxal.data.checks import check_labeled
+from jaxal.data.checks import check_targeted
+from jaxal.numerics import are_targets
 
 
-@entry.checked(examples=check_labeled, fraction=entry.fraction, seed=entry.integer(0))
+@entry.checked(examples=check_targeted, fraction=entry.fraction, seed=entry.integer(0))
 def split(examples: Examples, fraction: float, *, seed: int = 0) -> tuple[Examples, Examples]:
-    """Splits examples in two at random, each class by the same fraction.
+    """Splits examples in two at random, each class by the same fraction; of a regression, all rows.
 
     The second part holds floor or ceil(fraction x count) rows of each class, and the first keeps at
     least one row of each. Rows come in random order in both.
@@ -43,9 +44,9 @@ def split(examples: Examples, fraction: float, *, seed: int = 0) -> tuple[Exampl
     return take(examples, rest), take(examples, share)
 
 
-@entry.checked(examples=check_labeled, size=entry.integer(1), seed=entry.integer(0))
+@entry.checked(examples=check_targeted, size=entry.integer(1), seed=entry.integer(0))
 def subset(examples: Examples, size: int, *, seed: int = 0) -> Examples:
-    """Keeps `size` random rows, with the classes in proportion (each within one row).
+    """Keeps `size` random rows, with the classes in proportion (each within one row), if any.
 
     Args:
       examples: NumPy arrays, inputs [N, ...] and labels [N].
@@ -109,11 +110,13 @@ def stratified_rows(
     """Rows of the rest and of the share, in random order.
 
     Args:
-      labels: [N] integers.
+      labels: [N] integers; or targets, which are of one class.
       fraction: the share, of each class.
       generator: draws the rows.
       keep_one: whether at least one row of each class stays in the rest.
     """
+    if are_targets(labels):
+        labels = np.zeros(len(labels), np.int32)
     order = generator.permutation(len(labels))
     classes, codes, counts = np.unique(labels[order], return_inverse=True, return_counts=True)
     exact = fraction * counts

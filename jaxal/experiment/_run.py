@@ -38,7 +38,7 @@ from jaxal.loop.round import Round
 from jaxal.loop.simulation import begin, run_rounds
 from jaxal.loop.state import State
 from jaxal.pools import Directory, StreamedPool, devices
-from jaxal.records import CONFIG, HISTORY, Listener, Writer
+from jaxal.records import CONFIG, HISTORY, Listener, Rmse, Writer
 
 CHECKPOINTS = "checkpoints"
 CHECKPOINT_SHARE = 0.05
@@ -288,4 +288,6 @@ class _Experiment:
         """Tells the listener of finished rounds."""
         for number in rounds:
             accuracy = float(np.mean(journal.accuracies(name, number)))
+            if self.config.data.task == "regression":
+                accuracy = Rmse(accuracy)
             self.listener.advance(name, number, accuracy, steps=self.config.seeds)

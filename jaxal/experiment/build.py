@@ -10,6 +10,7 @@ from jaxal.experiment.examples import examples
 from jaxal.experiment.factory import from_factory
 from jaxal.experiment.keys import named, renamed
 from jaxal.experiment.learner import check_together, make_learner
+from jaxal.experiment.regression import check_regression
 from jaxal.experiment.sets import with_own_sets
 from jaxal.experiment.settings import Config, DataConfig, SetConfig, StopConfig
 from jaxal.loop.returned import check_strategy
@@ -50,6 +51,8 @@ def build(config: Config) -> Parts:
     if config.learner.patience and not held_out:
         raise ValueError("learner.patience: needs held-out rows, so set data.validation too")
     check_together(config.learner)
+    if config.data.task == "regression":
+        check_regression(config)
     chosen, stop = _strategies(config), make_rules(config.stop)
     if needs(stop, "validation") and not held_out:
         raise ValueError("stop.options.accuracy.on: needs held-out rows, so set data.validation")
@@ -77,8 +80,15 @@ def build(config: Config) -> Parts:
 
 
 def _classes(config: DataConfig, pool: Examples, test: Examples) -> int:
-    """How many classes the model has: those of the labels, or as many as are asked for."""
+    """How many classes the model has: those of the labels, or as many as are asked for.
+
+    A regression has one output.
+    """
+    if config.task == "regression":
+        return 1
     classes = max(data.num_classes(pool.labels), data.num_classes(test.labels))
+    if classes < 2 and config.num_classes in (None, 1):
+        raise ValueError(f"data.num_classes: expected at least 2, got {classes} in {config.source}")
     if config.num_classes is None:
         return classes
     if config.num_classes < classes:

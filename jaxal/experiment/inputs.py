@@ -40,6 +40,7 @@ def load(config: DataConfig) -> Inputs:
             limit=None if config.limit is None else config.limit + config.validation,
             flat=config.flat,
             labeled_only=config.labeled_only,
+            task=config.task,
         )
     made = prepare(raw, config)
     if made.normalization is not None and config.noise:  # which is that of normalised numbers
@@ -52,7 +53,7 @@ def prepare(raw: Raw, config: SourceConfig) -> Inputs:
     normalization = _normalization(config, raw)
     if normalization is None and config.standardize:
         return Inputs(raw, None, raw.standardizer())
-    return Inputs(raw, normalization, raw.kept)
+    return Inputs(raw, normalization, raw.with_targets if config.standardize else raw.kept)
 
 
 def _normalization(config: SourceConfig, raw: Raw) -> Normalization | None:

@@ -49,10 +49,11 @@ class Journal:
         return count >= rounds or len(self.ended(strategy, count)) == self._seeds
 
     def accuracies(self, strategy: str, round: int) -> list[float]:
-        """The test accuracies after a finished round, by seed; of one that has ended, its last."""
+        """The test accuracies, or RMSEs, after a round, by seed; of one that has ended its last."""
         ended = self.ended(strategy, round)
         keys = ((strategy, ended.get(seed, round), seed) for seed in range(self._seeds))
-        return [self._records[self._places[key]].test_accuracy for key in keys]
+        records = [self._records[self._places[key]] for key in keys]
+        return [one.test_accuracy if one.test_rmse is None else one.test_rmse for one in records]
 
     def add(self, records: Sequence[Record]) -> None:
         """Writes the records of a round, unless the same are there already.

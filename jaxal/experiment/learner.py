@@ -40,7 +40,7 @@ def make_learner(
       model: the network.
       config: how it is fitted.
       augmentation: how images are varied in training.
-      num_classes: C.
+      num_classes: C; 1 is a regression, of squared loss.
       normalization: of integer images, which the model does then; None: of nothing.
       batch_size: rows that go through the model at once where nothing is learned from them.
 
@@ -56,6 +56,7 @@ def make_learner(
     learner = Learner(
         made,
         _optimizer(config),
+        loss="squared" if num_classes == 1 else "cross_entropy",
         eval_batch_size=batch_size,
         **{name: getattr(config, name) for name in options},
     )

@@ -1,8 +1,10 @@
 """From what a round reports to what its records say."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxal import processes
@@ -13,6 +15,7 @@ from jaxal.loop.state import State
 from jaxal.records import Record, Seconds
 from jaxal.stopping.rules import Rule
 from jaxal.stopping.watch import Stopped, reason
+from jaxal.training import Metrics
 
 
 class Known(NamedTuple):
@@ -46,7 +49,11 @@ def round_records(
         if facts is not None:
             picks = rows[seed][known.initial : labels], skipped[seed][:dropped]
             more = _counts(facts, np.concatenate(picks), rows[seed][: known.initial])
-        accuracies = _class_accuracy(info.test.class_accuracy[seed], known.test_labels)
+        train, test = (
+            jax.tree.map(lambda leaf, seed=seed: leaf[seed], part)
+            for part in (info.train, info.test)
+        )
+        accuracies = _class_accuracy(test.class_accuracy, known.test_labels)
         if facts is not None and facts.rare:
             more["rare_recall"] = float(np.mean([accuracies[one] for one in facts.rare]))
         if number == 0:
@@ -59,16 +66,24 @@ def round_records(
             round=number,
             labels=labels + dropped,
             rows=[] if last or more.get("stopped") else info.rows[seed].tolist(),
-            train_accuracy=float(info.train.accuracy[seed]),
-            train_loss=float(info.train.loss[seed]),
-            test_accuracy=float(info.test.accuracy[seed]),
-            test_loss=float(info.test.loss[seed]),
+            **measured(train, test),
             epochs=int(info.epochs[seed]),
             seconds=Seconds(*(stage.seconds / seeds for stage in timed)),
             compile_seconds=Seconds(*compiled),
             class_accuracy=accuracies,
             **more,
         )
+
+
+def measured(train: Metrics, test: Metrics) -> dict[str, Any]:
+    """What a record says of the metrics of one seed, by the names of its fields."""
+    found: dict[str, Any] = {"train_loss": float(train.loss), "test_loss": float(test.loss)}
+    if test.rmse is None:
+        accuracies = {"train_accuracy": train.accuracy, "test_accuracy": test.accuracy}
+        return found | {name: float(value) for name, value in accuracies.items()}
+    errors = {"train_rmse": train.rmse, "test_rmse": test.rmse, "test_mae": test.mae}
+    found |= {"train_accuracy": math.nan, "test_accuracy": math.nan}
+    return found | {name: float(value) for name, value in errors.items()}
 
 
 def _counts(facts: Facts, picks: np.ndarray, initial: np.ndarray) -> dict[str, Any]:
@@ -81,7 +96,9 @@ def _counts(facts: Facts, picks: np.ndarray, initial: np.ndarray) -> dict[str, A
     return {field: count for field, (count, told) in tells.items() if told}
 
 
-def _class_accuracy(accuracies: np.ndarray, test_labels: np.ndarray) -> list[float]:
-    """By class; NaN for one that is not tested on."""
+def _class_accuracy(accuracies: np.ndarray | None, test_labels: np.ndarray) -> list[float]:
+    """By class; NaN for one that is not tested on; empty in a regression."""
+    if accuracies is None:
+        return []
     there = np.bincount(test_labels, minlength=len(accuracies)) > 0
     return np.where(there, accuracies.astype(float), np.nan).tolist()

@@ -12,6 +12,7 @@ from jaxal.data.scenarios import Facts
 from jaxal.data.scenarios.classes import renumbered
 from jaxal.experiment.keys import renamed
 from jaxal.experiment.settings import ScenarioConfig, StrategyConfig
+from jaxal.numerics import is_known
 
 
 def make_pool(config: ScenarioConfig, pool: Examples, seed: int) -> tuple[Examples, Facts | None]:
@@ -116,6 +117,6 @@ def initial_rows(config: StrategyConfig, pool: Examples, model: Model) -> Any:
         )
     labels = np.asarray(pool.labels)
     if not config.balanced:
-        labels = np.minimum(labels, 0)  # known or not, and no class
+        labels = np.where(is_known(labels), 0, -1)  # known or not, and no class
     with renamed(count="strategy.initial"):
         return submodular.seed_rows(inputs.reshape(len(labels), -1), config.initial, labels=labels)

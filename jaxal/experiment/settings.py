@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxal.data import NORMALIZATIONS
+from jaxal.data.tables import TASKS
 from jaxal.fields import checked, count, count_or_zero, finite
 from jaxal.training.options import TrainingOptions
 from jaxal.training.schedules import SCHEDULES, is_schedule
@@ -56,6 +57,9 @@ class DataConfig(SourceConfig):
     The rows of a source "pool:DIR", a pool on disk, stay there and are not changed (`on_disk`).
     """
 
+    task: str = checked(  # Labels of a regression are numbers, standardised as inputs are.
+        f"one of {', '.join(TASKS)}", lambda name: name in TASKS, "classification"
+    )
     test_fraction: float = checked(  # This share is tested on, if the source has no test part.
         "a number between 0 and 1, both excluded", lambda x: 0 < x < 1, 0.2
     )

@@ -18,7 +18,7 @@ from jaxal.checks import (
     check_mask,
     is_traced,
 )
-from jaxal.data.checks import check_labels, check_structure
+from jaxal.data.checks import check_labels, check_structure, check_task
 from jaxal.loop.decision import Facts, decide, decide_in_memory, decide_streamed
 from jaxal.loop.plan import NO_SETS, OF_NO_CLASS, ExampleSets, check_model, check_same_shapes
 from jaxal.loop.returned import (
@@ -28,7 +28,7 @@ from jaxal.loop.returned import (
     strategy_name,
 )
 from jaxal.loop.sources import refuse_processes
-from jaxal.numerics import num_rows
+from jaxal.numerics import is_known, num_rows
 from jaxal.pools import ArrayPool, Pool, StreamedPool, devices, size_class, stream
 from jaxal.pools.memory import check_values, put
 from jaxal.pools.sources import are_sources, check_sources
@@ -95,7 +95,8 @@ def acquire(
         `pools.stream` is read block by block, and so may be larger than any memory; the picks are
         the same.
       budget: B, how many rows, 1 to the number available.
-      labels: [N] integers of the rows labelled already, -1 elsewhere; none, if not given. Those
+      labels: [N] integers of the rows labelled already, -1 elsewhere, or the targets of a
+        regression, floats, NaN elsewhere; none, if not given. Those
         that a pool on disk has itself are not looked at.
       available: [N] bool, rows that may be picked; those without a label, if not given. Labels of
         available rows are hidden from the strategy.
@@ -183,12 +184,18 @@ def _placed(
             raise ValueError("inputs: a placed pool has labels and a mesh of its own, got more")
         pool = inputs
     elif is_read:
-        size = size_class(max(check_sources(inputs), 1))
-        pool = stream(inputs, labels, mesh, batch_size=batch_size, size=size)
+        pool = _streamed(inputs, labels, mesh, batch_size)
     else:
         check_structure((inputs, labels))
     some = inputs if pool is None else pool.first()
     classes = classes_of(some)
+    if labels is None and classes == 1 and (pool is None or is_read):  # a regression
+        labels = (jnp if traced else np).full(num_rows(inputs), jnp.nan, jnp.float32)
+        pool = _streamed(inputs, labels, mesh, batch_size) if is_read else None
+    if labels is not None:
+        check_task(labels, classes, "labels")
+    elif pool is not None:
+        check_task(pool.labels, classes, "inputs: labels of the placed pool")
     check_same_shapes(some, sets.given())
     size = None if traced or pool is not None else size_class(num_rows(inputs))
     if not traced:
@@ -203,6 +210,12 @@ def _placed(
     return put(inputs, labels, mesh, batch_size=batch_size, size=size)
 
 
+def _streamed(inputs: PyTree, labels: Any, mesh: Mesh | None, batch_size: int) -> StreamedPool:
+    """The pool of rows that are read, padded to one of few sizes."""
+    size = size_class(max(check_sources(inputs), 1))
+    return stream(inputs, labels, mesh, batch_size=batch_size, size=size)
+
+
 def _check(where: str, selection: Selection, facts: Facts) -> None:
     if not facts.is_finite:
         raise FloatingPointError("variables: expected finite numbers, got NaN or inf")
@@ -214,7 +227,7 @@ def _check(where: str, selection: Selection, facts: Facts) -> None:
 def _available(pool: Pool, rows: int, given: Any) -> jax.Array:
     """The rows that may be picked, [N] bool with padding, from a mask of the rows without it."""
     if given is None:
-        return pool.labels < 0
+        return ~is_known(pool.labels)
     check_mask("available", given, rows)
     if devices.is_shared(pool.mesh):
         return devices.place_rows(given, pool.mesh, len(pool))

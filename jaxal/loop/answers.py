@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxal import processes
-from jaxal.checks import as_integers, is_integer
+from jaxal.checks import as_integers, describe, is_integer
+from jaxal.numerics import is_known
 
 
 class Told(NamedTuple):
@@ -16,27 +17,46 @@ class Told(NamedTuple):
     skipped: np.ndarray  # [S]
     count: int
     pool_rows: int
-    num_classes: int
+    num_classes: int  # 1 is a regression
 
 
 def check_answers(told: Told, rows: Any, labels: Any, weights: Any) -> None:
     """Raises unless the answers can all be kept as they are; see `tell`."""
-    rows, labels = as_integers("rows", rows), as_integers("labels", labels)
+    regression = told.num_classes == 1
+    rows = as_integers("rows", rows)
+    labels = _as_targets("labels", labels) if regression else as_integers("labels", labels)
     _check_length("labels", labels, len(rows))
     check_each("rows", rows, (rows >= -1) & (rows < told.pool_rows), f"-1 to {told.pool_rows - 1}")
     used = rows >= 0
-    known = (labels >= -1) & (labels < told.num_classes)
-    check_each("labels", labels, known | ~used, f"-1 to {told.num_classes - 1}")
+    if regression:
+        good, expected = ~np.isinf(labels), "finite numbers, or NaN"
+    else:
+        good = (labels >= -1) & (labels < told.num_classes)
+        expected = f"-1 to {told.num_classes - 1}"
+    check_each("labels", labels, good | ~used, expected)
     check_distinct("rows", rows)
     in_use = told.rows[: told.count]
     check_each("rows", rows, ~(used & np.isin(rows, in_use)), "rows without a label so far")
-    skips = used & (labels < 0)
+    skips = used & ~is_known(labels)
     again = skips & np.isin(rows, told.skipped)
     check_each("rows", rows, ~again, "rows to skip that are not skipped already")
     if weights is not None:
         check_weights("weights", weights, len(rows))
     _check_room("capacity", int(np.sum(used & ~skips)), len(told.rows) - told.count)
     _check_room("skips", int(np.sum(skips)), int(np.sum(told.skipped < 0)))
+
+
+def _as_targets(name: str, values: Any) -> np.ndarray:
+    """Targets [B] as float32; refuses what are no numbers."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(
+            f"{name}: expected numbers [B], as this is a regression, got {describe(values)}"
+        )
+    if array.ndim != 1:
+        raise ValueError(f"{name}: expected numbers [B], got {describe(array)}")
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
 
 
 def check_each(name: str, values: np.ndarray, holds: np.ndarray, expected: str) -> None:
@@ -69,7 +89,7 @@ def check_initial_rows(rows: Any, labels: Any, pool_rows: int) -> np.ndarray:
     last = pool_rows - 1
     check_each("initial", rows, (rows >= 0) & (rows <= last), f"rows from 0 to {last}")
     labels = np.asarray(processes.to_host(labels[rows]))
-    check_each("initial", rows, labels >= 0, "rows whose labels the pool knows")
+    check_each("initial", rows, is_known(labels), "rows whose labels the pool knows")
     check_distinct("initial", rows)
     return rows
 

@@ -18,7 +18,7 @@ from jaxal.loop.returned import (
     is_finite,
     strategy_name,
 )
-from jaxal.numerics import derive_keys
+from jaxal.numerics import are_targets, derive_keys, is_known, unknown_label
 from jaxal.pools import Pool, map_rows
 from jaxal.rows import rows_over
 from jaxal.sameness import ByStructure
@@ -78,6 +78,7 @@ def observe(
       labels: [N] int32, those that the strategy may know, -1 elsewhere.
       sets: further examples.
     """
+    check_task(strategy, labels)
     observer, shared = Observer(strategy, model), (key, variables)
     with explained(f"{strategy_name(strategy)}: observe"):
         observed = pool.map(observer, shared, labels)
@@ -134,13 +135,28 @@ def select(
       TypeError: the strategy returns something else than a `Selection` of `budget` rows; any error
         of its own says which strategy it is.
     """
-    labels = jnp.where(available, -1, labels)
-    view = View(observed.pool, labels, labels >= 0, available, **observed.sets)
+    labels = hidden(available, labels)
+    view = View(observed.pool, labels, is_known(labels), available, **observed.sets)
     with explained(strategy_name(strategy)), rows_over(mesh):
         selection = strategy.select(key, view, budget)
         check_selection_type(selection, budget)
     # Some rules compute in the widest type there is; what they report is the same everywhere.
     return selection._replace(scores=selection.scores.astype(jnp.float32))
+
+
+def hidden(available: jax.Array, labels: jax.Array) -> jax.Array:
+    """The labels [N], unknown where rows are available."""
+    return jnp.where(available, jnp.asarray(unknown_label(labels.dtype), labels.dtype), labels)
+
+
+def check_task(strategy: Strategy, labels: jax.Array) -> None:
+    """Raises ValueError if a strategy that needs classes is to select in a regression."""
+    if are_targets(labels) and strategy.regresses is False:
+        raise ValueError(
+            f"{strategy_name(strategy)}: needs the probabilities of classes, and this is a "
+            "regression, whose labels are floats; of those that work there, jaxal.strategies."
+            "names(task='regression') tells"
+        )
 
 
 class Facts(NamedTuple):
@@ -187,7 +203,7 @@ def _known(
 ) -> tuple[tuple[jax.Array, ...], jax.Array, jax.Array]:
     """The keys to observe and to select by, the labels that a strategy may know, and the mask."""
     keys, available = tuple(derive_keys(key, jnp.arange(1, 3))), available & pool.valid
-    return keys, jnp.where(available, -1, pool.labels), available
+    return keys, hidden(available, pool.labels), available
 
 
 _known_compiled = jax.jit(_known)

@@ -26,7 +26,7 @@ from jaxal.loop.answers import check_counts, check_initial_counts, check_initial
 from jaxal.loop.returned import explained
 from jaxal.loop.sources import refuse_processes
 from jaxal.models import as_outputs
-from jaxal.numerics import first
+from jaxal.numerics import are_targets, first, is_known
 from jaxal.pools import Pool, StreamedPool, devices
 from jaxal.pools.memory import check_values, put
 from jaxal.training import AnyLearner
@@ -265,6 +265,9 @@ def _check_plan(plan: Plan) -> None:
 def _check_initial(plan: Plan, labels: Any, unknown: int, rows: Any) -> None:
     """Checks that the labels of the initial rows are known: of as many, or of these."""
     known = len(labels) - unknown
+    if are_targets(labels) and (plan.per_class or plan.balanced):
+        what = "balanced" if plan.balanced else "initial"
+        raise ValueError(f"{what}: expected no classes to count by, as this is a regression")
     if plan.per_class:
         check_initial_counts(dict(plan.per_class), labels)
     elif rows is not None:
@@ -278,17 +281,18 @@ def _check_initial(plan: Plan, labels: Any, unknown: int, rows: Any) -> None:
 
 def _unknown(labels: Any, allowed: bool) -> int:
     """How many labels are unknown; refuses any unless they are allowed."""
-    unknown = int((labels == -1).sum())
+    unknown = int((~is_known(labels)).sum() if are_targets(labels) else (labels == -1).sum())
     if unknown and not allowed:
-        raise ValueError(unknown_labels(unknown, len(labels), "labeled_only=True"))
+        what = "NaN" if are_targets(labels) else "-1"
+        raise ValueError(unknown_labels(unknown, len(labels), "labeled_only=True", what))
     return unknown
 
 
-def unknown_labels(unknown: int, rows: int, option: str) -> str:
+def unknown_labels(unknown: int, rows: int, option: str, what: str = "-1") -> str:
     """What a simulation says of a pool that does not know all labels."""
     return (
         f"pool labels: expected all to be known, as a simulation tells them, got {unknown} of "
-        f"{rows} that are -1; {option} leaves these rows out"
+        f"{rows} that are {what}; {option} leaves these rows out"
     )
 
 
@@ -319,7 +323,7 @@ def check_same_shapes(inputs: PyTree, sets: Mapping[str, Any]) -> None:
 
 
 def check_model(model: Model, variables: PyTree, inputs: PyTree) -> int:
-    """Checks, without running it, that the model returns `Outputs`; returns C, its classes."""
+    """Checks, without running it, that the model returns `Outputs`; returns C, 1 a regression."""
 
     def outputs(variables, inputs):
         outputs = model.apply(variables, inputs)

@@ -20,7 +20,7 @@ from jaxal.loop.decision import Observed
 from jaxal.loop.plan import ExampleSets, RowsSoFar
 from jaxal.loop.returned import explained
 from jaxal.loop.state import State, available_rows, known_labels, reveal, round_keys
-from jaxal.numerics import gather, key_data
+from jaxal.numerics import are_targets, gather, is_known, key_data
 from jaxal.pools import Pool, devices
 from jaxal.pools.memory import map_rows
 from jaxal.stopping.rules import Rule, Seen
@@ -76,12 +76,17 @@ def fit_rows(
     state: State, inputs: PyTree, sets: ExampleSets, *, learner: AnyLearner
 ) -> tuple[State, FitInfo]:
     """`fit`, given the inputs of the labelled rows, leaves [M, ...]."""
+    labels = state.labels
+    # What follows the labelled rows is room for more: of any class or target.
+    filled = (
+        jnp.where(is_known(labels), labels, 0) if are_targets(labels) else jnp.maximum(labels, 0)
+    )
     with explained("learner.fit", _HOST_FIT):
         fitted = learner.fit(
             round_keys(state).fit,
             state.variables,
             inputs,
-            jnp.maximum(state.labels, 0),
+            filled,
             state.weights,
             state.count,
             sets.validation,

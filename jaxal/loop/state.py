@@ -22,9 +22,11 @@ from jaxal.checks import (
     is_integer,
     is_traced,
 )
+from jaxal.data.checks import check_task
 from jaxal.greedy.take import take_balanced, take_per_class, take_top
 from jaxal.loop.answers import Told, check_answers, check_initial_counts, check_initial_rows
 from jaxal.loop.plan import check_model, check_pool
+from jaxal.numerics import are_targets, is_known, unknown_label
 from jaxal.pools import Pool, devices
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner
@@ -34,7 +36,7 @@ class State(NamedTuple):
     """What a round hands the next; M is the capacity, S the room for skipped rows."""
 
     rows: jax.Array  # [M] int32, labelled rows in the order labelled, then -1
-    labels: jax.Array  # [M] int32, their labels, then -1
+    labels: jax.Array  # [M] int32, their labels, then -1; of a regression float32, then NaN
     weights: jax.Array  # [M] float32, their weights in training
     count: jax.Array  # [] int32, how many there are
     skipped: jax.Array  # [S] int32, rows that were answered with -1, in that order, then -1
@@ -42,7 +44,7 @@ class State(NamedTuple):
     key: jax.Array  # [] typed key, never consumed: each round folds its number in
     variables: PyTree  # of the newest model
     pool_rows: jax.Array  # [] int32, N without padding
-    num_classes: jax.Array  # [] int32, C
+    num_classes: jax.Array  # [] int32, C; 1 is a regression
     stop: Any = None  # the `Watch`: what stopping rules remember, in a loop that has some
 
 
@@ -92,6 +94,10 @@ def init(
     key_rows, key_model, key_rounds = jax.random.split(key, 3)
     variables = learner.model.init(key_model, pool.first())
     num_classes = check_model(learner.model, variables, pool.first())
+    check_task(pool.labels, num_classes, "pool labels")
+    if are_targets(pool.labels) and (balanced or isinstance(initial, Mapping)):
+        what = "balanced" if balanced else "initial"
+        raise ValueError(f"{what}: expected no classes to count by, as this is a regression")
     if not is_traced(pool.labels, pool.valid, initial):
         _check_initial(pool, initial, capacity, num_classes)
     if isinstance(initial, Mapping):
@@ -101,7 +107,7 @@ def init(
     rows = jnp.asarray(rows, jnp.int32)
     state = State(
         rows=jnp.full(capacity, -1, jnp.int32),
-        labels=jnp.full(capacity, -1, jnp.int32),
+        labels=jnp.full(capacity, unknown_label(pool.labels.dtype), pool.labels.dtype),
         weights=jnp.zeros(capacity, jnp.float32),
         count=jnp.int32(0),
         skipped=jnp.full(skips, -1, jnp.int32),
@@ -119,7 +125,7 @@ def init(
 
 def _draw(key: jax.Array, pool: Pool, count: int, balanced: bool) -> jax.Array:
     """So many rows of known labels; -1 where there are fewer."""
-    known = pool.valid & (pool.labels >= 0)
+    known = pool.valid & is_known(pool.labels)
     if count == 0:
         return jnp.zeros(0, jnp.int32)
     if balanced:
@@ -135,9 +141,10 @@ def pool_size(pool: Pool) -> jax.Array:
 
 @jax.jit
 def _known(pool: Pool) -> tuple[jax.Array, jax.Array]:
-    """How many rows have a label that is known, and the largest label."""
-    known = pool.valid & (pool.labels >= 0)
-    return jnp.sum(known), jnp.max(jnp.where(known, pool.labels, -1))
+    """How many rows have a label that is known, and the largest class."""
+    known = pool.valid & is_known(pool.labels)
+    classes = jnp.zeros(len(pool), jnp.int32) if are_targets(pool.labels) else pool.labels
+    return jnp.sum(known), jnp.max(jnp.where(known, classes, -1))
 
 
 def _check_initial(pool: Pool, initial: Any, capacity: int, num_classes: int) -> None:
@@ -172,14 +179,16 @@ def tell(state: State, rows: Any, labels: Any, weights: Any = None) -> State:
     Args:
       state: before.
       rows: [B] integers, each once; an array or a list.
-      labels: [B] integers, from 0 to C - 1, or -1.
+      labels: [B] integers, from 0 to C - 1, or -1; of a regression finite numbers, or NaN, which
+        means what -1 does.
       weights: [B] in training, at least 0; 1 if not given.
 
     Returns:
       The state of the next round.
 
     Raises:
-      TypeError: no state, rows or labels that are not integers, or weights that are not numbers.
+      TypeError: no state, rows or classes that are not integers, targets or weights that are not
+        numbers.
       ValueError: lengths that disagree, rows outside the pool, labelled already or told twice,
         labels outside [0, C), weights that are negative or not finite, or more answers than there
         is room for (`enlarge` makes more). Nothing is checked of values that are traced: there,
@@ -203,17 +212,18 @@ def check_state(state: Any) -> None:
 
 def _add(state: State, rows: Any, labels: Any, weights: Any) -> State:
     """`tell` without its checks."""
-    rows, labels = jnp.asarray(rows, jnp.int32), jnp.asarray(labels, jnp.int32)
+    rows, labels = jnp.asarray(rows, jnp.int32), jnp.asarray(labels, state.labels.dtype)
     weights = jnp.ones(len(rows)) if weights is None else jnp.asarray(weights)
     weights = weights.astype(jnp.float32)
     used = rows >= 0
-    labelled = used & (labels >= 0)
+    known = is_known(labels)
+    labelled = used & known
     slots = _slots(labelled, state.count, len(state.rows))
     count = state.count + jnp.sum(labelled, dtype=jnp.int32)
     skipped = state.skipped
     if len(skipped):
         taken = jnp.sum(skipped >= 0, dtype=jnp.int32)
-        places = _slots(used & (labels < 0), taken, len(skipped))
+        places = _slots(used & ~known, taken, len(skipped))
         skipped = skipped.at[places].set(rows)
     return state._replace(
         rows=state.rows.at[slots].set(rows),
@@ -267,7 +277,7 @@ def enlarge(state: State, *, capacity: int | None = None, skips: int | None = No
         more.append((0, wanted - len(buffer)))
     return state._replace(
         rows=jnp.pad(state.rows, more[0], constant_values=-1),
-        labels=jnp.pad(state.labels, more[0], constant_values=-1),
+        labels=jnp.pad(state.labels, more[0], constant_values=unknown_label(state.labels.dtype)),
         weights=jnp.pad(state.weights, more[0]),
         skipped=jnp.pad(state.skipped, more[1], constant_values=-1),
     )
@@ -276,15 +286,16 @@ def enlarge(state: State, *, capacity: int | None = None, skips: int | None = No
 def reveal(state: State, pool: Pool, selection: Selection) -> State:
     """Tells the state the labels that the pool, as an oracle, knows of the selected rows.
 
-    A row whose label is -1 is of no class, out of distribution: it is skipped, as in `tell`.
+    A row whose label is unknown is of no class, out of distribution: it is skipped, as in `tell`.
     """
     return _add(state, selection.rows, pool.labels[selection.rows], selection.weights)
 
 
 def known_labels(state: State, pool: Pool) -> jax.Array:
-    """The labels told so far by pool row, [N] int32, -1 elsewhere: all that a strategy may know."""
+    """The labels told so far by pool row, [N], unknown elsewhere: all that a strategy may know."""
     rows = jnp.where(state.rows >= 0, state.rows, len(pool))
-    return jnp.full(len(pool), -1, jnp.int32).at[rows].set(state.labels)
+    dtype = state.labels.dtype
+    return jnp.full(len(pool), unknown_label(dtype), dtype).at[rows].set(state.labels)
 
 
 def available_rows(state: State, pool: Pool, labels: jax.Array) -> jax.Array:
@@ -295,7 +306,7 @@ def available_rows(state: State, pool: Pool, labels: jax.Array) -> jax.Array:
       pool: N rows.
       labels: from `known_labels`.
     """
-    available = (labels < 0) & pool.valid
+    available = ~is_known(labels) & pool.valid
     if not len(state.skipped):
         return available
     rows = jnp.where(state.skipped >= 0, state.skipped, len(pool))

@@ -23,6 +23,7 @@ from jaxal.loop.round import RoundInfo, choose, make_round, run_round
 from jaxal.loop.sources import refuse_streamed
 from jaxal.loop.state import State, check_state, pool_size
 from jaxal.loop.streamed import round_of
+from jaxal.numerics import are_targets, is_known
 from jaxal.pools import Pool, devices
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner, refuse_host_fit
@@ -170,7 +171,8 @@ def step(
         check_flag(select_batch=select_batch)
     if unknown := int(_unknown(pool)):
         option = "place(..., labeled_only=True)"
-        raise ValueError(unknown_labels(unknown, int(state.pool_rows), option))
+        what = "NaN" if are_targets(pool.labels) else "-1"
+        raise ValueError(unknown_labels(unknown, int(state.pool_rows), option, what))
     state, info = _step(
         state, learner, strategy, pool, test, budget, sets, jnp.asarray(select_batch)
     )
@@ -182,4 +184,4 @@ def step(
 
 @jax.jit
 def _unknown(pool: Pool) -> jax.Array:
-    return jnp.sum(pool.valid & (pool.labels < 0))
+    return jnp.sum(pool.valid & ~is_known(pool.labels))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jaxal.base import Examples, Strategy
 from jaxal.loop import round
-from jaxal.loop.decision import Observed, Observer, observe_sets
+from jaxal.loop.decision import Observed, Observer, check_task, observe_sets
 from jaxal.loop.plan import ExampleSets
 from jaxal.loop.returned import explained, strategy_name
 from jaxal.loop.round import (
@@ -96,6 +96,7 @@ def _observe(
     state: State, pool: StreamedPool, sets: ExampleSets, *, observer: Observer
 ) -> Observed:
     """`round.observe`: the rows are read block by block, once for all seeds."""
+    check_task(observer.strategy, pool.labels)
     seeds = observer.seeds
     key, labels = _known(state, pool, seeds=seeds)
     with explained(f"{strategy_name(observer.strategy)}: observe"):

@@ -82,7 +82,8 @@ def as_outputs(value: Any, name: str = "model") -> Outputs:
     """Checks what a model function returned, at trace time.
 
     Args:
-      value: `Outputs` or a pair (logits [n, C], features [n, D]), floating point.
+      value: `Outputs` or a pair (logits [n, C], features [n, D]), floating point; of a regression
+        the logits are [n, 1], what is predicted.
       name: the function, for the messages.
 
     Returns:
@@ -90,7 +91,7 @@ def as_outputs(value: Any, name: str = "model") -> Outputs:
 
     Raises:
       TypeError: not a pair, or not of floating-point arrays.
-      ValueError: other ranks, leading axes that differ, or fewer than 2 classes.
+      ValueError: other ranks, leading axes that differ, or no output.
     """
     if not (isinstance(value, tuple) and len(value) == 2):
         raise TypeError(
@@ -111,8 +112,9 @@ def as_outputs(value: Any, name: str = "model") -> Outputs:
             f"{name}: expected logits [n, C] and features [n, D] with the same n, "
             f"got {logits.shape} and {features.shape}"
         )
-    if logits.shape[1] < 2:
+    if logits.shape[1] < 1:
         raise ValueError(
-            f"{name}: expected logits [n, C] with at least 2 classes, got {logits.shape}"
+            f"{name}: expected logits [n, C] with at least 2 classes, or [n, 1] of a regression, "
+            f"got {logits.shape}"
         )
     return outputs

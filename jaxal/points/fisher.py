@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from jaxal.numerics import matmul
 
-FISHERS = ("binary", "full")
+CLASS_FISHERS = ("binary", "full")
+FISHERS = (*CLASS_FISHERS, "gaussian")
 
 
 class Factors(NamedTuple):
@@ -59,10 +60,11 @@ def fisher_factors(
     """The factors of the last layer's Fisher information of each row.
 
     Args:
-      logits: [n, C].
+      logits: [n, C]; not looked at for "gaussian".
       features: [n, D], the inputs of the last layer, with a column of ones for a bias.
       fisher: one of `FISHERS`, "binary" for the information about whether the likeliest class is
-        right, of rank R = 1, or "full" for that of all classes, R = C.
+        right, of rank R = 1, "full" for that of all classes, R = C, or "gaussian" for that of a
+        regression, whose noise has variance 1, R = 1.
       usable: [n] bool; the information of other rows is 0, whatever they hold.
 
     Returns:
@@ -72,7 +74,9 @@ def fisher_factors(
       Ash et al., "Gone Fishing: neural active learning with Fisher embeddings", NeurIPS 2021.
     """
     probs = jax.nn.softmax(jnp.where(usable[:, None], logits, 0.0), axis=-1)
-    if fisher == "binary":
+    if fisher == "gaussian":
+        loadings = jnp.ones((len(features), 1, 1), features.dtype)
+    elif fisher == "binary":
         top = jnp.max(probs, axis=-1)
         loadings = jnp.sqrt(top * (1.0 - top))[:, None, None]
     else:

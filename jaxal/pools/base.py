@@ -14,7 +14,7 @@ class Pool(Protocol):
 
     @property
     def labels(self) -> jax.Array:
-        """[N] int32, -1 where unknown and in padding."""
+        """[N] int32, -1 where unknown and in padding; of a regression float32, NaN there."""
         ...
 
     @property

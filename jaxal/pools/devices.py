@@ -107,7 +107,12 @@ def mesh_of(tree: PyTree) -> Mesh | None:
 
 
 def place_rows(
-    tree: PyTree, mesh: Mesh | None, size: int | None = None, fill: int = 0, *, first: int = 0
+    tree: PyTree,
+    mesh: Mesh | None,
+    size: int | None = None,
+    fill: int | float = 0,
+    *,
+    first: int = 0,
 ) -> PyTree:
     """Puts arrays on the devices, their rows over the data axis, each device's by its own process.
 

@@ -13,7 +13,16 @@ from jaxal import processes
 from jaxal.base import PyTree
 from jaxal.checks import check_flag, check_integer, describe, is_traced
 from jaxal.data.checks import check, check_rows, check_structure
-from jaxal.numerics import first, gather, num_rows, rows_from, with_rows
+from jaxal.numerics import (
+    are_targets,
+    first,
+    gather,
+    is_known,
+    num_rows,
+    rows_from,
+    unknown_label,
+    with_rows,
+)
 from jaxal.pools import devices
 from jaxal.rows import LINE, REPLICATED, SHARED
 
@@ -30,7 +39,7 @@ class ArrayPool:
     """A `Pool` of arrays on the devices, padded so that every device holds as many rows."""
 
     inputs: PyTree  # leaves [N, ...]
-    labels: jax.Array  # [N] int32, -1 where unknown and in padding
+    labels: jax.Array  # [N] int32, -1 where unknown and in padding; or float32, NaN there
     valid: jax.Array  # [N] bool, False in padding and in rows that are left out
     batch_size: int = field(default=BATCH_SIZE, metadata={"static": True})
     mesh: Mesh | None = field(default=None, metadata={"static": True})
@@ -76,7 +85,8 @@ def place(
 
     Args:
       inputs: pytree of arrays [N, ...].
-      labels: [N] integers, -1 where unknown; None if all are.
+      labels: [N] integers, -1 where unknown; None if all are. Or the targets of a regression,
+        floats, NaN where unknown.
       mesh: from `devices.make_mesh`; one device if not given.
       batch_size: rows that go through a model at once on a device.
       size: least number of rows, padding included; none is added for it if not given.
@@ -92,10 +102,11 @@ def place(
 
     Raises:
       TypeError: a number that is not an integer, an input or labels that are not arrays, or labels
-        that are not integers, or a mesh that is none.
+        that are no numbers, or a mesh that is none.
       ValueError: a number out of range, leading axes that disagree, NaN or infinite inputs, or
-        labels below -1. `init` checks them against the classes of its model. With `local`, rows
-        that differ in type or shape from one process to another, or a mesh that shares seeds.
+        labels below -1 or infinite. `init` checks them against the classes of its model. With
+        `local`, rows that differ in type or shape from one process to another, or a mesh that
+        shares seeds.
     """
     devices.check_mesh(mesh)
     flags = {"labeled_only": labeled_only, "local": local}
@@ -173,15 +184,18 @@ def put(
     traced = is_traced(inputs, labels)
     xp = jnp if traced or isinstance(labels, jax.Array) else np
     labels = xp.full(rows, -1) if labels is None else xp.asarray(labels)
-    labels = labels.astype("int32")
-    valid = labels >= 0 if labeled_only else (jnp if traced else np).ones(rows, bool)
+    labels = labels.astype("float32" if are_targets(labels) else "int32")
+    valid = is_known(labels) if labeled_only else (jnp if traced else np).ones(rows, bool)
 
-    def placed(tree: PyTree, fill: int) -> PyTree:
+    def placed(tree: PyTree, fill: int | float) -> PyTree:
         return devices.place_rows(tree, mesh, padded, fill, first=number * (padded // count))
 
+    unknown = unknown_label(labels.dtype)
     reads = devices.is_on_hosts((inputs, labels), mesh) and not is_traced(inputs, labels)
     with processes.agreed(reads):
-        return ArrayPool(placed(inputs, 0), placed(labels, -1), placed(valid, 0), batch_size, mesh)
+        return ArrayPool(
+            placed(inputs, 0), placed(labels, unknown), placed(valid, 0), batch_size, mesh
+        )
 
 
 def _shards(mesh: Mesh | None) -> int:

@@ -33,7 +33,7 @@ class Padding(NamedTuple):
     """How the rows of arrays become those of a placed one."""
 
     size: int | None = None  # rows that there are to be; as many as there are, if None
-    fill: int = 0
+    fill: int | float = 0
     first: int = 0  # number of the first row that is there
 
     def padded(self, leaf: Any) -> Any:

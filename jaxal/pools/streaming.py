@@ -16,7 +16,7 @@ from jaxal import processes
 from jaxal.base import Examples, PyTree
 from jaxal.checks import check_flag, check_integer, is_traced
 from jaxal.data.checks import check, check_structure
-from jaxal.numerics import num_rows, rows_from, with_rows
+from jaxal.numerics import is_known, num_rows, rows_from, with_rows
 from jaxal.pools import devices
 from jaxal.pools._blocks import Blocks
 from jaxal.pools.memory import BATCH_SIZE, ArrayPool, on_each_device, put
@@ -117,7 +117,7 @@ class StreamedPool:
 
     def labeled(self) -> "StreamedPool":
         """The same pool without the rows whose label is unknown: they keep their numbers."""
-        return dataclasses.replace(self, valid=self.valid & (self.labels >= 0))
+        return dataclasses.replace(self, valid=self.valid & is_known(self.labels))
 
     def outline(self) -> ArrayPool:
         """A pool in memory of these shapes and types, without contents: for what is only traced."""
@@ -203,7 +203,7 @@ def stream(
       inputs: pytree of `Source`, all of N rows: `pools.open("embeddings")`, `np.load(...,
         mmap_mode="r")`, or whatever has a length, a shape, a dtype and gives NumPy's arrays for a
         slice and for integers.
-      labels: [N] integers, -1 where unknown; None if all are.
+      labels: [N] integers, -1 where unknown; None if all are. Or targets, as of `place`.
       mesh: devices that share the rows; one device if not given. Each of several processes reads
         the rows of its own devices, and all call this, `map` and `take` with the same arguments.
       batch_size: rows that go through a model at once on a device.
@@ -214,7 +214,7 @@ def stream(
       `StreamedPool`.
 
     Raises:
-      TypeError: inputs that are no sources of numbers, or labels that are no integers; inside jit.
+      TypeError: inputs that are no sources of numbers, or labels that are no numbers; inside jit.
       ValueError: leading axes that disagree, no rows, or labels below -1.
     """
     devices.check_mesh(mesh)

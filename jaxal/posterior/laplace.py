@@ -41,7 +41,8 @@ def last_layer_laplace(
       A `Posterior`. Equal calls return the identical one.
 
     Raises:
-      ValueError: K below 1, a precision not above 0, an unknown likelihood.
+      ValueError: K below 1, a precision not above 0, an unknown likelihood; when it selects, one
+        of classes in a regression.
 
     References:
       Daxberger et al., "Laplace redux: effortless Bayesian deep learning", NeurIPS 2021; weights w:
@@ -59,6 +60,10 @@ def last_layer_laplace(
         return model.apply(variables, inputs)
 
     def resolve(key, view, reduce):
+        if view.observation.logits.shape[-1] == 1 and likelihood != "gaussian":
+            raise ValueError(
+                f"likelihood: expected 'gaussian', as this is a regression, got {likelihood!r}"
+            )
         root = cholesky(_information(view, likelihood), prior_precision)
         classes = view.observation.logits.shape[-1]
         joint = likelihood == "softmax"  # the classes' weights one below the other

@@ -37,7 +37,7 @@ def variational_last_layer(
 
     Raises:
       TypeError: a number of draws or of steps that is no integer.
-      ValueError: a number below 1, or a precision not above 0.
+      ValueError: a number below 1, or a precision not above 0; when it selects, a regression.
 
     References:
       Harrison et al., "Variational Bayesian last layers", ICLR 2024, the discriminative classifier,
@@ -55,6 +55,11 @@ def variational_last_layer(
 
     def resolve(key, view, reduce):
         logits, features = view.observation
+        if logits.shape[1] == 1:
+            raise ValueError(
+                "variational_last_layer: expected classes, got a regression, whose draws are those "
+                "of last_layer_laplace"
+            )
         # Rows that do not count may hold NaN, which a weight of 0 would let through.
         known = view.labeled[:, None]
         inputs, logits = jnp.where(known, with_one(features), 0.0), jnp.where(known, logits, 0.0)

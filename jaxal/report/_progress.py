@@ -15,7 +15,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.table import Column
 
-from jaxal.records import Listener
+from jaxal.records import Listener, Rmse
 from jaxal.report._text import printable
 
 
@@ -103,4 +103,5 @@ class _Tenths:
 
 
 def _message(strategy: str, round: int, accuracy: float) -> str:
-    return f"{printable(strategy)}, round {round}: {accuracy:.1%}"
+    reached = f"RMSE {accuracy:.3g}" if isinstance(accuracy, Rmse) else f"{accuracy:.1%}"
+    return f"{printable(strategy)}, round {round}: {reached}"

@@ -10,10 +10,10 @@ from jaxal.experiment.config import load
 from jaxal.experiment.settings import Config
 from jaxal.records import Record, read
 from jaxal.report.baseline import random_records
-from jaxal.report.learning_curves import carried_on, curves_by_seed, grouped
+from jaxal.report.learning_curves import carried_on, curves_by_seed, grouped, is_regression
 from jaxal.report.paired import Pair, Paired, compare_pairs, pairs_of
 from jaxal.report.rebuild import save
-from jaxal.report.summary import Summary, over_seeds, summarize
+from jaxal.report.summary import Summary, measure, over_seeds, summarize
 
 COMPARISON_FILES = ("comparison.csv", "comparison.png")
 """What a comparison leaves in its folder."""
@@ -84,6 +84,7 @@ def compare(paths: Sequence[str | Path], *, different_data: bool = False) -> Com
             notes.append(
                 f"{run.name} has no random sampling: its efficiency is against that of {donor.name}"
             )
+    is_regression([record for run in runs for record in run.records])
     return Comparison(summaries, notes, compare_pairs(_pairs(runs)))
 
 
@@ -91,7 +92,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     """Writes `comparison.csv` and `comparison.png` into `folder`, which is created."""
     folder.mkdir(parents=True, exist_ok=True)
     runs = ", ".join(dict.fromkeys(summary.run for summary in comparison.summaries))
-    title = f"{runs}: test accuracy, {over_seeds(comparison.summaries)}"
+    measured = measure(comparison.summaries)
+    title = f"{runs}: {measured}, {over_seeds(comparison.summaries)}"
     save(comparison.summaries, folder, title, COMPARISON_FILES)
 
 

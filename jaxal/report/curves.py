@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jaxal.report._text import printable
-from jaxal.report.summary import Summary, names
+from jaxal.report.summary import Summary, measure, names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,12 +36,12 @@ class _Line(NamedTuple):
 def draw(summaries: Sequence[Summary], title: str) -> "Figure":
     """Draws the learning curves of a run, or of several.
 
-    Above, test accuracy: all rounds, and the last ones enlarged. Below, if there is random sampling
-    to compare with, the labelling efficiency. Lines are means over seeds, or the efficiency of the
-    mean curves; bands are one standard deviation. The legend is in the order of the final accuracy.
-    A tick is where a stopping rule has ended a seed, whose accuracy stays as it was from there on.
-    Lines differ in colour, dashes and marker; of several runs, dashes say which run it is. Random
-    sampling is always dark grey.
+    Above, test accuracy, or the RMSE of a regression: all rounds, and the last ones enlarged.
+    Below, if there is random sampling to compare with, the labelling efficiency. Lines are means
+    over seeds, or the efficiency of the mean curves; bands are one standard deviation. The legend
+    is in the order of the final accuracy. A tick is where a stopping rule has ended a seed, whose
+    accuracy stays as it was from there on. Lines differ in colour, dashes and marker; of several
+    runs, dashes say which run it is. Random sampling is always dark grey.
 
     Args:
       summaries: of `summarize`.
@@ -60,7 +60,7 @@ def draw(summaries: Sequence[Summary], title: str) -> "Figure":
     lines = _lines(summaries)
     for axes in (full, late):
         _accuracy(axes, lines)
-    full.set_ylabel("test accuracy")
+    full.set_ylabel(measure(summaries))
     _zoom(full, late, summaries)
     legend = {"handles": full.get_legend_handles_labels()[0], "frameon": False}
     if below:
@@ -81,7 +81,8 @@ def _lines(summaries: Sequence[Summary]) -> list[_Line]:
     looks = _looks([(summary.run, summary.strategy) for summary in summaries])
     labels = map(_label, names(summaries), summaries)
     lines = map(_Line, summaries, labels, looks)
-    return sorted(lines, key=lambda line: _final(line.summary), reverse=True)
+    lower_first = any(summary.regression for summary in summaries)
+    return sorted(lines, key=lambda line: _final(line.summary), reverse=not lower_first)
 
 
 def _label(name: str, summary: Summary) -> str:
@@ -89,7 +90,8 @@ def _label(name: str, summary: Summary) -> str:
     unknown = math.isnan(ratio) or summary.strategy == "random"
     saved = "" if unknown else f", {ratio:.1f}x"
     name = f" {name}" if name.startswith("_") else name  # legends leave out "_..."
-    return f"{name}  {_final(summary):.1%}{saved}"
+    final = _final(summary)
+    return f"{name}  {f'{final:.3g}' if summary.regression else f'{final:.1%}'}{saved}"
 
 
 def _looks(lines: Sequence[tuple[str, str]]) -> list[_Look]:
@@ -120,14 +122,21 @@ def _accuracy(axes: "Axes", lines: Sequence[_Line]) -> None:
 
     _style(axes)
     axes.set_xlabel("labels")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.5g}%"))
+    if not any(line.summary.regression for line in lines):
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.5g}%"))
     for rank, line in enumerate(lines):
-        points = line.summary.points
-        mean = [point.accuracy_mean for point in points]
-        _plot(axes, line, rank, mean, [point.accuracy_std for point in points])
+        _plot(axes, line, rank, *_measured(line.summary))
         if line.summary.stopped:  # a tick where each seed was stopped
             labels, reached = zip(*line.summary.stopped, strict=True)
             axes.plot(labels, reached, "|", color=line.look.color, markersize=9, zorder=11)
+
+
+def _measured(summary: Summary) -> tuple[list[float], list[float]]:
+    """Means and deviations at each label count: of the accuracy, or of the RMSE."""
+    points = summary.points
+    if summary.regression:
+        return [point.rmse_mean for point in points], [point.rmse_std for point in points]
+    return [point.accuracy_mean for point in points], [point.accuracy_std for point in points]
 
 
 def _efficiency(axes: "Axes", lines: Sequence[_Line]) -> None:
@@ -185,7 +194,12 @@ def _zoom(full: "Axes", late: "Axes", summaries: Sequence[Summary]) -> None:
     points = [point for summary in summaries for point in summary.points]
     counts = sorted({point.labels for point in points})
     start, end = counts[len(counts) // 2], counts[-1]
-    means = [point.accuracy_mean for point in points if point.labels >= start]
+    means = [
+        mean
+        for summary in summaries
+        for point, mean in zip(summary.points, _measured(summary)[0], strict=True)
+        if point.labels >= start
+    ]
     means = [mean for mean in means if math.isfinite(mean)]
     if start == end or not means:
         return
@@ -208,4 +222,4 @@ def _fit(axes: "Axes", means: Sequence[float]) -> tuple[float, float]:
 
 
 def _final(summary: Summary) -> float:
-    return summary.points[-1].accuracy_mean
+    return _measured(summary)[0][-1]

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from jaxal import processes
 from jaxal.checks import as_integers, check_integer, describe
+from jaxal.experiment.outcomes import measured
 from jaxal.loop.round import RoundInfo
 from jaxal.records import Record
 
@@ -164,10 +165,7 @@ def _record(strategy: str, seed: int, number: int, info: RoundInfo) -> Record:
         round=number,
         labels=int(info.labels) + int(info.skipped),
         rows=info.rows[info.rows >= 0].tolist(),
-        train_accuracy=float(info.train.accuracy),
-        train_loss=float(info.train.loss),
-        test_accuracy=float(info.test.accuracy),
-        test_loss=float(info.test.loss),
+        **measured(info.train, info.test),
         epochs=int(info.epochs),
         class_accuracy=() if by_class is None else by_class.tolist(),
         stopped=f"rule {rule} of stop" if rule >= 0 else None,

@@ -1,6 +1,10 @@
-"""Learning curves from records: test accuracy against labels, of each seed and on average."""
+"""Learning curves from records: what a model is worth against labels, of each seed and on average.
+
+That is the test accuracy, of a regression less the logarithm of the test RMSE: higher is better.
+"""
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Iterable
 
@@ -9,8 +13,10 @@ import numpy as np
 from jaxal.checks import describe
 from jaxal.records import Record
 
-Curve = tuple[list[int], list[float]]  # labels, accuracies
-Curves = dict[int, dict[int, float]]  # by seed, then by labels: test accuracy
+Curve = tuple[list[int], list[float]]  # labels, worths
+Curves = dict[int, dict[int, float]]  # by seed, then by labels: worth
+
+SMALLEST = 1e-30  # an error that is 0 counts as that much
 
 
 def checked_records(name: str, records: Iterable[Record]) -> Iterable[Record]:
@@ -31,11 +37,30 @@ def grouped(name: str, records: Iterable[Record]) -> dict[str, list[Record]]:
     return by_strategy
 
 
+def is_regression(records: Iterable[Record]) -> bool:
+    """Whether records are of a regression.
+
+    Raises:
+      ValueError: some are, and some are not.
+    """
+    tasks = {record.test_rmse is not None for record in records}
+    if len(tasks) > 1:
+        raise ValueError("records: expected those of classifications or of regressions, got both")
+    return tasks == {True}
+
+
+def worth(record: Record) -> float:
+    """The test accuracy, or less the logarithm of the test RMSE."""
+    if record.test_rmse is None:
+        return record.test_accuracy
+    return -math.log(max(record.test_rmse, SMALLEST))
+
+
 def curves_by_seed(records: Iterable[Record]) -> Curves:
     """The curve of each seed of one strategy, by labels."""
     curves: Curves = {}
     for record in sorted(records, key=lambda record: record.labels):
-        curves.setdefault(record.seed, {})[record.labels] = record.test_accuracy
+        curves.setdefault(record.seed, {})[record.labels] = worth(record)
     return curves
 
 
@@ -67,12 +92,12 @@ def mean_curve(records: Iterable[Record]) -> Curve:
     """The mean over the seeds that got so far, at each label count."""
     reached: dict[int, list[float]] = {}
     for record in sorted(records, key=lambda record: record.labels):
-        reached.setdefault(record.labels, []).append(record.test_accuracy)
+        reached.setdefault(record.labels, []).append(worth(record))
     return list(reached), [statistics.fmean(found) for found in reached.values()]
 
 
 def area(curve: dict[int, float]) -> float:
-    """Test accuracy averaged over the labels; the curve is linear between its points."""
+    """The worth averaged over the labels; the curve is linear between its points."""
     labels, accuracies = list(curve), list(curve.values())
     if len(labels) == 1:
         return accuracies[0]

@@ -26,7 +26,8 @@ class Paired(NamedTuple):
 
     A difference of areas is one of mean test accuracy over the labels, as a fraction. One that is
     not 0 and the same in every seed says nothing of how it varies: its interval has no ends, and
-    its probabilities are NaN.
+    its probabilities are NaN. Of a regression it is by how much the mean logarithm of the test RMSE
+    is lower.
     """
 
     strategy: str

@@ -12,20 +12,25 @@ from jaxal.report.paired import POWER, Paired
 from jaxal.report.table import plain_table
 
 
-def paired_table(paired: Sequence[Paired], console: Console) -> Table:
+def paired_table(paired: Sequence[Paired], console: Console, *, regression: bool = False) -> Table:
     """Builds the table of paired differences: one row per comparison.
 
     Args:
       paired: of `paired_differences`, at its level and region.
       console: where it will be shown.
+      regression: whether the areas are of the logarithm of an error.
 
     Returns:
-      The table: the difference of the areas in points of %, its interval, the probabilities of
+      The table: the difference of the areas in points of %, or 100 times by how much the logarithm
+      of the RMSE is lower, its interval, the probabilities of
       worse, same and better, and whether the two are told apart.
     """
     one = len({pair.against for pair in paired}) == 1
     whom = f" against {printable(paired[0].against)}" if one and paired else ""
-    table = plain_table(title=f"Area under the learning curve{whom}, seed by seed, in points of %")
+    title = f"Area under the learning curve{whom}, seed by seed, in points of %"
+    if regression:
+        title = f"By how much log RMSE is lower{whom}, seed by seed, times 100"
+    table = plain_table(title=title)
     seeds = sorted({pair.seeds for pair in paired})
     count = " to ".join(str(number) for number in (*seeds[:1], *seeds[1:][-1:]))
     if paired:

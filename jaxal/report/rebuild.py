@@ -11,7 +11,7 @@ from jaxal.records import CONFIG, HISTORY, Record, read
 from jaxal.report.baseline import random_name
 from jaxal.report.curves import draw
 from jaxal.report.paired import Paired, paired_differences
-from jaxal.report.summary import Summary, over_seeds, summarize, write_csv
+from jaxal.report.summary import Summary, measure, over_seeds, summarize, write_csv
 
 
 class Rebuilt(NamedTuple):
@@ -48,7 +48,7 @@ def rebuild(folder: Path) -> Rebuilt:
     """
     run = load_run(folder)
     summaries = summarize(run.records, random_as=run.random)
-    save(summaries, folder, f"{run.name}: test accuracy, {over_seeds(summaries)}")
+    save(summaries, folder, f"{run.name}: {measure(summaries)}, {over_seeds(summaries)}")
     return Rebuilt(summaries, run.notes, paired_differences(run.records, run.random))
 
 

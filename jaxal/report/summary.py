@@ -22,6 +22,7 @@ from jaxal.report.learning_curves import (
     checked_records,
     curves_by_seed,
     grouped,
+    is_regression,
     mean_curve,
 )
 
@@ -48,7 +49,13 @@ class Point(NamedTuple):
     rare_found: float = NAN
     unique_picks: float = NAN
     ood_picks: float = NAN
+    rmse_mean: float = NAN  # of a regression, whose accuracies are NaN: of the test RMSE
+    rmse_std: float = NAN
+    mae_mean: float = NAN
 
+
+ERRORS = ("rmse_mean", "rmse_std", "mae_mean")
+"""What points of a regression have in place of accuracies."""
 
 FOUND = ("rare_recall", "rare_found", "unique_picks", "ood_picks")
 """What a scenario adds to records and points, by the same names."""
@@ -60,13 +67,16 @@ class Summary(NamedTuple):
     strategy: str
     seeds: int
     points: tuple[Point, ...]  # by labels
-    area_mean: float  # test accuracy averaged over the labels, of seeds with all rounds
+    # Test accuracy, or the logarithm of the test RMSE, averaged over the labels, of seeds with all
+    # rounds.
+    area_mean: float
     area_std: float
     labels_to: dict[float, float]  # by target: median over seeds; NaN: not reached
     fit_seconds: float  # median over rounds
     select_seconds: float  # median over rounds of observe + select
     run: str = ""  # among several runs, which one
     stopped: tuple[tuple[int, float], ...] = ()  # labels and accuracy of each seed that was stopped
+    regression: bool = False  # errors in place of accuracies: lower is better
 
     @property
     def efficiency(self) -> float:
@@ -110,6 +120,7 @@ def summarize(
     by_strategy = {name: carried_on(kept, counts) for name, kept in by_strategy.items()}
     given, own = [*checked_records("random", random)], random_as or random_name(by_strategy)
     baseline = mean_curve(by_strategy.get(own, given) if own else given)
+    is_regression([record for kept in by_strategy.values() for record in kept])
     return [_summary(name, kept, baseline)._replace(run=run) for name, kept in by_strategy.items()]
 
 
@@ -136,7 +147,8 @@ def over_seeds(summaries: Sequence[Summary], plus_minus: str = "±") -> str:
 def write_csv(summaries: Sequence[Summary], path: str | Path) -> None:
     """Writes one row per strategy and label count, with what is known of the whole strategy.
 
-    Numbers that are not known are empty; times are seconds, accuracies fractions. Where summaries
+    Numbers that are not known are empty, as the accuracies of a regression, whose areas are of the
+    logarithm of the RMSE; times are seconds, accuracies fractions. Where summaries
     have a run, its name comes first. What a scenario adds has columns where any of it is known.
     """
     targets = {target: f"labels_to_{target * 100:.0f}" for target in TARGETS}
@@ -145,7 +157,9 @@ def write_csv(summaries: Sequence[Summary], path: str | Path) -> None:
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         added = found_columns(summaries)
-        columns = [name for name in Point._fields if name not in FOUND]
+        columns = [name for name in Point._fields if name not in (*FOUND, *ERRORS)]
+        if any(summary.regression for summary in summaries):
+            columns += ERRORS
         writer.writerow((*first, *columns, *shared_columns, *added))
         for summary in summaries:
             which = [getattr(summary, column) for column in first]
@@ -165,26 +179,30 @@ def found_columns(summaries: Sequence[Summary]) -> list[str]:
 def _summary(name: str, records: list[Record], baseline: Curve) -> Summary:
     curves = curves_by_seed(records)
     full = max(map(len, curves.values()))
-    areas = [area(curve) for curve in curves.values() if len(curve) == full]
+    regression = is_regression(records)
+    sign = -1 if regression else 1
+    areas = [sign * area(curve) for curve in curves.values() if len(curve) == full]
     return Summary(
         strategy=name,
         seeds=len(curves),
         points=tuple(_points(records, baseline)),
         area_mean=statistics.fmean(areas),
         area_std=_std(areas),
-        labels_to={target: _price(curves, target) for target in TARGETS},
+        labels_to={t: NAN if regression else _price(curves, t) for t in TARGETS},
         fit_seconds=_median(_fit_seconds(records)),
         select_seconds=_median(_select_seconds(records)),
         stopped=tuple(
-            (record.labels, record.test_accuracy)
+            (record.labels, record.test_accuracy if not regression else record.test_rmse or NAN)
             for record in records
             if record.stopped is not None and record.round >= 0
         ),
+        regression=regression,
     )
 
 
 def _points(records: list[Record], baseline: Curve) -> Iterable[Point]:
     points, accuracies = mean_curve(records)
+    regression = is_regression(records)
     seeds = [([*curve], [*curve.values()]) for curve in curves_by_seed(records).values()]
     ratios = _efficiency(points, (points, accuracies), baseline)
     spread = [_efficiency(points, curve, baseline) for curve in seeds]
@@ -193,7 +211,7 @@ def _points(records: list[Record], baseline: Curve) -> Iterable[Point]:
         yield Point(
             labels=labels,
             seeds=len(here),
-            accuracy_mean=accuracies[number],
+            accuracy_mean=NAN if regression else accuracies[number],
             accuracy_std=_std([record.test_accuracy for record in here]),
             loss_mean=statistics.fmean(record.test_loss for record in here),
             fit_seconds=_median(_fit_seconds(here)),
@@ -201,7 +219,22 @@ def _points(records: list[Record], baseline: Curve) -> Iterable[Point]:
             efficiency=ratios[number],
             efficiency_std=_std([of_seed[number] for of_seed in spread]),
             **{name: _mean_known([getattr(record, name) for record in here]) for name in FOUND},
+            **_errors(here),
         )
+
+
+def _errors(records: list[Record]) -> dict[str, float]:
+    """The fields of `ERRORS` over the seeds; none where there are classes."""
+    errors = [record.test_rmse for record in records if record.test_rmse is not None]
+    if not errors:
+        return {}
+    mae = _mean_known([record.test_mae for record in records])
+    return dict(zip(ERRORS, (statistics.fmean(errors), _std(errors), mae), strict=True))
+
+
+def measure(summaries: Sequence[Summary]) -> str:
+    """What is measured on the test examples, in words."""
+    return "test RMSE" if any(summary.regression for summary in summaries) else "test accuracy"
 
 
 def _efficiency(labels: list[int], curve: Curve, baseline: Curve) -> list[float]:

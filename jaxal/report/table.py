@@ -39,10 +39,10 @@ def results_table(summaries: Sequence[Summary], console: Console) -> Table:
         whether the area has one, and what it can show how the best of a column is marked.
 
     Returns:
-      The table: test accuracy in %, mean and std over seeds; its mean over all label counts (the
-      area under the curve); labels to each target; the labelling efficiency, if there is random
-      sampling to compare with; what a scenario's picks were, at the last label count; time to
-      select a round.
+      The table: test accuracy in %, or the RMSE of a regression, mean and std over seeds; its mean
+      over all label counts (the area under the curve), or that of its logarithm; labels to each
+      target; the labelling efficiency, if there is random sampling to compare with; what a
+      scenario's picks were, at the last label count; time to select a round.
     """
     unbounded = console.options.update(max_width=10_000)
     for number, area in itertools.product((5, 4, 3, 2, 1), (True, False)):
@@ -69,19 +69,24 @@ def _results(
 ) -> Table:
     pm = "±" if "utf" in console.encoding.lower() else "+-"
     mark = "[bold]{}[/]" if console.is_terminal else "{}*"
+    regression = any(summary.regression for summary in summaries)
     table = plain_table(
-        title=f"Test accuracy in % by number of labels, {over_seeds(summaries, pm)}"
+        title=f"{_measured(regression)} by number of labels, {over_seeds(summaries, pm)}"
     )
     notes = [
         f"{'Bold' if console.is_terminal else '*'}: best of the column.",
         "to 90%: labels needed for it (median seed).",
         "select: to pick a round (median).",
     ]
+    if regression:
+        del notes[1]
     columns = {str(n): _accuracies(summaries, n, mark, f" {pm} ") for n in counts}
     if area:
-        notes.insert(1, "area: mean over all label counts.")
-        columns["area"] = _areas(summaries, mark)
-    columns |= {f"to {t:.0%}": _prices(summaries, t, mark) for t in TARGETS}
+        what = "log RMSE" if regression else "area"
+        notes.insert(1, f"{what}: mean over all label counts.")
+        columns[what.replace(" ", "\n")] = _areas(summaries, mark)
+    if not regression:
+        columns |= {f"to {t:.0%}": _prices(summaries, t, mark) for t in TARGETS}
     if any(math.isfinite(summary.efficiency) for summary in summaries):
         notes.insert(-1, _EFFICIENCY)
         columns["vs\nrandom"] = _efficiencies(summaries, mark)
@@ -130,6 +135,8 @@ def _counts(summaries: Sequence[Summary], number: int) -> list[int]:
 
 def _accuracies(summaries: Sequence[Summary], labels: int, mark: str, plus_minus: str) -> list[str]:
     points = [_at(summary, labels) for summary in summaries]
+    if any(summary.regression for summary in summaries):
+        return _errors(points, mark, plus_minus)
     cells, means = [], []
     for point in points:
         mean = math.nan if point is None else 100 * point.accuracy_mean
@@ -138,6 +145,20 @@ def _accuracies(summaries: Sequence[Summary], labels: int, mark: str, plus_minus
         cells.append("-" if math.isnan(mean) else f"{mean:.1f}{spread}")
         means.append(round(mean, 1))
     return _marked(cells, [-mean for mean in means], mark)
+
+
+def _measured(regression: bool) -> str:
+    return "Test RMSE" if regression else "Test accuracy in %"
+
+
+def _errors(points: Sequence[Point | None], mark: str, plus_minus: str) -> list[str]:
+    cells, means = [], []
+    for point in points:
+        mean, std = (math.nan, math.nan) if point is None else (point.rmse_mean, point.rmse_std)
+        spread = "" if math.isnan(std) else f"{plus_minus}{std:.2g}"
+        cells.append("-" if math.isnan(mean) else f"{mean:.3g}{spread}")
+        means.append(float(f"{mean:.3g}"))
+    return _marked(cells, means, mark)
 
 
 def _prices(summaries: Sequence[Summary], target: float, mark: str) -> list[str]:
@@ -150,6 +171,10 @@ def _prices(summaries: Sequence[Summary], target: float, mark: str) -> list[str]
 
 
 def _areas(summaries: Sequence[Summary], mark: str) -> list[str]:
+    if any(summary.regression for summary in summaries):
+        logs = [round(summary.area_mean, 3) for summary in summaries]
+        cells = ["-" if math.isnan(area) else f"{area:.3f}" for area in logs]
+        return _marked(cells, logs, mark)
     areas = [round(100 * summary.area_mean, 1) for summary in summaries]
     cells = ["-" if math.isnan(area) else f"{area:.1f}" for area in areas]
     return _marked(cells, [-area for area in areas], mark)

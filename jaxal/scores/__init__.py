@@ -8,6 +8,7 @@ information in nats.
 
 from jaxal.scores._alfa_mix import alfa_mix
 from jaxal.scores._drop_query import drop_query
+from jaxal.scores._predictive_variance import predictive_variance
 from jaxal.scores.adversarial import (
     Perturbation,
     basic_iterative,
@@ -45,6 +46,7 @@ __all__ = [
     "mean_std",
     "perturbation_score",
     "predictive",
+    "predictive_variance",
     "draw_scores",
     "variation_ratio",
 ]

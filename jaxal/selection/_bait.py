@@ -114,7 +114,8 @@ def bait(
 
     by 2 B greedy picks, or as many as there are, of which the least useful are then taken away one
     by one. "binary" is I_i = q (1 - q) h h^T for the largest probability q and features h, of rank
-    one; "full" is (diag p - p p^T) (x) h h^T. No bias is appended to the features.
+    one; "full" is (diag p - p p^T) (x) h h^T; "gaussian" is h h^T, of a regression. No bias is
+    appended to the features.
 
     With R = 1 or C and P = R D: time O(N R^2 (D + R) + P^2 R) a step, and O(N D^2 R^2 + P^3) once
     in 64 steps, where sums are made anew; memory O(N (D + R^2) + P^2), so that "full" is for few
@@ -126,7 +127,7 @@ def bait(
       available: [N] bool; a labelled row is never picked.
       budget: how many rows, 1 to N.
       labeled: [N] bool, the rows that are labelled already; none if not given.
-      fisher: "binary" or "full".
+      fisher: "binary", "full" or "gaussian", for which the logits need but be finite.
       ridge: above 0. Float32 wants it above a millionth of the largest eigenvalue of F.
 
     Returns:
@@ -150,7 +151,7 @@ def bait(
     [1, 0]
     """
     _rows.check_free(budget, available, labeled, logits=logits, features=features)
-    if logits.shape[1] < 2:
+    if logits.shape[1] < 2 and fisher != "gaussian":
         raise ValueError(f"logits: expected at least 2 classes, got shape {logits.shape}")
     return _bait(logits, features, available, budget, labeled, fisher, ridge)
 

@@ -28,6 +28,7 @@ from jaxal.strategies.pointwise import (
     random,
 )
 from jaxal.strategies.registry import Description, describe, make, names, register
+from jaxal.strategies.regression import variance
 from jaxal.strategies.scoring import TopScores
 from jaxal.strategies.set_functions import fass, submodular
 from jaxal.strategies.targeted import scg, scmi, smi
@@ -80,5 +81,6 @@ __all__ = [
     "typi_clust",
     "u_herding",
     "by_score",
+    "variance",
     "variation_ratio",
 ]

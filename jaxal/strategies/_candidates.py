@@ -83,4 +83,7 @@ def _among(strategy: Strategy, chosen: Filter, size: int, max_labeled: int) -> S
         rows = filters.in_order(chosen.find(key_find, request))
         return filters.select_among(key_select, strategy, own, rows, request.labeled, budget)
 
-    return Strategy(observe_all((strategy.observe, *chosen.observers)), select, reads_labels)
+    # The rules of a filter, as "top" has them, may need classes.
+    regresses = strategy.regresses and not chosen.observers
+    observe = observe_all((strategy.observe, *chosen.observers))
+    return Strategy(observe, select, reads_labels, regresses=regresses)

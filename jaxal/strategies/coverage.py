@@ -58,7 +58,7 @@ def max_herding(*, bandwidth: float | None = 1.0) -> Strategy:
             view.observation, view.available, budget, labeled=view.labeled, bandwidth=bandwidth
         )
 
-    return Strategy(observe_directions, select)
+    return Strategy(observe_directions, select, regresses=True)
 
 
 @register
@@ -182,4 +182,4 @@ def typi_clust(*, num_neighbors: int = 20, min_cluster_size: int = 6) -> Strateg
             min_cluster_size=min_cluster_size,
         )
 
-    return Strategy(observe_directions, select)
+    return Strategy(observe_directions, select, regresses=True)

@@ -3,8 +3,9 @@
 from jaxal import selection
 from jaxal.base import Strategy
 from jaxal.checks import check_name, check_positive
-from jaxal.points.fisher import FISHERS
+from jaxal.points.fisher import CLASS_FISHERS
 from jaxal.points.losses import Loss
+from jaxal.posterior.laplace import with_one
 from jaxal.strategies.registry import register
 from jaxal.strategies.set_functions import represent
 
@@ -14,7 +15,9 @@ def bait(*, fisher: str = "binary", ridge: float = 1.0) -> Strategy:
     """BAIT: the batch that leaves the least of the pool's Fisher information unknown.
 
     Greedy picks of twice the batch by the trace of the last layer's inverse information times that
-    of the pool, of which half are taken away again. See `selection.bait` for the cost.
+    of the pool, of which half are taken away again. In a regression the information of a row is
+    h h^T, h = [features, 1], that of a Gaussian likelihood, whatever its form here. See
+    `selection.bait` for the cost.
 
     Args:
       fisher: "binary", the information of the likeliest class against all others, of rank one; or
@@ -30,7 +33,7 @@ def bait(*, fisher: str = "binary", ridge: float = 1.0) -> Strategy:
       Huseljic et al., "Fast Fishing: approximating BAIT for efficient and scalable deep active
       image classification", ECML 2024.
     """
-    check_name("fisher", fisher, FISHERS)
+    check_name("fisher", fisher, CLASS_FISHERS)
     check_positive(ridge=ridge)
 
     def observe(key, model, variables, inputs, labels):
@@ -38,17 +41,18 @@ def bait(*, fisher: str = "binary", ridge: float = 1.0) -> Strategy:
 
     def select(key, view, budget):
         logits, features = view.observation
+        regression = logits.shape[1] == 1
         return selection.bait(
             logits,
-            features,
+            with_one(features) if regression else features,
             view.available,
             budget,
             labeled=view.labeled,
-            fisher=fisher,
+            fisher="gaussian" if regression else fisher,
             ridge=ridge,
         )
 
-    return Strategy(observe, select)
+    return Strategy(observe, select, regresses=True)
 
 
 @register
@@ -56,17 +60,19 @@ def lcmd(*, representation: str = "features", loss: Loss | None = None) -> Strat
     """LCMD: the farthest example of the cluster with most to represent, around all labelled ones.
 
     Labelled and selected examples are centers; a pick is of the cluster whose squared distances add
-    up to the most. See `selection.lcmd` for the cost.
+    up to the most. Of a regression, distances of features are those of the gradients of what the
+    last layer predicts. See `selection.lcmd` for the cost.
 
     Args:
-      representation: "features", or last-layer gradients for the predicted class (for the label,
-        where it is known) in the "bias", the "linear" weights, or both, "bias_linear".
+      representation: "features", the only one in a regression, or last-layer gradients for the
+        predicted class (for the label, where it is known) in the "bias", the "linear" weights, or
+        both, "bias_linear".
       loss: whose gradients represent rows, (logits [n, C], labels [n]) -> [n]; the cross-entropy if
         None.
 
     Raises:
       TypeError: a loss that is no function.
-      ValueError: an unknown representation.
+      ValueError: an unknown representation; when it observes, gradients in a regression.
 
     References:
       Holzmüller et al., "A framework and benchmark for deep batch active learning for regression",
@@ -76,4 +82,4 @@ def lcmd(*, representation: str = "features", loss: Loss | None = None) -> Strat
     def select(key, view, budget):
         return selection.lcmd(view.observation, view.available, budget, labeled=view.labeled)
 
-    return Strategy(represent(representation, loss), select)
+    return Strategy(represent(representation, loss), select, regresses=True)

@@ -44,7 +44,7 @@ def core_set(*, block_size: int = 256) -> Strategy:
             block_size=block_size,
         )
 
-    return Strategy(observe, select)
+    return Strategy(observe, select, regresses=True)
 
 
 @register
@@ -148,4 +148,4 @@ def k_means(
             restarts=restarts,
         )
 
-    return Strategy(observe, select, reads_labels=start == "labeled")
+    return Strategy(observe, select, reads_labels=start == "labeled", regresses=True)

@@ -75,7 +75,7 @@ def random() -> Strategy:
         noise = jax.random.uniform(key, view.available.shape)
         return selection.take_top(noise, view.available, budget)
 
-    return Strategy(observe, select, reads_labels=False)
+    return Strategy(observe, select, reads_labels=False, regresses=True)
 
 
 def _least_moved(attack: Callable[..., Perturbation], **options: Any) -> Strategy:

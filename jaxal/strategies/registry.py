@@ -49,7 +49,8 @@ def register(factory: Factory) -> Factory:
     """Registers a strategy factory under its function's name.
 
     Equal calls return the identical strategy, so that what was compiled for one serves the other.
-    Options may be given as a config gives them: see `by_name`.
+    Options may be given as a config gives them: see `by_name`. A strategy that works for a
+    regression says `Strategy(..., regresses=True)`; one that does not is refused there.
 
     Args:
       factory: hyper-parameters -> `Strategy`. The first line of its docstring, its defaults and its
@@ -92,18 +93,36 @@ def by_name(factory: Callable[Options, Made]) -> Callable[Options, Made]:
 
 
 def _named(factory: Callable[..., Strategy]) -> Callable[..., Strategy]:
-    """The factory, whose strategies know its name."""
+    """The factory, whose strategies know its name, and whether they work for a regression."""
 
     @functools.wraps(factory)
     def build(*args: Any, **hyper: Any) -> Strategy:
-        return factory(*args, **hyper)._replace(name=factory.__name__)
+        made = factory(*args, **hyper)
+        return made._replace(name=factory.__name__, regresses=bool(made.regresses))
 
     return build
 
 
-def names() -> tuple[str, ...]:
-    """The names of all strategies, sorted."""
-    return tuple(sorted(_REGISTRY))
+TASKS = ("classification", "regression")
+
+
+def names(*, task: str = "classification") -> tuple[str, ...]:
+    """The names of the strategies, sorted.
+
+    Args:
+      task: all of them work for a "classification", some with their default options for a
+        "regression" too; others do there if what they are made of does, as `partition` of `lcmd`.
+
+    Raises:
+      ValueError: another task.
+
+    Example:
+      >>> names(task="regression")[:4]
+      ('bait', 'core_set', 'k_means', 'lcmd')
+    """
+    check_name("task", task, TASKS)
+    found = sorted(_REGISTRY)
+    return tuple(n for n in found if task == "classification" or _REGISTRY[n]().regresses)
 
 
 def resolved(name: str) -> str:

@@ -69,6 +69,11 @@ def represent(representation: str, loss: Loss | None) -> ObserveFn:
         outputs = model.apply(variables, inputs)
         if representation == "features":
             return outputs.features
+        if outputs.logits.shape[1] == 1:
+            raise ValueError(
+                "representation: expected 'features', as the gradients are those of classes and "
+                f"this is a regression, got {representation!r}"
+            )
         kind = _KINDS[representation]
         return selection.gradient_embedding(*outputs, labels=labels, kind=kind, loss=loss)
 

@@ -66,7 +66,7 @@ def stochastic(
             coldness=coldness,
         )
 
-    return Strategy(strategy.observe, select, strategy.reads_labels)
+    return Strategy(strategy.observe, select, strategy.reads_labels, regresses=strategy.regresses)
 
 
 MERGES = ("none", "greedi")
@@ -159,7 +159,7 @@ def partition(
             return select_in_blocks(keys[-2], strategy, view, among, known, budget)
         return _first_picks(proposed, budgets, budget)
 
-    return Strategy(strategy.observe, select, strategy.reads_labels)
+    return Strategy(strategy.observe, select, strategy.reads_labels, regresses=strategy.regresses)
 
 
 def _first_picks(proposed: Selection, budgets: jax.Array, budget: int) -> Selection:

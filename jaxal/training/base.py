@@ -14,11 +14,12 @@ from jaxal.sameness import ByStructure
 class FitInfo(NamedTuple):
     """How a fit went: loss and accuracy of its last epoch, measured while it trained.
 
+    Of a regression, R^2 stands in place of the accuracy: the share of the variance explained.
     Of a fit on matched subsets, the accuracy is that on all labelled rows, after the last epoch.
     """
 
     loss: jax.Array  # [] float32, mean training loss
-    accuracy: jax.Array  # [] float32, fraction of the rows drawn that were predicted right
+    accuracy: jax.Array  # [] float32, fraction of the rows drawn that were predicted right; or R^2
     epochs: jax.Array  # [] int32, how many there were
 
 
@@ -41,7 +42,7 @@ class FitFn(Protocol):
           key: a PRNG key, consumed.
           variables: those of the round before; at first those of `model.init`.
           inputs: leaves [M, ...], buffers of constant size.
-          labels: [M] int32.
+          labels: [M] int32; of a regression float32.
           weights: [M], of the losses of the rows.
           count: [] int32, how many rows are in use; they come first.
           validation: held-out `(inputs, labels)`, None if there are none.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxal.base import Model, Outputs, PyTree
 from jaxal.calibration import temperature
 from jaxal.checks import check_integer
-from jaxal.numerics import first, gather
+from jaxal.numerics import are_targets, first, gather
 from jaxal.pools.memory import map_rows
 from jaxal.training.base import AnyLearner, CustomLearner, check_learner, refuse_host_fit
 
@@ -39,7 +39,7 @@ def calibrated(learner: AnyLearner, folds: int = 5) -> CustomLearner:
     Raises:
       TypeError: a number of folds that is no integer, or a learner that is none or fits on the
         host.
-      ValueError: fewer than two folds.
+      ValueError: fewer than two folds; when it is fitted, a regression.
 
     References:
       Guo et al., "On calibration of modern neural networks", ICML 2017; that uncertainty has to be
@@ -59,6 +59,8 @@ def _calibrated(learner: AnyLearner, folds: int) -> CustomLearner:
         return model.apply(variables, inputs).logits
 
     def fit(key, variables, inputs, labels, weights, count, validation=None):
+        if are_targets(labels):
+            raise ValueError("calibrated: expected classes, got floats, which make a regression")
         used = jnp.arange(len(labels)) < count
         # Dealt out class by class; 0 stands for no fold, as of all rows in the last fit.
         rank = jnp.argsort(jnp.argsort(jnp.where(used, labels, jnp.iinfo(labels.dtype).max)))

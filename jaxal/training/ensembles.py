@@ -21,7 +21,8 @@ def ensemble(learner: AnyLearner, members: int) -> CustomLearner:
     """A deep ensemble as a learner: K networks, each fitted by `learner` from a key of its own.
 
     The members train in one vmapped program, which takes as many epochs as the slowest of them
-    needs. As a `Model`, its logits are the log of the mean probability and its features the
+    needs. As a `Model`, its logits are the log of the mean probability (of a
+    regression the mean prediction) and its features the
     members' features concatenated, so that squared distances are summed over the members.
     Strategies reach each member through the posterior `deep_ensemble()`.
 
@@ -88,4 +89,7 @@ def _stacked(member: Model, members: int) -> Model:
 def _combined(outputs: Outputs) -> Outputs:
     """The members' outputs, leaves [K, n, ...], as those of one model."""
     features = jnp.moveaxis(outputs.features, 0, 1)
-    return Outputs(predictive(outputs.logits), features.reshape(len(features), -1))
+    logits = outputs.logits
+    # Of a regression the mean of the predictions.
+    combined = predictive(logits) if logits.shape[-1] > 1 else jnp.mean(logits, axis=0)
+    return Outputs(combined, features.reshape(len(features), -1))

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 import optax
 
 from jaxal.base import Model, PyTree
-from jaxal.numerics import gather
+from jaxal.checks import describe
+from jaxal.numerics import are_targets, gather
 
 ABOVE_NOISE = 1 << 23  # noise has 23 bits
+VARIANCE = 1e-12  # of targets, at least, where errors are compared with it
 
 
 class TrainingRows(NamedTuple):
@@ -43,7 +45,10 @@ class TrainingSetup(Protocol):
 
 
 class LossFn(Protocol):
-    """The loss of each example: logits [n, C], labels [n] -> [n]."""
+    """The loss of each example: logits [n, C], labels [n] -> [n].
+
+    Of a regression it is that of predictions [n] and targets [n], as those of optax are.
+    """
 
     def __call__(self, logits: jax.Array, labels: jax.Array, /) -> jax.Array: ...
 
@@ -79,7 +84,8 @@ def train_epoch(
 
     Returns:
       The variables and the optimizer's state after; mean loss and accuracy [] float32 of the rows
-      drawn, measured while they were trained on.
+      drawn, measured while they were trained on. In place of the accuracy of a regression stands
+      R^2, the share of the targets' variance that is explained, which is at most 1 too.
     """
     rows, weights, count = chosen
     drawn = jnp.maximum(count, setup.epoch_rows)
@@ -105,11 +111,25 @@ def train_epoch(
         trained, batch_loss, batch_right = _step(setup, own, epoch, trained, minibatch)
         return trained, loss + batch_loss, right + batch_right
 
-    start = trained, jnp.float32(0), jnp.int32(0)
+    regression = are_targets(labels)
+    start = trained, jnp.float32(0), jnp.float32(0) if regression else jnp.int32(0)
     batches = -(-drawn // setup.batch_size)
     trained, loss, right = jax.lax.fori_loop(0, batches, body, start)
     total = jnp.maximum(drawn, 1)
+    if regression:
+        used = jnp.arange(len(rows)) < count
+        explained = _explained(right / total.astype(jnp.float32), labels[rows], used)
+        return trained, loss / total.astype(loss.dtype), explained
     return trained, loss / total.astype(loss.dtype), right / total
+
+
+def _explained(error: jax.Array, targets: jax.Array, used: jax.Array) -> jax.Array:
+    """R^2: 1 less a mean squared error over the variance of the targets [M] that are used."""
+    count = jnp.maximum(jnp.sum(used), 1).astype(targets.dtype)
+    mean = jnp.sum(jnp.where(used, targets, 0.0)) / count
+    variance = jnp.sum(jnp.where(used, targets - mean, 0.0) ** 2) / count
+    # Of targets that are all alike nothing is to be explained: the less error, the better.
+    return (1 - error / jnp.maximum(variance, VARIANCE)).astype(jnp.float32)
 
 
 def noise_and_keys(
@@ -146,16 +166,18 @@ def _step(
     trained: Trained,
     minibatch: _Minibatch,
 ) -> tuple[Trained, jax.Array, jax.Array]:
-    """One step of the optimizer; also the summed loss and how many predictions were right."""
+    """One step of the optimizer; also the summed loss and how many predictions were right.
+
+    Of a regression, these are the summed squared errors.
+    """
     variables, opt_state = trained
     inputs, labels, weights, valid = minibatch
 
     def objective(params):
         outputs, changed = setup.model.train({**variables, "params": params}, inputs, key=key)
-        losses = setup.loss(outputs.logits, labels)
+        losses, right = _losses(setup, outputs.logits, labels, valid)
         losses = weights.astype(losses.dtype) * losses
         total = jnp.sum(jnp.where(valid, losses, 0.0))
-        right = valid & (jnp.argmax(outputs.logits, axis=-1) == labels)
         return total / jnp.sum(valid).astype(total.dtype), (changed, total, jnp.sum(right))
 
     gradient, (changed, total, right) = jax.grad(objective, has_aux=True)(variables["params"])
@@ -167,7 +189,24 @@ def _step(
     # With 64-bit numbers switched on, an optimizer or a model may answer in a wider type than it
     # was given, and what a loop carries must keep its type.
     after = with_dtypes_of(trained, Trained({**changed, "params": params}, opt_state))
-    return after, total.astype(jnp.float32), right.astype(jnp.int32)
+    right = right.astype(jnp.float32 if are_targets(labels) else jnp.int32)
+    return after, total.astype(jnp.float32), right
+
+
+def _losses(
+    setup: TrainingSetup, logits: jax.Array, labels: jax.Array, valid: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The loss of each row, [n], and what is summed of the valid ones; see `_step`."""
+    if not are_targets(labels):
+        return setup.loss(logits, labels), valid & (jnp.argmax(logits, axis=-1) == labels)
+    predicted = logits[:, 0].astype(labels.dtype)
+    losses = setup.loss(predicted, labels)
+    if jnp.shape(losses) != labels.shape:
+        raise ValueError(
+            f"loss: expected one number for each of {len(labels)} predictions, "
+            f"got {describe(losses)}"
+        )
+    return losses, jnp.where(valid, (predicted - labels) ** 2, 0.0)
 
 
 def with_dtypes_of(old: PyTree, new: PyTree) -> PyTree:

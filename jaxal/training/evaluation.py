@@ -6,16 +6,18 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, PyTree
-from jaxal.numerics import first
+from jaxal.numerics import are_targets, first, is_known
 from jaxal.pools.memory import map_rows
 
 
 class Metrics(NamedTuple):
-    """Means over a set of examples."""
+    """Means over a set of examples; of a regression the errors, of a classification the rest."""
 
-    loss: jax.Array  # [] cross-entropy in nats
-    accuracy: jax.Array  # [] fraction predicted right
+    loss: jax.Array  # [] cross-entropy in nats; of a regression the mean squared error
+    accuracy: Any = None  # [] fraction predicted right
     class_accuracy: Any = None  # [C], of the examples of each class; 0 where there is none
+    rmse: Any = None  # [] root mean squared error
+    mae: Any = None  # [] mean absolute error
 
 
 def evaluate(
@@ -27,19 +29,22 @@ def evaluate(
     batch_size: int,
     by_class: bool = False,
 ) -> Metrics:
-    """Cross-entropy and accuracy over the examples whose label is known.
+    """Cross-entropy and accuracy, or the errors of a regression, where the label is known.
 
     Args:
       model: what to measure; dropout is off.
       variables: its variables.
       inputs: leaves [N, ...].
-      labels: [N] integers, -1 where unknown.
+      labels: [N] integers, -1 where unknown; of a regression floats, NaN where unknown.
       batch_size: rows that go through the model at once.
       by_class: the accuracy of each class as well.
 
     Returns:
       The means; 0 if no label is known.
     """
+
+    if are_targets(labels):
+        return _errors(model, variables, inputs, labels, batch_size)
 
     def function(variables, rows):
         inputs, labels = rows
@@ -61,3 +66,19 @@ def evaluate(
         for counted in (known, right)
     )
     return mean._replace(class_accuracy=right_of_class / jnp.maximum(of_class, 1))
+
+
+def _errors(
+    model: Model, variables: PyTree, inputs: PyTree, targets: jax.Array, batch_size: int
+) -> Metrics:
+    """The errors of a regression over the rows whose target is known; 0 if none is."""
+
+    def function(variables, inputs):
+        return model.apply(variables, inputs).logits[:, 0].astype(jnp.float32)
+
+    predicted = map_rows(function, variables, inputs, batch_size=batch_size)
+    known = is_known(targets)
+    error = jnp.where(known, predicted - jnp.where(known, targets, 0.0), 0.0)
+    count = jnp.maximum(jnp.sum(known), 1).astype(jnp.float32)
+    squared = jnp.sum(error**2) / count
+    return Metrics(squared, rmse=jnp.sqrt(squared), mae=jnp.sum(jnp.abs(error)) / count)

@@ -1,16 +1,16 @@
 """The learner: fits a model to the labelled rows, as one compiled program for all rounds."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxal.base import Examples, Model, PyTree
-from jaxal.checks import describe
+from jaxal.checks import check_name, describe
 from jaxal.fields import check_fields, count
-from jaxal.numerics import first
+from jaxal.numerics import are_targets, first
 from jaxal.sameness import ByStructure
 from jaxal.training.averaging import Average, averaged, start_average, with_average
 from jaxal.training.base import FitInfo, check_model_functions
@@ -21,6 +21,8 @@ from jaxal.training.stopping import Best, better, first_best, has_failed, is_sat
 from jaxal.training.subsets import all_rows, matched_subset
 
 CROSS_ENTROPY = optax.softmax_cross_entropy_with_integer_labels
+LOSSES: dict[str, LossFn] = {"cross_entropy": CROSS_ENTROPY, "squared": optax.squared_error}
+"""Losses by name."""
 NO_EPOCH = 2**32 - 1  # a number that no epoch folds into the key
 
 
@@ -83,7 +85,10 @@ class Learner(ByStructure, TrainingOptions):
       subset_fraction: labelled rows that an epoch goes through, of all, above 0; 1 switches subsets
         off.
       subset_every: epochs from match to match.
-      loss: per-example loss, (logits [n, C], labels [n]) -> [n].
+      loss: per-example loss, (logits [n, C], labels [n]) -> [n], or "cross_entropy". Of a
+        regression, a model of one output whose labels are floats, "squared", or a function
+        (predictions [n], targets [n]) -> [n], as `optax.huber_loss` is. In the rules above its
+        accuracy is then R^2, the share of the targets' variance that is explained.
       eval_batch_size: rows that go through the model at once where nothing is learned from them, on
         validation examples and to match subsets.
 
@@ -107,12 +112,15 @@ class Learner(ByStructure, TrainingOptions):
 
     model: Model
     optimizer: optax.GradientTransformation
-    loss: LossFn = CROSS_ENTROPY
+    loss: Any = CROSS_ENTROPY  # a `LossFn`, or one of LOSSES
     eval_batch_size: int = count(1024)
 
     def __post_init__(self):
         check_model_functions("model", self.model)
         check_optimizer(self.optimizer)
+        if isinstance(self.loss, str):
+            check_name("loss", self.loss, LOSSES)
+            object.__setattr__(self, "loss", LOSSES[self.loss])
         if not callable(self.loss):
             raise TypeError(f"loss: expected a function, got {describe(self.loss)}")
         check_fields(self)
@@ -134,7 +142,7 @@ class Learner(ByStructure, TrainingOptions):
           key: a PRNG key, consumed.
           variables: those of the round before; looked at with `warm_start` alone.
           inputs: leaves [M, ...].
-          labels: [M] integers.
+          labels: [M] integers, or targets, floats.
           weights: [M], of the losses of the rows.
           count: [] integer, from 1 to M.
           validation: `(inputs, labels)`, looked at with `patience` alone.
@@ -143,8 +151,9 @@ class Learner(ByStructure, TrainingOptions):
           The fitted variables, and how the fit went.
 
         Raises:
-          ValueError: patience without validation examples.
+          ValueError: patience without validation examples, or a loss of classes for targets.
         """
+        self._check_loss(labels)
         if self.patience and validation is None:
             raise ValueError(
                 f"patience: {self.patience} epochs without a fall of the validation loss, but "
@@ -185,6 +194,22 @@ class Learner(ByStructure, TrainingOptions):
             variables = with_average(self, key_epochs, end.info.epochs, last, end.average, buffers)
             return variables, end.info
         return (end.trained if end.best is None else end.best).variables, end.info
+
+    def _check_loss(self, labels: jax.Array) -> None:
+        """Raises ValueError where the loss, or a matched subset, is not for labels of that type."""
+        targets = are_targets(labels)
+        if targets and self.loss is CROSS_ENTROPY:
+            raise ValueError(
+                "loss: expected 'squared', or one of optax for regressions, as the labels are "
+                "floats, got the cross-entropy"
+            )
+        if not targets and self.loss is LOSSES["squared"]:
+            raise ValueError("loss: 'squared' is for labels that are floats, got integers")
+        if targets and self.subset_fraction < 1:
+            raise ValueError(
+                "subset_fraction: expected 1 in a regression, as subsets are matched by the "
+                f"gradients of classes, got {self.subset_fraction}"
+            )
 
     def _start(self, variables: PyTree) -> _FitState:
         # lookback = ceil((window - 1) / epochs per accuracy): accuracies before the latest.

@@ -90,7 +90,7 @@ def cnn(
     too.
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       channels: width of each convolution, at least one.
       kernel_size: side of the convolutions' windows.
       hidden: width of the dense layer before the last, D.
@@ -105,7 +105,7 @@ def cnn(
       ValueError: an argument outside its range; or, from the model, inputs of another rank or too
         small to be pooled that often.
     """
-    check_integer(2, num_classes=num_classes)
+    check_integer(1, num_classes=num_classes)
     check_widths("channels", channels)
     if not channels:
         raise ValueError("channels: expected at least one, got none")
@@ -124,7 +124,7 @@ def bayesian_cnn(num_classes: int, *, dropout: float = 0.5) -> Model:
     input are the features. Inputs are images as for `cnn`, with H and W of at least 16.
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       dropout: the probability that a channel or a unit is dropped, in [0, 1).
 
     Returns:
@@ -137,6 +137,6 @@ def bayesian_cnn(num_classes: int, *, dropout: float = 0.5) -> Model:
     References:
       Kirsch et al., "BatchBALD", NeurIPS 2019, section 4.2.
     """
-    check_integer(2, num_classes=num_classes)
+    check_integer(1, num_classes=num_classes)
     check_rate(dropout=dropout)
     return from_linen(BayesianCNN(num_classes, dropout))

@@ -74,7 +74,7 @@ def densenet121(
     (32 for the form for ImageNet). The features are the mean over places, [n, 1024].
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       stem: "cifar", a 3x3 convolution; or "imagenet", a 7x7 one with stride 2, and pooling.
       dropout: the probability that a feature is dropped, in [0, 1).
       dtype: of the computation, "float32" or "bfloat16"; parameters, logits and features are

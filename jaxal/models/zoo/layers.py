@@ -85,7 +85,7 @@ def check_settings(
     num_classes: int, dropout: float = 0.0, dtype: str = "float32", remat: bool = False
 ) -> Settings:
     """The settings; raises if one is outside its range."""
-    check_integer(2, num_classes=num_classes)
+    check_integer(1, num_classes=num_classes)
     check_rate(dropout=dropout)
     check_name("dtype", dtype, _DTYPES)
     return Settings(num_classes, dropout, dtype, remat)

@@ -73,7 +73,7 @@ def mnist_net(
     the input of the last dense layer after dropout.
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       channel_dropout: the probability that a channel is dropped, in [0, 1).
       dropout: the probability that a feature is dropped, in [0, 1).
       dtype: of the computation, "float32" or "bfloat16"; parameters, logits and features are
@@ -102,7 +102,7 @@ def lenet(num_classes: int, *, dropout: float = 0.5, dtype: str = "float32") -> 
     dropout 0 it is DISTIL's.
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       dropout: the probability that a unit is dropped, in [0, 1).
       dtype: of the computation, "float32" or "bfloat16"; parameters, logits and features are
         float32.
@@ -133,7 +133,7 @@ def cifar_net(num_classes: int, *, dropout: float = 0.0, dtype: str = "float32")
     of at least 22. The features, [n, 256], are the input of the last dense layer.
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       dropout: the probability that a unit of a dense layer is dropped, in [0, 1).
       dtype: of the computation, "float32" or "bfloat16"; parameters, logits and features are
         float32.

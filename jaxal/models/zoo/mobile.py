@@ -79,7 +79,7 @@ def mobilenet_v2(
     features are the mean over places, [n, 1280].
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       dropout: the probability that a feature is dropped, in [0, 1).
       dtype: of the computation, "float32" or "bfloat16"; parameters, logits and features are
         float32.

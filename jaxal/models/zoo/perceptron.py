@@ -60,7 +60,7 @@ def mlp(
     after dropout, that is what the layer saw: with a key they are random too.
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       hidden: width of each hidden layer; none gives `logistic`.
       dropout: the probability that a hidden unit is dropped, in [0, 1).
       dtype: of the computation, "float32" or "bfloat16"; parameters, logits and features are
@@ -90,14 +90,14 @@ def logistic(num_classes: int) -> Model:
     """Multinomial logistic regression; the features are the inputs, flattened to [n, D].
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
 
     Returns:
       A `Model`.
 
     Raises:
       TypeError: a number of classes that is no integer.
-      ValueError: fewer than 2 classes.
+      ValueError: fewer than 1.
     """
     return mlp(num_classes, hidden=())
 
@@ -110,7 +110,7 @@ def linear(num_classes: int, *, dropout: float = 0.0) -> Model:
     Features of bfloat16 or float16 stay so; the layer computes in float32.
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       dropout: the probability that a feature is dropped, in [0, 1).
 
     Returns:
@@ -129,7 +129,7 @@ def two_layer_net(
     """One hidden layer with ReLU, the `mlp` that DISTIL calls so; features [n, hidden_units].
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       hidden_units: width of the hidden layer, D.
       dropout: as for `mlp`.
       dtype: as for `mlp`.

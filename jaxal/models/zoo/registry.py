@@ -58,7 +58,7 @@ def make(name: str, num_classes: int, **hyper: Any) -> Model:
 
     Args:
       name: one of `names()`.
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       **hyper: the keyword arguments of the function of that name; lists do for tuples.
 
     Returns:

@@ -73,7 +73,7 @@ def transformer(
     of the paper, counted without the padding. Normalisation comes before attention and perceptron.
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       vocabulary: ids, that of padding included. Those from `vocabulary` on all count as the last
         one, as an unknown word.
       width: of the embeddings, a multiple of `2 * heads`.

@@ -53,7 +53,7 @@ def vgg11(
     32. The features are the mean over the places that are left, one of 32x32: [n, 512].
 
     Args:
-      num_classes: C, at least 2.
+      num_classes: C; 1 makes a regression, whose one output is what is predicted.
       dropout: the probability that a feature is dropped, in [0, 1).
       dtype: of the computation, "float32" or "bfloat16"; parameters, logits and features are
         float32.
