@@ -18,6 +18,7 @@ from jaxal.training.schedules import scheduled
 CODE = """
 import equinox as eqx
 import numpy as np
+import optax
 
 import jaxal
 
@@ -54,6 +55,10 @@ def strategy(power=1.0):
     return jaxal.Strategy(observe, select, reads_labels=False)
 
 
+def loss(logits, labels):
+    return 2 * optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
 def wrong(num_classes=3):
     return 3
 
@@ -77,7 +82,12 @@ def table(**changes: Any) -> dict[str, Any]:
         "seeds": 1,
         "data": {"factory": "own_code:data"},
         "model": {"factory": "own_code:model", "width": 16},
-        "learner": {"max_epochs": 30, "learning_rate": 0.02, "schedule": {"name": "linear"}},
+        "learner": {
+            "max_epochs": 30,
+            "learning_rate": 0.02,
+            "schedule": {"name": "linear"},
+            "loss": "own_code:loss",
+        },
         "strategy": {
             "names": ["random", "mine"],
             "initial": 6,
@@ -96,6 +106,7 @@ def test_a_whole_run_of_ones_own_code(own_code):
     assert {record.strategy for record in records} == {"random", "mine"}
     assert records[-1].test_accuracy > 0.8
     again = experiment.load(own_code / "out" / "config.toml")
+    assert build(config).learner.loss.__name__ == "loss"  # pyright: ignore[reportAttributeAccessIssue]
     assert again == config and "own_code:model" in to_toml(config)
     assert "python:own_code:data" in to_toml(config)
 
@@ -221,6 +232,17 @@ def options(**own: Any) -> dict[str, Any]:
             refused(strategy=options(factory=3)),
             TypeError,
             "strategy.options.mine.factory: expected a string",
+        ),
+        "loss": (refused(learner={"loss": "crossentropy"}), ValueError, "learner.loss: .*did you"),
+        "loss of a regression": (
+            refused(learner={"loss": "huber_loss"}),
+            ValueError,
+            "learner.loss: 'huber_loss' is for a regression",
+        ),
+        "no loss": (
+            refused(learner={"loss": "own_code:number"}),
+            TypeError,
+            "learner.loss: expected a function",
         ),
         "unknown schedule": (
             refused(learner={"schedule": {"name": "cosine_decy"}}),

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import jaxal
-from jaxal import data, models, posterior, scores, selection, strategies
+from jaxal import data, models, posterior, report, scores, selection, strategies
 from jaxal.training import evaluate
 
 NAN = float("nan")
@@ -182,6 +182,7 @@ REFUSED = {
     "cross-entropy": ({"learner": learner(loss="cross_entropy")}, "loss: expected 'squared'"),
     "calibrated": ({"learner": jaxal.calibrated(learner())}, "calibrated: expected classes"),
     "subsets": ({"learner": learner(subset_fraction=0.5)}, "subset_fraction: expected 1"),
+    "rules of classes": ({"stop": "kappa"}, "stop: expected rules without classes"),
     "a mean": (
         {"learner": learner(loss=lambda predicted, targets: jnp.mean(predicted - targets))},
         "loss: expected one number for each",
@@ -193,6 +194,12 @@ REFUSED = {
 def test_what_is_mixed_up_is_refused(options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         refused(**options)
+
+
+def test_a_page_shows_no_regression(tmp_path):
+    records = report.from_history("lcmd", run_of("lcmd")[1])
+    with pytest.raises(ValueError, match="records: expected those of classes"):
+        report.write_page(records, tmp_path / "page.html")
 
 
 def test_squared_loss_is_not_for_classes():

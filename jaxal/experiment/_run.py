@@ -260,6 +260,8 @@ class _Experiment:
 
     def _predict(self, name: str, state: State) -> None:
         """Writes what the last models of a strategy say of the test rows, for `jaxal evaluate`."""
+        if self.config.data.task == "regression":
+            return  # what is estimated is an accuracy
         model, size = self.parts.learner.model, self.config.run.batch_size
         found = predicted(state.variables, self.prepared.test.inputs, model=model, batch_size=size)
         classes, chances = processes.to_host(found)

@@ -15,7 +15,7 @@ from jaxal.experiment.sets import with_own_sets
 from jaxal.experiment.settings import Config, DataConfig, SetConfig, StopConfig
 from jaxal.loop.returned import check_strategy
 from jaxal.stopping.rules import Rule
-from jaxal.stopping.watch import needs
+from jaxal.stopping.watch import check_of_regression, needs
 from jaxal.training.base import AnyLearner
 
 
@@ -54,6 +54,9 @@ def build(config: Config) -> Parts:
     if config.data.task == "regression":
         check_regression(config)
     chosen, stop = _strategies(config), make_rules(config.stop)
+    if config.data.task == "regression":
+        with renamed(stop="stop.rule"):
+            check_of_regression(stop)
     if needs(stop, "validation") and not held_out:
         raise ValueError("stop.options.accuracy.on: needs held-out rows, so set data.validation")
     pool, test, sets, facts, normalization = examples(config)

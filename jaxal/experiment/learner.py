@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from typing import Any
 
 import optax
 
@@ -12,11 +13,15 @@ from jaxal.data.normalization import Normalization
 from jaxal.experiment.factory import from_factory
 from jaxal.experiment.keys import named, renamed
 from jaxal.experiment.settings import AugmentationConfig, LearnerConfig, ModelConfig
+from jaxal.imports import imported
 from jaxal.training.base import AnyLearner
 from jaxal.training.calibrated import calibrated
-from jaxal.training.learner import Learner
+from jaxal.training.learner import LOSSES, Learner
 from jaxal.training.options import TrainingOptions, check_average
 from jaxal.training.schedules import scheduled
+
+OPTAX_LOSSES = {"huber_loss": optax.huber_loss, "log_cosh": optax.log_cosh}
+"""Losses of a regression that optax has."""
 
 
 def check_together(config: LearnerConfig) -> None:
@@ -56,7 +61,7 @@ def make_learner(
     learner = Learner(
         made,
         _optimizer(config),
-        loss="squared" if num_classes == 1 else "cross_entropy",
+        loss=_loss(config.loss, num_classes),
         eval_batch_size=batch_size,
         **{name: getattr(config, name) for name in options},
     )
@@ -77,6 +82,19 @@ def _model(config: ModelConfig, num_classes: int) -> Model:
             f"got {describe(made)}"
         )
     return made
+
+
+def _loss(given: str | None, num_classes: int) -> Any:
+    """The loss of each example: one by name, or a function of the user's."""
+    if given is None:
+        return "squared" if num_classes == 1 else "cross_entropy"
+    if ":" in given:
+        return imported("learner.loss", given)
+    check_name("learner.loss", given, {**LOSSES, **OPTAX_LOSSES})
+    if (given == "cross_entropy") == (num_classes == 1):
+        other = "classes, and data.task is a regression" if num_classes == 1 else "a regression"
+        raise ValueError(f"learner.loss: {given!r} is for {other}")
+    return OPTAX_LOSSES.get(given, given)
 
 
 def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:

@@ -67,7 +67,8 @@ def read_predictions(run: Path, strategy: str) -> Predictions:
     path = _path(run, strategy)
     if not path.exists():
         raise ValueError(
-            f"{path}: not there: {strategy} is not finished, or an earlier version ran it"
+            f"{path}: not there: {strategy} is not finished, is a regression, or was run by an "
+            "earlier version"
         )
     with np.load(path) as file:
         return Predictions(*(file[name] for name in Predictions._fields))

@@ -179,6 +179,7 @@ class OptimizerConfig:
 class LearnerConfig(TrainingOptions, OptimizerConfig):
     """How to train: an optimizer, and the options of `jaxal.Learner` by the same names."""
 
+    loss: str | None = None  # By name, or as "module:function", of optax's form; None: by the task.
     calibration_folds: int = checked(  # Logits are divided by a temperature: `jaxal.calibrated`.
         "0, for none, or an integer of at least 2", lambda folds: folds == 0 or folds >= 2, 0
     )

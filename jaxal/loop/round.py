@@ -24,7 +24,7 @@ from jaxal.numerics import are_targets, gather, is_known, key_data
 from jaxal.pools import Pool, devices
 from jaxal.pools.memory import map_rows
 from jaxal.stopping.rules import Rule, Seen
-from jaxal.stopping.watch import Stopped, look, needs, unless_stopped
+from jaxal.stopping.watch import Stopped, check_of_regression, look, needs, unless_stopped
 from jaxal.training import AnyLearner, FitInfo, Metrics, evaluate
 from jaxal.training.base import as_fitted, fits_on_host
 
@@ -226,6 +226,8 @@ def watch_rows(
     """`watch`, given the inputs of the labelled rows, leaves [M, ...], if a rule needs them."""
     model, variables = learner.model, state.variables
     bought = state.count + jnp.sum(state.skipped >= 0, dtype=jnp.int32)
+    if tested.accuracy is None:
+        check_of_regression(stop)
     seen = Seen(labels=bought, test_accuracy=tested.accuracy)
     if needs(stop, "stop_set"):
         outputs = map_rows(model.apply, variables, sets.stop_set, batch_size=batch_size)

@@ -34,6 +34,8 @@ KNOWN: dict[str, Any] = {
     )
 }
 
+WITH_CLASSES = (Accuracy, ClassificationChange, ErrorStability, Kappa, OverallUncertainty)
+
 
 class Stopped(NamedTuple):
     """Whether a loop has stopped, and what its rules compared; under vmap [seeds, ...]."""
@@ -112,6 +114,13 @@ def _as_rule(given: Any) -> Rule:
 def needs(rules: Sequence[Rule], what: str) -> bool:
     """Whether any of the rules looks at this: see `Rule.needs`."""
     return any(what in rule.needs for rule in rules)
+
+
+def check_of_regression(rules: Sequence[Rule]) -> None:
+    """Raises ValueError for rules that look at classes."""
+    for one in rules:
+        if isinstance(one, WITH_CLASSES):
+            raise ValueError(f"stop: expected rules without classes, as of a regression, got {one}")
 
 
 def begin(rules: Sequence[Rule], rows: int, classes: int) -> Watch:

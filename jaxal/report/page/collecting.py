@@ -21,7 +21,12 @@ def collect(shown: Shown) -> tuple[dict[str, Any], Arrays]:
 
     Returns:
       What is put into the page as JSON, and the arrays that it refers to.
+
+    Raises:
+      ValueError: records of a regression.
     """
+    if any(summary.regression for summary in shown.summaries):
+        raise ValueError("records: expected those of classes, a page shows no regression")
     arrays = Arrays()
     records = list(shown.lines.values())
     found, notes = picks.limited(picks.groups(records))
