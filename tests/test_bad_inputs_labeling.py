@@ -73,6 +73,14 @@ SETTINGS = {  # what is replaced, by what, and the message after the file's name
     "agreement": (CLASSES, CLASSES + "\nagreement = true", "label.agreement: expected one of"),
     "first": (CLASSES, CLASSES + '\nfirst = "badge"', "label.first: expected one of herding"),
     "features": (CLASSES, CLASSES + "\nfeatures = 1", "label.features: expected a string, got 1"),
+    "stop rule": (
+        *(CLASSES, CLASSES + "\n[label.stop]\nrule = 'kapa'"),
+        "label.stop.rule: 'kapa' is unknown; did you mean 'kappa'",
+    ),
+    "stop rule with a key": (
+        *(CLASSES, CLASSES + "\n[label.stop]\nrule = 'budget'\noptions = {budget = {labels = 3}}"),
+        "label.stop.rule: 'budget' has a key of its own here, label.stop.labels",
+    ),
     "stop": (CLASSES, CLASSES + "\nstop = 1", "label.stop: expected a table, got 1"),
     "stop labels": (
         *(CLASSES, CLASSES + "\n[label.stop]\nlabels = 0"),

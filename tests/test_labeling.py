@@ -188,6 +188,29 @@ def test_a_rule_ends_the_loop_and_asks_nothing(tmp_path, rule, reason):
     assert labeling.status(folder).stopped is None
 
 
+WATCHED = {  # rule, its options, the fit after which it holds
+    "kappa": ("kappa = {window = 1, threshold = -1.0}", 2),
+    "classification_change": ("classification_change = {threshold = 1.0}", 2),
+    "overall_uncertainty": ("overall_uncertainty = {threshold = 2.0}", 1),
+    "error_stability": ("error_stability = {threshold = 1e9}", 3),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", WATCHED)
+def test_rules_over_the_rounds_go_on_from_the_journal(tmp_path, rule):
+    options, last = WATCHED[rule]
+    stop = f"[label.stop]\nrule = '{rule}'\nrows = 10\n[label.stop.options]\n{options}\n"
+    folder = create(tmp_path, f"{CONFIG}{stop}", known=6)
+    for number in range(1, last):
+        batch = labeling.next_batch(folder)
+        assert batch.stopped is None and batch.number == number
+        take(folder, right(batch.ids))
+    again = [labeling.next_batch(folder).stopped for _ in range(2)]
+    assert again[0] == again[1] and again[0] is not None
+    assert again[0].startswith(f"{rule}: ") and again[0].endswith("(label.stop.rule)")
+
+
 def test_it_ends_when_every_row_has_an_answer(tmp_path):
     folder = create(tmp_path, known=6)
     take(folder, right(IDS[6:-1]))

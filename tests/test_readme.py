@@ -6,7 +6,9 @@ import shlex
 import subprocess
 import tomllib
 
+import numpy as np
 import pytest
+from helpers import clouds
 
 import jaxal
 from jaxal.cli import main
@@ -65,6 +67,24 @@ def test_its_files_are_there(path):
 def test_the_version_is_said_once_for_all():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == jaxal.__version__
+
+
+@pytest.mark.slow
+def test_ten_lines_give_a_picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("jaxal._cache.set_up_cache", lambda on: None)
+    pool = clouds(300, spread=2.0)
+    table = np.column_stack([pool.inputs, pool.labels])
+    np.savetxt("mine.csv", table, delimiter=",", fmt="%.5g")
+    np.savez("embeddings.npz", inputs=pool.inputs, labels=pool.labels)
+    blocks = re.findall(r"^```(py|toml)\n(.*?)^```", section("Ten lines to a picture"), re.M | re.S)
+    (_, code), (_, config) = blocks
+    assert max(len(block.splitlines()) for _, block in blocks) <= 12
+    exec(compile(code, "README.md", "exec"), {})
+    assert (tmp_path / "mine" / "curves.png").stat().st_size > 10_000
+    (tmp_path / "embeddings.toml").write_text(config)
+    main(["run", "embeddings.toml", "--seeds", "2"])
+    assert (tmp_path / "runs" / "embeddings" / "curves.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow

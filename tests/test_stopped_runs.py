@@ -131,6 +131,28 @@ def test_students_quantile_and_wilsons_interval():
     assert float(found.estimate) == pytest.approx(share)
 
 
+def test_wilsons_interval_of_active_inference():
+    """That of as many rows as would have the variance of the terms; finite without a mistake."""
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.5, 1.0, 200)
+    right, chances = (rng.random(200) < sure).astype(float), 0.1 + 0.4 * (1 - sure)
+    sampled = rng.random(200) < chances
+    given = [jnp.asarray(one) for one in (sure, right, chances, sampled)]
+    found = evaluation.active_inference(*given, interval="wilson")
+    terms = sure + np.where(sampled, (right - sure) / chances, 0)
+    mean, variance = terms.mean(), terms.var() / 200
+    rows = min(mean * (1 - mean) / variance, 200)
+    z = special.stdtrit(sampled.sum() - 1, 0.95)
+    roots = np.roots([1 + z**2 / rows, -(2 * mean + z**2 / rows), mean**2])
+    np.testing.assert_allclose([found.lower, found.upper], np.sort(roots), rtol=5e-3)
+    assert float(found.estimate) == pytest.approx(mean, rel=1e-5)
+    exact = jnp.ones(50), jnp.ones(50), jnp.full(50, 0.5), jnp.arange(50) < 25
+    found = evaluation.active_inference(*exact, interval="wilson")
+    assert 0.9 < found.lower < 0.97 and found.upper <= 1
+    with pytest.raises(ValueError, match="interval: 'wilsons' is unknown; did you mean 'wilson'"):
+        evaluation.active_inference(*given, interval="wilsons")
+
+
 @bad_inputs(
     {
         "a rule": (

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from jaxal import entry
 from jaxal.checks import check_rows
-from jaxal.evaluation._active_inference import Estimate
+from jaxal.evaluation._active_inference import Estimate, wilson_ends
 from jaxal.evaluation._quantiles import normal_quantile
 from jaxal.numerics import as_floats
 
@@ -42,8 +42,4 @@ def wilson(labels: jax.Array, sampled: jax.Array, *, confidence: float = 0.9) ->
     labels = as_floats(labels)
     count = jnp.sum(sampled).astype(labels.dtype)
     share = jnp.sum(jnp.where(sampled, labels, 0)) / count
-    squared = normal_quantile(confidence, labels.dtype) ** 2
-    middle = (share + squared / (2 * count)) / (1 + squared / count)
-    spread = share * (1 - share) / count + squared / (4 * count**2)
-    half = jnp.sqrt(squared * spread) / (1 + squared / count)
-    return Estimate(share, middle - half, jnp.minimum(middle + half, 1))
+    return Estimate(share, *wilson_ends(share, count, normal_quantile(confidence, labels.dtype)))

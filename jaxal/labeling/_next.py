@@ -183,10 +183,21 @@ def _picked(
     identity = {DATA: opened.provenance.get(DATA), "model": vars(settings.model)}
     saved = Checkpoints(opened.folder / CHECKPOINTS, identity)
     fitted = bool(ledger.batches) and ledger.batches[-1]["suggestions"] is not None
-    picked = pick(settings, parts, told, number, min(wanted, left), saved, fitted=fitted)
+    remembered = (ledger.batches[-1].get("stopping") or {}) if ledger.batches else {}
+    picked = pick(
+        settings,
+        parts,
+        told,
+        number,
+        min(wanted, left),
+        saved,
+        fitted=fitted,
+        remembered=remembered,
+    )
     if picked.probabilities is not None and not anyway:
         best = None if picked.scores is None else float(np.max(picked.scores))
         reason = reason_to_stop(settings.label.stop, Found(labels, picked.accuracy, best))
+        reason = reason or (picked.watched.reason and f"{picked.watched.reason} (label.stop.rule)")
         if reason is not None:
             event = {"reason": reason, "labels": labels, "accuracy": picked.accuracy}
             return event, picked.notes
@@ -200,6 +211,7 @@ def _picked(
         "labels": labels,
         "accuracy": picked.accuracy,
         "settings": _settings(opened, parts),
+        **({"stopping": picked.watched.memory} if picked.watched.memory else {}),
     }, picked.notes
 
 

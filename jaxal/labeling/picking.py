@@ -1,7 +1,8 @@
 """What to ask next: a fit on what was told and the strategy's picks, or picks without a model."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from jaxal.base import Model, PyTree, prepared
 from jaxal.labeling.ledger import Told
 from jaxal.labeling.parts import Parts
 from jaxal.labeling.settings import Settings
+from jaxal.labeling.watching import Watched, watch
 from jaxal.loop.checkpoint import Checkpoints
 from jaxal.loop.state import State, init, round_keys, tell
 from jaxal.loop.stepwise import ask
@@ -29,6 +31,7 @@ class Picked(NamedTuple):
     weights: np.ndarray | None = None  # [B]
     probabilities: np.ndarray | None = None  # [B, C], the model's
     accuracy: float | None = None  # on the held-out rows
+    watched: Watched = Watched(None, {})  # what stopping rules say
     notes: tuple[str, ...] = ()
 
 
@@ -75,6 +78,7 @@ def pick(
     saved: Checkpoints,
     *,
     fitted: bool,
+    remembered: Mapping[str, Sequence[Any]],
 ) -> Picked:
     """Picks the rows of a batch, and saves the variables of the fitted model.
 
@@ -86,6 +90,7 @@ def pick(
       budget: B, at most the rows that are left.
       saved: checkpoints by the number of the batch.
       fitted: whether there was a model for the batch before.
+      remembered: what stopping rules remembered after that batch.
     """
     state, pool = start(settings, parts, told, number)
     if not len(told.rows):
@@ -104,6 +109,7 @@ def pick(
         state, parts.learner, parts.strategy, pool, budget, validation=parts.held_out
     )
     saved.save(number, state.variables, {"batch": number})
+    watched = watch(settings.label.stop, parts, state, pool, remembered)
     model, variables, accuracy = parts.learner.model, state.variables, None
     if parts.held_out is not None:
         size = settings.run.batch_size
@@ -115,7 +121,7 @@ def pick(
         np.asarray(values)[there] for values in (picks.rows, picks.scores, probabilities)
     )
     rule = parts.strategy.name or "a strategy of one's own"
-    return Picked(rows, rule, scores, weights, likely, accuracy, tuple(notes))
+    return Picked(rows, rule, scores, weights, likely, accuracy, watched, tuple(notes))
 
 
 _evaluate = jax.jit(evaluate, static_argnames=("model", "batch_size"))

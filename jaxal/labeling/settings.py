@@ -17,7 +17,7 @@ from jaxal.experiment.settings import (
 )
 from jaxal.fields import checked, count, count_or_zero
 from jaxal.interop import FORMATS
-from jaxal.labeling.stopping import StopConfig
+from jaxal.labeling.stopping import StopConfig, rules_of
 
 FIRST = ("herding", "k_center", "k_means", "random")
 AGREEMENTS = ("majority", "unanimous")
@@ -109,6 +109,7 @@ def _check_together(settings: Settings) -> None:
     (name,) = settings.strategy.names
     if other := next((key for key in settings.strategy.options if key != name), None):
         raise ValueError(f"strategy.options.{other}: expected {name} alone, the one strategy")
+    rules_of(settings.label.stop)
     if settings.data.test is None:
         needs = "needs held-out rows, so set data.test too"
         if settings.learner.patience:

@@ -5,11 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from jaxal import experiment, stopping
+from jaxal.experiment.build import make_rules
 from jaxal.fields import checked, count
+
+OWN_RULES = {"budget": "labels", "accuracy": "accuracy", "tolerance": "tolerance"}
+"""Rules of `jaxal.stopping` that have keys of their own here."""
 
 
 @dataclass(frozen=True)
-class StopConfig:
+class StopConfig(experiment.StopConfig):
     """Rules that end a project; the first that holds does, and none does unless it is set."""
 
     labels: int | None = count(None)  # So many rows have a label.
@@ -19,6 +24,21 @@ class StopConfig:
     tolerance: float | None = checked(  # The highest score among the picks is below this.
         "a finite number", lambda x: -math.inf < x < math.inf, None
     )
+
+
+def rules_of(stop: StopConfig) -> tuple[stopping.Rule, ...]:
+    """The rules that `[label.stop]` names; raises ValueError or TypeError, by the key."""
+    try:
+        rules = make_rules(stop)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"label.{error}") from error
+    for rule in rules:
+        if rule.name in OWN_RULES:
+            raise ValueError(
+                f"label.stop.rule: {rule.name!r} has a key of its own here, "
+                f"label.stop.{OWN_RULES[rule.name]}"
+            )
+    return rules
 
 
 class Found(NamedTuple):
@@ -60,9 +80,9 @@ def little_to_learn(stop: StopConfig, found: Found) -> str | None:
     )
 
 
-RULES: tuple[Rule, ...] = (enough_labels, good_enough, little_to_learn)
+FOUND_RULES: tuple[Rule, ...] = (enough_labels, good_enough, little_to_learn)
 
 
 def reason_to_stop(stop: StopConfig, found: Found) -> str | None:
     """What the first rule that holds says; None if none does."""
-    return next(filter(None, (rule(stop, found) for rule in RULES)), None)
+    return next(filter(None, (rule(stop, found) for rule in FOUND_RULES)), None)

@@ -104,7 +104,7 @@ def _evaluated(
     chances = evaluation.sampling_probabilities(unsure, rate=rate)
     sampled, plainly = draws < chances, draws < rate
     active = evaluation.active_inference(
-        sure, right, chances, sampled, confidence=confidence, student=True
+        sure, right, chances, sampled, confidence=confidence, interval="wilson"
     )
     uniform = evaluation.wilson(right, plainly, confidence=confidence)
     needs: dict[str, Any] = {"half_width": width, "rows": rows, "confidence": confidence}
