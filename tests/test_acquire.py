@@ -189,7 +189,11 @@ def outputs(logits=(3,), features=(5,), wrap: Any = jaxal.Outputs):
         ),
         "logits' rank": (dict(model=outputs(logits=())), ValueError, r"logits.*\[n, C\]"),
         "features' rank": (dict(model=outputs(features=(2, 2))), ValueError, r"features.*\[n, D\]"),
-        "one class": (dict(model=outputs(logits=(1,))), ValueError, "2 classes"),
+        "one class": (
+            dict(model=outputs(logits=(1,))),
+            ValueError,
+            "strategy entropy: needs the probabilities of classes",
+        ),
         "batch size": (dict(batch_size=0), ValueError, "batch_size"),
         "no selection": (
             dict(

@@ -44,7 +44,7 @@ KINDS = {
     "merge": NAME,
     "metric": NAME,
     "min_cluster_size": INTEGER,
-    "num_classes": but(INTEGER, "none") | {"one": 1},
+    "num_classes": but(INTEGER, "none"),
     "num_clusters": INTEGER,
     "num_draws": INTEGER,
     "num_neighbors": INTEGER,

@@ -546,12 +546,12 @@ def test_zoo_under_other_settings_of_jax(name, mode):
 @bad_inputs(
     {
         "C": (
-            lambda: models.make("mlp", 1),
+            lambda: models.make("mlp", -1),
             ValueError,
-            "^num_classes: expected an integer >= 2, got 1",
+            "^num_classes: expected an integer >= 1, got -1",
         ),
         "bool": (lambda: models.make("mlp", True), TypeError, "num_classes.*got True"),
-        "logistic": (lambda: models.logistic(0), ValueError, ">= 2, got 0"),
+        "logistic": (lambda: models.logistic(0), ValueError, ">= 1, got 0"),
         "0": (lambda: models.make("mlp", 3, hidden=(8, 0)), ValueError, r"hidden\[1\].*got 0"),
         "float": (lambda: models.make("mlp", 3, hidden=[8.0]), TypeError, r"hidden\[0\]"),
         "int": (lambda: models.make("mlp", 3, hidden=8), TypeError, "hidden: expected a list"),

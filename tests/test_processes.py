@@ -171,7 +171,7 @@ def test_two_processes_are_one(tmp_path):
     for (name, *_), ours, theirs in zip(asked, expected, found, strict=False):
         assert theirs == (ours, ours), name
     assert set(expected[0]) == set(strategies.names())
-    assert found[-1] == (sorted(["config.toml", "history.jsonl"]),) * 2
+    assert found[-1] == (["config.toml", "history.jsonl", "predictions"],) * 2
     experiment.run(experiment.parse(config), tmp_path / "alone")
     assert figures_of(tmp_path / "out") == figures_of(tmp_path / "alone")  # of eight devices
     assert reads == ([*range(4)], [*range(4, 8)])
@@ -233,7 +233,7 @@ def test_a_command_whose_process_is_killed_goes_on(tmp_path):
     assert codes == [0, 0], "\n".join(said)
     assert "round" in said[0] and "round" not in said[1]
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert files == sorted(experiment.RUN_FILES)
+    assert files == sorted([*experiment.RUN_FILES, "predictions"])
     settings = tomllib.loads((tmp_path / "out" / "config.toml").read_text())
     assert settings["provenance"]["devices"] == 4
     assert not [*(tmp_path / "compiled").glob("*")]  # as programs that are read again may crash

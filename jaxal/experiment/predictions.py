@@ -53,7 +53,7 @@ def write_predictions(
 ) -> None:
     """Writes those of a strategy into the folder of its run."""
     path = _path(run, strategy)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)  # somebody may have deleted the run meanwhile
     with written_whole(path) as part, part.open("wb") as file:
         np.savez_compressed(file, classes=classes, probabilities=probabilities, labels=labels)
 
