@@ -69,9 +69,10 @@ def load_run(folder: Path) -> Run:
     return Run(folder, name, records, config, notes, random)
 
 
-def write(records: Iterable[Record], folder: Path, title: str) -> list[Summary]:
-    """Writes `summary.csv` and `curves.png` into `folder` and returns what they show."""
-    summaries = summarize(records)
+def write(records: Iterable[Record], folder: str | Path, title: str) -> list[Summary]:
+    """Writes `summary.csv` and `curves.png` into `folder`, which is made; returns the summaries."""
+    summaries, folder = summarize(records), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     save(summaries, folder, title)
     return summaries
 
