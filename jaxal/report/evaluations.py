@@ -146,7 +146,7 @@ def evaluation_table(
     counts = [count for one in found for count in (one.labels, one.uniform_labels)]
     table.caption = (
         f"all: on all {found[0].rows} test rows. active, uniform: from {_range(counts)} of their "
-        "labels, for all examples like these (active inference with Student's quantile; Wilson). "
+        "labels, for all examples like these (Wilson's intervals). "
         f"to +-{100 * width:.3g}: labels for such an interval, of {rows:,} examples."
     )
     table.add_column("strategy", overflow="fold")
