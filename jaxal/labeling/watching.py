@@ -14,6 +14,7 @@ from jaxal.labeling.stopping import StopConfig, rules_of
 from jaxal.loop.plan import ExampleSets
 from jaxal.loop.round import watch_rows
 from jaxal.loop.state import State
+from jaxal.loop.stop_set import drawn_rows
 from jaxal.pools import Pool
 from jaxal.stopping.rules import Rule
 from jaxal.stopping.watch import Stopped, Watch, begin, needs, reason
@@ -43,7 +44,7 @@ def watch(
     if not rules:
         return Watched(None, {})
     size = min(stop.rows, len(parts.items.ids))
-    rows = np.sort(np.random.default_rng(0).choice(len(parts.items.ids), size, replace=False))
+    rows = drawn_rows(len(parts.items.ids), size)
     start = begin(rules, size, int(state.num_classes))
     memory = tuple(
         _restored(own, before.get(repr(rule)))

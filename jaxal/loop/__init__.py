@@ -1,9 +1,10 @@
 """The active-learning loop: one decision, the state, one round, and whole experiments."""
 
 from jaxal.loop._acquire import acquire
+from jaxal.loop.iteration import iterate
 from jaxal.loop.plan import ExampleSets, Plan
 from jaxal.loop.round import Round, RoundInfo, make_round
-from jaxal.loop.simulation import iterate, simulate
+from jaxal.loop.simulation import simulate
 from jaxal.loop.state import State, enlarge, init, tell
 from jaxal.loop.stepwise import ask, step
 

@@ -96,8 +96,8 @@ def acquire(
         the same.
       budget: B, how many rows, 1 to the number available.
       labels: [N] integers of the rows labelled already, -1 elsewhere, or the targets of a
-        regression, floats, NaN elsewhere; none, if not given. Those
-        that a pool on disk has itself are not looked at.
+        regression, floats, NaN elsewhere; none, if not given. Those that a pool on disk has itself
+        are not looked at.
       available: [N] bool, rows that may be picked; those without a label, if not given. Labels of
         available rows are hidden from the strategy.
       query: `(inputs, labels)` of examples like those wanted.

@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxal import processes
 from jaxal.checks import as_integers, describe, is_integer
-from jaxal.numerics import is_known
+from jaxal.numerics import are_targets, is_known
 
 
 class Told(NamedTuple):
@@ -73,6 +73,13 @@ def check_distinct(name: str, rows: np.ndarray) -> None:
     values, counts = np.unique(rows[rows >= 0], return_counts=True)
     if (counts > 1).any():
         raise ValueError(f"{name}: expected each row once, got {values[counts > 1][0]} twice")
+
+
+def check_classes_to_count(labels: Any, *, balanced: bool, by_class: bool) -> None:
+    """Raises ValueError where initial rows of a regression are to be counted by class."""
+    if are_targets(labels) and (balanced or by_class):
+        what = "balanced" if balanced else "initial"
+        raise ValueError(f"{what}: expected no classes to count by, as this is a regression")
 
 
 def check_initial_rows(rows: Any, labels: Any, pool_rows: int) -> np.ndarray:

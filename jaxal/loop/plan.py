@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxal import data, processes
+from jaxal import data
 from jaxal.base import Examples, Model, Outputs, PyTree
 from jaxal.checks import (
     check_flag,
@@ -22,9 +21,15 @@ from jaxal.checks import (
     seeing_values,
 )
 from jaxal.data.checks import check_structure
-from jaxal.loop.answers import check_counts, check_initial_counts, check_initial_rows
+from jaxal.loop.answers import (
+    check_classes_to_count,
+    check_counts,
+    check_initial_counts,
+    check_initial_rows,
+)
 from jaxal.loop.returned import explained
 from jaxal.loop.sources import refuse_processes
+from jaxal.loop.stop_set import check_stop_set, stop_inputs
 from jaxal.models import as_outputs
 from jaxal.numerics import are_targets, first, is_known
 from jaxal.pools import Pool, StreamedPool, devices
@@ -194,64 +199,64 @@ def prepare(
         check_structure(examples, name)
     pool, test = Examples(*bare), Examples(*test)
     devices.check_same(mesh, **{"pool labels": pool.labels})
+    check_stop_set(stop_set)
     rows = len(pool.labels)
     if not is_traced(named):
-        with seeing_values():
-            some = first(pool.inputs) if streamed is None else streamed.first()
-            variables = jax.eval_shape(learner.model.init, jax.random.key(0), some)
-            classes = check_model(learner.model, variables, some)
-            check_same_shapes(some, {"test": test, **sets.given()})
-            unknown = _unknown(pool.labels, labeled_only or plan.skip_unlabeled)
-            rows -= 0 if plan.skip_unlabeled else unknown
-            check_values(pool, classes, mesh, allow_unknown=unknown > 0)
-            for name, examples in {"test": test, **sets.given()}.items():
-                data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
-            _check_initial(plan, pool.labels, unknown, initial_rows)
-    _check_stop_set(stop_set, pool.inputs if streamed is None else streamed.first())
+        some = streamed.first() if streamed is not None else None
+        given = {"test": test, **sets.given()}
+        asked = (labeled_only, initial_rows, stop_set)
+        rows = _checked_rows(learner, pool, some, given, plan, mesh, *asked)
     if plan.capacity > rows:
         raise TooManyLabels(plan, rows)
     if initial_rows is not None:
         initial_rows = np.asarray(initial_rows, np.int32)
     test, sets, initial_rows = devices.replicate((test, sets, initial_rows), mesh)
-    if streamed is not None:
+    if streamed is None:
+        options: Any = {"batch_size": plan.batch_size, "labeled_only": labeled_only}
+        placed = put(pool.inputs, pool.labels, mesh, **options)
+    else:
         placed = streamed.labeled() if labeled_only else streamed
-        sets = sets._replace(stop_set=_stop_inputs(placed, len(pool.labels), stop_set, mesh))
-        return Prepared(placed, test, sets, initial_rows)
-    placed = put(
-        pool.inputs,
-        pool.labels,
-        mesh,
-        batch_size=plan.batch_size,
-        labeled_only=labeled_only,
-    )
-    sets = sets._replace(stop_set=_stop_inputs(placed, len(pool.labels), stop_set, mesh))
+    sets = sets._replace(stop_set=stop_inputs(placed, len(pool.labels), stop_set, mesh))
     return Prepared(placed, test, sets, initial_rows)
 
 
-def _check_stop_set(stop_set: Any, inputs: PyTree) -> None:
-    """Raises unless it is a number of rows, or inputs like those of the pool, or None."""
-    if stop_set is None:
-        return
-    if is_integer(stop_set):
-        check_integer(1, stop_set=stop_set)
-        return
-    if not all(map(is_array, jax.tree.leaves(stop_set))) or not jax.tree.leaves(stop_set):
-        raise TypeError(f"stop_set: expected inputs or how many rows, got {describe(stop_set)}")
-    if is_traced(stop_set, inputs):
-        return
-    check_same_shapes(inputs, {"stop_set": (stop_set,)})
-    rows = {leaf.shape[0] for leaf in jax.tree.leaves(stop_set)}
-    if len(rows) > 1 or not min(rows):
-        raise ValueError(f"stop_set inputs: expected as many rows in each, some, got {rows}")
+def _checked_rows(
+    learner: AnyLearner,
+    pool: Examples,
+    some: PyTree,
+    given: Mapping[str, Any],
+    plan: Plan,
+    mesh: Mesh | None,
+    labeled_only: bool,
+    initial_rows: Any,
+    stop_set: Any,
+) -> int:
+    """How many rows can be labelled, once the values of all examples are checked; see `prepare`.
 
-
-def _stop_inputs(pool: Pool, rows: int, stop_set: Any, mesh: Mesh | None) -> PyTree:
-    """The inputs of the stop set, whole on each device; of the pool, the same rows each time."""
-    if stop_set is None or not is_integer(stop_set):
-        return devices.replicate(stop_set, mesh)
-    drawn = np.random.default_rng(0).choice(rows, min(stop_set, rows), replace=False)
-    inputs = pool.take(jnp.asarray(np.sort(drawn), jnp.int32))
-    return inputs if is_traced(inputs) else devices.replicate(processes.whole(inputs), mesh)
+    Args:
+      learner: whose model takes the inputs.
+      pool: its arrays, or of a pool that is read what stands for them.
+      some: inputs of the pool, if it is read; None: they are in `pool`.
+      given: further examples, by name.
+      plan: of the rounds.
+      mesh: of the pool.
+      labeled_only: leave out rows whose label is unknown.
+      initial_rows: to begin with, or None.
+      stop_set: inputs, how many rows, or None.
+    """
+    with seeing_values():
+        some = first(pool.inputs) if some is None else some
+        variables = jax.eval_shape(learner.model.init, jax.random.key(0), some)
+        classes = check_model(learner.model, variables, some)
+        check_same_shapes(some, given)
+        if not (stop_set is None or is_integer(stop_set) or is_traced(stop_set)):
+            check_same_shapes(some, {"stop_set": (stop_set,)})
+        unknown = _unknown(pool.labels, labeled_only or plan.skip_unlabeled)
+        check_values(pool, classes, mesh, allow_unknown=unknown > 0)
+        for name, examples in given.items():
+            data.check(examples, classes, name, allow_unknown=name in OF_NO_CLASS)
+        _check_initial(plan, pool.labels, unknown, initial_rows)
+    return len(pool.labels) - (0 if plan.skip_unlabeled else unknown)
 
 
 def _check_plan(plan: Plan) -> None:
@@ -265,9 +270,7 @@ def _check_plan(plan: Plan) -> None:
 def _check_initial(plan: Plan, labels: Any, unknown: int, rows: Any) -> None:
     """Checks that the labels of the initial rows are known: of as many, or of these."""
     known = len(labels) - unknown
-    if are_targets(labels) and (plan.per_class or plan.balanced):
-        what = "balanced" if plan.balanced else "initial"
-        raise ValueError(f"{what}: expected no classes to count by, as this is a regression")
+    check_classes_to_count(labels, balanced=plan.balanced, by_class=bool(plan.per_class))
     if plan.per_class:
         check_initial_counts(dict(plan.per_class), labels)
     elif rows is not None:

@@ -92,9 +92,8 @@ def fit_rows(
             sets.validation,
         )
         variables, info = as_fitted(fitted)
-    if state.stop is not None and not fits_on_host(
-        learner
-    ):  # of several seeds, some may have ended
+    # Of several seeds, some may have ended; a fit on the host is of one, and is not called then.
+    if state.stop is not None and not fits_on_host(learner):
         variables = unless_stopped(state.stop, state.variables, variables)
     return state._replace(variables=variables), info
 

@@ -24,7 +24,13 @@ from jaxal.checks import (
 )
 from jaxal.data.checks import check_task
 from jaxal.greedy.take import take_balanced, take_per_class, take_top
-from jaxal.loop.answers import Told, check_answers, check_initial_counts, check_initial_rows
+from jaxal.loop.answers import (
+    Told,
+    check_answers,
+    check_classes_to_count,
+    check_initial_counts,
+    check_initial_rows,
+)
 from jaxal.loop.plan import check_model, check_pool
 from jaxal.numerics import are_targets, is_known, unknown_label
 from jaxal.pools import Pool, devices
@@ -95,9 +101,8 @@ def init(
     variables = learner.model.init(key_model, pool.first())
     num_classes = check_model(learner.model, variables, pool.first())
     check_task(pool.labels, num_classes, "pool labels")
-    if are_targets(pool.labels) and (balanced or isinstance(initial, Mapping)):
-        what = "balanced" if balanced else "initial"
-        raise ValueError(f"{what}: expected no classes to count by, as this is a regression")
+    by_class = isinstance(initial, Mapping)
+    check_classes_to_count(pool.labels, balanced=balanced, by_class=by_class)
     if not is_traced(pool.labels, pool.valid, initial):
         _check_initial(pool, initial, capacity, num_classes)
     if isinstance(initial, Mapping):
