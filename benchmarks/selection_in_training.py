@@ -1,11 +1,12 @@
 """Data selection inside a plain training loop of optax: what it costs, and whether it helps.
 
-The data are digits of which some labels are wrong, and digits as they are. At each step a sub-batch
-is chosen from a super-batch: by `joint_example_selection` against a reference model trained on few
-clean rows, by the learner's loss alone, or at random. All take as many steps of as many rows. The
-time of the choice is a share of a step of a larger network, and the forward pass that it needs is
-timed by itself. Weighted samples of `sensitivity_sampling` are compared with uniform ones in how
-much their estimates of the mean loss vary, and SemDeDup is timed on 100,000 rows.
+The data are digits of which some labels are drawn at random, and digits as they are. At each step a
+sub-batch is chosen from a super-batch: by `joint_example_selection` against a reference model
+trained on few clean rows, by the learner's loss alone, or at random. All take as many steps of as
+many rows. The time of the choice is a share of a step of a larger network, and the forward pass
+that it needs is timed by itself. Weighted samples of `sensitivity_sampling` are compared with
+uniform ones in how much their estimates of the mean loss vary, and SemDeDup is timed on 100,000
+rows.
 """
 
 from functools import partial
@@ -83,8 +84,8 @@ def train(network, way, temperature, steps, data, test, key):
     return variables, right, loss
 
 
-def curves(wrong: float, seeds: int, steps: int) -> dict[str, Any]:
-    """Each way over seeds, of data with a share of wrong labels."""
+def curves(random: float, seeds: int, steps: int) -> dict[str, Any]:
+    """Each way over seeds, of data of whose labels a share is drawn at random."""
     pool, test = jaxal.data.load("sklearn:digits", standardize=True)
     inputs, labels = jnp.asarray(pool.inputs), jnp.asarray(pool.labels, jnp.int32)
     test = jnp.asarray(test.inputs), jnp.asarray(test.labels, jnp.int32)
@@ -92,7 +93,7 @@ def curves(wrong: float, seeds: int, steps: int) -> dict[str, Any]:
 
     def seed(key):
         key_noise, key_label, key_reference, *keys = jax.random.split(key, 3 + len(WAYS))
-        noisy = jax.random.uniform(key_noise, labels.shape) < wrong
+        noisy = jax.random.uniform(key_noise, labels.shape) < random
         other = jax.random.randint(key_label, labels.shape, 0, 10)
         given = jnp.where(noisy, other, labels).at[:CLEAN].set(labels[:CLEAN])
         clean = inputs[:CLEAN], labels[:CLEAN], jnp.zeros(CLEAN)
@@ -200,7 +201,7 @@ def main():
     sizes = {"super_batch": SUPER, "batch": BATCH, "seeds": options.seeds, "steps": options.steps}
     cases: dict[str, Any] = dict(sizes)
     parts = {
-        "three labels of ten wrong": partial(curves, 0.3, options.seeds, options.steps),
+        "three labels of ten drawn at random": partial(curves, 0.3, options.seeds, options.steps),
         "labels as they are": partial(curves, 0.0, options.seeds, options.steps),
         f"seconds, width {options.width}": partial(seconds, options.width),
         "semdedup, 100,000 rows": copies,

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 
+TASKS = ("classification", "regression")
+"""What a model learns: classes, or numbers."""
+
 PyTree = Any
 """Any nesting of containers whose leaves are arrays."""
 

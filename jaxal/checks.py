@@ -127,6 +127,18 @@ def check_rows(**arrays: jax.Array) -> None:
         raise ValueError(f"leading axes must agree: {counts}")
 
 
+def check_some_like(features: jax.Array, **others: jax.Array) -> None:
+    """Raises ValueError unless others [M, D] are one at least, and as wide as features [N, D]."""
+    for name, array in others.items():
+        if not array.shape[0]:
+            raise ValueError(f"{name}: expected at least one, got shape {tuple(array.shape)}")
+        if array.shape[1] != features.shape[1]:
+            raise ValueError(
+                f"{name}: expected {features.shape[1]} features, as the pool has, "
+                f"got {array.shape[1]}"
+            )
+
+
 def as_integers(name: str, values: Any, shape: str = "[B]") -> np.ndarray:
     """The values of a vector of integers, an array or a list; refuses other types and ranks."""
     is_empty = isinstance(values, list | tuple) and not values  # which NumPy calls floats

@@ -60,6 +60,13 @@ def unit_rows(vectors: jax.Array) -> jax.Array:
     return vectors / jnp.where(norm > 0, norm, 1.0)
 
 
+def row_norms(vectors: jax.Array) -> jax.Array:
+    """The lengths [N] of rows [N, D]. Nothing overflows or underflows."""
+    largest = jnp.max(jnp.abs(vectors), axis=1)
+    inside = vectors / jnp.where(largest > 0, largest, 1.0)[:, None]
+    return largest * jnp.sqrt(jnp.sum(inside**2, axis=1))
+
+
 def power_of_two(size: jax.Array) -> jax.Array:
     """A power of two near each number >= 0, and 1 for 0: dividing by it is exact."""
     return jnp.exp2(jnp.round(jnp.log2(jnp.where(size > 0, size, 1.0))))

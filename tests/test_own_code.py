@@ -200,7 +200,7 @@ def options(**own: Any) -> dict[str, Any]:
         "option of a model": (
             refused(model={"factory": "own_code:model", "widht": 3}),
             ValueError,
-            "factory own_code:model: option 'widht' is unknown; did you mean 'width'",
+            "model.factory own_code:model: option 'widht' is unknown; did you mean 'width'",
         ),
         "data and source": (
             refused(data={"factory": "own_code:data", "source": "sklearn:iris"}),
@@ -258,6 +258,25 @@ def options(**own: Any) -> dict[str, Any]:
             refused(learner={"schedule": {"name": "exponential_decay"}}),
             ValueError,
             "learner.schedule: exponential_decay needs the option decay_rate",
+        ),
+        "schedule's steps": (
+            refused(learner={"schedule": {"name": "linear", "transition_steps": 0}}),
+            ValueError,
+            "learner.schedule.transition_steps: expected an integer >= 1, got 0",
+        ),
+        "schedule's number": (
+            refused(learner={"schedule": {"name": "exponential_decay", "decay_rate": "half"}}),
+            TypeError,
+            "learner.schedule.decay_rate: expected a number, got 'half'",
+        ),
+        "schedule's flag": (
+            refused(
+                learner={
+                    "schedule": {"name": "exponential_decay", "decay_rate": 0.5, "staircase": 1}
+                }
+            ),
+            TypeError,
+            "learner.schedule.staircase: expected",
         ),
         "schedule's keys": (
             refused(

@@ -11,7 +11,7 @@ from test_runner import DIGITS
 
 from jaxal import cli, evaluation, experiment, report
 from jaxal.evaluation._quantiles import student_quantile
-from jaxal.experiment.predictions import read_predictions
+from jaxal.experiment.predictions import read_predictions, write_predictions
 
 SETTINGS = [
     "seeds=2",
@@ -151,6 +151,23 @@ def test_wilsons_interval_of_active_inference():
     assert 0.9 < found.lower < 0.97 and found.upper <= 1
     with pytest.raises(ValueError, match="interval: 'wilsons' is unknown; did you mean 'wilson'"):
         evaluation.active_inference(*given, interval="wilsons")
+    sure, right, *rest = given
+    for name, wrong in {"predictions": (2 * sure, right), "labels": (sure, 3 * right)}.items():
+        with pytest.raises(ValueError, match=f"{name}: expected numbers from 0 to 1, got"):
+            evaluation.active_inference(*wrong, *rest, interval="wilson")
+        evaluation.active_inference(*wrong, *rest)  # of another quantity
+    with pytest.raises(ValueError, match="labels: expected numbers from 0 to 1, got 3.0 in row"):
+        evaluation.wilson(3 * right, rest[-1])
+
+
+def test_damaged_predictions_are_refused_by_name(tmp_path):
+    whole = np.zeros((1, 2), np.int32), np.ones((1, 2), np.float32), np.zeros(2, np.int32)
+    write_predictions(tmp_path, "a/b", *whole)
+    assert read_predictions(tmp_path, "a/b").labels.tolist() == [0, 0]
+    [path] = (tmp_path / "predictions").iterdir()
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="predictions.*: damaged: "):
+        read_predictions(tmp_path, "a/b")
 
 
 @bad_inputs(

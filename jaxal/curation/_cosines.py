@@ -9,19 +9,12 @@ NOT_FINITE = -2.0
 """The similarity of a row with a NaN or an infinity: below that of any other."""
 
 
-def norms(features: jax.Array) -> jax.Array:
-    """Lengths [N] of the rows [N, D]; nothing overflows or underflows."""
-    largest = jnp.max(jnp.abs(features), axis=1)
-    scale = jnp.where(largest > 0, largest, 1.0)
-    return scale * jnp.sqrt(jnp.sum((features / scale[:, None]) ** 2, axis=1))
-
-
 def cosines(features: jax.Array, lengths: jax.Array, unit: jax.Array) -> jax.Array:
     """Cosines [N, M] of rows [N, D] to unit vectors [M, D], in full float32.
 
     Args:
       features: [N, D].
-      lengths: [N], their `norms`. A row of zeros is at a cosine of 0 to all.
+      lengths: [N], their lengths. A row of zeros is at a cosine of 0 to all.
       unit: [M, D], of length 1, or zeros.
 
     Returns:

@@ -60,9 +60,9 @@ def joint_example_selection(
 
     Time O(n), and O(n^2 num_chunks) for pairs. What costs is the forward pass over the super-batch,
     a third of a training step for as many rows; losses of the reference can be made once for all
-    data. Where all rows are clean, random batches were better at equal steps, digits by 1.9 points
-    of accuracy; with three labels of ten wrong the test loss was half that of random batches, and
-    the accuracy the same (`benchmarks/selection_in_training.py`).
+    data. Where all rows are clean, random batches were better at equal steps, on digits by 1.9
+    points of accuracy; with three labels of ten drawn at random the test loss was half that of
+    random batches, and the accuracy not told apart (`benchmarks/selection_in_training.py`).
 
     Args:
       key: PRNG key, consumed.

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from jaxal import entry
 from jaxal.base import Selection
-from jaxal.checks import check_budget, check_rows
-from jaxal.curation._cosines import NOT_FINITE, cosines, norms
+from jaxal.checks import check_budget, check_rows, check_some_like
+from jaxal.curation._cosines import NOT_FINITE, cosines
 from jaxal.greedy.take import take_top
-from jaxal.numerics import unit_rows
+from jaxal.numerics import row_norms, unit_rows
 from jaxal.rows import in_blocks, top_rows
 
 KINDS = ("round_robin", "max")
@@ -82,13 +82,7 @@ def rds(
     """
     check_rows(features=features, available=available)
     check_budget(budget, len(available))
-    if queries.shape[0] == 0:
-        raise ValueError(f"queries: expected at least one, got shape {tuple(queries.shape)}")
-    if queries.shape[1] != features.shape[1]:
-        raise ValueError(
-            f"queries: expected {features.shape[1]} features, as the pool has, "
-            f"got {queries.shape[1]}"
-        )
+    check_some_like(features, queries=queries)
     if tasks is not None:
         if kind == "max":
             raise ValueError('tasks: expected none with kind "max", which has no turns')
@@ -122,7 +116,7 @@ def _at_once(rows: int, queries: int) -> int:
 
 def _largest(features: jax.Array, unit: jax.Array, usable: jax.Array) -> jax.Array:
     """The largest cosine of each row to a usable query, [N]."""
-    lengths = norms(features)
+    lengths = row_norms(features)
 
     def some(best: jax.Array, block: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         queries, counts = block
@@ -177,7 +171,7 @@ class Taken(NamedTuple):
 def _in_turn(features: jax.Array, unit: jax.Array, turns: Turns, available: jax.Array) -> Selection:
     """Each query in turn takes the best row that is left."""
     budget, rows = len(turns.lists), len(features)
-    lengths = norms(features)
+    lengths = row_norms(features)
     queries = unit[turns.queries]
     length = min(rows, max(16, 2 * -(-budget // len(queries))))
     blocks = in_blocks(queries, _at_once(rows, len(queries)))

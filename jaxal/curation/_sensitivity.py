@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import entry
-from jaxal.checks import check_budget, check_rows
+from jaxal.checks import check_budget, check_rows, check_some_like
 from jaxal.greedy.d2 import sample_rows
 from jaxal.points.distances import nearest_center
 from jaxal.points.embedding import Dense
@@ -96,13 +96,7 @@ def sensitivity_sampling(
     check_rows(features=features, available=available)
     check_rows(centers=centers, center_losses=center_losses)
     check_budget(budget, len(available))
-    if centers.shape[0] == 0:
-        raise ValueError(f"centers: expected at least one, got shape {tuple(centers.shape)}")
-    if centers.shape[1] != features.shape[1]:
-        raise ValueError(
-            f"centers: expected {features.shape[1]} features, as the pool has, "
-            f"got {centers.shape[1]}"
-        )
+    check_some_like(features, centers=centers)
     return _sensitivity_sampling(key, features, centers, center_losses, available, budget, lam, z)
 
 

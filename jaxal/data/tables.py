@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from jaxal.base import TASKS
 from jaxal.checks import check_name, describe
 from jaxal.data.checks import check
 from jaxal.data.labels import UNKNOWN, is_text, numbered
 from jaxal.data.readers import Table, read
 from jaxal.numerics import are_targets
-
-TASKS = ("classification", "regression")
 
 
 def check_folder(name: str, value: Any) -> None:

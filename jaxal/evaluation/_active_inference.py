@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxal import entry
 from jaxal.checks import check_name, check_rows
 from jaxal.evaluation._quantiles import normal_quantile, student_quantile
-from jaxal.evaluation._values import check_drawn, check_not_negative, share
+from jaxal.evaluation._values import check_drawn, check_not_negative, check_shares, share
 from jaxal.numerics import as_floats
 
 
@@ -101,8 +101,9 @@ def active_inference(
       The `Estimate`.
 
     Raises:
-      ValueError: if shapes disagree, the confidence is not in (0, 1), the interval is unknown, or a
-        row was sampled with a probability outside (0, 1].
+      ValueError: if shapes disagree, the confidence is not in (0, 1), the interval is unknown, a
+        row was sampled with a probability outside (0, 1], or "wilson" is asked for and a prediction
+        or a label outside of 0 to 1.
 
     References:
       Zrnic and Candès, "Active statistical inference", ICML 2024, equation 2 and proposition 1.
@@ -122,6 +123,9 @@ def active_inference(
         raise ValueError("predictions: expected at least one row, got none")
     check_drawn(probabilities, sampled)
     check_name("interval", interval, ("normal", "student", "wilson"))
+    if interval == "wilson":
+        check_shares(predictions=predictions)
+        check_shares(sampled, labels=labels)
     predictions, labels = as_floats(predictions), as_floats(labels)
     # Masked on both sides of the quotient: what was not sampled may be NaN, its probability 0.
     error = jnp.where(sampled, labels - predictions, 0) / jnp.where(sampled, probabilities, 1)
@@ -142,7 +146,7 @@ def active_inference(
 def wilson_ends(
     share: jax.Array, count: jax.Array, quantile: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """The ends of Wilson's interval of a share among `count` rows, a number that may be broken."""
+    """The ends of Wilson's interval of a share among `count` rows, which need not be whole."""
     squared = quantile**2
     middle = (share + squared / (2 * count)) / (1 + squared / count)
     spread = share * (1 - share) / count + squared / (4 * count**2)

@@ -38,6 +38,20 @@ def check_not_negative(**arrays: Any) -> None:
             raise ValueError(f"{name}: expected numbers >= 0, got {values[place]} at {list(place)}")
 
 
+def check_shares(counted: Any = True, **arrays: Any) -> None:
+    """Raises ValueError for a number outside of 0 to 1 among the entries that count, [N]."""
+    for name, array in arrays.items():
+        if is_traced(array, counted):
+            continue
+        values = np.asarray(array)
+        wrong = np.flatnonzero(~((values >= 0) & (values <= 1)) & np.asarray(counted))
+        if wrong.size:
+            row = wrong[0]
+            raise ValueError(
+                f"{name}: expected numbers from 0 to 1, got {values[row]} in row {row}"
+            )
+
+
 def check_classes(classes: int, **values: Any) -> None:
     """Raises unless all are integers from 0 to `classes` - 1; values in jit are not looked at."""
     for name, value in values.items():

@@ -7,6 +7,7 @@ from jaxal import entry
 from jaxal.checks import check_rows
 from jaxal.evaluation._active_inference import Estimate, wilson_ends
 from jaxal.evaluation._quantiles import normal_quantile
+from jaxal.evaluation._values import check_shares
 from jaxal.numerics import as_floats
 
 
@@ -26,7 +27,8 @@ def wilson(labels: jax.Array, sampled: jax.Array, *, confidence: float = 0.9) ->
       The `Estimate`: the share in the sample, and the ends. NaN if nothing was sampled.
 
     Raises:
-      ValueError: if shapes disagree, or the confidence is not in (0, 1).
+      ValueError: if shapes disagree, the confidence is not in (0, 1), or a label that was sampled
+        is outside of 0 to 1.
 
     References:
       Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the
@@ -39,6 +41,7 @@ def wilson(labels: jax.Array, sampled: jax.Array, *, confidence: float = 0.9) ->
     [1.0, 0.881, 1.0]
     """
     check_rows(labels=labels, sampled=sampled)
+    check_shares(sampled, labels=labels)
     labels = as_floats(labels)
     count = jnp.sum(sampled).astype(labels.dtype)
     share = jnp.sum(jnp.where(sampled, labels, 0)) / count

@@ -199,9 +199,10 @@ class _Experiment:
         if not left:
             return
         made = self.parts.learner, left, self.plan.budget, self.parts.stop
-        stages = (
-            make_streamed_stages(*made) if self.streamed else make_stages(*made, mesh=self.mesh)
-        )
+        if self.streamed:
+            stages = make_streamed_stages(*made)
+        else:
+            stages = make_stages(*made, mesh=self.mesh)
         executor = ThreadPoolExecutor(os.cpu_count())
         try:
             start = self._start(stages, executor)
@@ -273,8 +274,12 @@ class _Experiment:
         """Tells the listener of the rounds that stopping rules have saved."""
         number = journal.finished(name) - 1
         if saved := self.config.seeds * (self.plan.rounds - number):
-            accuracy = float(np.mean(journal.accuracies(name, number)))
-            self.listener.advance(name, number, accuracy, steps=saved)
+            self.listener.advance(name, number, self._reached(journal, name, number), steps=saved)
+
+    def _reached(self, journal: Journal, name: str, number: int) -> float:
+        """The mean test accuracy after a round, or the mean RMSE."""
+        mean = float(np.mean(journal.accuracies(name, number)))
+        return Rmse(mean) if self.config.data.task == "regression" else mean
 
     def _resume(
         self, journal: Journal, saved: Checkpoints, name: str, start: State
@@ -289,7 +294,5 @@ class _Experiment:
     def _tell(self, journal: Journal, name: str, rounds: Sequence[int]) -> None:
         """Tells the listener of finished rounds."""
         for number in rounds:
-            accuracy = float(np.mean(journal.accuracies(name, number)))
-            if self.config.data.task == "regression":
-                accuracy = Rmse(accuracy)
-            self.listener.advance(name, number, accuracy, steps=self.config.seeds)
+            reached = self._reached(journal, name, number)
+            self.listener.advance(name, number, reached, steps=self.config.seeds)

@@ -23,5 +23,5 @@ def from_factory(key: str, path: Any, args: tuple[Any, ...], options: Mapping[st
     if not isinstance(path, str):
         raise TypeError(f"{key}: expected a string, got {path!r}")
     factory = imported(key, path)
-    check_options("factory", path, factory, options)
+    check_options(key, path, factory, options)
     return factory(*args, **options)

@@ -28,20 +28,17 @@ class Journal:
         A seed that a stopping rule has ended has no records after that round.
         """
         count = 0
-        while self._seeds - len(self.ended(strategy, count)) and all(
-            (strategy, count, seed) in self._places or seed in self.ended(strategy, count)
-            for seed in range(self._seeds)
-        ):
+        while True:
+            ended = self.ended(strategy, count)
+            going = [seed for seed in range(self._seeds) if seed not in ended]
+            if not going or any((strategy, count, seed) not in self._places for seed in going):
+                return count
             count += 1
-        return count
 
     def ended(self, strategy: str, before: int) -> dict[int, int]:
         """The seeds that a stopping rule has ended before a round, and in which."""
-        return {
-            seed: number
-            for (name, number, seed), place in self._places.items()
-            if name == strategy and number < before and self._records[place].stopped is not None
-        }
+        ended = self._ended.get(strategy, {})
+        return {seed: number for seed, number in ended.items() if number < before}
 
     def is_whole(self, strategy: str, rounds: int) -> bool:
         """Whether a strategy has all its records: of so many rounds, or until it was stopped."""
@@ -87,6 +84,10 @@ class Journal:
 
     def _index(self) -> None:
         self._places = {_key(record): place for place, record in enumerate(self._records)}
+        self._ended: dict[str, dict[int, int]] = {}  # strategy -> seed -> round
+        for record in self._records:
+            if record.stopped is not None:
+                self._ended.setdefault(record.strategy, {})[record.seed] = record.round
 
 
 def _key(record: Record) -> tuple[str, int, int]:

@@ -11,7 +11,7 @@ from jaxal.base import Model
 from jaxal.checks import check_like_default, check_name, check_options, describe
 from jaxal.data.normalization import Normalization
 from jaxal.experiment.factory import from_factory
-from jaxal.experiment.keys import named, renamed
+from jaxal.experiment.keys import named
 from jaxal.experiment.settings import AugmentationConfig, LearnerConfig, ModelConfig
 from jaxal.imports import imported
 from jaxal.training.base import AnyLearner
@@ -110,8 +110,10 @@ def _optimizer(config: LearnerConfig) -> optax.GradientTransformation:
     if config.l2:
         optimizer = optax.chain(optax.add_decayed_weights(config.l2), optimizer)
     epochs = config.schedule_epochs or config.max_epochs
-    with renamed(schedule="learner.schedule"):
+    try:
         return scheduled(optimizer, config.schedule, epochs)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"learner.{error}") from error
 
 
 UNUSABLE = ("lbfgs", "noisy_sgd")

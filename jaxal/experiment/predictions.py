@@ -1,5 +1,7 @@
 """What the last models of a run say of its test rows, kept in `predictions/` of its folder."""
 
+import zipfile
+import zlib
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -62,7 +64,8 @@ def read_predictions(run: Path, strategy: str) -> Predictions:
     """Reads those of a strategy.
 
     Raises:
-      ValueError: there are none, as the strategy is not finished or ran in an earlier version.
+      ValueError: there are none, as the strategy is not finished or ran in an earlier version; or
+        the file is damaged.
     """
     path = _path(run, strategy)
     if not path.exists():
@@ -70,5 +73,8 @@ def read_predictions(run: Path, strategy: str) -> Predictions:
             f"{path}: not there: {strategy} is not finished, is a regression, or was run by an "
             "earlier version"
         )
-    with np.load(path) as file:
-        return Predictions(*(file[name] for name in Predictions._fields))
+    try:
+        with path.open("rb") as opened, np.load(opened) as file:
+            return Predictions(*(file[name] for name in Predictions._fields))
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: damaged: {error}") from error

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from jaxal.base import TASKS
 from jaxal.data import NORMALIZATIONS
-from jaxal.data.tables import TASKS
 from jaxal.fields import checked, count, count_or_zero, finite
 from jaxal.training.options import TrainingOptions
 from jaxal.training.schedules import SCHEDULES, is_schedule

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxal import entry, processes
-from jaxal.numerics import matmul
+from jaxal.numerics import matmul, row_norms
 from jaxal.pools import devices
 from jaxal.pools.streaming import Unseen, stream
 
@@ -152,15 +152,8 @@ def _encode(shared: Any, inputs: jax.Array, *, precision: str) -> tuple[jax.Arra
     apart = points - codes.astype(jnp.float32) * scale
     # Rounded up: by the sum, the root, and each difference, which errs by its operands' size.
     eps = jnp.finfo(jnp.float32).eps
-    error = _norms(apart) * (1.0 + (points.shape[1] + 4) * eps) + 2.0 * eps * _norms(points)
+    error = row_norms(apart) * (1.0 + (points.shape[1] + 4) * eps) + 2.0 * eps * row_norms(points)
     return codes, error
-
-
-def _norms(points: jax.Array) -> jax.Array:
-    """The norms of points [n, D], whose squares may not be numbers."""
-    largest = jnp.max(jnp.abs(points), axis=1)
-    inside = points / jnp.where(largest > 0, largest, 1.0)[:, None]
-    return largest * jnp.sqrt(jnp.sum(inside**2, axis=1))
 
 
 ENCODERS = {name: partial(_encode, precision=name) for name in PRECISIONS}

@@ -84,7 +84,7 @@ def compare(paths: Sequence[str | Path], *, different_data: bool = False) -> Com
             notes.append(
                 f"{run.name} has no random sampling: its efficiency is against that of {donor.name}"
             )
-    is_regression([record for run in runs for record in run.records])
+    is_regression(record for run in runs for record in run.records)  # refuses a mixture
     return Comparison(summaries, notes, compare_pairs(_pairs(runs)))
 
 

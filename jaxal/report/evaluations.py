@@ -42,7 +42,7 @@ class Evaluated(NamedTuple):
     rows=entry.integer(2),
 )
 def evaluate_run(
-    run: Path,
+    run: str | Path,
     *,
     labels: int = 100,
     width: float = 0.01,
@@ -68,6 +68,7 @@ def evaluate_run(
         an earlier version wrote.
       OSError: no run is there.
     """
+    run = Path(run)
     records = read(run / HISTORY)
     names = list(dict.fromkeys(record.strategy for record in records))
     found = []

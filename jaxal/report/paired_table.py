@@ -22,8 +22,8 @@ def paired_table(paired: Sequence[Paired], console: Console, *, regression: bool
 
     Returns:
       The table: the difference of the areas in points of %, or 100 times by how much the logarithm
-      of the RMSE is lower, its interval, the probabilities of
-      worse, same and better, and whether the two are told apart.
+      of the RMSE is lower, its interval, the probabilities of worse, same and better, and whether
+      the two are told apart.
     """
     one = len({pair.against for pair in paired}) == 1
     whom = f" against {printable(paired[0].against)}" if one and paired else ""

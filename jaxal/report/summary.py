@@ -120,7 +120,7 @@ def summarize(
     by_strategy = {name: carried_on(kept, counts) for name, kept in by_strategy.items()}
     given, own = [*checked_records("random", random)], random_as or random_name(by_strategy)
     baseline = mean_curve(by_strategy.get(own, given) if own else given)
-    is_regression([record for kept in by_strategy.values() for record in kept])
+    is_regression(record for kept in by_strategy.values() for record in kept)  # refuses a mixture
     return [_summary(name, kept, baseline)._replace(run=run) for name, kept in by_strategy.items()]
 
 
@@ -148,8 +148,8 @@ def write_csv(summaries: Sequence[Summary], path: str | Path) -> None:
     """Writes one row per strategy and label count, with what is known of the whole strategy.
 
     Numbers that are not known are empty, as the accuracies of a regression, whose areas are of the
-    logarithm of the RMSE; times are seconds, accuracies fractions. Where summaries
-    have a run, its name comes first. What a scenario adds has columns where any of it is known.
+    logarithm of the RMSE; times are seconds, accuracies fractions. Where summaries have a run, its
+    name comes first. What a scenario adds has columns where any of it is known.
     """
     targets = {target: f"labels_to_{target * 100:.0f}" for target in TARGETS}
     shared_columns = ("area_mean", "area_std", *targets.values())

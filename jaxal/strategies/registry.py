@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, ParamSpec, TypeVar, get_args, get_origin
 
 from jaxal import posterior, submodular
-from jaxal.base import Strategy
+from jaxal.base import TASKS, Strategy
 from jaxal.checks import check_name, check_options
 from jaxal.factories import cached_factory
 from jaxal.posterior import Posterior
@@ -101,9 +101,6 @@ def _named(factory: Callable[..., Strategy]) -> Callable[..., Strategy]:
         return made._replace(name=factory.__name__, regresses=bool(made.regresses))
 
     return build
-
-
-TASKS = ("classification", "regression")
 
 
 def names(*, task: str = "classification") -> tuple[str, ...]:

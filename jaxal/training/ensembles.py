@@ -21,10 +21,9 @@ def ensemble(learner: AnyLearner, members: int) -> CustomLearner:
     """A deep ensemble as a learner: K networks, each fitted by `learner` from a key of its own.
 
     The members train in one vmapped program, which takes as many epochs as the slowest of them
-    needs. As a `Model`, its logits are the log of the mean probability (of a
-    regression the mean prediction) and its features the
-    members' features concatenated, so that squared distances are summed over the members.
-    Strategies reach each member through the posterior `deep_ensemble()`.
+    needs. As a `Model`, its logits are the log of the mean probability (of a regression the mean
+    prediction) and its features the members' features concatenated, so that squared distances are
+    summed over the members. Strategies reach each member through the posterior `deep_ensemble()`.
 
     Args:
       learner: how a member is fitted.

@@ -8,7 +8,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxal.checks import check_name, check_options, describe
+from jaxal.checks import (
+    check_integer,
+    check_like_default,
+    check_name,
+    check_options,
+    describe,
+)
 
 SCHEDULES = {"constant": None, "cosine": optax.cosine_decay_schedule}
 """Schedules by name: (learning rate, epochs that it takes) -> epoch -> learning rate."""
@@ -72,7 +78,8 @@ def scheduled(
       epochs: of the schedule.
 
     Raises:
-      ValueError: an unknown schedule or option, or one that is missing.
+      ValueError: an unknown schedule or option, one that is missing, or a number out of range.
+      TypeError: an option of another type.
     """
     if isinstance(schedule, Mapping):
         return optax.chain(optimizer, scale_by_epoch(_from_optax(epochs, **schedule)))
@@ -104,6 +111,12 @@ def _from_optax(epochs: int, *, name: str, **options: Any) -> Callable[[jax.Arra
     for option, given in options.items():
         if isinstance(given, Mapping):  # TOML's keys are text; these are numbers of epochs
             options[option] = {_epoch(option, key): value for key, value in given.items()}
+        elif option.endswith("_steps"):
+            check_integer(0 if option == "warmup_steps" else 1, **{f"schedule.{option}": given})
+        elif takes[option].default is inspect.Parameter.empty and option != "interpolate_type":
+            check_like_default(f"schedule.{option}", given, 0.0)
+        else:
+            check_like_default(f"schedule.{option}", given, takes[option].default)
     return make(**options)
 
 

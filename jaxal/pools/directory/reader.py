@@ -171,10 +171,9 @@ def rows_of(array: np.ndarray, start: int, stop: int) -> np.ndarray:
     """
     if not isinstance(array, np.memmap) or array.filename is None:
         return array[start:stop]
-    width = array[:1].nbytes
-    count = (stop - start) * (width // array.itemsize)
-    read = np.fromfile(array.filename, array.dtype, count, offset=array.offset + start * width)
-    return read.reshape(stop - start, *array.shape[1:])
+    found = np.empty((stop - start, *array.shape[1:]), array.dtype)
+    _read_into(found, array, start)
+    return found
 
 
 def _read_into(found: np.ndarray, array: np.ndarray, start: int) -> None:

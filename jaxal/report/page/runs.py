@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import os
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from jaxal.data.readers.registry import FOLDER_VARIABLE
 from jaxal.data.readers.text import read_with_texts
 from jaxal.data.tables import open_table
 from jaxal.experiment.examples import Loaded, examples
-from jaxal.experiment.identity import DATA, data_digest
+from jaxal.experiment.identity import DATA, data_digest, provenance_of
 from jaxal.experiment.inputs import load as load_inputs
 from jaxal.experiment.on_disk import is_on_disk
 from jaxal.experiment.settings import Config, DataConfig
@@ -120,7 +119,7 @@ def _pool(
 
 
 def _check_same(run: Run, loaded: Loaded) -> None:
-    expected = provenance(run.folder / CONFIG).get(DATA)
+    expected = _provenance(run.folder / CONFIG).get(DATA)
     sets = loaded.sets
     now = data_digest(
         loaded.pool, loaded.test, *(sets.get(name) for name in ("validation", "query", "private"))
@@ -175,7 +174,7 @@ def _class_names(config: Config) -> list[str]:
 
 def _facts(run: Run, several: bool) -> dict[str, Any]:
     """Where the numbers come from: versions and device of the run, and hashes of its files."""
-    facts = provenance(run.folder / CONFIG)
+    facts = _provenance(run.folder / CONFIG)
     for name in (CONFIG, HISTORY):
         path = run.folder / name
         if path.is_file():
@@ -191,9 +190,9 @@ def _text(path: Path) -> str:
     return text
 
 
-def provenance(path: Path) -> dict[str, Any]:
+def _provenance(path: Path) -> dict[str, Any]:
     """The table `[provenance]` of a config; empty where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")).get("provenance", {})
+        return provenance_of(path)
     except (OSError, ValueError):
         return {}
