@@ -80,6 +80,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_whole_rounds(name):
     """`acquire`, `simulate` and `iterate` take it, and agree."""
@@ -130,6 +131,7 @@ def trained() -> dict[str, tuple[Any, jaxal.Model]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nnx", "equinox"])
 def test_modules_that_are_trained_are_where_fits_begin(name):
     _, model = trained()[name]

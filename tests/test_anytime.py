@@ -63,6 +63,7 @@ def on(count):
     return devices.place_rows((POINTS, RESIDUALS, FREE), mesh)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 8])
 @pytest.mark.parametrize("name", ENGINES)
 def test_every_pass_has_a_prefix_of_the_whole_decision(name, count):
@@ -115,6 +116,7 @@ def test_one_program_for_all_passes(name, count, monkeypatch, caplog):
     assert sum("Compiling jit(_step)" in line for line in caplog.messages) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["k_center", "k_means_plus_plus", "badge"])
 def test_points_are_not_copied(name, monkeypatch):
     monkeypatch.setattr(placed, "TILE", 1)  # points of more numbers are left where they are
@@ -125,6 +127,7 @@ def test_points_are_not_copied(name, monkeypatch):
     assert max(leaf.size for leaf in jax.tree.leaves(kept)) == 130
 
 
+@pytest.mark.slow
 def test_a_pool_that_runs_out():
     free: Any = np.arange(9) < 4
     points = POINTS[:9].copy()
@@ -176,6 +179,7 @@ def test_the_radius_and_what_no_picks_could_cover(spread, given):
         assert covered.bound.optimum >= 0.49 * now - 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [None, 8])
 def test_passes_over_a_compressed_pool(shards):
     pool = pools.compress(POINTS, None if shards is None else devices.make_mesh(shards))
@@ -227,6 +231,7 @@ def value_of(function, some):
     return float(submodular.evaluate(function, jnp.array([*some, *[-1] * (3 - len(some))])))
 
 
+@pytest.mark.slow
 def test_which_functions_are_known_to_be_monotone():
     assert sorted(name for name in OVER if of(name).monotone) == MONOTONE
     some = submodular.given(of("set_cover"), jnp.arange(8) < 2)
@@ -277,6 +282,7 @@ def information(logits, some):
     return -(total * np.log(total)).sum() - given
 
 
+@pytest.mark.slow
 def test_no_batch_tells_more_than_is_said():
     logits: Any = 3.0 * np.random.default_rng(4).normal(size=(5, 7, 2)).astype(np.float32)
     best = max(information(logits, some) for some in itertools.combinations(range(7), 3))

@@ -102,6 +102,7 @@ def test_cutout_is_a_square_around_every_pixel(side):
     assert seen == distinct
 
 
+@pytest.mark.slow
 def test_crop_then_flip_then_cutout():
     images = pixels(60)
     results = changed(images, crop=1, flip=True, cutout=2)
@@ -115,6 +116,7 @@ def test_crop_then_flip_then_cutout():
         assert any(np.array_equal(choice, result) for choice in choices)
 
 
+@pytest.mark.slow
 def test_off_in_observation_and_every_image_and_key_has_its_own_draw():
     model = models.augmented(recording([]), crop=2, flip=True)
     images = jnp.tile(pixels(1), (50, 1, 1, 1))
@@ -126,6 +128,7 @@ def test_off_in_observation_and_every_image_and_key_has_its_own_draw():
     np.testing.assert_array_equal(one, changed(images, crop=2, flip=True))
 
 
+@pytest.mark.slow
 def test_images_without_channels_and_the_dtype_are_kept():
     images, seen = pixels(3, shape=(H, W)), []
     model = models.augmented(recording(seen), crop=1, flip=True, cutout=1)
@@ -133,6 +136,7 @@ def test_images_without_channels_and_the_dtype_are_kept():
     assert seen[0].shape == images.shape and seen[0].dtype == jnp.uint8
 
 
+@pytest.mark.slow
 def test_raw_pixels_are_changed_before_they_are_normalised():
     model = models.augmented(models.normalized(recording([]), 0.5, 0.1), cutout=3)
     outputs, _ = model.train({}, pixels(20), key=jax.random.key(0))
@@ -162,6 +166,7 @@ def test_equal_calls_are_one_model_and_nothing_to_do_is_the_model_itself():
     assert member is not None and member.train is not model.train
 
 
+@pytest.mark.slow
 def test_a_fit_of_several_rounds_is_traced_once():
     model = models.mlp(2, hidden=(4,))
     counted = CountTraces(model.train)
@@ -178,6 +183,7 @@ def test_a_fit_of_several_rounds_is_traced_once():
     assert counted.count == traces <= 2  # of the shapes, and of the loop
 
 
+@pytest.mark.slow
 def test_augmentation_in_a_config(tmp_path):
     np.savez(tmp_path / "images.npz", inputs=np.asarray(pixels(20)), labels=np.arange(20) % 2)
     rest = {"model": {"name": "logistic"}, "strategy": {"names": ["random"]}, "name": "x"}

@@ -192,6 +192,7 @@ DATA = {  # files, what is replaced in them, by what, and the message
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("files", "old", "new", "message"), DATA.values(), ids=DATA)
 def test_data(files, old, new, message, tmp_path):
     write_data(tmp_path, known=20)

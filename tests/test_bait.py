@@ -55,6 +55,7 @@ def reference(logits, features, available, budget, labeled, fisher, ridge):
     return rows, [scores[row] for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fisher", "budget", "known"),
     [("binary", 5, True), ("binary", 12, False), ("full", 4, True)],
@@ -69,6 +70,7 @@ def test_picks_as_defined(fisher, budget, known):
     np.testing.assert_allclose(picked.scores, scores, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_sums_made_anew_change_no_pick(monkeypatch):
     """More steps than are taken between two inversions, one at a time."""
     given = (*data()[:3], 6, data()[3], "binary", 0.1)

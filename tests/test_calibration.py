@@ -73,6 +73,7 @@ def memory(rows):
     return jaxal.CustomLearner(jaxal.Model(init, apply, train), fit)
 
 
+@pytest.mark.slow
 def test_each_label_is_predicted_by_a_fit_that_has_not_seen_it():
     learner = jaxal.calibrated(memory(30), folds=3)
     assert learner is jaxal.calibrated(memory(30), folds=3)
@@ -98,6 +99,7 @@ def test_each_label_is_predicted_by_a_fit_that_has_not_seen_it():
     assert alone["temperature"] == 1
 
 
+@pytest.mark.slow
 def test_folds_have_the_same_share_of_each_class():
     seen = []
 

@@ -110,6 +110,7 @@ def test_neighbours_are_sought_among_the_rows_that_count():
     assert picked == sorted(nearest(4, 9, usable, by_place=False))[::-1][:BUDGET]
 
 
+@pytest.mark.slow
 def test_neighbours_that_are_too_few_are_filled_up_and_none_are_drawn():
     usable = np.ones(ROWS, bool)
     near = nearest(1, 30, usable, by_place=False)
@@ -122,6 +123,7 @@ def test_neighbours_that_are_too_few_are_filled_up_and_none_are_drawn():
     assert len(np.unique(several)) > BUDGET
 
 
+@pytest.mark.slow
 def test_greedi_is_that_of_partition():
     """As many candidates as every part may propose: those of parts, merged."""
     wide = {"num_partitions": 3}
@@ -138,6 +140,7 @@ def test_subsets_are_cut_one_after_another():
     assert rows.tolist() == [[5, 3, -1], [8, 1, -1], [7, 5, -1], [3, 8, -1]]
 
 
+@pytest.mark.slow
 def test_what_is_left_is_distinct_and_drawn_where_it_is_too_much():
     rows = jnp.array([4, -1, 2, 4, 9, 2, -1])
     assert sorted(_distinct(keys(1)[0], rows, 5).tolist()) == [-1, -1, 2, 4, 9]
@@ -162,6 +165,7 @@ def test_progressive_filtering_goes_level_by_level(depth):
     assert len(left) == (2 * BUDGET if depth == 1 else BUDGET)
 
 
+@pytest.mark.slow
 def test_several_rules_filter_each_by_its_own_observation():
     options: dict[str, Any] = {"kind": "progressive", "num_batches": 4, "subset": 10, "depth": 2}
     rules = ["core_set", {"name": "badge", "block_size": 8}]
@@ -227,6 +231,7 @@ def test_wrappers_inside_and_outside():
     assert strategies.candidates(sampled) is strategies.candidates(sampled)
 
 
+@pytest.mark.slow
 def test_the_model_runs_once_and_what_two_rules_see_is_kept_once():
     calls = []
 
@@ -258,6 +263,7 @@ def test_the_config_builds_its_strategies():
     assert all(made.name == "candidates" for made in build(config).strategies.values())
 
 
+@pytest.mark.slow
 def test_rows_over_is_left_as_it_was():
     with rows_over(None):
         before = jax.sharding.get_abstract_mesh()

@@ -32,6 +32,7 @@ class Counted:
         return self.rows[rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["int8", "bfloat16"])
 @pytest.mark.parametrize("shards", [None, 8])
 def test_the_picks_are_those_of_the_features(precision, shards):
@@ -58,6 +59,7 @@ def test_devices_share_what_is_known_of_the_rows():
         assert array.sharding.shard_shape(array.shape)[0] == len(pool) // 8
 
 
+@pytest.mark.slow
 def test_no_centers_and_all_rows():
     some = POINTS[:40]
     pool = pools.compress(some)
@@ -73,6 +75,7 @@ def test_fewer_rows_than_asked_for():
     assert sorted(picked.rows.tolist()) == [-1, -1, 0, 1, 2]
 
 
+@pytest.mark.slow
 def test_duplicates_and_far_from_the_origin():
     points = np.repeat(POINTS[:50], 2, axis=0) + np.float32(100)
     pool = pools.compress(points)
@@ -83,6 +86,7 @@ def test_duplicates_and_far_from_the_origin():
     assert len(set(picked.rows.tolist())) == 70
 
 
+@pytest.mark.slow
 def test_a_row_outside_the_sampled_range_is_right_too(monkeypatch):
     monkeypatch.setattr(compression, "SAMPLED", 8)
     points = POINTS.copy()

@@ -96,6 +96,7 @@ def chi_square(found, expected, draws=DRAWS):
     return (total - freedom) / np.sqrt(2 * freedom)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pytest.param("features", marks=pytest.mark.slow), "gradients"])
 def test_follows_the_sequential_law(kind):
     points = clusters(7, seed=5) if kind == "features" else clusters(7, seed=5) + 2
@@ -115,6 +116,7 @@ def test_follows_the_sequential_law(kind):
     assert passes.mean() < 20
 
 
+@pytest.mark.slow
 def test_the_passes_are_those_of_the_function():
     points = clusters(7, seed=5)
     pool, _ = coarse(points, 60)
@@ -127,6 +129,7 @@ def test_the_passes_are_those_of_the_function():
         np.testing.assert_array_equal(picked.rows, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind, precision", [("features", "bfloat16"), ("gradients", "int8"), ("gradients", "bfloat16")]
 )
@@ -155,6 +158,7 @@ def test_no_row_is_farther_than_its_bound(kind, precision):
         assert (norms <= np.asarray(copy.norm_bounds(), float)[:500] * unit**2).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["features", "gradients"])
 def test_scores_are_squared_distances_of_the_rows(kind):
     pool = pools.compress(POINTS)
@@ -215,6 +219,7 @@ class Counted:
         return self.rows[rows]
 
 
+@pytest.mark.slow
 def test_how_many_rows_are_read_does_not_depend_on_how_many_there_are():
     read = {}
     for rows in (5_000, 20_000):
@@ -231,6 +236,7 @@ def test_how_many_rows_are_read_does_not_depend_on_how_many_there_are():
     assert read[20_000] < 1.3 * read[5_000]
 
 
+@pytest.mark.slow
 def test_devices_draw_the_rows_that_one_draws():
     plain, shared = (pools.compress(POINTS, mesh) for mesh in (None, devices.make_mesh(8)))
     one, eight = (
@@ -244,6 +250,7 @@ def test_devices_draw_the_rows_that_one_draws():
         assert array.sharding.shard_shape(array.shape)[0] == len(shared) // 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "all equal", "all zero", "copies", "NaN"])
 def test_rows_are_distinct_and_available(kind):
     points, residuals = POINTS[:40].copy(), RESIDUALS[:40]
@@ -272,6 +279,7 @@ def test_rows_are_distinct_and_available(kind):
         assert (picked.scores[8:35] == 0).all() and (picked.scores[1:7] > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [2.0**-60, 2.0**40])
 def test_scale_changes_nothing(scale):
     everything = jnp.ones(60, bool)

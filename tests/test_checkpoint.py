@@ -49,6 +49,7 @@ def saved(tmp_path):
     return Checkpoints(tmp_path / "checkpoints", IDENTITY)
 
 
+@pytest.mark.slow
 def test_what_is_loaded_is_what_was_saved(saved):
     assert saved.newest(carried()) is None
     saved.save(3, carried(3), {"round": 4})

@@ -71,6 +71,7 @@ def runs(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_run_prints_the_table_and_the_files(config, runs, capsys):
     assert main(["run", config]) == 0
     out, err = capsys.readouterr()
@@ -92,6 +93,7 @@ def test_run_takes_settings(config, runs, tmp_path):
     assert (tmp_path / "elsewhere" / "curves.png").exists()
 
 
+@pytest.mark.slow
 def test_run_never_writes_over_a_run(config, runs, capsys):
     folders = []
     for _ in range(3):
@@ -104,12 +106,14 @@ def test_run_never_writes_over_a_run(config, runs, capsys):
     )
 
 
+@pytest.mark.slow
 def test_resolved_config_runs_again(config, runs):
     assert main(["run", config, "--quiet", "--seeds", "7"]) == 0
     assert main(["run", "runs/tiny/config.toml", "--quiet"]) == 0
     assert runs[0] == runs[1]
 
 
+@pytest.mark.slow
 def test_compare(config, runs, capsys):
     for seeds in "34":
         main(["run", config, "--quiet", "--seeds", seeds])
@@ -126,6 +130,7 @@ def test_compare(config, runs, capsys):
     assert capsys.readouterr().out == "runs/comparison-2\n"
 
 
+@pytest.mark.slow
 def test_compare_notes_and_errors(config, runs, tmp_path, capsys):
     main(["run", config, "--quiet", "--set", "data.limit=50"])
     main(["run", config, "--quiet", "--set", "strategy.names=badge"])
@@ -313,7 +318,7 @@ source = "sklearn:iris"
 [model]
 name = "logistic"
 [strategy]
-names = ["random", "core_set"]
+names = ["random", "margin"]
 initial = 6
 budget = 4
 rounds = 1

@@ -53,6 +53,7 @@ def test_follows_the_sequential_law(block_size):
         assert abs(found.get(picks, 0) / draws - probability) < band
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 37, 1000])
 def test_sample_rows_inverts_the_cumulative_sum(count):
     weights = np.random.default_rng(count).uniform(size=count) ** 4
@@ -85,6 +86,7 @@ def gradients(rows=80, classes=4, width=5, seed=0):
     return selection.gradient_embedding(logits, features)
 
 
+@pytest.mark.slow
 def test_badge_begins_with_the_largest_gradient():
     points = gradients()
     norms = np.linalg.norm(np.asarray(points.dense(), np.float64), axis=1)

@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 
 import pytest
+from helpers import quick_first
 
 import jaxal
 
@@ -16,7 +17,10 @@ def examples(name):
     return [test for test in doctest.DocTestFinder().find(module) if test.examples]
 
 
-@pytest.mark.parametrize("name", MODULES)
+QUICK = ["jaxal.selection._k_center"]
+
+
+@pytest.mark.parametrize("name", quick_first(MODULES, QUICK))
 def test_examples(name):
     runner = doctest.DocTestRunner(verbose=False)
     for test in examples(name):

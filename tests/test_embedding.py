@@ -59,6 +59,7 @@ def test_normalised_neither_overflows_nor_underflows(scale):
     np.testing.assert_allclose(gradient.squared_norm(), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("points", "vectors"), embeddings())
 def test_total_inner(points, vectors):
     mask = np.arange(len(vectors)) % 3 != 1
@@ -86,6 +87,7 @@ def test_a_users_embedding_works_in_every_rule_by_products():
     np.testing.assert_array_equal(selection.nearest_pick(picked, points), dense)
 
 
+@pytest.mark.slow
 def test_a_users_embedding_follows_the_law_of_d2_sampling():
     x = np.random.default_rng(4).normal(size=(5, 3)).astype(np.float32)
     squared = ((x[:, None] - x[None]) ** 2).sum(-1)

@@ -13,6 +13,7 @@ from helpers import bad_inputs, cases, load_case, softmax
 from jaxal import evaluation
 
 
+@pytest.mark.slow
 @cases("evaluation")
 def test_conformance(path):
     case, meta = load_case(path)
@@ -105,6 +106,7 @@ def test_intervals_cover():
     assert float(covered) == pytest.approx(0.9, abs=4 * np.sqrt(0.09 / 1000))
 
 
+@pytest.mark.slow
 def test_labels_needed_are_those_of_the_width():
     """As many labels as said give intervals of the half width that was asked for."""
     rng = np.random.default_rng(0)
@@ -173,6 +175,7 @@ def test_coda_as_defined(scale):
     np.testing.assert_allclose(found.gain, gain, atol=0.02 * gain.max() + 2e-5)
 
 
+@pytest.mark.slow
 def test_coda_finds_the_best_model():
     """Labels of the rows of highest gain; the best of four models after thirty of them."""
     rng = np.random.default_rng(1)

@@ -39,6 +39,7 @@ def mixed_flips(features, weights, bias, anchors, epsilon):
     return count
 
 
+@pytest.mark.slow
 def test_alfa_mix_is_the_closed_form():
     features, weights, bias = data()
     anchors = features[:CLASSES] * 2
@@ -49,6 +50,7 @@ def test_alfa_mix_is_the_closed_form():
     assert 0 < (np.asarray(found) > 0).sum() < ROWS
 
 
+@pytest.mark.slow
 def test_alfa_mix_knows_nothing_of_anchors_that_are_not_there():
     features, weights, bias = data()
     anchors = jnp.asarray(features[:3]).at[1].set(jnp.nan)
@@ -64,6 +66,7 @@ def test_alfa_mix_knows_nothing_of_anchors_that_are_not_there():
     assert (flat == 0).all()
 
 
+@pytest.mark.slow
 def test_the_linear_map_is_the_last_layer():
     features, weights, bias = data()
     features[:, -1] = 0.0  # a unit that is dead
@@ -76,6 +79,7 @@ def test_the_linear_map_is_the_last_layer():
     assert (found[-1] == 0).all()
 
 
+@pytest.mark.slow
 def test_alfa_mix_queries_rows_that_a_hint_flips():
     features, weights, bias = data()
     logits = features @ weights + bias
@@ -94,6 +98,7 @@ def test_alfa_mix_queries_rows_that_a_hint_flips():
     assert candidates[np.asarray(picked.rows)].all() and candidates.sum() < ROWS / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0, 1])
 def test_drop_query_lowers_its_bar_while_there_are_few(level):
     """One pick wants 25 candidates: 20 rows change in both of 3 draws, 10 more in one."""
@@ -113,6 +118,7 @@ def test_drop_query_lowers_its_bar_while_there_are_few(level):
     assert picks.rows.tolist() == [nearest]
 
 
+@pytest.mark.slow
 def test_alfa_mix_knows_nothing_of_labelled_rows_that_are_not_finite():
     features, weights, bias = data()
     logits = features @ weights + bias
@@ -128,6 +134,7 @@ def test_alfa_mix_knows_nothing_of_labelled_rows_that_are_not_finite():
     assert pick(9) == pick(8)
 
 
+@pytest.mark.slow
 def test_rows_that_are_not_finite_fill_a_batch_up_last():
     features, weights, bias = data()
     logits = features @ weights + bias
@@ -146,6 +153,7 @@ def unit(features):
     return features / np.linalg.norm(features, axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 def test_the_purest_radius_is_a_quantile_of_the_gaps_between_clusters():
     rng = np.random.default_rng(0)
     labels = np.arange(ROWS) % 2

@@ -223,6 +223,7 @@ def test_an_empty_labelled_set():
         assert found.rows.tolist() == rows
 
 
+@pytest.mark.slow
 def test_jit_and_vmap():
     pool, labeled, _, available = jax.tree.map(jnp.asarray, setting())
     pools = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf[::-1]]), pool)

@@ -17,6 +17,7 @@ LEARNER = jaxal.Learner(jaxal.models.logistic(3), optax.sgd(0.1), max_epochs=2)
 STRATEGY = jaxal.strategies.margin()
 
 
+@pytest.mark.slow
 def test_simulated_seeds():
     run = jaxal.simulate(LEARNER, STRATEGY, POOL, TEST, **PLAN)
     _, history = jax.vmap(run)(jax.random.split(jax.random.key(0), 2))
@@ -35,6 +36,7 @@ def test_simulated_seeds():
     assert summary.points[-1].accuracy_mean == pytest.approx(accuracies[:, -1].mean())
 
 
+@pytest.mark.slow
 def test_rounds_on_the_host_are_those_of_a_simulation():
     rounds = [
         info for _, info in jaxal.iterate(jax.random.key(3), LEARNER, STRATEGY, POOL, TEST, **PLAN)

@@ -82,6 +82,7 @@ def test_other_arguments_are_refused(tmp_path, changes, message):
         next(rounds(tmp_path, **changes))
 
 
+@pytest.mark.slow
 def test_a_fit_on_the_host_is_resumed(tmp_path):
     calls = []
 

@@ -68,6 +68,7 @@ def test_pairs_are_drawn_given_the_rows_before():
     check(draws(8000, draw), law)
 
 
+@pytest.mark.slow
 def test_a_function_of_the_chosen_rows():
     """The softmax loss of a row among those chosen; the same scores as by hand, chunk by chunk."""
     rng = np.random.default_rng(1)

@@ -226,6 +226,7 @@ def test_represents():
     assert (selection.nearest_pick(nothing, jnp.asarray(x)) == -1).all()
 
 
+@pytest.mark.slow
 def test_represents_in_gradients():
     rng = np.random.default_rng(0)
     points = selection.gradient_embedding(

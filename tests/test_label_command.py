@@ -41,6 +41,7 @@ def fill(path, answers, **more):
     return [row["id"] for row in rows]
 
 
+@pytest.mark.slow
 def test_by_hand_through_csv(tmp_path, capsys):
     write_data(tmp_path / "work", f"{CONFIG}[label.stop]\nlabels = 7\n")
     folder = "work/p"

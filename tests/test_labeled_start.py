@@ -158,6 +158,7 @@ def test_strategies_start_from_the_labelled_rows(name):
     assert rows.tolist() != other.tolist()
 
 
+@pytest.mark.slow
 def test_a_strategy_observes_and_selects_as_a_whole():
     rng = np.random.default_rng(0)
     model = table_model(rng.normal(size=(ROWS, 3)).astype(np.float32), points())
@@ -215,6 +216,7 @@ def test_centers_are_means_of_what_is_nearer_to_them_than_to_those_that_stay():
     np.testing.assert_array_equal(np.asarray(clusters.assigned), np.minimum(nearest, 6))
 
 
+@pytest.mark.slow
 def test_centers_outside_the_mask_or_without_numbers_do_not_count():
     features, free = jnp.asarray(points(30, 2)), jnp.ones(30, bool)
     fixed = jnp.concatenate([features[:3], jnp.full((1, 2), jnp.nan), features[20:25]])
@@ -242,6 +244,7 @@ def test_seed_rows_are_those_of_greedy_facility_location():
     np.testing.assert_array_equal(found, expected.rows)
 
 
+@pytest.mark.slow
 def test_seed_rows_of_classes_are_balanced_and_nested():
     features = jnp.asarray(points())
     labels = np.array([0] * 2 + [2] * 5 + [5] * 5 + [-1] * 2)

@@ -52,6 +52,7 @@ def unbroken(folder, config, rounds):
     return batches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [CONFIG, WARM], ids=["cold", "warm"])
 def test_a_loop_over_many_sittings_is_one_loop(tmp_path, config):
     folder = create(tmp_path, config)
@@ -245,6 +246,7 @@ def test_items_that_were_edited_between_sittings_are_refused(tmp_path, file, old
     assert labeling.status(folder).labelled == 6
 
 
+@pytest.mark.slow
 def test_other_settings_and_versions_are_noted_and_a_lost_class_refused(tmp_path):
     folder = create(tmp_path, known=6)
     labeling.next_batch(folder)
@@ -271,6 +273,7 @@ def test_data_are_looked_for_where_it_is_said_or_beside_the_project(tmp_path, mo
     assert data_folder(own, folder, "here").name == "here"
 
 
+@pytest.mark.slow
 def test_a_learner_and_a_strategy_of_ones_own(tmp_path):
     folder = create(tmp_path, known=6)
     learner = jaxal.Learner(jaxal.models.logistic(3), optax.sgd(0.1), max_epochs=2)

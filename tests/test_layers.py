@@ -38,6 +38,7 @@ def by_hand(variables, inputs):
     return np.asarray(inputs) @ np.asarray(inner["kernel"]) + np.asarray(inner["bias"])[None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "side", "width"),
     [("block/inner", "output", 8), ("block/inner", "input", 4), ("block", "output", 8)],
@@ -59,6 +60,7 @@ def test_features_of_a_layer(layer, side, width):
     jax.tree.map(np.testing.assert_array_equal, after, expected[1])
 
 
+@pytest.mark.slow
 def test_features_of_images_are_flattened_and_reach_strategies():
     model = models.with_features(models.cnn(3, channels=(2,), hidden=5), "Conv_0")
     images = jnp.ones((4, 6, 6))
@@ -78,6 +80,7 @@ def test_models_of_models_keep_their_layers():
     assert seen.prepare is model.prepare
 
 
+@pytest.mark.slow
 def test_members_of_an_ensemble_have_layers_and_it_has_none():
     model = models.with_dropout(models.with_features(models.mlp(3), "Dense_0"), "Dense_1")
     ensemble = jaxal.ensemble(jaxal.Learner(model, optax.sgd(0.1)), 2).model
@@ -165,6 +168,7 @@ def test_a_layer_that_runs_twice_has_two_masks():
     assert (model.apply(variables, INPUTS, key=jax.random.key(1)).logits != 0).any()
 
 
+@pytest.mark.slow
 def test_consistent_masks_make_one_network_of_a_draw():
     model = models.with_dropout(models.mlp(3), "Dense_1")
     variables = model.init(jax.random.key(0), INPUTS)

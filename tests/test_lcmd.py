@@ -74,6 +74,7 @@ def test_rows_without_numbers_come_last():
     assert (picked.scores[-2:] == -np.inf).all()
 
 
+@pytest.mark.slow
 def test_gradients_are_never_written_out():
     rng = np.random.default_rng(1)
     logits, features = (jnp.asarray(rng.normal(size=(ROWS, 4)), jnp.float32) for _ in range(2))

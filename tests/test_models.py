@@ -384,6 +384,7 @@ def test_zoo_shapes(make, shape, width, dtype):
     assert {array.dtype for array in outputs} == {np.dtype(np.float32)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [

@@ -28,6 +28,7 @@ def by_definition(raw, mean=MEAN, std=STD, scale=255):
     return ((np.asarray(raw, np.float64) / scale - mean) / std).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
 def test_integers_are_normalised_and_floats_are_left(dtype):
     model, raw = models.normalized(SMALL, MEAN, STD), pixels(dtype=dtype)
@@ -90,6 +91,7 @@ def test_tokens_cannot_be_moved(name):
         strategy.observe(jax.random.key(0), SMALL, variables, tokens, jnp.full(2, -1))
 
 
+@pytest.mark.slow
 def test_an_ensemble_prepares_as_its_members_do():
     model = models.normalized(SMALL, MEAN, STD)
     both = jaxal.ensemble(jaxal.Learner(model, optax.sgd(0.1)), 2).model

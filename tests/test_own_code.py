@@ -99,6 +99,7 @@ def table(**changes: Any) -> dict[str, Any]:
     return own | changes
 
 
+@pytest.mark.slow
 def test_a_whole_run_of_ones_own_code(own_code):
     config = parse(table())
     experiment.run(config, own_code / "out")

@@ -224,6 +224,7 @@ def test_data_that_are_not_there_or_others(tmp_path):
         assert found["notes"] == notes and len(found["curves"]["lines"]) == 2
 
 
+@pytest.mark.slow
 def test_several_runs(digits, tmp_path, capsys):
     warm = folder_of_run(
         tmp_path / "warm", records(["badge"], 60), *SETTINGS, "learner.warm_start=true", "name=warm"

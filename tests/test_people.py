@@ -30,6 +30,7 @@ def told(*answers, **options):
     return state
 
 
+@pytest.mark.slow
 def test_a_row_of_minus_one_is_passed_over_wherever_it_stands():
     state = told(([11, -1, 13, -1, 14], [0, 2, 1, -1, 2], [0.5, 9.0, 1.0, 9.0, 2.0]))
     assert state.count == 3 and state.round == 1
@@ -39,6 +40,7 @@ def test_a_row_of_minus_one_is_passed_over_wherever_it_stands():
     assert (state.skipped == -1).all()
 
 
+@pytest.mark.slow
 def test_a_label_of_minus_one_is_skipped_and_kept():
     state = told(([11, 12, 13], [0, -1, 1]), ([5, 6], [-1, 2]))
     assert state.count == 3 and state.rows[:4].tolist() == [11, 13, 6, -1]
@@ -46,6 +48,7 @@ def test_a_label_of_minus_one_is_skipped_and_kept():
     assert state.skipped.tolist() == [12, 5, -1, -1, -1, -1, -1, -1]
 
 
+@pytest.mark.slow
 def test_a_label_that_comes_after_all_is_taken():
     state = told(([12], [-1]), ([12], [1]))
     assert state.rows[0] == 12 and state.labels[0] == 1 and state.count == 1
@@ -56,6 +59,7 @@ def test_an_empty_answer_begins_the_next_round():
     assert state.count == 0 and state.round == 1
 
 
+@pytest.mark.slow
 def test_the_same_answers_inside_jit_mean_the_same():
     answers = jnp.array([11, -1, 13, 14]), jnp.array([0, 0, -1, 2])
     outside, inside = jaxal.tell(begin(), *answers), jax.jit(jaxal.tell)(begin(), *answers)
@@ -65,6 +69,7 @@ def test_the_same_answers_inside_jit_mean_the_same():
     assert crowded.skipped.tolist() == [0, 1, 2, 3] and crowded.count == 0
 
 
+@pytest.mark.slow
 def test_skipped_rows_are_never_asked_again_and_never_trained_on():
     observe = CountTraces(jaxal.strategies.entropy().observe)
     strategy = jaxal.strategies.entropy()._replace(observe=observe)
@@ -93,6 +98,7 @@ def test_a_loop_without_any_label_begins_with_the_model_as_it_was_made():
     assert len(set(asked.rows.tolist())) == 5 and (asked.rows >= 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("balanced", [False, True])
 def test_only_rows_whose_labels_are_known_are_drawn(balanced):
     state = begin(PARTLY, initial=7, balanced=balanced)
@@ -124,6 +130,7 @@ MEANS = jaxal.models.from_functions(
 )
 
 
+@pytest.mark.slow
 def test_a_training_loop_of_ones_own_in_python_works_in_ask_and_iterate():
     learner = jaxal.CustomLearner(MEANS, host_fit, fit_on_host=True)
     strategy = jaxal.strategies.margin()

@@ -30,6 +30,7 @@ def small_tiles(monkeypatch):
     jax.clear_caches()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num", [1, 7, 100])
 def test_fold_centers(num, small_tiles):
     usable = EVERYTHING.at[5].set(False)

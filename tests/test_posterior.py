@@ -89,6 +89,7 @@ def test_copies_of_an_example_share_their_masks():
     np.testing.assert_array_equal(draws[1:], draws[:1].repeat(2, 0))
 
 
+@pytest.mark.slow
 def test_dropout_leaves_running_statistics_alone():
     images = jax.random.normal(jax.random.key(0), (6, 8, 8, 1))
     model = models.cnn(3, channels=(4,), hidden=8, dropout=0.5, batch_norm=True)

@@ -47,6 +47,7 @@ def data(rows=130, queries=7, seed=0):
 TASKS = jnp.array([3, 0, 3, 3, 0, 9, 3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [None, TASKS], ids=["one task", "three"])
 def test_each_in_turn(tasks):
     features, queries, available = data()
@@ -58,6 +59,7 @@ def test_each_in_turn(tasks):
         assert (found.scores[len(scores) :] == -jnp.inf).all()
 
 
+@pytest.mark.slow
 def test_lists_are_made_anew_when_all_want_the_same_rows(monkeypatch):
     features, queries, available = data(rows=200, queries=40)
     queries = queries.at[:].set(queries[:1] + 0.01 * queries)
@@ -74,6 +76,7 @@ def test_the_largest_cosine():
     np.testing.assert_allclose(found.scores, np.sort(worth)[::-1][:20], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["round_robin", "max"])
 def test_what_is_no_number_comes_last_and_has_no_turn(kind):
     features, queries, available = data(rows=12, queries=3)
@@ -96,6 +99,7 @@ def test_rows_in_another_order_are_the_same_rows():
     np.testing.assert_array_equal(order[moved.rows], plain.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["round_robin", "max"])
 def test_devices_share_the_rows(kind):
     features, queries, available = data(rows=128)

@@ -41,6 +41,7 @@ def test_variance_as_defined():
         scores.predictive_variance(jnp.zeros((2, 3), jnp.int32))
 
 
+@pytest.mark.slow
 def test_errors_as_defined():
     (inputs, targets), _ = examples()
     model = models.linear(1)
@@ -92,6 +93,7 @@ def run_of(name):
     return run(jax.random.key(1))
 
 
+@pytest.mark.slow
 def test_simulation():
     state, info = run_of("lcmd")
     assert state.labels.dtype == jnp.float32 and info.labels.tolist() == [6, 10, 14]
@@ -102,6 +104,7 @@ def test_simulation():
     assert info.test.mae[-1] <= info.test.rmse[-1]
 
 
+@pytest.mark.slow
 def test_asked_and_told_is_simulated():
     """People who tell the same targets; a row that has none is skipped."""
     (inputs, targets), _ = examples()
@@ -138,6 +141,7 @@ def test_acquisition_without_labels_and_with():
     )
 
 
+@pytest.mark.slow
 def test_the_mean_of_an_ensemble():
     given = jaxal.ensemble(learner(), 3)
     inputs = jnp.asarray(examples()[0][0])

@@ -80,6 +80,7 @@ def _seen(counts, count):
     return 0.0 * count.astype(jnp.float32)
 
 
+@pytest.mark.slow
 def test_saturation_ends_no_failed_fit():
     options = {"optimizer": optax.sgd(0.0), "window": 3, "max_epochs": 12, "batch_size": 32}
     assert fitted(jaxal.Learner(LINEAR, **options), *buffers())[1].epochs == 3
@@ -163,6 +164,7 @@ def test_running_statistics_are_those_of_the_averaged_parameters():
     assert leaves_equal(fitted(early, *given), fitted(plain, *given))
 
 
+@pytest.mark.slow
 def test_an_average_begins_anew_with_the_fit():
     learner = jaxal.Learner(
         LINEAR,

@@ -44,13 +44,7 @@ def said(out):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "number", "share"),
-    [("random", 0, 0), ("random", 2, 0), ("badge", 1, 0)]
-    + [
-        ("random", 0, math.inf),
-        ("random", 1, math.inf),
-        ("badge", 0, math.inf),
-        ("badge", 2, math.inf),
-    ],
+    [("random", 0, 0), ("badge", 1, 0), ("random", 1, math.inf), ("badge", 2, math.inf)],
 )
 def test_a_resumed_run_is_the_unbroken_one(
     small_run, tmp_path, monkeypatch, strategy, number, share
@@ -180,7 +174,7 @@ def test_no_memory_on_the_device_is_one_line(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("devices", "kills"), [([1], 3), ([8, 2], 2)], ids=["one", "8 and 2"])
+@pytest.mark.parametrize(("devices", "kills"), [([1], 2), ([8, 2], 1)], ids=["one", "8 and 2"])
 def test_killed_runs_are_resumed_bit_for_bit(devices, kills, monkeypatch):
     cache = jax.config.values["jax_compilation_cache_dir"]
     if cache:

@@ -30,16 +30,31 @@ SMALL = [
 SMALL_PARTS = ["data.limit=150", "data.test_limit=100", "learner.epoch_rows=0"]
 
 
+def strategies_of_their_own():
+    """The configs, each with the strategies that no earlier one runs with the same options."""
+    seen = set()
+    for path in sorted(CONFIGS.glob("*.toml")):
+        table = tomllib.loads(path.read_text())["strategy"]
+        options = table.get("options", {})
+        said = {name: (name, repr(options.get(name))) for name in table["names"]}
+        new = [name for name in said if said[name] not in seen]
+        seen |= {*said.values()}
+        yield pytest.param(path, new or table["names"][-1:], id=path.stem)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_config_runs_in_a_small_form(path, tmp_path):
-    settings = [*SMALL, *SMALL_PARTS]
+@pytest.mark.parametrize(("path", "names"), [*strategies_of_their_own()])
+def test_every_config_runs_in_a_small_form(path, names, tmp_path):
+    settings = [*SMALL, *SMALL_PARTS, f"strategy.names={','.join(names)}"]
     if "[scenario]" in path.read_text():
         settings.remove("data.limit=150")  # a scenario needs so many rows of each class
     config = experiment.load(path, settings)
     if config.data.validation:
         config = experiment.override(config, "data.validation=30")
-    for options in config.strategy.options.values():
+    of_options = config.strategy.options
+    for name in {*of_options}.difference(names):
+        del of_options[name]
+    for options in of_options.values():
         for posterior in (options, options.get("strategy", {})):
             if "posterior" in posterior:
                 posterior["posterior"]["num_draws"] = 2
@@ -148,6 +163,7 @@ def test_records_are_those_of_the_loop(small_run):
         np.testing.assert_allclose(mine[0].test_accuracy, history.test.accuracy[0], atol=0.01)
 
 
+@pytest.mark.slow
 def test_a_warm_start_on_several_devices(tmp_path):
     settings = ["strategy.names=random", "model.hidden=4", "learner.warm_start=true"]
     experiment.run(experiment.load(DIGITS, [*SMALL, *settings]), tmp_path)

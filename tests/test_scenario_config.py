@@ -175,6 +175,7 @@ def test_sets_from_a_file_are_scaled_as_the_pool_is(made, tmp_path):
     assert parts.query is not None and sorted(parts.query.labels) == [1, 2]
 
 
+@pytest.mark.slow
 def test_seed_sets(made):
     parts = built(made)
     pool, model = parts.pool, parts.learner.model

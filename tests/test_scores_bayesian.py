@@ -224,6 +224,7 @@ def test_draws_may_be_keys_or_stacked_parameters():
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_summary_before_the_first_draw_is_nan():
     summary = scores.draw_scores(scores.init_running_scores((2, 3)))
     for name in SCORES:
@@ -257,6 +258,7 @@ def test_epig_by_hand():
     assert np.all(np.asarray(EPIG(draws[:1], draws[:1])) == 0)  # one draw
 
 
+@pytest.mark.slow
 def test_core_mse_is_how_far_each_label_moves_the_predictions():
     rng = np.random.default_rng(4)
     logits, target = (3 * rng.normal(size=(7, n, 3)).astype(np.float32) for n in (5, 4))
@@ -291,6 +293,7 @@ def test_epig_never_holds_the_joint():
     assert memory is not None and memory.temp_size_in_bytes < joint / 8
 
 
+@pytest.mark.slow
 def test_epig_under_jit_vmap_and_permutation():
     logits, target = random_draws((4, 9, 3)), random_draws((4, 5, 3), seed=1)
     expected = scores.epig(logits, target)

@@ -140,6 +140,7 @@ def test_undefined_rows_are_nan_alone(function, bad):
     np.testing.assert_array_equal(np.isnan(got), [False, True, False])
 
 
+@pytest.mark.slow
 def test_gradient_of_entropy():
     logits = random_logits((8, 5), 2.0)
     probs = jax.nn.softmax(logits)

@@ -41,6 +41,7 @@ def data(rows=150, seed=0):
     return jnp.asarray(features, jnp.float32), jnp.asarray(available), jnp.asarray(clusters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [256, 16, 7])
 def test_as_defined(size, monkeypatch):
     monkeypatch.setattr(_semdedup, "BLOCK", size)
@@ -58,6 +59,7 @@ def test_as_defined(size, monkeypatch):
     assert 20 < reference(features, available, clusters, 0.9)[0].sum() < 120
 
 
+@pytest.mark.slow
 def test_exact_copies_are_found_whatever_their_lengths():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(60, 4)).astype(np.float32)
@@ -69,6 +71,7 @@ def test_exact_copies_are_found_whatever_their_lengths():
     np.testing.assert_array_equal(found.kept_as, np.arange(60) % 30)
 
 
+@pytest.mark.slow
 def test_kept_rows_of_its_own_clusters_are_not_alike():
     features, available, _ = data()
     found = curation.semdedup(jax.random.key(0), features, available, num_clusters=5)
@@ -82,6 +85,7 @@ def test_kept_rows_of_its_own_clusters_are_not_alike():
         assert kept < row and found.keep[kept] and cosine > 0.95
 
 
+@pytest.mark.slow
 def test_devices_share_the_rows():
     features, available, _ = data(rows=160)
     plain = curation.semdedup(jax.random.key(0), features, available, num_clusters=6)
@@ -93,6 +97,7 @@ def test_devices_share_the_rows():
     np.testing.assert_array_equal(plain.kept_as, again.kept_as)
 
 
+@pytest.mark.slow
 def test_clusters_of_clouds():
     """Three clouds are found, rows that do not count change nothing, and distances are right."""
     rng = np.random.default_rng(2)

@@ -49,6 +49,7 @@ def test_probabilities_as_defined(lam, z):
     np.testing.assert_allclose(found.weights, 1 / (40 * expected[drawn]), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_estimates_are_unbiased_and_vary_less_than_uniform_ones():
     """Of the sum of losses, and of something else, in 4,000 draws: within 3 standard errors."""
     features, centers, losses, available, values = data()

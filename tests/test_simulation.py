@@ -102,6 +102,7 @@ def test_one_trace_serves_all_rounds_and_seeds():
     assert observe.count <= 2
 
 
+@pytest.mark.slow
 def test_pool_arrays_are_arguments_of_the_program():
     inputs = np.random.default_rng(0).normal(size=(4000, 50)).astype(np.float32)
     pool = (inputs, np.arange(4000) % 3)

@@ -58,6 +58,7 @@ def check_picks(state, info, initial=6):
     np.testing.assert_array_equal(info.skipped, [0, *of_class])
 
 
+@pytest.mark.slow
 def test_no_row_of_no_class_is_ever_trained_on_and_each_costs_one():
     observe = CountTraces(lambda key, model, variables, inputs, labels: inputs[:, 0])
     strategy = jaxal.Strategy(
@@ -94,6 +95,7 @@ def test_the_loop_on_the_host_gives_a_fit_no_row_of_no_class():
     assert jnp.isfinite(info.train.loss).all() and float(info.test.accuracy[-1]) > 0.5
 
 
+@pytest.mark.slow
 def test_accuracy_by_class_is_that_of_its_rows():
     state, info = simulate(jaxal.strategies.random())(jax.random.key(0))
     logits = MEANS.apply(state.variables, TEST.inputs).logits
@@ -181,6 +183,7 @@ def test_strict_settings_and_wide_numbers(mode):
         check_picks(*simulate(strategy, **given)(jax.random.key(3)))
 
 
+@pytest.mark.slow
 def test_private_rows_in_a_loop_in_which_people_label():
     placed = jaxal.place(INPUTS, None)
     state = jaxal.init(jax.random.key(0), LEARNER, placed, initial=0, capacity=10)

@@ -63,6 +63,7 @@ def test_jaxal_alone_loads_nothing():
     assert not loaded("import jaxal; dir(jaxal); jaxal.__version__") & (HEAVY | {"jax", "numpy"})
 
 
+@pytest.mark.slow
 def test_only_a_checkpoint_loads_orbax():
     assert "orbax" not in loaded("import jaxal.experiment; jaxal.iterate; jaxal.Learner")
 

@@ -43,6 +43,7 @@ def simulate(stop, strategy=None, **more):
     return jaxal.simulate(LEARNER, strategy, POOL, TEST, **{**PLAN, "stop": stop, **more})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), ROUNDS)
 def test_a_rule_by_rounds_is_that_of_the_history(name, options):
     rng = np.random.default_rng(0)
@@ -73,6 +74,7 @@ def test_a_rule_by_rounds_is_that_of_the_history(name, options):
     assert expected.any() or name == "kappa"
 
 
+@pytest.mark.slow
 def test_simulate_stops_and_repeats_the_last_report():
     observe = CountTraces(jaxal.strategies.margin().observe)
     run = simulate(KAPPA, jaxal.strategies.margin()._replace(observe=observe), stop_set=40)
@@ -99,6 +101,7 @@ def test_simulate_stops_and_repeats_the_last_report():
         assert np.isinf(values[:2]).all() and np.isfinite(values[2:]).all()
 
 
+@pytest.mark.slow
 def test_iterate_ends_where_simulate_does():
     _, history = simulate(KAPPA, stop_set=POOL.inputs[:40])(jax.random.key(3))
     given = {**PLAN, "stop": KAPPA, "stop_set": POOL.inputs[:40]}
@@ -138,6 +141,7 @@ def test_a_loop_goes_on_as_one_that_was_not_broken_off(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_low_scores_end_a_loop_and_are_not_labelled():
     scores = [0.9, 0.7, 0.2]
 

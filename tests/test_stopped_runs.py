@@ -47,6 +47,7 @@ def curves(records):
     return found
 
 
+@pytest.mark.slow
 def test_records_end_where_a_rule_holds(run):
     _, out = run
     found = curves(experiment.read(out / "history.jsonl"))
@@ -60,6 +61,7 @@ def test_records_end_where_a_rule_holds(run):
     assert all(rounds[-1].labels == 60 for (name, _), rounds in found.items() if name == "random")
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_done_again_and_a_broken_one_is_the_same(run, tmp_path):
     config, out = run
     shutil.copytree(out, tmp_path / "run")
@@ -98,6 +100,7 @@ def test_a_stopped_seed_keeps_its_accuracy():
     assert summary.area_mean == pytest.approx(((0.5 + 2 * 0.8 + 0.8) + (0.5 + 2 * 0.6 + 0.7)) / 8)
 
 
+@pytest.mark.slow
 def test_evaluate_shows_each_strategy(run, capsys):
     _, out = run
     records = curves(experiment.read(out / "history.jsonl"))
@@ -131,6 +134,7 @@ def test_students_quantile_and_wilsons_interval():
     assert float(found.estimate) == pytest.approx(share)
 
 
+@pytest.mark.slow
 def test_wilsons_interval_of_active_inference():
     """That of as many rows as would have the variance of the terms; finite without a mistake."""
     rng = np.random.default_rng(0)

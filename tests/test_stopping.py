@@ -13,6 +13,7 @@ from helpers import MODES, cases, load_case
 from jaxal import stopping
 
 
+@pytest.mark.slow
 @cases("stopping")
 def test_conformance(path):
     case, meta = load_case(path)

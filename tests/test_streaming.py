@@ -166,6 +166,7 @@ def test_devices_that_share_seeds_read_a_row_once():
     np.testing.assert_array_equal(found["rows"][:ROWS], FEATURES)
 
 
+@pytest.mark.slow
 def test_what_is_compiled_refuses_one():
     pool = pools.stream(FEATURES, np.maximum(LABELS, 0))
     model = jaxal.models.logistic(4)

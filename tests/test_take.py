@@ -42,6 +42,7 @@ def test_take_top_cases(scores, used, budget, rows):
     np.testing.assert_array_equal(picked.scores, np.array(taken, np.float32))
 
 
+@pytest.mark.slow
 @hypothesis.given(
     st.lists(
         st.tuples(st.sampled_from([NAN, -INF, INF, -1.0, 0.0, 0.5, 7.0]), st.booleans()),
@@ -119,12 +120,14 @@ def test_stochastic_follows_the_law_of_successive_draws(kind, coldness):
         assert (np.abs(found - expected) <= band).all(), (place, found, expected)
 
 
+@pytest.mark.slow
 def test_power_without_positive_scores_is_uniform():
     draw = jax.vmap(lambda key: take_stochastic(key, -jnp.ones(4), jnp.ones(4, bool), 1).rows[0])
     found = np.bincount(np.asarray(draw(keys(4000))), minlength=4) / 4000
     assert (np.abs(found - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 4000)).all()
 
 
+@pytest.mark.slow
 def test_stochastic_ignores_what_is_not_available():
     scores, available = jnp.arange(8.0), jnp.arange(8) % 2 == 0
     for kind in ("power", "softmax", "softrank"):
