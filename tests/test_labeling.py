@@ -11,7 +11,7 @@ from labels import CLASSES, CONFIG, IDS, ROWS, TRUTH, create, right, row_numbers
 
 import jaxal
 from jaxal import labeling
-from jaxal.labeling import _next
+from jaxal.labeling import _next, watching
 from jaxal.labeling.parts import build, data_folder
 from jaxal.labeling.picking import ROOM
 from jaxal.labeling.settings import load
@@ -210,6 +210,36 @@ def test_rules_over_the_rounds_go_on_from_the_journal(tmp_path, rule):
     again = [labeling.next_batch(folder).stopped for _ in range(2)]
     assert again[0] == again[1] and again[0] is not None
     assert again[0].startswith(f"{rule}: ") and again[0].endswith("(label.stop.rule)")
+
+
+class Endless:
+    """A rule whose memory is not finite, and which holds once that is remembered."""
+
+    name, needs = "endless", ()
+
+    def __repr__(self):
+        return "Endless()"
+
+    def begin(self, rows, classes):
+        return jnp.zeros(4), jnp.float32(0)
+
+    def look(self, memory, seen):
+        values, last = memory
+        expected = jnp.array([0.1, jnp.inf, -jnp.inf, jnp.nan])
+        same = jnp.array_equal(values, expected, equal_nan=True) & (last == jnp.inf)
+        return (expected, jnp.float32(jnp.inf)), jnp.float32(1), same
+
+    def says(self, value):
+        return "it remembers"
+
+
+def test_what_a_rule_remembers_need_not_be_finite(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "rules_of", lambda stop: (Endless(),))
+    folder = create(tmp_path, known=6)
+    batch = labeling.next_batch(folder)
+    assert batch.stopped is None
+    take(folder, right(batch.ids))
+    assert labeling.next_batch(folder).stopped == "endless: it remembers (label.stop.rule)"
 
 
 def test_it_ends_when_every_row_has_an_answer(tmp_path):
