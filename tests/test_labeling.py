@@ -7,7 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from labels import CLASSES, CONFIG, IDS, ROWS, TRUTH, create, right, row_numbers, take, wrong
+from labels import (
+    CLASSES,
+    CONFIG,
+    IDS,
+    INPUTS,
+    ROWS,
+    TRUTH,
+    create,
+    right,
+    row_numbers,
+    take,
+    write_data,
+    wrong,
+)
 
 import jaxal
 from jaxal import labeling
@@ -301,6 +314,38 @@ def test_data_are_looked_for_where_it_is_said_or_beside_the_project(tmp_path, mo
     own = load(tmp_path / "work" / "label.toml", ["data.folder=~/work"])
     assert data_folder(own, folder, None) == tmp_path / "work"
     assert data_folder(own, folder, "here").name == "here"
+
+
+def test_files_with_absolute_paths_are_found_where_the_data_are_now(tmp_path):
+    config = write_data(tmp_path / "here")
+    np.savez(tmp_path / "here" / "f.npz", ids=np.array(IDS), inputs=INPUTS[:ROWS])
+    names = {"data.source": "pool.csv", "data.test": "test.csv", "label.features": "f.npz"}
+    given = [
+        f"{key}={'items:' * key.startswith('data')}{tmp_path / 'here' / name}"
+        for key, name in names.items()
+    ]
+    labeling.create(config, tmp_path / "p", overrides=given)
+    twin = shutil.copytree(tmp_path / "p", tmp_path / "twin")
+    expected = labeling.next_batch(twin).ids
+    (tmp_path / "here").rename(tmp_path / "there")
+    with pytest.raises(FileNotFoundError, match=r"here/pool.csv; data .--data. names the folder"):
+        labeling.next_batch(tmp_path / "p")
+    batch = labeling.next_batch(tmp_path / "p", data=tmp_path / "there")
+    assert batch.ids == expected and batch.notes == ()
+
+
+@pytest.mark.slow
+def test_several_devices_pick_the_same_rows_and_another_number_is_noted(tmp_path):
+    stop = '[label.stop]\nrule = ["kappa", "error_stability"]\nrows = 10\n'
+    folder = create(tmp_path, f"{CONFIG}{stop}", known=6)
+    twin = shutil.copytree(tmp_path / "work", tmp_path / "twin") / "project"
+    one = labeling.next_batch(folder)
+    shared = labeling.next_batch(twin, mesh=jaxal.devices.make_mesh(4))
+    assert shared.ids == one.ids and shared.notes == ()
+    assert shared.accuracy == pytest.approx(one.accuracy)
+    take(twin, right(shared.ids))
+    (note,) = labeling.next_batch(twin).notes
+    assert note.startswith("batch 1 was picked on 4 devices, and this is on 1: picks may not")
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxal import selection
 from jaxal.base import Model, PyTree, prepared
@@ -39,7 +40,9 @@ ROOM = 128
 """Labels that there is room for at least: a program is compiled anew where the room is doubled."""
 
 
-def start(settings: Settings, parts: Parts, told: Told, number: int) -> tuple[State, Pool]:
+def start(
+    settings: Settings, parts: Parts, told: Told, number: int, mesh: Mesh | None = None
+) -> tuple[State, Pool]:
     """The state of a loop that was told all this, before batch `number`, and the pool.
 
     It depends on nothing else: not on the order in which answers came, or the process.
@@ -49,8 +52,9 @@ def start(settings: Settings, parts: Parts, told: Told, number: int) -> tuple[St
       parts: what it is made of.
       told: what the answers come to.
       number: of the batch, from 1.
+      mesh: devices that share the pool's rows; one device if None.
     """
-    pool = place(parts.inputs, None, batch_size=settings.run.batch_size)
+    pool = place(parts.inputs, None, mesh, batch_size=settings.run.batch_size)
     most = max(len(told.rows), len(told.skipped), ROOM)
     room = 1 << (most - 1).bit_length()
     key = jax.random.key(settings.seed)
@@ -79,6 +83,7 @@ def pick(
     *,
     fitted: bool,
     remembered: Mapping[str, Sequence[Any]],
+    mesh: Mesh | None = None,
 ) -> Picked:
     """Picks the rows of a batch, and saves the variables of the fitted model.
 
@@ -91,8 +96,9 @@ def pick(
       saved: checkpoints by the number of the batch.
       fitted: whether there was a model for the batch before.
       remembered: what stopping rules remembered after that batch.
+      mesh: devices that share the pool's rows; one device if None.
     """
-    state, pool = start(settings, parts, told, number)
+    state, pool = start(settings, parts, told, number, mesh)
     if not len(told.rows):
         return _first(settings, parts, told, state, budget)
     notes = []
