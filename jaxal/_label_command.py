@@ -120,6 +120,7 @@ def _next(arguments: argparse.Namespace) -> int:
     from jaxal import labeling
     from jaxal._cache import set_up_cache
     from jaxal.interop import FORMATS
+    from jaxal.labeling._next import ALL_ANSWERED
     from jaxal.pools.devices import make_mesh
 
     set_up_cache(True)
@@ -134,6 +135,10 @@ def _next(arguments: argparse.Namespace) -> int:
         fitted += f", accuracy {batch.accuracy:.3f} on the held-out rows"
     if batch.stopped is not None:
         _print(fitted, f"nothing more is asked: {batch.stopped}")
+        if batch.stopped != ALL_ANSWERED:
+            again = _command("next", arguments.folder, "--anyway")
+            _print(f"to be asked all the same: {again}")
+        _print(f"next: {_command('export', arguments.folder, 'labels.csv')}")
         return 0
     rows = f"batch {batch.number}: {_rows(len(batch.ids))}"
     if batch.again:

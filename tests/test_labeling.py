@@ -345,7 +345,7 @@ def test_several_devices_pick_the_same_rows_and_another_number_is_noted(tmp_path
     assert shared.accuracy == pytest.approx(one.accuracy)
     take(twin, right(shared.ids))
     (note,) = labeling.next_batch(twin).notes
-    assert note.startswith("batch 1 was picked on 4 devices, and this is on 1: picks may not")
+    assert note.startswith("devices were 4 at batch 1 and are 1: picks may not be those")
 
 
 @pytest.mark.slow

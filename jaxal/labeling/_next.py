@@ -29,6 +29,8 @@ from jaxal.pools import devices
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner
 
+ALL_ANSWERED = "every row has an answer"
+
 
 class Batch(NamedTuple):
     """What is asked next; nothing, if the loop has ended."""
@@ -171,11 +173,12 @@ def _differences(opened: Project, parts: Parts, mesh: Mesh | None) -> tuple[str,
         before = opened.ledger.batches[-1]
         if before["settings"] != _settings(opened, parts):
             notes.append(f"the settings are not those of batch {before['batch']}")
-        if (had := before.get("devices", 1)) != _devices(mesh):
-            notes.append(
-                f"batch {before['batch']} was picked on {had} devices, and this is on "
-                f"{_devices(mesh)}: picks may not be those of an unbroken loop"
-            )
+    by_model = [one for one in opened.ledger.batches if one.get("devices")]
+    if by_model and by_model[-1]["devices"] != _devices(mesh):
+        notes.append(
+            f"devices were {by_model[-1]['devices']} at batch {by_model[-1]['batch']} and are "
+            f"{_devices(mesh)}: picks may not be those of an unbroken loop"
+        )
     return tuple(notes)
 
 
@@ -198,7 +201,7 @@ def _picked(
     labels, plan = len(told.rows), settings.strategy
     left = len(ledger.ids) - labels - len(told.skipped)
     if not left:
-        return {"reason": "every row has an answer", "labels": labels, "accuracy": None}, ()
+        return {"reason": ALL_ANSWERED, "labels": labels, "accuracy": None}, ()
     wanted = budget or (number == 1 and plan.initial) or plan.budget
     identity = {DATA: opened.provenance.get(DATA), "model": vars(settings.model)}
     saved = Checkpoints(opened.folder / CHECKPOINTS, identity)
@@ -232,7 +235,7 @@ def _picked(
         "labels": labels,
         "accuracy": picked.accuracy,
         "settings": _settings(opened, parts),
-        "devices": _devices(mesh),
+        "devices": None if picked.probabilities is None else _devices(mesh),
         **({"stopping": picked.watched.memory} if picked.watched.memory else {}),
     }, picked.notes
 

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxal import data, strategies
+from jaxal import data
 from jaxal.base import Examples, PyTree, Strategy
 from jaxal.data._load import Raw, shaped
 from jaxal.data.readers.items import Items, read_rows
 from jaxal.data.readers.registry import FOLDER_VARIABLE
 from jaxal.data.readers.vectors import Vectors
 from jaxal.data.tables import is_image, open_table
+from jaxal.experiment.build import make_strategy
 from jaxal.experiment.inputs import prepare
 from jaxal.experiment.keys import named
 from jaxal.experiment.learner import check_together, make_learner
@@ -115,9 +116,9 @@ def build(settings: Settings, folder: Path) -> Parts:
     check_together(settings.learner)
     settings = refound(settings, folder)
     (name,) = settings.strategy.names
-    with named("strategy.options", settings.strategy.options):
-        own = settings.strategy.options.get(name, {})
-        strategy = strategies.make(**{"name": name} | own)
+    own = settings.strategy.options.get(name, {})
+    with named(f"strategy.options.{name}", own):
+        strategy = make_strategy(name, **own)
     with _hint():
         pool, held_out, normalization, tokens = _examples(settings, folder)
         items = _items(settings, folder)
