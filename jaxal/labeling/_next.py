@@ -1,7 +1,6 @@
 """The next batch of a label project: fitted, picked, and written as a task file."""
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from jaxal.files import claimed
 from jaxal.interop import FORMATS
 from jaxal.labeling import project
 from jaxal.labeling.parts import Parts, build, data_folder
-from jaxal.labeling.picking import Picked, pick
+from jaxal.labeling.picking import listed, pick, suggestions
 from jaxal.labeling.project import CHECKPOINTS, Project
 from jaxal.labeling.stopping import Found, reason_to_stop
 from jaxal.labeling.tasks import Form, write_tasks
@@ -228,9 +227,9 @@ def _picked(
     return {
         "batch": number,
         "ids": [ledger.ids[row] for row in picked.rows],
-        "scores": _listed(picked.scores),
-        "weights": _listed(picked.weights),
-        "suggestions": _suggestions(picked, settings.label.classes),
+        "scores": listed(picked.scores),
+        "weights": listed(picked.weights),
+        "suggestions": suggestions(picked, settings.label.classes),
         "rule": picked.rule,
         "labels": labels,
         "accuracy": picked.accuracy,
@@ -238,18 +237,3 @@ def _picked(
         "devices": None if picked.probabilities is None else _devices(mesh),
         **({"stopping": picked.watched.memory} if picked.watched.memory else {}),
     }, picked.notes
-
-
-def _listed(values: np.ndarray | None) -> list[float | None] | None:
-    """The values for JSON, which has no infinity, as the first score of k-center is."""
-    if values is None:
-        return None
-    return [value if math.isfinite(value) else None for value in values.astype(float).tolist()]
-
-
-def _suggestions(picked: Picked, classes: tuple[str, ...]) -> list[list[Any]] | None:
-    """For each pick the likeliest class and its probability, if there was a model."""
-    if picked.probabilities is None:
-        return None
-    best, chances = picked.probabilities.argmax(1), _listed(picked.probabilities.max(1))
-    return [[classes[k], chance] for k, chance in zip(best, chances or (), strict=True)]

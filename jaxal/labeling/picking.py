@@ -1,5 +1,6 @@
 """What to ask next: a fit on what was told and the strategy's picks, or picks without a model."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -176,3 +177,18 @@ def _flat(inputs: PyTree) -> np.ndarray:
     """All numbers of a row as one vector, float32 [N, D]."""
     leaves = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(inputs)]
     return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+
+
+def listed(values: np.ndarray | None) -> list[float | None] | None:
+    """The values for JSON, which has no infinity, as the first score of k-center is."""
+    if values is None:
+        return None
+    return [value if math.isfinite(value) else None for value in values.astype(float).tolist()]
+
+
+def suggestions(picked: Picked, classes: tuple[str, ...]) -> list[list[Any]] | None:
+    """For each pick the likeliest class and its probability, if there was a model."""
+    if picked.probabilities is None:
+        return None
+    best, chances = picked.probabilities.argmax(1), listed(picked.probabilities.max(1))
+    return [[classes[k], chance] for k, chance in zip(best, chances or (), strict=True)]
