@@ -326,6 +326,38 @@ def no_linear(inputs):
             TypeError,
             "make: expected it to return an eqx.Module",
         ),
+        "equinox in a learner": (
+            lambda: jaxal.Learner(given(perceptron(jax.random.key(0))), optax.sgd(0.1)),
+            TypeError,
+            "model: expected a Model.*got MLP; jaxal.models.from_equinox makes one of equinox's",
+        ),
+        "equinox among functions": (
+            lambda: models.from_functions(
+                lambda key, inputs: perceptron(key), lambda params, inputs: 1
+            ).init(jax.random.key(0), INPUTS),
+            TypeError,
+            r"init: expected a pytree of arrays, got .* at .activation; jaxal.models.from_equinox",
+        ),
+        "equinox as nnx": (
+            lambda: models.from_nnx(given(perceptron(jax.random.key(0)))),
+            TypeError,
+            "make: expected an nnx.Module.*got MLP; jaxal.models.from_equinox",
+        ),
+        "linen as nnx": (
+            lambda: models.from_nnx(given(Linen())),
+            TypeError,
+            "make: expected an nnx.Module.*got Linen; jaxal.models.from_linen makes one of flax.l",
+        ),
+        "linen as equinox": (
+            lambda: models.from_equinox(given(Linen())),
+            TypeError,
+            "make: expected an eqx.Module.*got Linen; jaxal.models.from_linen",
+        ),
+        "nnx as linen": (
+            lambda: models.from_linen(given(Nnx(nnx.Rngs(0)))),
+            TypeError,
+            "module: expected a flax.linen module, got Nnx; jaxal.models.from_nnx",
+        ),
         "equinox flag": (
             lambda: models.from_equinox(perceptron, batched=given(1)),
             TypeError,
