@@ -167,6 +167,7 @@ def test_mistakes(project, monkeypatch, words, message, capsys):
     assert err[-1].startswith("jaxal: error: ") and message in err[-1], err
 
 
+@pytest.mark.slow
 def test_data_that_are_not_there_and_where_to_say_so(tmp_path, capsys):
     folder = create(tmp_path, known=6)
     (tmp_path / "far").mkdir()

@@ -246,6 +246,7 @@ class Endless:
         return "it remembers"
 
 
+@pytest.mark.slow
 def test_what_a_rule_remembers_need_not_be_finite(tmp_path, monkeypatch):
     monkeypatch.setattr(watching, "rules_of", lambda stop: (Endless(),))
     folder = create(tmp_path, known=6)

@@ -122,6 +122,7 @@ def test_what_a_function_of_data_may_return(function):
     assert len(pool.labels) == 24
 
 
+@pytest.mark.slow
 def test_a_label_project_of_ones_own_code(own_code):
     """Model, loss, schedule and strategy; what is labelled has ids."""
     inputs, labels = clouds(20, width=4)
