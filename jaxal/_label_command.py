@@ -72,6 +72,7 @@ def _add_next(steps: Any) -> None:
         "--embed": "images as data URIs, for tools without the files",
         "--leave-open": "go on though rows have no answer yet",
         "--anyway": "go on though a stopping rule holds",
+        "--all-devices": "have all devices share the rows; picks may differ from those of one",
     }
     for flag, help in flags.items():
         step.add_argument(flag, action="store_true", help=help)
@@ -118,10 +119,15 @@ def _init(arguments: argparse.Namespace) -> int:
 def _next(arguments: argparse.Namespace) -> int:
     from jaxal import labeling
     from jaxal._cache import set_up_cache
+    from jaxal.interop import FORMATS
+    from jaxal.labeling._next import ALL_ANSWERED
+    from jaxal.pools.devices import make_mesh
 
     set_up_cache(True)
     names = ("budget", "format", "out", "embed", "leave_open", "anyway", "data")
     given = {name: getattr(arguments, name) for name in names}
+    if arguments.all_devices:
+        given["mesh"] = make_mesh()
     batch = labeling.next_batch(arguments.folder, **given)
     _note(batch.notes)
     fitted = f"fitted to {_count(batch.labels, 'label')}" if batch.labels else "no labels yet"
@@ -129,6 +135,10 @@ def _next(arguments: argparse.Namespace) -> int:
         fitted += f", accuracy {batch.accuracy:.3f} on the held-out rows"
     if batch.stopped is not None:
         _print(fitted, f"nothing more is asked: {batch.stopped}")
+        if batch.stopped != ALL_ANSWERED:
+            again = _command("next", arguments.folder, "--anyway")
+            _print(f"to be asked all the same: {again}")
+        _print(f"next: {_command('export', arguments.folder, 'labels.csv')}")
         return 0
     rows = f"batch {batch.number}: {_rows(len(batch.ids))}"
     if batch.again:
@@ -138,8 +148,13 @@ def _next(arguments: argparse.Namespace) -> int:
     _print(f"tasks: {batch.path}", f"classes: {', '.join(batch.classes)}")
     if batch.template is not None:
         _print(f"setup: {batch.template}")
+    kind = FORMATS[batch.format]
     form = [] if arguments.format is None else ["--format", arguments.format]
-    _print(f"next: {_command('import', arguments.folder, 'ANSWERS', *form)}")
+    if kind.in_place:
+        form += ["--annotator", "NAME"]
+    answers = batch.path if kind.in_place else "ANSWERS"
+    _print(f"to do: {kind.how}")
+    _print(f"next: {_command('import', arguments.folder, answers, *form)}")
     return 0
 
 
@@ -165,6 +180,8 @@ def _import(arguments: argparse.Namespace) -> int:
     more = "".join(f", {count} {what}" for what, count in counts.items() if count)
     taken = f"{_count(done.labels, 'label')}, {_count(done.skips, 'skip')}"
     _print(f"taken: {taken}{more}", *_so_far(done.status))
+    if done.refused:
+        _print("to do: mend what was refused, and import the file again: what was taken stays")
     _print(f"next: {_command('next', arguments.folder)}")
     return 2 if done.refused else 0
 
@@ -180,7 +197,7 @@ def _status(arguments: argparse.Namespace) -> int:
             f"after {_count(batch.labels, 'label')}{accuracy}"
         )
     _print(*_so_far(status))
-    counts = ", ".join(f"{name} {count}" for name, count in status.labels.items())
+    counts = ", ".join(f"{name} ({count})" for name, count in status.labels.items())
     _print(f"classes: {counts}")
     for name, (labels, skips) in status.annotators.items():
         said = f"{_count(labels, 'label')}, {_count(skips, 'skip')}"

@@ -70,6 +70,31 @@ def is_array(value: Any) -> bool:
     return isinstance(value, jax.Array | np.ndarray)
 
 
+_ADAPTERS = {
+    "equinox": "from_equinox",
+    "flax.linen": "from_linen",
+    "flax.nnx": "from_nnx",
+    "haiku": "from_functions",
+    "torch": "from_functions",
+}
+
+
+def adapter_hint(value: Any) -> str:
+    """Which function of `jaxal.models` takes a module of another library; "" if none is known."""
+    kinds = type(value).__mro__ + (value.__mro__ if isinstance(value, type) else ())
+    for kind in kinds:
+        for library, adapter in _ADAPTERS.items():
+            if f"{kind.__module__}.".startswith(f"{library}."):
+                return f"; jaxal.models.{adapter} makes one of {library}'s"
+    return ""
+
+
+def is_of_other_library(value: Any, library: str) -> bool:
+    """Whether a value is a module of a library that is not this one; a class is none."""
+    hint = adapter_hint(value)
+    return bool(hint) and not isinstance(value, type) and not hint.endswith(f"{library}'s")
+
+
 def describe(value: Any) -> str:
     """What a value is, in few words, for messages."""
     if is_array(value):

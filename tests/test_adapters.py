@@ -1,9 +1,13 @@
 """Models of other libraries in whole rounds; trained ones; logits alone; what is refused."""
 
+import contextlib
+import re
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import equinox as eqx
-import haiku as hk
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,30 +58,139 @@ def perceptron(key):
     return eqx.nn.MLP(WIDTH, CLASSES, width_size=HIDDEN, depth=1, key=key)
 
 
-def haiku() -> jaxal.Model:
-    """The recipe of the documentation."""
+class Pair(Nnx):
+    """Logits and features."""
 
-    def net(inputs, train):
-        hidden = jax.nn.relu(hk.Linear(HIDDEN)(inputs))
-        hidden = hk.BatchNorm(True, True, 0.9)(hidden, is_training=train)
-        return hk.Linear(CLASSES)(hidden), hidden
+    def __call__(self, inputs):
+        hidden = self.drop(nnx.relu(self.hidden(inputs)))
+        return self.head(hidden), hidden
 
-    module = hk.transform_with_state(net)
 
-    def apply(params, state, inputs, *, train):
-        return module.apply(params, state, None, inputs, train)
+class Linen(nn.Module):
+    """Logits alone, behind running statistics."""
 
-    return models.from_functions(
-        lambda key, inputs: module.init(key, inputs, True), apply, stateful=True
-    )
+    @nn.compact
+    def __call__(self, inputs, *, train=False):
+        hidden = nn.relu(nn.Dense(HIDDEN)(inputs))
+        hidden = nn.BatchNorm(use_running_average=not train, momentum=0.9)(hidden)
+        return nn.Dense(CLASSES)(hidden)
 
+
+class BatchNormed(eqx.Module):
+    """Running statistics of the batch."""
+
+    hidden: eqx.nn.Linear
+    norm: eqx.nn.BatchNorm
+    head: eqx.nn.Linear
+
+    def __init__(self, key):
+        first, second = jax.random.split(key)
+        self.hidden = eqx.nn.Linear(WIDTH, HIDDEN, key=first)
+        self.norm = eqx.nn.BatchNorm(HIDDEN, "batch", mode="batch")
+        self.head = eqx.nn.Linear(HIDDEN, CLASSES, key=second)
+
+    def __call__(self, inputs, state):
+        hidden, state = self.norm(self.hidden(inputs), state)
+        return self.head(jax.nn.relu(hidden)), state
+
+
+class Encoder:
+    """What a Hugging Face Flax model is called by, and what it returns."""
+
+    config = SimpleNamespace(hidden_size=HIDDEN)
+
+    def __init__(self):
+        self.params = {"table": jax.random.normal(jax.random.key(0), (8, HIDDEN))}
+
+    def __call__(
+        self, input_ids, attention_mask=None, params=None, dropout_rng=None, train=False
+    ) -> SimpleNamespace:
+        assert train == (dropout_rng is not None)
+        mask = jnp.asarray(attention_mask, jnp.float32)[..., None]
+        hidden = (params or self.params)["table"][jnp.asarray(input_ids, jnp.int32)] * mask
+        return SimpleNamespace(last_hidden_state=hidden + hidden.sum(1, keepdims=True))
+
+
+class Tensor(np.ndarray):
+    """An array by the name of a tensor's method."""
+
+    def numpy(self, force=False):
+        return np.array(self)
+
+
+class Network:
+    """A module of PyTorch's form, whose parameters are changed in place."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.weights = {
+            "hidden": rng.normal(size=(WIDTH, 32)).astype(np.float32),
+            "head": np.zeros((32, 10), np.float32),
+        }
+
+    def state_dict(self):
+        return {name: one.view(Tensor) for name, one in self.weights.items()}
+
+    def load_state_dict(self, given):
+        for name, one in self.weights.items():
+            one[:] = given[name]
+
+    def eval(self):
+        return self
+
+    def __call__(self, inputs):
+        hidden = np.maximum(inputs @ self.weights["hidden"], 0)
+        return (hidden @ self.weights["head"]).view(Tensor), hidden.view(Tensor)
+
+
+def train(net, inputs, labels):
+    """A training loop of the host: the head by steps of the gradient."""
+    for _ in range(20):
+        logits, hidden = net(inputs)
+        wrong = np.asarray(jax.nn.softmax(np.asarray(logits))) - np.eye(10)[labels]
+        net.weights["head"] -= 0.05 * np.asarray(hidden).T @ wrong / len(labels)
+    right = np.mean(np.asarray(net(inputs)[0]).argmax(1) == labels)
+    return np.abs(wrong).mean(), right, 20
+
+
+TORCH = SimpleNamespace(from_numpy=lambda array: array.view(Tensor), no_grad=contextlib.nullcontext)
+RECIPES = Path(__file__).parents[1] / "docs" / "tutorials" / "models.md"
+
+
+def recipe(title: str, **given: Any) -> dict[str, Any]:
+    """What the documentation's code under a title defines."""
+    text = RECIPES.read_text(encoding="utf-8").partition(f"\n## {title}\n")[2]
+    code = re.findall(r"```python\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)
+    names = {"jax": jax, "jnp": jnp, "jaxal": jaxal, **given}
+    exec("\n".join(code), names)
+    return names
+
+
+HUGGING_FACE = recipe("Hugging Face's Flax models", encoder=Encoder())
+PYTORCH = recipe("PyTorch", torch=TORCH, make=Network, train=train)
 
 MODELS = {
     "equinox": models.from_equinox(perceptron),
-    "equinox with state": models.from_equinox(eqx.nn.make_with_state(Normed)),
     "nnx": models.from_nnx(Nnx),
-    "haiku": haiku(),
+    "linen": models.from_linen(Linen()),
+    "nnx pair": models.from_nnx(Pair),
+    "nnx trained": models.from_nnx(Nnx(nnx.Rngs(5))),
+    "equinox with state": models.from_equinox(eqx.nn.make_with_state(BatchNormed)),
+    "haiku": recipe("Haiku")["haiku"],
+    "hugging face": HUGGING_FACE["texts"],
+    "hugging face trained whole": HUGGING_FACE["tuned"],
 }
+LAST_LAYERS = {name: MODELS[name] for name in ("equinox", "nnx")} | {
+    "equinox norms": models.from_equinox(eqx.nn.make_with_state(Normed))
+}
+
+
+def examples(name: str) -> tuple[Any, Any]:
+    """The pool and the test examples; token ids for encoders."""
+    if not name.startswith("hugging"):
+        return POOL, TEST
+    largest_first = [np.argsort(-part[0], 1).astype(np.int32) + 1 for part in (POOL, TEST)]
+    return (largest_first[0], POOL[1]), (largest_first[1], TEST[1])
 
 
 @pytest.mark.slow
@@ -85,21 +198,38 @@ MODELS = {
 def test_whole_rounds(name):
     """`acquire`, `simulate` and `iterate` take it, and agree."""
     learner = jaxal.Learner(MODELS[name], optax.adam(0.05), max_epochs=20)
-    strategy = jaxal.strategies.core_set()
-    _, history = jaxal.simulate(learner, strategy, POOL, TEST, **PLAN)(jax.random.key(0))
-    rounds = list(jaxal.iterate(jax.random.key(0), learner, strategy, POOL, TEST, **PLAN))
+    strategy, (pool, test) = jaxal.strategies.margin(), examples(name)
+    _, history = jaxal.simulate(learner, strategy, pool, test, **PLAN)(jax.random.key(0))
+    rounds = list(jaxal.iterate(jax.random.key(0), learner, strategy, pool, test, **PLAN))
     np.testing.assert_array_equal([info.rows for _, info in rounds], history.rows)
-    assert float(history.test.accuracy[-1]) > 0.8
-    state = rounds[-1][0]
-    picks = jaxal.acquire(
-        jax.random.key(1), strategy, learner.model, state.variables, INPUTS, budget=4
-    )
+    assert float(history.test.accuracy[-1]) > 0.7
+    acquired(learner.model, rounds[-1][0].variables, pool[0])
+
+
+def acquired(model: jaxal.Model, variables: Any, inputs: Any) -> None:
+    strategy = jaxal.strategies.core_set()
+    picks = jaxal.acquire(jax.random.key(1), strategy, model, variables, inputs, budget=4)
     assert len(set(picks.rows.tolist())) == 4
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "haiku"])
+@pytest.mark.slow
+def test_a_training_loop_on_the_host_in_iterate_and_acquire_alone():
+    """By the recipe for PyTorch: the network stays there, and its weights are the variables."""
+    learner, strategy = PYTORCH["learner"], jaxal.strategies.margin()
+    *_, (state, info) = jaxal.iterate(jax.random.key(0), learner, strategy, POOL, TEST, **PLAN)
+    assert float(info.test.accuracy) > 0.8
+    net = Network()
+    net.load_state_dict(state.variables["params"])
+    logits, _ = learner.model.apply(state.variables, INPUTS)
+    np.testing.assert_allclose(logits, net(np.asarray(INPUTS))[0], atol=1e-5)
+    acquired(learner.model, state.variables, INPUTS)
+    with pytest.raises(TypeError, match="simulate compiles the fit.*fit_on_host.*jaxal.iterate"):
+        jaxal.simulate(learner, strategy, POOL, TEST, **PLAN)
+
+
+@pytest.mark.parametrize("name", LAST_LAYERS)
 def test_features_are_the_inputs_of_the_last_layer(name):
-    model = MODELS[name]
+    model = LAST_LAYERS[name]
     variables = model.init(jax.random.key(0), INPUTS)
     logits, features = model.apply(variables, INPUTS)
     assert features.shape == (60, HIDDEN)
@@ -195,6 +325,38 @@ def no_linear(inputs):
             lambda: models.from_equinox(lambda key: jnp.ones(3)),
             TypeError,
             "make: expected it to return an eqx.Module",
+        ),
+        "equinox in a learner": (
+            lambda: jaxal.Learner(given(perceptron(jax.random.key(0))), optax.sgd(0.1)),
+            TypeError,
+            "model: expected a Model.*got MLP; jaxal.models.from_equinox makes one of equinox's",
+        ),
+        "equinox among functions": (
+            lambda: models.from_functions(
+                lambda key, inputs: perceptron(key), lambda params, inputs: 1
+            ).init(jax.random.key(0), INPUTS),
+            TypeError,
+            r"init: expected a pytree of arrays, got .* at .activation; jaxal.models.from_equinox",
+        ),
+        "equinox as nnx": (
+            lambda: models.from_nnx(given(perceptron(jax.random.key(0)))),
+            TypeError,
+            "make: expected an nnx.Module.*got MLP; jaxal.models.from_equinox",
+        ),
+        "linen as nnx": (
+            lambda: models.from_nnx(given(Linen())),
+            TypeError,
+            "make: expected an nnx.Module.*got Linen; jaxal.models.from_linen makes one of flax.l",
+        ),
+        "linen as equinox": (
+            lambda: models.from_equinox(given(Linen())),
+            TypeError,
+            "make: expected an eqx.Module.*got Linen; jaxal.models.from_linen",
+        ),
+        "nnx as linen": (
+            lambda: models.from_linen(given(Nnx(nnx.Rngs(0)))),
+            TypeError,
+            "module: expected a flax.linen module, got Nnx; jaxal.models.from_nnx",
         ),
         "equinox flag": (
             lambda: models.from_equinox(perceptron, batched=given(1)),

@@ -34,6 +34,7 @@ CALLS = tables(
         leave_open=FLAG,
         anyway=FLAG,
         data=but(PATH, "none"),
+        mesh={"a string": "data", "a number": 2},
         learner=NOTHING | {"a model": jaxal.models.logistic(3)},
         strategy=NOTHING | {"uncalled": jaxal.strategies.margin},
     ),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -10,6 +11,7 @@ from helpers import bad_inputs, clouds
 
 import jaxal
 from jaxal import report
+from jaxal.stopping.watch import Stopped
 
 PLAN: dict[str, Any] = {"initial": 6, "budget": 3, "rounds": 2}
 POOL, TEST = clouds(60), clouds(30, seed=1)
@@ -34,6 +36,17 @@ def test_simulated_seeds():
     [summary] = report.summarize(records)
     assert summary.seeds == 2 and summary.points[-1].labels == 12
     assert summary.points[-1].accuracy_mean == pytest.approx(accuracies[:, -1].mean())
+    stopped = Stopped(jnp.array([[-1, 0, 0], [-1, -1, 1]]), jnp.full((2, 3, 2), 0.98))
+    history = history._replace(stopped=stopped)
+    records = report.from_history("margin", history)
+    first, second = (f"stopping rule {number} of 2, at 0.98" for number in (1, 2))
+    assert [r.stopped for r in records] == [None, first, None, None, second]
+    stop = ["kappa", jaxal.stopping.rule("accuracy", threshold=0.9)]
+    named = report.from_history("margin", history, stop=stop)
+    assert named[1].stopped and named[1].stopped.startswith("kappa: kappa of consecutive")
+    assert named[4].stopped == "accuracy: the test accuracy is 98.00%"
+    with pytest.raises(ValueError, match="stop: expected the 2 rules of the history, got 1"):
+        report.from_history("margin", history, stop="kappa")
 
 
 @pytest.mark.slow

@@ -56,7 +56,8 @@ def test_by_hand_through_csv(tmp_path, capsys):
             "batch 1: 4 rows by k_center of the inputs, without a model (no labels yet)",
             "tasks: work/p/tasks/batch-001.csv",
             "classes: cat, dog, cow",
-            "next: jaxal label import work/p ANSWERS",
+            "to do: write a class into the column label, or x into skipped",
+            "next: jaxal label import work/p work/p/tasks/batch-001.csv --annotator NAME",
         ],
     )
     tasks = tmp_path / folder / "tasks"
@@ -81,6 +82,7 @@ def test_by_hand_through_csv(tmp_path, capsys):
             "taken: 1 label, 0 skips, 2 refused",
             "so far: 2 of 30 rows labelled, 1 skipped, 1 disputed, 0 open",
             f"disputed: annotators disagree, another answer decides: {ids[1]}",
+            "to do: mend what was refused, and import the file again: what was taken stays",
             "next: jaxal label next work/p",
         ],
         [
@@ -101,17 +103,23 @@ def test_by_hand_through_csv(tmp_path, capsys):
         "tasks: work/p/tasks/batch-002.json",
         "classes: cat, dog, cow",
         "setup: work/p/tasks/label_studio.xml",
+        "to do: import the tasks into a project with this labelling interface, and export it as "
+        "JSON",
         "next: jaxal label import work/p ANSWERS --format label_studio",
     ]
     fill(tasks / "batch-002.csv", TRUTH.get, annotator="ann")
     say(capsys, "import", folder, tasks / "batch-002.csv")
     status, out, _ = say(capsys, "next", folder)
     assert status == 0 and out[0].startswith("fitted to 7 labels, accuracy ")
-    assert out[1] == "nothing more is asked: 7 rows have labels (label.stop.labels = 7)"
+    assert out[1:] == [
+        "nothing more is asked: 7 rows have labels (label.stop.labels = 7)",
+        "to be asked all the same: jaxal label next work/p --anyway",
+        "next: jaxal label export work/p labels.csv",
+    ]
     status, out, _ = say(capsys, "status", folder)
     accuracy = out[1].rpartition(" ")[2]
     assert status == 0 and 0 <= float(accuracy) <= 1
-    counts = ", ".join(f"{k} {n}" for k, n in labeling.status(folder).labels.items())
+    counts = ", ".join(f"{k} ({n})" for k, n in labeling.status(folder).labels.items())
     assert out == [
         "batch 1: 4 of 4 answered, by k_center of the inputs, without a model, after 0 labels",
         f"batch 2: 4 of 4 answered, by margin, after 3 labels, accuracy {accuracy}",
@@ -157,6 +165,17 @@ def test_mistakes(project, monkeypatch, words, message, capsys):
     status, out, err = say(capsys, *words)
     assert status == 2 and not out
     assert err[-1].startswith("jaxal: error: ") and message in err[-1], err
+
+
+@pytest.mark.slow
+def test_data_that_are_not_there_and_where_to_say_so(tmp_path, capsys):
+    folder = create(tmp_path, known=6)
+    (tmp_path / "far").mkdir()
+    moved = shutil.move(folder, tmp_path / "far" / "p")
+    status, _, err = say(capsys, "next", moved)
+    assert status == 2 and err[0].endswith("pool.csv; data (--data) names the folder they are in")
+    status, out, err = say(capsys, "next", moved, "--data", tmp_path / "work", "--all-devices")
+    assert status == 0 and out[0].startswith("batch 1: 4 rows by margin") and not err
 
 
 def test_an_interrupted_fit_has_asked_nothing_and_the_next_asks_the_same(

@@ -7,11 +7,24 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from labels import CLASSES, CONFIG, IDS, ROWS, TRUTH, create, right, row_numbers, take, wrong
+from labels import (
+    CLASSES,
+    CONFIG,
+    IDS,
+    INPUTS,
+    ROWS,
+    TRUTH,
+    create,
+    right,
+    row_numbers,
+    take,
+    write_data,
+    wrong,
+)
 
 import jaxal
 from jaxal import labeling
-from jaxal.labeling import _next
+from jaxal.labeling import _next, watching
 from jaxal.labeling.parts import build, data_folder
 from jaxal.labeling.picking import ROOM
 from jaxal.labeling.settings import load
@@ -212,6 +225,37 @@ def test_rules_over_the_rounds_go_on_from_the_journal(tmp_path, rule):
     assert again[0].startswith(f"{rule}: ") and again[0].endswith("(label.stop.rule)")
 
 
+class Endless:
+    """A rule whose memory is not finite, and which holds once that is remembered."""
+
+    name, needs = "endless", ()
+
+    def __repr__(self):
+        return "Endless()"
+
+    def begin(self, rows, classes):
+        return jnp.zeros(4), jnp.float32(0)
+
+    def look(self, memory, seen):
+        values, last = memory
+        expected = jnp.array([0.1, jnp.inf, -jnp.inf, jnp.nan])
+        same = jnp.array_equal(values, expected, equal_nan=True) & (last == jnp.inf)
+        return (expected, jnp.float32(jnp.inf)), jnp.float32(1), same
+
+    def says(self, value):
+        return "it remembers"
+
+
+@pytest.mark.slow
+def test_what_a_rule_remembers_need_not_be_finite(tmp_path, monkeypatch):
+    monkeypatch.setattr(watching, "rules_of", lambda stop: (Endless(),))
+    folder = create(tmp_path, known=6)
+    batch = labeling.next_batch(folder)
+    assert batch.stopped is None
+    take(folder, right(batch.ids))
+    assert labeling.next_batch(folder).stopped == "endless: it remembers (label.stop.rule)"
+
+
 def test_it_ends_when_every_row_has_an_answer(tmp_path):
     folder = create(tmp_path, known=6)
     take(folder, right(IDS[6:-1]))
@@ -271,6 +315,38 @@ def test_data_are_looked_for_where_it_is_said_or_beside_the_project(tmp_path, mo
     own = load(tmp_path / "work" / "label.toml", ["data.folder=~/work"])
     assert data_folder(own, folder, None) == tmp_path / "work"
     assert data_folder(own, folder, "here").name == "here"
+
+
+def test_files_with_absolute_paths_are_found_where_the_data_are_now(tmp_path):
+    config = write_data(tmp_path / "here")
+    np.savez(tmp_path / "here" / "f.npz", ids=np.array(IDS), inputs=INPUTS[:ROWS])
+    names = {"data.source": "pool.csv", "data.test": "test.csv", "label.features": "f.npz"}
+    given = [
+        f"{key}={'items:' * key.startswith('data')}{tmp_path / 'here' / name}"
+        for key, name in names.items()
+    ]
+    labeling.create(config, tmp_path / "p", overrides=given)
+    twin = shutil.copytree(tmp_path / "p", tmp_path / "twin")
+    expected = labeling.next_batch(twin).ids
+    (tmp_path / "here").rename(tmp_path / "there")
+    with pytest.raises(FileNotFoundError, match=r"here/pool.csv; data .--data. names the folder"):
+        labeling.next_batch(tmp_path / "p")
+    batch = labeling.next_batch(tmp_path / "p", data=tmp_path / "there")
+    assert batch.ids == expected and batch.notes == ()
+
+
+@pytest.mark.slow
+def test_several_devices_pick_the_same_rows_and_another_number_is_noted(tmp_path):
+    stop = '[label.stop]\nrule = ["kappa", "error_stability"]\nrows = 10\n'
+    folder = create(tmp_path, f"{CONFIG}{stop}", known=6)
+    twin = shutil.copytree(tmp_path / "work", tmp_path / "twin") / "project"
+    one = labeling.next_batch(folder)
+    shared = labeling.next_batch(twin, mesh=jaxal.devices.make_mesh(4))
+    assert shared.ids == one.ids and shared.notes == ()
+    assert shared.accuracy == pytest.approx(one.accuracy)
+    take(twin, right(shared.ids))
+    (note,) = labeling.next_batch(twin).notes
+    assert note.startswith("devices were 4 at batch 1 and are 1: picks may not be those")
 
 
 @pytest.mark.slow

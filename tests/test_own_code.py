@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import bad_inputs
+import tomli_w
+from helpers import bad_inputs, clouds
 
 import jaxal
-from jaxal import experiment
+from jaxal import experiment, labeling
 from jaxal.experiment.build import build
 from jaxal.experiment.config import parse, to_toml
 from jaxal.training.schedules import scheduled
@@ -119,6 +120,25 @@ def test_what_a_function_of_data_may_return(function):
     assert jaxal.data.describe("python:own_code:table").class_names == ("a", "b", "c")
     pool, _ = jaxal.data.load("python:own_code:data", options={"rows": 30})
     assert len(pool.labels) == 24
+
+
+@pytest.mark.slow
+def test_a_label_project_of_ones_own_code(own_code):
+    """Model, loss, schedule and strategy; what is labelled has ids."""
+    inputs, labels = clouds(20, width=4)
+    rows = [
+        f"r{k},{','.join(map(str, row))},{labels[k] if k < 6 else ''}"
+        for k, row in enumerate(inputs)
+    ]
+    (own_code / "pool.csv").write_text("\n".join(["id,a,b,c,d,label", *rows]))
+    own = table() | {"data": {"source": "items:pool.csv"}, "label": {"classes": ["0", "1", "2"]}}
+    own["strategy"] = options(factory="own_code:strategy", power=2.0) | {"budget": 4}
+    for unused in ("name", "seeds"):
+        del own[unused]
+    (own_code / "label.toml").write_text(tomli_w.dumps(own))
+    labeling.create("label.toml", "project")
+    batch = labeling.next_batch("project")
+    assert batch.rule == "mine" and batch.labels == 6 and len(batch.ids) == 4
 
 
 def test_a_strategy_knows_its_name():

@@ -127,12 +127,18 @@ def _strategies(config: Config) -> dict[str, Strategy]:
     for label in config.strategy.names:
         own = options.get(label, {})
         with named(f"strategy.options.{label}", own):
-            made[label] = with_own_sets(_strategy(label, **own))
+            made[label] = with_own_sets(make_strategy(label, **own))
     return made
 
 
-def _strategy(label: str, *, factory: Any = None, **own: Any) -> Strategy:
-    """A strategy that is known by its name, or one that a function of the user's makes."""
+def make_strategy(label: str, *, factory: Any = None, **own: Any) -> Strategy:
+    """A strategy that is known by its name, or one that a function of the user's makes.
+
+    Args:
+      label: in `strategy.names`.
+      factory: the function, as "module:function".
+      **own: the other options of `strategy.options.LABEL`.
+    """
     if factory is None:
         return strategies.make(**{"name": label} | own)
     if "name" in own:

@@ -115,4 +115,11 @@ dataset.records.from_json("TASKS")
 """
 
 
-ARGILLA = Format(".json", encode, decode, template, "argilla.py")
+ARGILLA = Format(
+    ".json",
+    encode,
+    decode,
+    template,
+    "argilla.py",
+    how="log the tasks as this program does, which says how to write the answers",
+)

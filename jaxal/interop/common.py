@@ -36,6 +36,8 @@ class Format(NamedTuple):
     decode: Callable[[str], Iterator[Answer | Refused]]  # what the tool exports -> answers
     template: Callable[[Sequence[Question], Sequence[str]], str] | None = None  # how to set it up
     template_name: str = ""  # of the file that this goes into
+    how: str = ""  # what people do with a task file, in words
+    in_place: bool = False  # whether they write their answers into it
 
 
 OWN_COLUMNS = (

@@ -101,4 +101,11 @@ def template(questions: Sequence[Question], classes: Sequence[str]) -> str:
     return "\n".join(["<View>", *lines, begin, *choices, "  </Choices>", "</View>", ""])
 
 
-LABEL_STUDIO = Format(".json", encode, decode, template, "label_studio.xml")
+LABEL_STUDIO = Format(
+    ".json",
+    encode,
+    decode,
+    template,
+    "label_studio.xml",
+    how="import the tasks into a project with this labelling interface, and export it as JSON",
+)

@@ -81,5 +81,17 @@ def _rounded(number: float | None) -> str | None:
     return None if number is None else f"{number:.6g}"
 
 
-CSV = Format(".csv", encode_csv, decode_csv)
-JSONL = Format(".jsonl", encode_jsonl, decode_jsonl)
+CSV = Format(
+    ".csv",
+    encode_csv,
+    decode_csv,
+    how="write a class into the column label, or x into skipped",
+    in_place=True,
+)
+JSONL = Format(
+    ".jsonl",
+    encode_jsonl,
+    decode_jsonl,
+    how='write a class in place of null behind "label", or true behind "skipped"',
+    in_place=True,
+)

@@ -49,4 +49,6 @@ def _answer(where: str, task: Mapping[str, Any]) -> Answer | Refused:
     return answered(where, id, chosen[0], who)
 
 
-PRODIGY = Format(".jsonl", encode, decode)
+PRODIGY = Format(
+    ".jsonl", encode, decode, how="load the tasks in the interface choice, and write db-out"
+)

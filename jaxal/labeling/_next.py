@@ -1,12 +1,12 @@
 """The next batch of a label project: fitted, picked, and written as a task file."""
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxal import entry
 from jaxal.base import Strategy
@@ -17,15 +17,18 @@ from jaxal.files import claimed
 from jaxal.interop import FORMATS
 from jaxal.labeling import project
 from jaxal.labeling.parts import Parts, build, data_folder
-from jaxal.labeling.picking import Picked, pick
+from jaxal.labeling.picking import listed, pick, suggestions
 from jaxal.labeling.project import CHECKPOINTS, Project
 from jaxal.labeling.stopping import Found, reason_to_stop
 from jaxal.labeling.tasks import Form, write_tasks
 from jaxal.loop.checkpoint import Checkpoints
 from jaxal.loop.identity import versions
 from jaxal.loop.returned import check_strategy
+from jaxal.pools import devices
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner
+
+ALL_ANSWERED = "every row has an answer"
 
 
 class Batch(NamedTuple):
@@ -42,6 +45,7 @@ class Batch(NamedTuple):
     template: Path | None = None  # of the file that says how to set up the tool, if there is one
     again: bool = False  # whether the batch was there before
     stopped: str | None = None  # why nothing is asked
+    format: str = ""  # of the task file, a name in `interop.FORMATS`
 
 
 @entry.checked(
@@ -53,6 +57,7 @@ class Batch(NamedTuple):
     leave_open=entry.flag,
     anyway=entry.flag,
     data=check_folder,
+    mesh=lambda name, value: devices.check_mesh(value),
     learner=lambda name, value: check_learner(value),
     strategy=lambda name, value: check_strategy(value),
 )
@@ -66,6 +71,7 @@ def next_batch(
     leave_open: bool = False,
     anyway: bool = False,
     data: str | Path | None = None,
+    mesh: Mesh | None = None,
     learner: AnyLearner | None = None,
     strategy: Strategy | None = None,
 ) -> Batch:
@@ -85,6 +91,9 @@ def next_batch(
       leave_open: go on though rows have no answer; they may be picked again.
       anyway: ask whatever the stopping rules say.
       data: the folder where data are looked for after the working directory.
+      mesh: devices that share the rows of the pool, of this process; one device if not given. On
+        another number of devices sums are rounded otherwise, which the notes say. The first
+        batch, without a model, is picked on one.
       learner: in place of that of the config, such as a `CustomLearner`; its model's classes are
         the config's. Give the same one each time.
       strategy: in place of that of the config.
@@ -97,6 +106,8 @@ def next_batch(
       FloatingPointError: as `ask`.
       OSError: data that are not there, or a file that is there already or cannot be written.
     """
+    if devices.is_shared(mesh):
+        raise ValueError("mesh: expected devices of this process alone, as people wait for one")
     if out is not None and Path(out).exists():
         raise FileExistsError(f"{out}: there already, and there may be answers in it")
     with claimed(project.check_there(folder)):
@@ -112,8 +123,8 @@ def next_batch(
         opened.check_data(parts)
         own = {"learner": learner, "strategy": strategy}
         parts = parts._replace(**{name: one for name, one in own.items() if one is not None})
-        event, notes = _picked(opened, parts, budget, anyway)
-        notes = _differences(opened, parts) + notes
+        event, notes = _picked(opened, parts, budget, anyway, mesh)
+        notes = _differences(opened, parts, mesh) + notes
         if "reason" in event:
             opened.append("stop", **event)
             number, classes = len(opened.ledger.batches) + 1, opened.settings.label.classes
@@ -145,10 +156,11 @@ def _asked(
         path=path,
         template=template,
         again=again,
+        format=form.format,
     )
 
 
-def _differences(opened: Project, parts: Parts) -> tuple[str, ...]:
+def _differences(opened: Project, parts: Parts, mesh: Mesh | None) -> tuple[str, ...]:
     """What differs from before and may change the picks."""
     notes = [
         f"{name} was {opened.provenance.get(name)} and is {version}: picks may not be those of an "
@@ -160,7 +172,17 @@ def _differences(opened: Project, parts: Parts) -> tuple[str, ...]:
         before = opened.ledger.batches[-1]
         if before["settings"] != _settings(opened, parts):
             notes.append(f"the settings are not those of batch {before['batch']}")
+    by_model = [one for one in opened.ledger.batches if one.get("devices")]
+    if by_model and by_model[-1]["devices"] != _devices(mesh):
+        notes.append(
+            f"devices were {by_model[-1]['devices']} at batch {by_model[-1]['batch']} and are "
+            f"{_devices(mesh)}: picks may not be those of an unbroken loop"
+        )
     return tuple(notes)
+
+
+def _devices(mesh: Mesh | None) -> int:
+    return 1 if mesh is None else mesh.size
 
 
 def _settings(opened: Project, parts: Parts) -> str:
@@ -170,7 +192,7 @@ def _settings(opened: Project, parts: Parts) -> str:
 
 
 def _picked(
-    opened: Project, parts: Parts, budget: int | None, anyway: bool
+    opened: Project, parts: Parts, budget: int | None, anyway: bool, mesh: Mesh | None
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The event for the journal, of a batch or, with a `reason`, of a stop; and what to note."""
     settings, ledger = opened.settings, opened.ledger
@@ -178,7 +200,7 @@ def _picked(
     labels, plan = len(told.rows), settings.strategy
     left = len(ledger.ids) - labels - len(told.skipped)
     if not left:
-        return {"reason": "every row has an answer", "labels": labels, "accuracy": None}, ()
+        return {"reason": ALL_ANSWERED, "labels": labels, "accuracy": None}, ()
     wanted = budget or (number == 1 and plan.initial) or plan.budget
     identity = {DATA: opened.provenance.get(DATA), "model": vars(settings.model)}
     saved = Checkpoints(opened.folder / CHECKPOINTS, identity)
@@ -193,6 +215,7 @@ def _picked(
         saved,
         fitted=fitted,
         remembered=remembered,
+        mesh=mesh,
     )
     if picked.probabilities is not None and not anyway:
         best = None if picked.scores is None else float(np.max(picked.scores))
@@ -204,28 +227,13 @@ def _picked(
     return {
         "batch": number,
         "ids": [ledger.ids[row] for row in picked.rows],
-        "scores": _listed(picked.scores),
-        "weights": _listed(picked.weights),
-        "suggestions": _suggestions(picked, settings.label.classes),
+        "scores": listed(picked.scores),
+        "weights": listed(picked.weights),
+        "suggestions": suggestions(picked, settings.label.classes),
         "rule": picked.rule,
         "labels": labels,
         "accuracy": picked.accuracy,
         "settings": _settings(opened, parts),
+        "devices": None if picked.probabilities is None else _devices(mesh),
         **({"stopping": picked.watched.memory} if picked.watched.memory else {}),
     }, picked.notes
-
-
-def _listed(values: np.ndarray | None) -> list[float | None] | None:
-    """The values for JSON, which has no infinity, as the first score of k-center is."""
-    if values is None:
-        return None
-    return [value if math.isfinite(value) else None for value in values.astype(float).tolist()]
-
-
-def _suggestions(picked: Picked, classes: tuple[str, ...]) -> list[list[Any]] | None:
-    """For each pick the likeliest class and its probability, if there was a model."""
-    if picked.probabilities is None:
-        return None
-    best = picked.probabilities.argmax(1)
-    chances = picked.probabilities.max(1).astype(float)
-    return [[classes[k], chance] for k, chance in zip(best, chances.tolist(), strict=True)]

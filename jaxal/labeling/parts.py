@@ -1,18 +1,22 @@
 """From the settings of a label project to objects: all rows, the learner and the strategy."""
 
+import contextlib
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxal import data, strategies
+from jaxal import data
 from jaxal.base import Examples, PyTree, Strategy
 from jaxal.data._load import Raw, shaped
 from jaxal.data.readers.items import Items, read_rows
 from jaxal.data.readers.registry import FOLDER_VARIABLE
 from jaxal.data.readers.vectors import Vectors
 from jaxal.data.tables import is_image, open_table
+from jaxal.experiment.build import make_strategy
 from jaxal.experiment.inputs import prepare
 from jaxal.experiment.keys import named
 from jaxal.experiment.learner import check_together, make_learner
@@ -49,6 +53,46 @@ def items_path(settings: Settings) -> str:
     return settings.data.source.partition(":")[2]
 
 
+def refound(settings: Settings, folder: Path) -> Settings:
+    """The settings with files that are gone from where they were, as on another machine, found.
+
+    Args:
+      settings: of the project; a file with an absolute path may be gone.
+      folder: where the data are looked for; such a file is, by its name, in there.
+    """
+    config, label = settings.data, settings.label
+    files = ("vectors", "tokenizer")
+    options = {k: _there(v, folder) if k in files else v for k, v in config.options.items()}
+    source, test = (_there(one, folder) for one in (config.source, config.test))
+    return replace(
+        settings,
+        data=replace(config, source=source, test=test, options=options),
+        label=replace(label, features=_there(label.features, folder)),
+    )
+
+
+def _there(value: Any, folder: Path) -> Any:
+    """A file, "items:" in front of it or not; where it is gone, the one of its name in a folder."""
+    if not isinstance(value, str):
+        return value
+    kind, colon, path = value.rpartition("items:")
+    given = Path(path).expanduser()
+    moved = folder / given.name
+    is_gone = given.is_absolute() and not given.exists() and moved.is_file()
+    return f"{kind}{colon}{moved.absolute()}" if is_gone else value
+
+
+@contextlib.contextmanager
+def _hint() -> Iterator[None]:
+    """Has a file that is not there say how to tell where it is."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if error.errno is not None:
+            raise
+        raise FileNotFoundError(f"{error}; data (--data) names the folder they are in") from None
+
+
 def _items(settings: Settings, folder: Path) -> Items:
     """The rows of the pool, with what is shown of them."""
     options = settings.data.options
@@ -70,11 +114,15 @@ def build(settings: Settings, folder: Path) -> Parts:
       FileNotFoundError: the data are not there.
     """
     check_together(settings.learner)
+    settings = refound(settings, folder)
     (name,) = settings.strategy.names
-    with named("strategy.options", settings.strategy.options):
-        own = settings.strategy.options.get(name, {})
-        strategy = strategies.make(**{"name": name} | own)
-    pool, held_out, normalization, tokens = _examples(settings, folder)
+    own = settings.strategy.options.get(name, {})
+    with named(f"strategy.options.{name}", own):
+        strategy = make_strategy(name, **own)
+    with _hint():
+        pool, held_out, normalization, tokens = _examples(settings, folder)
+        items = _items(settings, folder)
+        features = _features(settings, items, folder)
     learner = make_learner(
         settings.model,
         settings.learner,
@@ -83,8 +131,6 @@ def build(settings: Settings, folder: Path) -> Parts:
         normalization=normalization,
         batch_size=settings.run.batch_size,
     )
-    items = _items(settings, folder)
-    features = _features(settings, items, folder)
     return Parts(items, pool.inputs, held_out, learner, strategy, features, tokens)
 
 

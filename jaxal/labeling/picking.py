@@ -1,5 +1,6 @@
 """What to ask next: a fit on what was told and the strategy's picks, or picks without a model."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -7,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxal import selection
 from jaxal.base import Model, PyTree, prepared
@@ -39,7 +41,9 @@ ROOM = 128
 """Labels that there is room for at least: a program is compiled anew where the room is doubled."""
 
 
-def start(settings: Settings, parts: Parts, told: Told, number: int) -> tuple[State, Pool]:
+def start(
+    settings: Settings, parts: Parts, told: Told, number: int, mesh: Mesh | None = None
+) -> tuple[State, Pool]:
     """The state of a loop that was told all this, before batch `number`, and the pool.
 
     It depends on nothing else: not on the order in which answers came, or the process.
@@ -49,8 +53,9 @@ def start(settings: Settings, parts: Parts, told: Told, number: int) -> tuple[St
       parts: what it is made of.
       told: what the answers come to.
       number: of the batch, from 1.
+      mesh: devices that share the pool's rows; one device if None.
     """
-    pool = place(parts.inputs, None, batch_size=settings.run.batch_size)
+    pool = place(parts.inputs, None, mesh, batch_size=settings.run.batch_size)
     most = max(len(told.rows), len(told.skipped), ROOM)
     room = 1 << (most - 1).bit_length()
     key = jax.random.key(settings.seed)
@@ -79,6 +84,7 @@ def pick(
     *,
     fitted: bool,
     remembered: Mapping[str, Sequence[Any]],
+    mesh: Mesh | None = None,
 ) -> Picked:
     """Picks the rows of a batch, and saves the variables of the fitted model.
 
@@ -91,8 +97,9 @@ def pick(
       saved: checkpoints by the number of the batch.
       fitted: whether there was a model for the batch before.
       remembered: what stopping rules remembered after that batch.
+      mesh: devices that share the pool's rows; one device if None.
     """
-    state, pool = start(settings, parts, told, number)
+    state, pool = start(settings, parts, told, number, mesh)
     if not len(told.rows):
         return _first(settings, parts, told, state, budget)
     notes = []
@@ -170,3 +177,18 @@ def _flat(inputs: PyTree) -> np.ndarray:
     """All numbers of a row as one vector, float32 [N, D]."""
     leaves = [np.asarray(leaf, np.float32) for leaf in jax.tree.leaves(inputs)]
     return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+
+
+def listed(values: np.ndarray | None) -> list[float | None] | None:
+    """The values for JSON, which has no infinity, as the first score of k-center is."""
+    if values is None:
+        return None
+    return [value if math.isfinite(value) else None for value in values.astype(float).tolist()]
+
+
+def suggestions(picked: Picked, classes: tuple[str, ...]) -> list[list[Any]] | None:
+    """For each pick the likeliest class and its probability, if there was a model."""
+    if picked.probabilities is None:
+        return None
+    best, chances = picked.probabilities.argmax(1), listed(picked.probabilities.max(1))
+    return [[classes[k], chance] for k, chance in zip(best, chances or (), strict=True)]

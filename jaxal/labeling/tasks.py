@@ -10,7 +10,7 @@ from jaxal.data.readers.items import picture
 from jaxal.data.readers.paths import find
 from jaxal.files import written_whole
 from jaxal.interop import FORMATS, Question
-from jaxal.labeling.parts import items_path
+from jaxal.labeling.parts import items_path, refound
 from jaxal.labeling.project import TASKS, Project, free_path
 
 
@@ -34,7 +34,8 @@ def write_tasks(
     ranks = {name: rank for rank, name in enumerate(batch["ids"])}
     questions = [_question(opened, batch, name, ranks[name]) for name in ids]
     if form.images is not None:
-        folder = find(items_path(opened.settings), form.images).parent
+        items = items_path(refound(opened.settings, form.images))
+        folder = find(items, form.images).parent
         questions = [_embedded(one, folder) for one in questions]
     path = form.path
     if path is None:

@@ -57,7 +57,7 @@ def watch(
         state, labelled, stop_set, learner=parts.learner, rules=rules, batch_size=pool.batch_size
     )
     kept = {
-        repr(rule): [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(own)]
+        repr(rule): [_listed(np.asarray(leaf)) for leaf in jax.tree.leaves(own)]
         for rule, own in zip(rules, looked.memory, strict=True)
     }
     return Watched(reason(rules, Stopped(*looked.stopped)), kept)
@@ -87,6 +87,13 @@ def _restored(own: PyTree, kept: Sequence[Any] | None) -> PyTree:
     leaves, structure = jax.tree.flatten(own)
     if kept is None or [np.shape(one) for one in kept] != [leaf.shape for leaf in leaves]:
         return own
-    return jax.tree.unflatten(
-        structure, [jnp.asarray(one, leaf.dtype) for one, leaf in zip(kept, leaves, strict=True)]
-    )
+    arrays = [np.asarray(one, leaf.dtype) for one, leaf in zip(kept, leaves, strict=True)]
+    return jax.tree.unflatten(structure, [jnp.asarray(one) for one in arrays])
+
+
+def _listed(values: np.ndarray) -> Any:
+    """The values as lists for JSON, where a number that is not finite is its name."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return values.tolist()
+    return np.where(finite, values.astype(object), values.astype(str)).tolist()

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, Outputs, PyTree
-from jaxal.checks import check_flag, describe
+from jaxal.checks import adapter_hint, check_flag, describe, is_of_other_library
 from jaxal.models.functions import as_outputs
 from jaxal.numerics import num_rows
 
@@ -108,10 +108,10 @@ class _Parts(NamedTuple):
 def _builder(make: Any):
     """A function of a key that returns a pair (module, state), state None where there is none."""
     given = make if _is_module(make) else None
-    if given is None and not callable(make):
+    if given is None and (not callable(make) or is_of_other_library(make, "equinox")):
         raise TypeError(
             "make: expected an eqx.Module, a pair (module, state), or a function of a key that "
-            f"returns one, got {describe(make)}"
+            f"returns one, got {describe(make)}{adapter_hint(make)}"
         )
 
     def build(key: jax.Array) -> tuple[Any, Any]:

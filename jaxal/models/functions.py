@@ -6,9 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxal.base import Model, Outputs, PyTree
-from jaxal.checks import check_flag, check_rank, describe, is_array
+from jaxal.checks import adapter_hint, check_flag, check_rank, describe, is_array
 
 
 def from_functions(
@@ -51,6 +52,7 @@ def from_functions(
 
     def start(key: jax.Array, inputs: PyTree) -> dict[str, PyTree]:
         made = init(key, inputs)
+        _check_arrays(made)
         if not stateful:
             return {"params": made}
         return dict(zip(("params", "state"), _pair("init", made, "(params, state)"), strict=True))
@@ -70,6 +72,17 @@ def from_functions(
         return run(variables, inputs, key, train=True)
 
     return Model(start, evaluate, train)
+
+
+def _check_arrays(made: PyTree) -> None:
+    """Raises TypeError if there is something else than arrays and numbers among parameters."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(made):
+        if not is_array(leaf) and not isinstance(leaf, int | float | np.generic):
+            where = jax.tree_util.keystr(path)
+            raise TypeError(
+                f"init: expected a pytree of arrays, got {describe(leaf)} at {where or 'its root'}"
+                f"{adapter_hint(made)}"
+            )
 
 
 def _pair(name: str, value: Any, what: str) -> tuple[Any, Any]:

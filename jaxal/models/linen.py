@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 
 from jaxal.base import Model, Outputs, PyTree
-from jaxal.checks import describe
+from jaxal.checks import adapter_hint, describe
 from jaxal.models.functions import as_outputs
 
 _FOREIGN_FLAGS = ("deterministic", "training", "is_training", "use_running_average")
@@ -53,7 +53,9 @@ def from_linen(module: nn.Module) -> Model:
       ((5, 3), (5, 16))
     """
     if not isinstance(module, nn.Module):
-        raise TypeError(f"module: expected a flax.linen module, got {describe(module)}")
+        raise TypeError(
+            f"module: expected a flax.linen module, got {describe(module)}{adapter_hint(module)}"
+        )
     flags = _mode_flags(module)
 
     def init(key: jax.Array, inputs: PyTree) -> dict[str, PyTree]:

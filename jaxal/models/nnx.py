@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxal.base import Model, Outputs, PyTree
-from jaxal.checks import describe
+from jaxal.checks import adapter_hint, describe, is_of_other_library
 from jaxal.models.functions import as_outputs
 
 _STATE = nnx.Not(nnx.Any(nnx.Param, nnx.RngState, nnx.Intermediate))
@@ -110,10 +110,10 @@ def _builder(make: Any) -> Callable[[nnx.Rngs], Any]:
     if isinstance(make, nnx.Module):
         graph, state = nnx.split(nnx.clone(make))
         return lambda rngs: nnx.merge(graph, state, copy=True)
-    if not callable(make):
+    if not callable(make) or is_of_other_library(make, "flax.nnx"):
         raise TypeError(
             "make: expected an nnx.Module, or a function of nnx.Rngs that returns one, "
-            f"got {describe(make)}"
+            f"got {describe(make)}{adapter_hint(make)}"
         )
     return make
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,10 +13,11 @@ from jaxal.checks import as_integers, check_integer, describe
 from jaxal.experiment.outcomes import measured
 from jaxal.loop.round import RoundInfo
 from jaxal.records import Record
+from jaxal.stopping.watch import Stopped, as_rules, reason
 
 
 def from_history(
-    strategy: str, history: RoundInfo | Iterable[RoundInfo], *, seed: int = 0
+    strategy: str, history: RoundInfo | Iterable[RoundInfo], *, seed: int = 0, stop: Any = None
 ) -> list[Record]:
     """Makes records of a simulation, or of the rounds of `iterate`.
 
@@ -24,6 +26,8 @@ def from_history(
       history: what `simulate` returned, its leaves [rounds + 1, ...], under `vmap`
         [seeds, rounds + 1, ...]; or the reports of `iterate` in their order, or one of them.
       seed: of the first seed; the others count on from there.
+      stop: the stopping rules that the loop was given, so that the records say which has ended a
+        seed, and why; without them its place and its number are said.
 
     Returns:
       A record a seed and round, as `jaxal run` writes them but for times, the initial rows and what
@@ -32,11 +36,13 @@ def from_history(
 
     Raises:
       TypeError: a history that is none, or a strategy that is no text.
-      ValueError: a history without rounds, or with more axes than seeds and rounds.
+      ValueError: a history without rounds, or with more axes than seeds and rounds; stopping rules
+        that are not those of the history.
     """
     _check_name(strategy)
     check_integer(0, seed=seed)
     info = _stacked(history)
+    _check_stop(stop, info)
     axes = np.ndim(info.labels)
     if axes > 2 or not np.size(info.labels):
         raise ValueError(
@@ -55,7 +61,7 @@ def from_history(
         held = info.stopped.rule >= 0
         ends = np.where(held.any(1), held.argmax(1), ends)
     return [
-        _record(strategy, seed + one, number, _at(info, one, number))
+        _record(strategy, seed + one, number, _at(info, one, number), stop)
         for one in range(seeds)
         for number in range(ends[one] + 1)
     ]
@@ -155,10 +161,29 @@ def _stacked(history: RoundInfo | Iterable[RoundInfo]) -> RoundInfo:
     return jax.tree.map(lambda *leaves: np.stack(leaves), *map(processes.to_host, reports))
 
 
-def _record(strategy: str, seed: int, number: int, info: RoundInfo) -> Record:
+def _check_stop(stop: Any, info: RoundInfo) -> None:
+    """Raises ValueError if these cannot be the stopping rules of a loop with this history."""
+    rules, there = len(as_rules(stop)), 0
+    if info.stopped is not None:
+        there = info.stopped.values.shape[-1]
+    if rules and rules != there:
+        raise ValueError(f"stop: expected the {there} rules of the history, got {rules}")
+
+
+def _why(stop: Any, stopped: Stopped | None) -> str | None:
+    """Why a seed was stopped in this round, in words; None if it was not."""
+    if stopped is None or stopped.rule < 0:
+        return None
+    if stop is not None:
+        return reason(stop, stopped)
+    number, count = int(stopped.rule), len(stopped.values)
+    which = "the stopping rule" if count == 1 else f"stopping rule {number + 1} of {count}"
+    return f"{which}, at {float(stopped.values[number]):.4g}"
+
+
+def _record(strategy: str, seed: int, number: int, info: RoundInfo, stop: Any) -> Record:
     """Of one seed and round."""
     by_class = info.test.class_accuracy
-    rule = -1 if info.stopped is None else int(info.stopped.rule)
     return Record(
         strategy=strategy,
         seed=seed,
@@ -168,5 +193,5 @@ def _record(strategy: str, seed: int, number: int, info: RoundInfo) -> Record:
         **measured(info.train, info.test),
         epochs=int(info.epochs),
         class_accuracy=() if by_class is None else by_class.tolist(),
-        stopped=f"rule {rule} of stop" if rule >= 0 else None,
+        stopped=_why(stop, info.stopped),
     )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Examples, Model, PyTree
-from jaxal.checks import check_flag, describe
+from jaxal.checks import adapter_hint, check_flag, describe
 from jaxal.sameness import ByStructure
 
 
@@ -155,5 +155,5 @@ def check_model_functions(name: str, model: Any) -> None:
     if not all(callable(getattr(model, part, None)) for part in ("init", "apply", "train")):
         raise TypeError(
             f"{name}: expected a Model of three functions, as jaxal.models makes, "
-            f"got {describe(model)}"
+            f"got {describe(model)}{adapter_hint(model)}"
         )
