@@ -66,8 +66,17 @@ def repeated(ids: np.ndarray) -> Any:
 
 
 def digest_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    """The SHA-256 of a file's bytes, in hexadecimal digits.
+
+    Of a folder, a zarr3 array, that of a line for each file in it, in the order of their names: the
+    name, with slashes, a space, and the SHA-256 of the file.
+    """
     digest = hashlib.sha256()
+    if path.is_dir():
+        names = sorted(one.relative_to(path).as_posix() for one in path.rglob("*") if one.is_file())
+        for name in names:
+            digest.update(f"{name} {digest_file(path / name)}\n".encode())
+        return digest.hexdigest()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)

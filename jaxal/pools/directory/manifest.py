@@ -16,7 +16,8 @@
 The number of a row is its place in the order of the shards, for ever. `ids`, `labels` and `encoder`
 may be absent. A dtype of int8 comes with `scale` and `offset`, a number for each entry of a row:
 the features are `offset + scale * stored`. Files of bfloat16, which NumPy does not know, hold its
-bits as uint16.
+bits as uint16. In place of a .npy file the features of a shard may be a folder, a zarr3 array of
+the dtype itself; `checks.digest_file` says what its SHA-256 is of.
 """
 
 import hashlib

@@ -10,6 +10,7 @@ import numpy as np
 from jaxal.checks import as_integers
 from jaxal.pools.directory.checks import digest_file, repeated
 from jaxal.pools.directory.manifest import MANIFEST, STORED, File, Manifest, read_manifest
+from jaxal.pools.directory.zarr import METADATA, ZarrRows, alone, check_zarr, is_zarr, listing
 
 
 class Directory:
@@ -26,7 +27,7 @@ class Directory:
       labels: [N] int32, -1 where unknown; None if the pool has none.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, arrays: list[np.ndarray], ids: Any):
+    def __init__(self, path: Path, manifest: Manifest, arrays: list[Any], ids: Any):
         self.path, self.manifest = path, manifest
         self._arrays, self._ids = arrays, ids
         self._ends = np.cumsum([shard.rows for shard in manifest.shards])
@@ -101,7 +102,10 @@ class Directory:
         for file in self.manifest.files:
             if advance is not None:
                 advance(file.file)
-            if digest_file(self.path / file.file) != file.sha256:
+            where = self.path / file.file
+            # Of a zarr3 array without a manifest the names and sizes of its files are known.
+            digest = listing(self.path) if file.file == METADATA else digest_file(where)
+            if digest != file.sha256:
                 raise ValueError(
                     f"{self.path / file.file}: has changed since the manifest was written, or is "
                     "damaged: its SHA-256 differs"
@@ -109,7 +113,7 @@ class Directory:
         if self._ids is not None and (twice := repeated(self.ids())) is not None:
             raise ValueError(f"{self.path}: expected ids that differ, got {twice!r} twice")
 
-    def _read(self, arrays: list[np.ndarray], rows: Any) -> np.ndarray:
+    def _read(self, arrays: list[Any], rows: Any) -> np.ndarray:
         if isinstance(rows, slice):
             return self._slice(arrays, *_bounds(rows, len(self)))
         rows = _checked(rows, len(self))
@@ -120,7 +124,7 @@ class Directory:
             found[here] = rows_at(arrays[shard], rows[here] - self._begin(shard))
         return found
 
-    def _slice(self, arrays: list[np.ndarray], start: int, stop: int) -> np.ndarray:
+    def _slice(self, arrays: list[Any], start: int, stop: int) -> np.ndarray:
         found = np.empty((stop - start, *arrays[0].shape[1:]), arrays[0].dtype)
         for shard, array in enumerate(arrays):
             first = self._begin(shard)
@@ -176,7 +180,7 @@ def rows_of(array: np.ndarray, start: int, stop: int) -> np.ndarray:
     return found
 
 
-def _read_into(found: np.ndarray, array: np.ndarray, start: int) -> None:
+def _read_into(found: np.ndarray, array: Any, start: int) -> None:
     """As `rows_of`, into an array in C order: read once, and not copied from where it was read."""
     if not isinstance(array, np.memmap) or array.filename is None:
         found[:] = array[start : start + len(found)]
@@ -191,7 +195,7 @@ def _read_into(found: np.ndarray, array: np.ndarray, start: int) -> None:
             bytes_of = bytes_of[count:]
 
 
-def rows_at(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def rows_at(array: Any, rows: np.ndarray) -> np.ndarray:
     """Rows by their numbers [n], read from the file one by one: each would map 64 KiB around it.
 
     Args:
@@ -212,12 +216,14 @@ def rows_at(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def open_directory(path: str | Path) -> Directory:
-    """Opens a pool on disk, as `pools.create` or any other tool wrote it.
+    """Opens a pool on disk, as `pools.create` or any other tool wrote it, or a zarr3 array.
 
-    The sizes and types of all files are looked at, their bytes are not: `Directory.check` does.
+    The sizes and types of all files are looked at, their bytes are not: `Directory.check` does. A
+    zarr3 array without a manifest has no labels and no ids, and is known again by its zarr.json and
+    the names and sizes of its files.
 
     Args:
-      path: the folder.
+      path: the folder. zarr3 arrays, by themselves or in a manifest, need the extra `zarr`.
 
     Returns:
       `Directory`, whose rows are read when they are asked for.
@@ -225,8 +231,12 @@ def open_directory(path: str | Path) -> Directory:
     Raises:
       FileNotFoundError: no manifest, or a file that is not there; names it.
       ValueError: a manifest or a file that is damaged, or that differ; names the file.
+      ModuleNotFoundError: a zarr3 array, and no package that reads it.
     """
     path = Path(path)
+    if is_zarr(path):
+        rows = ZarrRows(path)
+        return Directory(path, alone(path, rows), [rows], None)
     if not (path / MANIFEST).exists():
         raise FileNotFoundError(f"{path}: expected a pool, but there is no {MANIFEST}")
     manifest = read_manifest(path)
@@ -234,7 +244,11 @@ def open_directory(path: str | Path) -> Directory:
     features, ids = [], []
     for shard in manifest.shards:
         shape = (shard.rows, *manifest.row_shape)
-        features.append(_mapped(path, shard.features, shape, stored))
+        where = path / shard.features.file
+        if where.is_dir():
+            features.append(check_zarr(where, shape, manifest.dtype))
+        else:
+            features.append(_mapped(path, shard.features, shape, stored))
         if shard.ids is not None:
             ids.append(_ids(path, shard.ids, shard.rows))
     if len({array.dtype for array in ids}) > 1:
