@@ -17,7 +17,7 @@ def add_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--distributed",
         action="store_true",
-        help="one of several processes that run the experiment together, one a host; "
+        help="one of several processes that do this together, one a host; "
         "they find each other on GKE, under Slurm or MPI, and on TPU pods, or as told:",
     )
     told = "where process 0 can be reached (default: JAX_COORDINATOR_ADDRESS)"

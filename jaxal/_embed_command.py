@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxal._commands import add_command, add_overrides
+from jaxal._distributed import add_flags, joined
 
 _EXAMPLES = """\
 examples:
@@ -27,7 +28,8 @@ def add_embed(commands: Any) -> None:
         help="write features of a config's data to a pool on disk",
         description="Write the features of a config's pool, and its labels, to a pool on disk:\n"
         "those of the config's model, fitted to the initial rows of the first seed, or of an\n"
-        "encoder. After an interrupt the same command goes on with the first unfinished file.",
+        "encoder. After an interrupt the same command goes on with the first unfinished file.\n"
+        "With --distributed, as many processes share the files.",
         examples=_EXAMPLES,
     )
     embed.add_argument("config", metavar="CONFIG", type=Path, help="as of `jaxal run`")
@@ -44,20 +46,29 @@ def add_embed(commands: Any) -> None:
         "--shard-rows", metavar="N", type=int, default=2**18, help="rows of a file (default: 2**18)"
     )
     add_overrides(embed)
+    add_flags(embed)
     embed.add_argument("--quiet", "-q", action="store_true", help="print only the folder's path")
     embed.add_argument("--traceback", action="store_true", help="show where an error came from")
 
 
 def _embed(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from jaxal import experiment, report
     from jaxal._cache import set_up_cache
-    from jaxal.report._text import printable
 
     set_up_cache()
-    config = experiment.load(arguments.config, arguments.overrides)
-    console = Console(stderr=True, quiet=arguments.quiet)
+    with joined(arguments):
+        return _embed_here(arguments)
+
+
+def _embed_here(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from jaxal import experiment, processes, report
+    from jaxal.report._text import printable
+
+    with processes.agreed():
+        config = experiment.load(arguments.config, arguments.overrides)
+    speaks = processes.is_first()
+    console = Console(stderr=True, quiet=arguments.quiet or not speaks)
     with report.rows_progress(console) as begun:
         pool = experiment.embed(
             config,
@@ -69,5 +80,6 @@ def _embed(arguments: argparse.Namespace) -> int:
         )
     shape = " x ".join(map(str, pool.shape))
     console.print(f"{shape} {pool.dtype}, {len(pool.manifest.shards)} files", highlight=False)
-    print(printable(pool.path))
+    if speaks:
+        print(printable(pool.path))
     return 0

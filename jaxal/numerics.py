@@ -68,8 +68,18 @@ def row_norms(vectors: jax.Array) -> jax.Array:
 
 
 def power_of_two(size: jax.Array) -> jax.Array:
-    """A power of two near each number >= 0, and 1 for 0: dividing by it is exact."""
-    return jnp.exp2(jnp.round(jnp.log2(jnp.where(size > 0, size, 1.0))))
+    """The power of two nearest to each number >= 0, and 1 for 0: dividing by it is exact.
+
+    By the bits of the number: `exp2` is off by a rounding on CPUs.
+    """
+    size = jnp.where(size > 0, size, jnp.ones_like(size))
+    kind = jnp.finfo(size.dtype)
+    bits = jax.lax.bitcast_convert_type(size, jnp.dtype(f"uint{kind.bits}"))
+    exponent = bits & ((1 << kind.bits - 1) - (1 << kind.nmant))
+    below = jax.lax.bitcast_convert_type(exponent.astype(bits.dtype), size.dtype)
+    below = jnp.maximum(below, kind.tiny)  # of what is no normal number
+    half_above = (size / below > 2.0**0.5) & (below < kind.max / 2)
+    return jnp.where(half_above, 2 * below, below)
 
 
 def running_sum(x: jax.Array) -> jax.Array:

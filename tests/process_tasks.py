@@ -187,6 +187,32 @@ def run(mesh, out, config):
     return sorted(path.name for path in pathlib.Path(out).iterdir())
 
 
+def embedded(mesh, folder, config):
+    """Features by an encoder that fails in the last process, and then again; those of a model."""
+    inputs, labels = data(203)
+    seen = []
+
+    def encoder(rows):
+        seen.append(rows[0, 0])
+        if is_last() and len(seen) == 2:
+            raise OSError("the accelerator is gone")
+        return 2 * rows
+
+    def embed():
+        options = {"labels": labels, "batch_size": 32, "shard_rows": 32}
+        return pools.embed(encoder, inputs, f"{folder}/twice", **options)
+
+    try:
+        embed()
+    except OSError as error:
+        failed = str(error)
+    started = len(seen)
+    pool = embed()  # what is finished is not encoded again
+    features = experiment.embed(experiment.parse(config), pathlib.Path(f"{folder}/model"))
+    digests = [pool.manifest.digest, embed().manifest.digest, features.manifest.digest]
+    return [failed, started, len(seen), digests]
+
+
 def refused(mesh, out, config):
     """The errors that all processes see where one has bad input, or another than the others."""
     found = {}
@@ -268,7 +294,7 @@ def bad_arguments(mesh, out, config):
         ),
         "rounds that read": lambda: next(loop(mesh, pool=pools.open(f"{out}/pool"))),
         "run that reads": lambda: run(mesh, f"{out}/run", config | {"data": on_disk}),
-        "embedded": lambda: experiment.embed(experiment.parse(config), pathlib.Path(out)),
+        "files embedded": lambda: pools.embed(abs, pool[0], f"{out}/one", shard_rows=9 + number),
         "config": lambda: run(mesh, f"{out}/run", config | {"seed": number}),
     }
 

@@ -1,5 +1,6 @@
 """Selection from compressed pools: the picks are those of the rule on the features."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -50,6 +51,28 @@ def test_the_picks_are_those_of_the_features(precision, shards):
     np.testing.assert_allclose(picked.scores, expected.scores, rtol=1e-5)
     assert passes[-1] == 60 and len(passes) < 15
     assert source.read == 64 * len(passes)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e25])
+def test_the_size_of_features_changes_nothing(scale):
+    """Their squares are no float32 numbers."""
+    free = jnp.asarray(FREE)
+    expected = certified.k_center(pools.compress(POINTS), free, 20, block_size=32)
+    pool = pools.compress(POINTS * np.float32(scale))
+    found = certified.k_center(pool, free, 20, centers=None, block_size=32)
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    np.testing.assert_allclose(found.scores, expected.scores * scale, rtol=1e-4)
+    *_, last = anytime.certified_k_center(pool, free, 20, block_size=32)
+    np.testing.assert_array_equal(last.selection.scores, found.scores)
+    assert 0 < last.bound.optimum < last.bound.radius < found.scores[-1] * 1.01
+
+
+def test_a_compressed_pool_that_was_returned_has_no_source():
+    same = jax.jit(lambda pool: pool)
+    for points in (POINTS, POINTS + 1):
+        pool = same(pools.compress(points))
+        with pytest.raises(TypeError, match="pool: expected one as jaxal.pools returns, got what"):
+            pool.read([0])
 
 
 def test_devices_share_what_is_known_of_the_rows():

@@ -9,6 +9,7 @@ import pytest
 from helpers import bad_inputs, keys
 
 from jaxal import selection
+from jaxal.greedy import d2
 from jaxal.greedy.d2 import d2_sampling, sample_rows
 from jaxal.numerics import running_sum
 from jaxal.points.embedding import Dense
@@ -77,6 +78,26 @@ def test_sample_rows_keeps_small_weights_in_a_long_sum():
     rows = sample_rows(jax.random.uniform(jax.random.key(0), (20_000,)), weights)
     expected = 0.1 / 10.1
     assert abs(float(jnp.mean(rows >= 10)) - expected) < 5 * np.sqrt(expected / 20_000)
+
+
+def test_draws_are_fine_where_there_are_many_lines(monkeypatch):
+    """In three levels, of numbers that one level alone would not tell apart."""
+    monkeypatch.setattr(d2, "BLOCK", 4)
+    count, draws = 3_000, 40_000
+    weights = np.random.default_rng(0).uniform(size=count) ** 4
+    coarse, *inside = jax.random.uniform(jax.random.key(0), (3, draws))
+    coarse = jnp.floor(coarse * 64) / 64  # 6 bits: the lines alone are 24
+    rows = sample_rows(coarse, jnp.asarray(weights, jnp.float32), jnp.stack(inside))
+    found = np.bincount(np.asarray(rows), minlength=count) / draws
+    expected = weights / weights.sum()
+    # What is drawn inside of a block is fine, and the blocks are by their 6 bits.
+    assert np.abs(np.cumsum(found - expected)).max() < 2.0 / np.sqrt(draws) + 1 / 64
+    blocks = np.arange(count) // (4 * 128)
+    for block in range(6):
+        inner = np.where(blocks == block, found, 0.0), np.where(blocks == block, expected, 0.0)
+        found_there, expected_there = (one / one.sum() for one in inner)
+        apart = np.abs(np.cumsum(found_there - expected_there)).max()
+        assert apart < 2.0 / np.sqrt(draws * inner[0].sum())
 
 
 def gradients(rows=80, classes=4, width=5, seed=0):

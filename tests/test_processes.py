@@ -58,7 +58,6 @@ REFUSED = {
     "state of what is read": f"ValueError: pool: {IS_READ}",
     "rounds that read": f"ValueError: pool: {IS_READ}",
     "run that reads": f"ValueError: data.source: {IS_READ}",
-    "embedded": "ValueError: out: expected one process that writes a pool, got several",
     "cache": "ValueError: mesh: several processes on CPUs cannot use programs that JAX keeps on a "
     "disk, as XLA forgets in which order these exchange arrays; expected "
     'jax.config.update("jax_enable_compilation_cache", False) in all',
@@ -67,6 +66,7 @@ OTHERS = {  # what is not the same in every process
     "mesh": "mesh",
     "batch size": "batch_size",
     "blocks": "batch_size",
+    "files embedded": "shard_rows",
     "precision": "precision",
     "labels placed": "labels",
     "strategy": "strategy",
@@ -164,8 +164,10 @@ def test_two_processes_are_one(tmp_path):
     (tmp_path / "file").write_text("no folder")
     inputs, labels = tasks.data(203)
     pools.create(tmp_path / "pool", inputs, labels=labels)
-    *found, reads, refused = together(
-        [*asked, ["reads"], ["refused", str(tmp_path), config]], 2, tmp_path
+    *found, reads, embedded, refused = together(
+        [*asked, ["reads"], ["embedded", out, config], ["refused", str(tmp_path), config]],
+        2,
+        tmp_path,
     )
     expected = [getattr(tasks, name)(None, *given) for name, *given in asked[:-1]]
     for (name, *_), ours, theirs in zip(asked, expected, found, strict=False):
@@ -175,12 +177,30 @@ def test_two_processes_are_one(tmp_path):
     experiment.run(experiment.parse(config), tmp_path / "alone")
     assert figures_of(tmp_path / "out") == figures_of(tmp_path / "alone")  # of eight devices
     assert reads == ([*range(4)], [*range(4, 8)])
+    check_embedded(embedded, pathlib.Path(out), config)
     assert refused[0] == refused[1]
     assert refused[0].pop("folder").startswith("NotADirectoryError: [Errno 20]")
     for name, error in refused[0].items():
         expected = f"ValueError: {OTHERS.get(name)}: expected the same in every process, got others"
         assert error == REFUSED.get(name, expected), name
     assert set(refused[0]) == {*REFUSED, *OTHERS}
+
+
+def check_embedded(found, folder, config):
+    """The pools of two processes are those of one, and each file was made once."""
+    (first, second), (inputs, labels) = found, tasks.data(203)
+    assert first[0] == second[0] == "the accelerator is gone"
+    assert first[1:3] == [4, 4]  # of seven files, before and after the error of the other
+    assert second[1:3] == [2, 4]  # one was finished, one failed, and two were left
+    assert first[3] == second[3]
+    pool = pools.open(folder / "twice")
+    pool.check()
+    np.testing.assert_array_equal(pool[:], 2 * inputs)
+    np.testing.assert_array_equal(pool.labels, labels)
+    names = {path.name for path in pool.path.iterdir()}
+    assert names == {"manifest.json", "labels.npy"} | {f"features-{n:05d}.npy" for n in range(7)}
+    alone = experiment.embed(experiment.parse(config), folder / "alone")
+    np.testing.assert_allclose(pools.open(folder / "model")[:], alone[:], rtol=1e-6)
 
 
 def figures_of(folder):

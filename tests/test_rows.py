@@ -15,6 +15,7 @@ from jax.sharding import NamedSharding
 import jaxal
 from jaxal import rows, strategies
 from jaxal.loop._acquire import acquire_unchecked
+from jaxal.numerics import power_of_two
 from jaxal.pools import devices, place
 
 SHARDS = 4
@@ -196,3 +197,18 @@ def test_what_is_sent_is_seen():
     placed = devices.place_rows(np.zeros(1024, np.float32), mesh)
     program = jax.jit(lambda values: jax.lax.top_k(values, 5)).lower(placed).compile()
     assert max(sent(program)) == 1024
+
+
+@pytest.mark.parametrize("dtype", ["float16", jnp.bfloat16, "float32"])
+def test_powers_of_two_are_exact(dtype):
+    """Those nearest to numbers of every exponent, as NumPy has them in float64."""
+    kind = jnp.finfo(dtype)
+    wanted = np.exp2(np.arange(kind.minexp, kind.maxexp))
+    for times in (1.0, 1.25, 1.75):
+        sizes = wanted * times
+        expected = wanted * (2 if times > 2**0.5 else 1)
+        expected[-1] = wanted[-1]  # the next is infinite
+        found = power_of_two(jnp.asarray(sizes, dtype))
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(np.asarray(found, np.float64), expected)
+    np.testing.assert_array_equal(power_of_two(jnp.zeros(1, dtype)), [1])

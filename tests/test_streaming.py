@@ -182,6 +182,22 @@ def test_what_is_compiled_refuses_one():
             jax.jit(call)(jnp.int32(0))
 
 
+def test_what_was_compiled_does_not_return_the_source_of_another_call():
+    """Pools of other sources share a program, of which the first would be all pools' source."""
+    first, second = (pools.stream(np.full((5, 2), number, np.float32)) for number in (1, 2))
+    traced = []
+    same = jax.jit(lambda pool: traced.append(1) or pool)
+    for pool in (first, second):
+        returned = same(pool)
+        np.testing.assert_array_equal(returned.valid, pool.valid)
+        for use in (lambda: returned.take([0]), lambda: returned.rows, lambda: returned.digest()):  # noqa: B023
+            with pytest.raises(TypeError, match="pool: expected one as jaxal.pools returns"):
+                use()
+    assert traced == [1]
+    copied = jax.tree.map(lambda leaf: leaf, second)  # outside of programs it is known
+    np.testing.assert_array_equal(copied.take([3]), [[2, 2]])
+
+
 def test_reads_ahead_and_no_further():
     read, depth = [], 2
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 
 from jaxal import entry
 from jaxal.checks import check_budget, check_rows, check_some_like
-from jaxal.greedy.d2 import sample_rows
+from jaxal.greedy.d2 import BLOCK, sample_rows
 from jaxal.points.distances import nearest_center
 from jaxal.points.embedding import Dense
 from jaxal.points.placed import TILE, rewritten
-from jaxal.rows import in_tiles, line_sums
+from jaxal.rows import LINE, in_tiles, line_sums
 from jaxal.selection import _rows
 
 
@@ -114,7 +114,10 @@ def _sensitivity_sampling(
     bound = jnp.where(total > 0, bound, usable.astype(bound.dtype))
     total = jnp.sum(line_sums(bound))  # of lines, so that every number of devices rounds alike
     chances = bound / jnp.where(total > 0, total, 1.0)
-    rows = sample_rows(jax.random.uniform(key, (budget,), bound.dtype), chances)
+    draws, inside = jax.random.uniform(key, (budget,), bound.dtype), None
+    if len(chances) > BLOCK * LINE:
+        inside = jax.random.uniform(jax.random.fold_in(key, 1), (2, budget), bound.dtype)
+    rows = sample_rows(draws, chances, inside)
     drawn = chances[rows]
     weights = jnp.where(drawn > 0, 1.0 / (budget * jnp.where(drawn > 0, drawn, 1.0)), 0.0)
     rows = jnp.where(total > 0, rows, -1)

@@ -17,6 +17,7 @@ from jaxal.loop.identity import digest
 from jaxal.loop.simulation import begin
 from jaxal.loop.streamed import round_of
 from jaxal.pools import Directory
+from jaxal.pools.directory.embedding import own_shards
 from jaxal.pools.directory.writer import SHARD_ROWS
 
 
@@ -34,7 +35,8 @@ def embed(
 
     They are those of the config's model, fitted as before the first round, to the initial rows of
     the first seed; or what an encoder returns. Called again after whatever ended it, it goes on
-    with the first file that is not finished. One process does all of it.
+    with the first file that is not finished. Several processes share the files, as of
+    `pools.embed`, and each fits the model for itself.
 
     Args:
       config: says which data, model and initial rows.
@@ -43,24 +45,25 @@ def embed(
         row by itself; modules are looked for in the working directory too.
       test: the rows that are tested on, in place of the pool's.
       shard_rows: rows of a file.
-      begun: is called with the number of rows; what it returns is told how many are done, now and
-        then.
+      begun: is called with the number of rows that this process encodes; what it returns is told
+        how many are done, now and then.
 
     Returns:
       The pool, opened.
 
     Raises:
       ValueError, TypeError, OSError: as of `run` before its first round and of `pools.embed`; an
-        encoder that is not there, or several processes.
+        encoder that is not there.
     """
-    if processes.are_several():
-        raise ValueError("out: expected one process that writes a pool, got several")
-    encode = None if encoder is None else imported("encoder", encoder)
-    parts = build(config)
+    with processes.agreed():
+        encode = None if encoder is None else imported("encoder", encoder)
+        parts = build(config)
     rows = parts.test if test else parts.pool
+    own = sum(map(len, own_shards(len(rows.labels), shard_rows).values()))
     about = {"name": encoder or f"{config.name}: {config.model.name or config.model.factory}"}
     if encode is None:
-        variables = _fitted(config, parts)
+        with processes.agreed():
+            variables = _fitted(config, parts)
         model = parts.learner.model
         encode = partial(jax.jit(partial(_features, model)), variables)
         about["revision"] = digest(variables)
@@ -73,7 +76,7 @@ def embed(
         batch_size=config.run.batch_size,
         shard_rows=shard_rows,
         about=about,
-        advance=None if begun is None else begun(len(rows.labels)),
+        advance=None if begun is None else begun(own),
     )
 
 

@@ -54,6 +54,10 @@ class Candidates(NamedTuple):
     key: jax.Array  # the next
 
 
+BLOCK = 2**13
+"""Lines from which on one number of 24 bits is too coarse to choose among them."""
+
+
 def sample_rows(
     uniform: jax.Array, weights: jax.Array, inside: jax.Array | None = None
 ) -> jax.Array:
@@ -66,23 +70,37 @@ def sample_rows(
     Args:
       uniform: [num] numbers in [0, 1), a draw of each.
       weights: [N] floats >= 0.
-      inside: [num] numbers as `uniform`, which choose inside a line; what `uniform` leaves does if
-        not given. It has 24 bits in all, which are few where there are as many rows.
+      inside: [2, num] numbers as `uniform`, which choose inside a line, and which line of a block
+        of BLOCK where there are more; what `uniform` leaves does if not given. It has 24 bits in
+        all, which are few where there are as many rows.
 
     Returns:
       [num] int32; a row of weight 0 only if all are 0, or by rounding.
     """
     sums = line_sums(weights)
-    ends = running_sum(sums)
-    target = uniform * ends[-1]
-    line = jnp.argmax(ends[None, :] > target[:, None], axis=1).astype(jnp.int32)
-    # What is left of the target is spent inside the line.
-    rest = target - jnp.where(line > 0, ends[line - 1], 0.0)
-    rest = rest if inside is None else inside * sums[line]
+    if inside is not None and len(sums) > BLOCK:
+        blocks = jnp.pad(sums, (0, -len(sums) % BLOCK)).reshape(-1, BLOCK)
+        block, rest = _invert(uniform, running_sum(jnp.sum(blocks, axis=1)))
+        ends = running_sum(blocks[block])
+        line = block * BLOCK + _first_above(ends, inside[1] * ends[:, -1])
+    else:
+        line, rest = _invert(uniform, running_sum(sums))
+    rest = rest if inside is None else inside[0] * sums[line]
     rows = line[:, None] * LINE + jnp.arange(LINE, dtype=jnp.int32)[None, :]
-    inside = weights.at[rows].get(mode="fill", fill_value=0.0)
-    place = jnp.argmax(running_sum(inside) > rest[:, None], axis=1)
-    return line * LINE + place.astype(jnp.int32)
+    some = weights.at[rows].get(mode="fill", fill_value=0.0)
+    return line * LINE + _first_above(running_sum(some), rest)
+
+
+def _invert(uniform: jax.Array, ends: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Where draws [num] end among cumulative sums [M], int32, and what they leave of the last."""
+    target = uniform * ends[-1]
+    place = _first_above(ends[None, :], target)
+    return place, target - jnp.where(place > 0, ends[place - 1], 0.0)
+
+
+def _first_above(ends: jax.Array, target: jax.Array) -> jax.Array:
+    """The first of cumulative sums [num or 1, M] above each target [num], int32."""
+    return jnp.argmax(ends > target[:, None], axis=1).astype(jnp.int32)
 
 
 def _accept(now: jax.Array, limit: jax.Array, between: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -175,12 +193,12 @@ def draw_candidates(
       begins: [N] bool, rows that the first pick may be.
       usable: [N] bool, rows that have distances.
       num: Q, how many.
-      finely: draw inside a line of rows by numbers of its own.
+      finely: draw inside a line of rows by numbers of its own, as of more than BLOCK lines anyway.
     """
     key, (draw, accept) = next_uniforms(state.key, num, state.squared.dtype)
     inside = None
-    if finely:
-        key, (inside, _) = next_uniforms(key, num, state.squared.dtype)
+    if finely or len(usable) > BLOCK * LINE:
+        key, inside = next_uniforms(key, num, state.squared.dtype)
     tier, weights = _weigh(state, begins, usable)
     rows = sample_rows(draw, weights, inside)
     drawn = weights[rows]

@@ -17,7 +17,8 @@ from jax.sharding import Mesh
 from jaxal import entry, processes
 from jaxal.numerics import matmul, row_norms
 from jaxal.pools import devices
-from jaxal.pools.streaming import Unseen, stream
+from jaxal.pools._unseen import Unseen, register
+from jaxal.pools.streaming import stream
 
 PRECISIONS = {"int8": jnp.int8, "bfloat16": jnp.bfloat16}
 LEVELS = 127
@@ -27,7 +28,7 @@ SAMPLED = 2**16
 """Rows, about, whose range the codes cover; what lies outside is cut, and counts as an error."""
 
 
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class CompressedPool:
     """N rows of features: codes on the devices, the features where they were."""
@@ -137,7 +138,9 @@ def _ranges(source: Any, precision: str) -> tuple[np.ndarray, np.ndarray]:
     low, high = some.min(axis=0), some.max(axis=0)
     if precision == "int8":
         half = (high - low) / 2
-        return np.where(half > 0, half / LEVELS, 1.0).astype(np.float32), low + half
+        # What is below the normal numbers would be 0 on the devices; it all counts as an error.
+        scale = half / np.float32(LEVELS)
+        return np.where(scale >= np.finfo(np.float32).tiny, scale, np.float32(1)), low + half
     return np.ones_like(low), some.mean(axis=0)
 
 

@@ -19,6 +19,7 @@ from jaxal.data.checks import check, check_structure
 from jaxal.numerics import is_known, num_rows, rows_from, with_rows
 from jaxal.pools import devices
 from jaxal.pools._blocks import Blocks
+from jaxal.pools._unseen import Unseen, register
 from jaxal.pools.memory import BATCH_SIZE, ArrayPool, on_each_device, put
 from jaxal.pools.sources import Source, check_sources, digest_sources
 from jaxal.rows import REPLICATED, SHARED
@@ -30,20 +31,7 @@ IN_FLIGHT = 2
 """Blocks that a device may have received and not worked on yet."""
 
 
-class Unseen:
-    """What compiled programs are not told: all are alike to them."""
-
-    def __init__(self, value: Any):
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Unseen)
-
-    def __hash__(self) -> int:
-        return 0
-
-
-@jax.tree_util.register_dataclass
+@register
 @dataclass(frozen=True)
 class StreamedPool:
     """Rows that are read: a `Pool` whose `map` and `take` are called outside of `jit`.

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxal import entry
+from jaxal import entry, processes
 from jaxal.base import PyTree
 from jaxal.data.checks import check_structure
 from jaxal.numerics import num_rows
@@ -16,6 +16,7 @@ from jaxal.pools.directory.checks import check_known, not_finite
 from jaxal.pools.directory.manifest import MANIFEST
 from jaxal.pools.directory.reader import Directory, open_directory
 from jaxal.pools.directory.writer import (
+    BEGUN,
     SHARD_ROWS,
     begin,
     finish,
@@ -43,6 +44,10 @@ def embed(
     all are, it computes nothing. The next batches are read while one is encoded. Memory is that of
     one file of features and of a few batches.
 
+    Several processes, one program started by `jax.distributed`, all call this with the same
+    arguments and a folder that they share: each encodes every P-th file on its own devices, and the
+    first writes the manifest. As many or others may go on after one was ended.
+
     Args:
       encoder: inputs [batch_size, ...] -> features [batch_size, ...], each row by itself; NumPy's
         or JAX's arrays. Batches have all the same size: the last is filled up with its last row.
@@ -63,25 +68,59 @@ def embed(
     Raises:
       TypeError, ValueError: inputs, ids or labels that cannot be used; an encoder that returns
         something else than a row for each row, or NaN or infinity, and says for which row; a folder
-        that holds the pool of other rows, ids or labels, or of another encoder.
+        that holds the pool of other rows, ids or labels, or of another encoder. Of several
+        processes, arguments that differ or a folder of one's own; all raise what one finds wrong.
     """
-    if not isinstance(inputs, Directory):
-        check_structure((inputs, None), "embed")
-    path, rows = Path(path), num_rows(inputs)
-    check_known(ids, labels, rows)
-    shards = -(-rows // shard_rows)
-    if (path / MANIFEST).exists():
-        return _found(path, rows, about, ids, labels)
-    begin(path, rows, shard_rows, about, ids=ids, labels=labels)
-    for number in range(shards):
-        rows_here = range(number * shard_rows, min((number + 1) * shard_rows, rows))
-        if read_marker(path, number) is None:
-            parts = [*_encoded(encoder, inputs, rows_here, batch_size, advance)]
-            some = None if ids is None else ids[rows_here.start : rows_here.stop]
-            write_shard(path, number, np.concatenate(parts), ids=some)
-        elif advance is not None:
-            advance(len(rows_here))
-    return finish(path, shards, labels=labels, encoder=about)
+    path = Path(path)
+    with processes.agreed():
+        if not isinstance(inputs, Directory):
+            check_structure((inputs, None), "embed")
+        rows = num_rows(inputs)
+        check_known(ids, labels, rows)
+    if processes.are_several():
+        sizes = {"batch_size": batch_size, "shard_rows": shard_rows}
+        processes.check_same(inputs=rows, about=repr(about), ids=ids, labels=labels, **sizes)
+
+    def begun() -> bool:
+        if (path / MANIFEST).exists():
+            return False
+        begin(path, rows, shard_rows, about, ids=ids, labels=labels)
+        return True
+
+    if not processes.from_first(begun):
+        with processes.agreed():
+            return _found(path, rows, about, ids, labels)
+    with processes.agreed():
+        if not (path / BEGUN).exists():
+            raise ValueError(f"{path}: expected a folder that all processes share")
+        for number, rows_here in own_shards(rows, shard_rows).items():
+            if read_marker(path, number) is None:
+                parts = [*_encoded(encoder, inputs, rows_here, batch_size, advance)]
+                some = None if ids is None else ids[rows_here.start : rows_here.stop]
+                write_shard(path, number, np.concatenate(parts), ids=some)
+            elif advance is not None:
+                advance(len(rows_here))
+
+    def finished() -> None:
+        finish(path, -(-rows // shard_rows), labels=labels, encoder=about)
+
+    processes.from_first(finished)
+    with processes.agreed():
+        return open_directory(path)
+
+
+def own_shards(rows: int, shard_rows: int) -> dict[int, range]:
+    """The files that this process writes: their numbers, and the rows of each.
+
+    Args:
+      rows: N.
+      shard_rows: rows of a file.
+    """
+    numbers = range(jax.process_index(), -(-rows // shard_rows), jax.process_count())
+    return {
+        number: range(number * shard_rows, min((number + 1) * shard_rows, rows))
+        for number in numbers
+    }
 
 
 def _found(

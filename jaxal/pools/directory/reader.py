@@ -1,5 +1,6 @@
 """Pools on disk, read: rows by slices and by numbers, ids, labels, and the check of all bytes."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from jaxal.checks import as_integers
 from jaxal.pools.directory.checks import digest_file, repeated
 from jaxal.pools.directory.manifest import MANIFEST, STORED, File, Manifest, read_manifest
 from jaxal.pools.directory.zarr import METADATA, ZarrRows, alone, check_zarr, is_zarr, listing
+
+ALIGNED = 64
+"""Bytes, of which the address of an array is a multiple."""
 
 
 class Directory:
@@ -125,7 +129,7 @@ class Directory:
         return found
 
     def _slice(self, arrays: list[Any], start: int, stop: int) -> np.ndarray:
-        found = np.empty((stop - start, *arrays[0].shape[1:]), arrays[0].dtype)
+        found = _empty((stop - start, *arrays[0].shape[1:]), arrays[0].dtype)
         for shard, array in enumerate(arrays):
             first = self._begin(shard)
             low, high = max(start, first), min(stop, first + len(array))
@@ -175,9 +179,17 @@ def rows_of(array: np.ndarray, start: int, stop: int) -> np.ndarray:
     """
     if not isinstance(array, np.memmap) or array.filename is None:
         return array[start:stop]
-    found = np.empty((stop - start, *array.shape[1:]), array.dtype)
+    found = _empty((stop - start, *array.shape[1:]), array.dtype)
     _read_into(found, array, start)
     return found
+
+
+def _empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Room for an array, aligned as JAX's are on CPUs: there it takes the memory over, uncopied."""
+    size = math.prod(shape) * dtype.itemsize
+    room = np.empty(size + ALIGNED, np.uint8)
+    start = -room.ctypes.data % ALIGNED
+    return room[start : start + size].view(dtype).reshape(shape)
 
 
 def _read_into(found: np.ndarray, array: Any, start: int) -> None:

@@ -58,7 +58,7 @@ def _step(
     number = before.passes + 1
     bounds = one_pass(pool, before.bounds, block_size)
     # The next pass takes the bounds over, and what is in them with it.
-    rows, scores, count = jax.tree.map(jnp.copy, bounds.picks)
+    (rows, scores), count = jax.tree.map(jnp.copy, (bounds.selection()[:2], bounds.picks.count))
     found = Measured(
         Selection(rows, scores), count, jnp.int32(number), _radius(pool, bounds), count >= picks
     )
@@ -69,5 +69,5 @@ def _step(
 def _radius(pool: CompressedPool, bounds: Bounds) -> tuple[jax.Array, jax.Array]:
     radius = largest(jnp.where(bounds.available, bounds.upper, 0.0))
     # A bound is a distance from the codes and their error: too high by twice that at most.
-    lowest = jnp.where(bounds.available, bounds.upper - 2.0 * pool.error, 0.0)
-    return radius, 0.5 * jnp.maximum(largest(lowest), 0.0)
+    lowest = jnp.where(bounds.available, bounds.upper - 2.0 * pool.error / bounds.unit, 0.0)
+    return radius * bounds.unit, 0.5 * bounds.unit * jnp.maximum(largest(lowest), 0.0)

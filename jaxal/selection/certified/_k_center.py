@@ -11,21 +11,27 @@ import numpy as np
 from jaxal import entry
 from jaxal.base import Selection
 from jaxal.greedy.lazy import Picks, Rule, highest_bounds, pick_inside
+from jaxal.numerics import power_of_two
 from jaxal.points.distances import COLUMNS, DIFFERENCES, TILE, fold_nearest
 from jaxal.points.embedding import Dense
 from jaxal.pools import devices
 from jaxal.pools.compression import CompressedPool, squared_to
-from jaxal.rows import in_tiles, rows_over
+from jaxal.rows import in_tiles, largest, rows_over
 from jaxal.selection.certified.checks import check_pool
 
 
 class Bounds(NamedTuple):
     """What is known of the pool between two passes."""
 
-    upper: jax.Array  # [N] no row is farther from its nearest center
+    upper: jax.Array  # [N] no row is farther from its nearest center, in units
     available: jax.Array  # [N] bool, and not picked
-    centers: jax.Array  # [M + B, D] the centers given, then the picks, less the offset
+    centers: jax.Array  # [M + B, D] the centers given, then the picks, less the offset, in units
     picks: Picks
+    unit: jax.Array  # [] a power of two, by which squares neither overflow nor underflow
+
+    def selection(self) -> Selection:
+        """The picks so far, with distances as they are."""
+        return Selection(self.picks.rows, self.picks.scores * self.unit)
 
 
 class Block(NamedTuple):
@@ -89,7 +95,7 @@ def k_center(
         bounds = one_pass(pool, bounds, block_size)
         if advance is not None:
             advance(int(bounds.picks.count))
-    return Selection(bounds.picks.rows, bounds.picks.scores)
+    return bounds.selection()
 
 
 def begin(pool: Any, available: Any, budget: int, centers: Any) -> tuple[Bounds, int]:
@@ -124,6 +130,9 @@ def _start(pool: CompressedPool, available: Any, budget: int, centers: Any) -> B
 @partial(jax.jit, static_argnames="budget")
 def _empty(pool: CompressedPool, available, given, budget) -> Bounds:
     room = jnp.zeros((budget, given.shape[1]), given.dtype)
+    sizes = jnp.max(jnp.abs(pool.codes.astype(jnp.float32) * pool.scale[None, :]), axis=1)
+    unit = power_of_two(largest(jnp.where(pool.valid, sizes + pool.error, 0.0)))
+    given = given / unit
     picks = Picks(
         jnp.full(budget, -1, jnp.int32), jnp.full(budget, -jnp.inf, jnp.float32), jnp.int32(0)
     )
@@ -132,10 +141,11 @@ def _empty(pool: CompressedPool, available, given, budget) -> Bounds:
         pool.by_row(available) & pool.valid,
         jnp.concatenate([given, room]),
         picks,
+        unit,
     )
     if not len(given):
         return bounds
-    return bounds._replace(upper=_lowered(pool, bounds.upper, given, len(given)))
+    return bounds._replace(upper=_lowered(pool, bounds.upper, given, len(given), unit))
 
 
 @partial(jax.jit, static_argnames="block_size")
@@ -152,6 +162,7 @@ def _one_pass(pool: CompressedPool, bounds: Bounds, rows, exact, limit, limit_ro
     before, budget = bounds.picks, len(bounds.picks.rows)
     given = len(bounds.centers) - budget
 
+    exact = exact / bounds.unit
     points, unit = Dense(exact), jnp.float32(1)
 
     def to_centers(slots):
@@ -174,17 +185,18 @@ def _one_pass(pool: CompressedPool, bounds: Bounds, rows, exact, limit, limit_ro
     # A row that was read is known exactly, so that a pass never ends as it began.
     upper = bounds.upper.at[rows].min(jnp.sqrt(nearest))
     return Bounds(
-        _lowered(pool, upper, chosen, picks.count - before.count),
+        _lowered(pool, upper, chosen, picks.count - before.count, bounds.unit),
         bounds.available.at[rows].set(still_free),
         bounds.centers.at[jnp.where(used, given + slots, len(bounds.centers))].set(chosen),
         picks,
+        bounds.unit,
     )
 
 
-def _lowered(pool: CompressedPool, upper, centers, num) -> jax.Array:
+def _lowered(pool: CompressedPool, upper, centers, num, unit) -> jax.Array:
     """The bounds [N] once the first `num` [] of these centers [M, D] count; others cost nothing."""
     columns = min(COLUMNS, len(centers))
-    places = jnp.arange(columns, dtype=jnp.int32)
+    places, in_units = jnp.arange(columns, dtype=jnp.int32), pool.scale / unit
 
     def lower(rows, scale, some, used):
         codes, error, upper = rows
@@ -195,8 +207,8 @@ def _lowered(pool: CompressedPool, upper, centers, num) -> jax.Array:
         start, upper = carry
         slots = start + places
         some = centers.at[slots].get(mode="fill", fill_value=0.0)
-        rows = (pool.codes, pool.error, upper)
-        upper = in_tiles(lower, rows, TILE // COLUMNS, pool.scale, some, slots < num)
+        rows = (pool.codes, pool.error / unit, upper)
+        upper = in_tiles(lower, rows, TILE // COLUMNS, in_units, some, slots < num)
         return start + columns, upper
 
     with rows_over(pool.mesh):
