@@ -273,6 +273,7 @@ SELECTION = tables(
         max_steps=INTEGER,
         restarts=INTEGER,
         tolerance=NUMBER,
+        batch_size=but(INTEGER, "none"),
         **COMMON,
     ),
     k_means_plus_plus=each(

@@ -55,7 +55,7 @@ CEILINGS = {
     "smi": 88,
     "stochastic": 55,
     "submodular": 45,
-    "typi_clust": 147,
+    "typi_clust": 153,
     "u_herding": 104,
     "variance": 40,
     "variation_ratio": 34,
