@@ -6,7 +6,6 @@ On a busy machine run it on one core (`taskset -c 0`): threads of BLAS that wait
 spinning take many times longer there. Times of the processor are given beside those of the clock.
 """
 
-import math
 import os
 import time
 import warnings
@@ -16,12 +15,12 @@ import common
 import jax
 import jax.numpy as jnp
 import numpy as np
-from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
+from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from jaxal.curation._clusters import fit_clusters
 from jaxal.points.distances import CACHED
-from jaxal.selection._k_means import _k_means, _seed
+from jaxal.selection._k_means import _k_means
 from jaxal.selection._lloyd import lloyd
 
 TOLERANCE = 1e-4
@@ -128,32 +127,6 @@ def steps(points, budget, count, repeats):
     }
 
 
-def seeds(points, budget, repeats):
-    """k-means++ alone, both greedy."""
-    placed, everything = jnp.asarray(points), jnp.ones(len(points), bool)
-
-    def draw(key, points):
-        uniform = jax.random.uniform(key, (budget, 2 + int(math.log(budget))))
-        return _seed(uniform, points, everything, None)
-
-    jitted = jax.jit(draw)
-    _, report = common.measure(draw, jax.random.key(0), placed, repeats=1)
-    jax.block_until_ready(jitted(jax.random.key(0), placed))
-    times, results = alternate(
-        {
-            "jaxal": lambda turn: jax.block_until_ready(jitted(jax.random.key(turn), placed)),
-            "scikit-learn": lambda turn: kmeans_plusplus(points, budget, random_state=turn)[1],
-        },
-        repeats,
-    )
-    return compare(report, times) | {
-        "inertia": {
-            name: [inertia(points, points[np.asarray(rows)]) for rows in found]
-            for name, found in results.items()
-        }
-    }
-
-
 def mini_batches(points, budget, batch_size, repeats):
     """Mini-batch k-means, to the end that each has of its own."""
     placed = jnp.asarray(points)
@@ -208,11 +181,10 @@ def main():
         warnings.simplefilter("ignore", ConvergenceWarning)
         cases = {
             f"{name}, product": product(points, options.budget, repeats=5),
-            f"{name}, 5 steps": steps(points, options.budget, 5, repeats=5),
-            f"{name}, seeds": seeds(points, options.budget, repeats=2),
-            f"{name}, seeds and 20 steps": whole(points, options.budget, 20, repeats=2),
+            f"{name}, 5 steps": steps(points, options.budget, 5, repeats=3),
+            f"{name}, seeds and 20 steps": whole(points, options.budget, 20, repeats=1),
             f"{name}, k_means_clusters of 20 steps": whole(
-                points, options.budget, 20, repeats=2, quick=True
+                points, options.budget, 20, repeats=1, quick=True
             ),
             f"{name}, batches of 4096": mini_batches(points, options.budget, 4096, repeats=2),
         }

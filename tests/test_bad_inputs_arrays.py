@@ -329,6 +329,14 @@ SELECTION = tables(
         bandwidth=but(POSITIVE, "none"),
         **COMMON,
     ),
+    random_projection=each(
+        lambda **given: selection.random_projection(
+            **{"key": jax.random.key(0), "points": LOGITS, "width": 2, **given}
+        ),
+        key=KEY,
+        points=NO_MATRIX,
+        width=INTEGER,
+    ),
     lcmd=each(partial(of_points, "lcmd"), features=NO_MATRIX, labeled=but(MASK, "none"), **COMMON),
     typiclust=each(
         partial(of_points_at_random, "typiclust"),

@@ -38,7 +38,7 @@ CEILINGS = {
     "fass": 55,
     "gist": 70,
     "glister": 52,
-    "grad_match": 37,
+    "grad_match": 97,
     "k_means": 96,
     "lcmd": 40,
     "least_confidence": 11,
