@@ -179,16 +179,19 @@ def main():
     name = f"{options.rows}x{options.features}, {options.budget} centers"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        cases = {
-            f"{name}, product": product(points, options.budget, repeats=5),
-            f"{name}, 5 steps": steps(points, options.budget, 5, repeats=3),
-            f"{name}, seeds and 20 steps": whole(points, options.budget, 20, repeats=1),
-            f"{name}, k_means_clusters of 20 steps": whole(
-                points, options.budget, 20, repeats=1, quick=True
+        cases = {}
+        for case, measured in (
+            ("product", lambda: product(points, options.budget, repeats=5)),
+            ("5 steps", lambda: steps(points, options.budget, 5, repeats=3)),
+            ("batches of 4096", lambda: mini_batches(points, options.budget, 4096, repeats=1)),
+            (
+                "k_means_clusters of 20 steps",
+                lambda: whole(points, options.budget, 20, repeats=1, quick=True),
             ),
-            f"{name}, batches of 4096": mini_batches(points, options.budget, 4096, repeats=2),
-        }
-    common.write("k_means", options.out, cases)
+            ("seeds and 20 steps", lambda: whole(points, options.budget, 20, repeats=1)),
+        ):
+            cases[f"{name}, {case}"] = measured()
+            common.write("k_means", options.out, cases)
 
 
 if __name__ == "__main__":
