@@ -96,7 +96,7 @@ def nearest_center(
 def _nearest_of_dense(
     points: Dense, centers: Dense, usable: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """`nearest_center` of feature vectors, at little more than the time of the product itself.
+    """`nearest_center` of feature vectors, by a product that has the norms in it.
 
     The center that is nearest has the largest <x, c> - |c|^2 / 2, which is one product if the
     points have one more coordinate, of 1.
