@@ -273,6 +273,7 @@ SELECTION = tables(
         max_steps=INTEGER,
         restarts=INTEGER,
         tolerance=NUMBER,
+        batch_size=but(INTEGER, "none"),
         **COMMON,
     ),
     k_means_plus_plus=each(
@@ -327,6 +328,14 @@ SELECTION = tables(
         kernel=NAME,
         bandwidth=but(POSITIVE, "none"),
         **COMMON,
+    ),
+    random_projection=each(
+        lambda **given: selection.random_projection(
+            **{"key": jax.random.key(0), "points": LOGITS, "width": 2, **given}
+        ),
+        key=KEY,
+        points=NO_MATRIX,
+        width=INTEGER,
     ),
     lcmd=each(partial(of_points, "lcmd"), features=NO_MATRIX, labeled=but(MASK, "none"), **COMMON),
     typiclust=each(

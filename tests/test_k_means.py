@@ -12,11 +12,14 @@ from helpers import CountTraces, bad_inputs, clouds, keys, table_model
 
 import jaxal
 from jaxal import selection, strategies
+from jaxal.numerics import derive_keys
 from jaxal.points import distances
 from jaxal.points.embedding import Dense
 from jaxal.pools import devices
+from jaxal.rows import rows_over
 from jaxal.selection._k_means import _k_means, closest
 from jaxal.selection._lloyd import Clusters, assign, lloyd
+from jaxal.selection._mini_batch import drawn_rows, mini_batches
 
 CASES = sorted((pathlib.Path(__file__).parent / "conformance").glob("kmeans__*.npz"))
 ROWS, BUDGET = 64, 9
@@ -185,7 +188,7 @@ def test_an_empty_cluster_moves_to_the_farthest_row():
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_nearest_center_in_tiles(monkeypatch, shared):
-    monkeypatch.setattr(distances, "TILE", 1)  # so that a tile has 128 rows
+    monkeypatch.setattr(distances, "CACHED", 1)  # so that a tile has 128 rows
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 5)).astype(np.float32)
     x[13] = np.nan
@@ -272,6 +275,8 @@ def ask(**change):
         "steps": (lambda: ask(max_steps=0), ValueError, "max_steps"),
         "tolerance": (lambda: ask(tolerance=-1.0), ValueError, "tolerance"),
         "restarts": (lambda: ask(restarts=0), ValueError, "restarts"),
+        "batch": (lambda: ask(batch_size=0), ValueError, "batch_size"),
+        "strategy's batch": (lambda: strategies.k_means(batch_size=0), ValueError, "batch_size"),
         "represents": (
             lambda: selection.nearest_pick(
                 jaxal.Selection(jnp.zeros(1, int), jnp.zeros(1)), jnp.ones(3)
@@ -303,3 +308,59 @@ def test_rows_that_are_as_near_but_for_rounding_tie():
         steps=jnp.int32(1),
     )
     assert closest(clusters).tolist() == [0, 3]
+
+
+def test_mini_batches_as_defined():
+    """Each center is the mean of all that ever joined it, the seed itself not among them."""
+    x, key = grid(), jax.random.key(3)
+    usable, taken = np.arange(ROWS) % 4 != 1, np.full(ROWS, np.inf, np.float32)
+    taken[:16] = 0.0  # rows that lie on a center which stays: they move none
+    start = x[[0, 2, 30, 42, 60]]
+    run = jax.jit(mini_batches, static_argnums=5)
+    found = run(
+        key,
+        jnp.asarray(x),
+        jnp.asarray(usable),
+        jnp.asarray(start),
+        jnp.ones(5, bool),
+        8,
+        max_steps=9,
+        tolerance=0.0,
+        taken=jnp.asarray(taken),
+    )
+    centers, joined = start.astype(np.float64), [[] for _ in range(5)]
+    free = np.flatnonzero(usable)
+    for step in range(9):
+        draw = derive_keys(key, jnp.int32(step + 1))
+        rows = free[np.asarray(jax.random.randint(draw, (8,), 0, len(free)))]
+        for row, own in zip(rows, pairwise(x[rows], centers).argmin(1), strict=True):
+            if taken[row] > 0:
+                joined[own].append(x[row].astype(np.float64))
+        means = [
+            np.mean(rows, 0) if rows else old for rows, old in zip(joined, centers, strict=True)
+        ]
+        centers = np.stack(means)
+    assert found.steps == 9
+    np.testing.assert_allclose(found.centers, centers, atol=1e-5)
+    kept = usable & (taken > 0)
+    np.testing.assert_array_equal(found.assigned[kept], pairwise(x[kept], centers).argmin(1))
+    assert (found.assigned[~kept] == 5).all()
+    np.testing.assert_allclose(found.inertia, pairwise(x[kept], centers).min(1).sum(), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_mini_batches_on_devices():
+    """The same picks on 1 and 8 devices, of usable rows alone, and about Lloyd's inertia."""
+    x, available = np.concatenate([grid(256) / 8 + 4 * i for i in range(4)]), np.ones(1024, bool)
+    available[::5] = False
+    arrays = jnp.asarray(x), jnp.asarray(available)
+    plain = selection.k_means(jax.random.key(1), arrays[0], arrays[1], 8, batch_size=64, restarts=2)
+    assert available[plain.rows].all() and len(set(plain.rows.tolist())) == 8
+    assert set((plain.rows // 256).tolist()) == {0, 1, 2, 3}
+    mesh = devices.make_mesh(8)
+    features, mask = (devices.place_rows(array, mesh) for array in arrays)
+    with rows_over(mesh):
+        shared = selection.k_means(jax.random.key(1), features, mask, 8, batch_size=64, restarts=2)
+    np.testing.assert_array_equal(shared.rows, plain.rows)
+    rows = drawn_rows(jax.random.key(0), jnp.asarray(available), 5000)
+    assert available[rows].all() and len(set(rows.tolist())) > 800

@@ -1,12 +1,18 @@
 """LCMD against its definition in float64."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import bad_inputs
 
-from jaxal import selection
-from jaxal.selection import gradient_embedding
+import jaxal
+from jaxal import selection, strategies
+from jaxal.pools import devices
+from jaxal.rows import rows_over
+from jaxal.selection import Embedding, gradient_embedding
 
 ROWS = 45
 
@@ -85,8 +91,61 @@ def test_gradients_are_never_written_out():
     assert picked.rows.tolist() == rows
 
 
+@pytest.mark.parametrize("kind", ["linear", "bias_linear", "features"])
+def test_random_projections(kind):
+    """Those of the gradients written out, in float64, and about their inner products."""
+    rng = np.random.default_rng(2)
+    logits, features = (jnp.asarray(rng.normal(size=(ROWS, n)), jnp.float32) for n in (4, 6))
+    key, width = jax.random.key(0), 4096
+    points = features if kind == "features" else gradient_embedding(logits, features, kind=kind)
+    found = selection.random_projection(key, points, width)
+    factors = np.asarray(features, np.float64)
+    if kind == "bias_linear":
+        factors = np.concatenate([factors, np.ones((ROWS, 1))], axis=1)
+    dense, size = factors, factors.shape[1]
+    drawn = jax.random.normal(jax.random.clone(key), (size + 4 * (kind != "features"), width))
+    directions = np.asarray(drawn, np.float64)
+    if not isinstance(points, jax.Array):
+        residuals = np.asarray(points.residuals, np.float64)
+        dense = (residuals[:, :, None] * factors[:, None, :]).reshape(ROWS, -1)
+        # u (x) v of each of the projections, written out in the same order.
+        directions = (directions[size:, None] * directions[None, :size]).reshape(-1, width)
+    expected = dense @ directions / np.sqrt(width)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    norms = np.linalg.norm(dense, axis=1)
+    off = (expected @ expected.T - dense @ dense.T) / norms[:, None] / norms[None, :]
+    assert np.sqrt(np.mean(off**2)) < 3 / np.sqrt(width) and abs(off.mean()) < 0.02
+
+
+@pytest.mark.slow
+def test_strategy_of_sketched_gradients():
+    """LCMD on what the strategy projects; near the picks of exact distances; on 8 devices too."""
+    rng = np.random.default_rng(3)
+    logits, features = (rng.normal(size=(64, n)).astype(np.float32) for n in (4, 6))
+    logits, available = np.float32(3) * logits, np.arange(64) % 4 > 0
+    points = gradient_embedding(jnp.asarray(logits), jnp.asarray(features))
+    labels = jnp.where(jnp.asarray(available), -1, 0)
+    picks = {}
+    for mesh in (None, devices.make_mesh(8)):
+        put = (lambda x: x) if mesh is None else functools.partial(devices.place_rows, mesh=mesh)
+        with rows_over(mesh):
+            given = jax.tree.map(put, (points, labels, labels >= 0, jnp.asarray(available)))
+            strategy = strategies.lcmd(representation="linear", sketch=32)
+            found = strategy.select(jax.random.key(0), jaxal.View(*given), 10)
+            picks[mesh is None] = found.rows.tolist()
+    assert picks[True] == picks[False]
+    drawn = np.asarray(selection.random_projection(jax.random.key(0), points, 32))
+    assert picks[True] == reference(drawn, available, ~available, 10)[0]
+
+
 @bad_inputs(
     {
+        "sketch": (lambda: strategies.lcmd(sketch=0), ValueError, "sketch: expected .* 1"),
+        "no array": (
+            lambda: selection.random_projection(jax.random.key(0), Embedding(), 2),
+            TypeError,
+            "points: expected an array",
+        ),
         "too few": (
             lambda: lcmd(jnp.ones((4, 2)), jnp.arange(4) < 2, 2, labeled=jnp.arange(4) < 1),
             ValueError,

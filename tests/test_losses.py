@@ -98,7 +98,7 @@ CASES = {
     "glister": {},
     "glister, diverse": {"regularizer": "diversity", "strength": 0.5},
     "grad_match": {},
-    "grad_match, weighted": {"weighted": True},
+    "grad_match, not weighted": {"weighted": False},
     "submodular": {"representation": "bias_linear", "shifted": True},
     "fass": {"representation": "bias_linear", "shifted": True},
     "smi": {},

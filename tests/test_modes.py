@@ -57,6 +57,9 @@ RULES = {
     "k_means": lambda x, available, _: selection.k_means(
         jax.random.key(0), x, available, 5, restarts=2
     ),
+    "k_means in batches": lambda x, available, _: selection.k_means(
+        jax.random.key(0), x, available, 5, restarts=2, batch_size=8
+    ),
     "batch_bald": lambda x, available, logits: selection.batch_bald(
         jax.random.key(0), logits, available, 6, num_samples=20
     ),

@@ -68,7 +68,7 @@ HONOURED = {  # class -> key -> its value there, and the options here
         "num_partitions": (5, {"num_partitions": 5, "shuffle": False}),
         "wrapped_strategy_class": (
             "GradMatchActive",
-            {"strategy": {"name": "grad_match", "target": "pool"}},
+            {"strategy": {"name": "grad_match", "target": "pool", "weighted": False}},
         ),
     },
     "SCG": {**MAXIMIZED, "nu": (0.5, {"function": {"name": "flcg", "nu": 0.5}})},
@@ -130,7 +130,7 @@ def test_defaults_are_those_of_distil():
     batch_bald = translate("BatchBALDDropout", {}).options
     assert batch_bald["posterior"] == {"name": "mc_dropout", "num_draws": 40, "consistent": True}
     assert batch_bald["num_samples"] == 1000
-    assert translate("GradMatchActive", {}).options == {"target": "pool"}
+    assert translate("GradMatchActive", {}).options == {"target": "pool", "weighted": False}
     assert translate("PartitionStrategy", NEEDED["PartitionStrategy"]).options == {
         "num_partitions": 1,
         "shuffle": False,

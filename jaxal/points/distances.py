@@ -9,12 +9,14 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxal.points.embedding import Embedding
+from jaxal.numerics import inner_products
+from jaxal.points.embedding import Dense, Embedding
 from jaxal.rows import in_tiles
 
 COLUMNS = 64  # centers to a product: memory is N x COLUMNS
 DIFFERENCES = 16  # centers to a difference: memory is Q x DIFFERENCES x D
-TILE = 2**20  # distances at once where the nearest center is asked for by name
+TILE = 2**20  # distances at once where no center is asked for by name
+CACHED = 2**19  # where the nearest one is: the reductions find them in a core's cache
 
 
 def rounding_slack(points: Embedding) -> jax.Array:
@@ -63,7 +65,7 @@ def nearest_center(
     """Squared distance to the nearest center by products, and which center it is.
 
     O(N M D) time, as matrix products of a tile of rows at a time; memory is a copy of the points
-    and max(TILE, 128 M) distances.
+    and max(CACHED, 128 M) distances.
 
     Args:
       points: N points.
@@ -74,6 +76,8 @@ def nearest_center(
       Squared distances [N] and positions [N] int32, ties to the first; inf and -1 where none is a
       number.
     """
+    if isinstance(points, Dense) and isinstance(centers, Dense):
+        return _nearest_of_dense(points, centers, usable)
     size = len(usable)
     usable = (usable & jnp.isfinite(centers.squared_norm()))[None, :]
     places = jnp.arange(size, dtype=jnp.int32)[None, :]
@@ -86,4 +90,36 @@ def nearest_center(
         found = least < jnp.inf
         return jnp.where(found, least, jnp.inf), jnp.where(found, place, -1)
 
-    return in_tiles(nearest, points, max(TILE // size, 128), centers, usable, places)
+    return in_tiles(nearest, points, max(CACHED // size, 128), centers, usable, places)
+
+
+def _nearest_of_dense(
+    points: Dense, centers: Dense, usable: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """`nearest_center` of feature vectors, by a product that has the norms in it.
+
+    The center that is nearest has the largest <x, c> - |c|^2 / 2, which is one product if the
+    points have one more coordinate, of 1.
+    """
+    size = len(usable)
+    features = centers.features
+    half = jnp.sum(features**2, axis=1) / 2.0
+    usable = usable & jnp.isfinite(half)
+    # A number below all others, as an accelerator multiplies float32 in parts, and the parts of an
+    # infinity are none.
+    never = jnp.finfo(features.dtype).min / 4.0
+    offsets = jnp.where(usable, -half, never)
+    table = jnp.concatenate([jnp.where(usable[:, None], features, 0.0), offsets[:, None]], axis=1)
+    ranks = size - jnp.arange(size, dtype=jnp.int32)[:, None]
+
+    def nearest(some, table, ranks) -> tuple[jax.Array, jax.Array]:
+        features = jnp.concatenate([some.features, jnp.ones_like(some.features[:, :1])], axis=1)
+        # Rows along the last axis, so that a CPU reduces many of them at once.
+        inner = inner_products(table, features)
+        most = jnp.max(inner, axis=0)
+        place = size - jnp.max(jnp.where(inner == most[None, :], ranks, 0), axis=0)
+        found = most > never / 2.0
+        squared = jnp.maximum(some.squared_norm() - 2.0 * most, 0.0)
+        return jnp.where(found, squared, jnp.inf), jnp.where(found, place, -1)
+
+    return in_tiles(nearest, points, max(CACHED // size, 128), table, ranks)

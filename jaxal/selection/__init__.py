@@ -11,6 +11,7 @@ from jaxal.greedy.take import take_stochastic, take_top
 from jaxal.points.embedding import Dense, Embedding
 from jaxal.points.gradient import GRADIENT_KINDS, GradientEmbedding, gradient_embedding
 from jaxal.points.nearest import nearest_pick
+from jaxal.points.sketch import random_projection
 from jaxal.selection._badge import badge
 from jaxal.selection._bait import bait
 from jaxal.selection._batch_bald import batch_bald
@@ -52,6 +53,7 @@ __all__ = [
     "lcmd",
     "orthogonal_matching_pursuit",
     "nearest_pick",
+    "random_projection",
     "take_stochastic",
     "take_top",
     "typiclust",

@@ -18,6 +18,7 @@ from jaxal.checks import (
 )
 from jaxal.greedy.d2 import sample_rows
 from jaxal.greedy.take import take_top
+from jaxal.numerics import derive_keys
 from jaxal.points.distances import COLUMNS, fold_nearest
 from jaxal.points.embedding import (
     Dense,
@@ -28,6 +29,7 @@ from jaxal.points.embedding import (
 )
 from jaxal.points.placed import rewritten
 from jaxal.selection._lloyd import Clusters, lloyd
+from jaxal.selection._mini_batch import SEEDED, drawn_rows, mini_batches
 
 
 def _seed(
@@ -92,6 +94,7 @@ def k_means(
     max_steps: int = 300,
     tolerance: float = 1e-4,
     restarts: int = 10,
+    batch_size: int | None = None,
 ) -> Selection:
     """k-means: selects the row nearest to the center of each of `budget` clusters.
 
@@ -113,6 +116,12 @@ def k_means(
     from the mean of all may be mistaken for each other. The picks and the inertia are by
     differences.
 
+    With a `batch_size` it is mini-batch k-means: the seeds are those of a sample of 3 batches (or 3
+    rows a cluster, if these are more), a step moves each center to the mean of all rows that
+    batches ever assigned to it, and the centers rest too once 10 batches have not lowered the
+    smoothed inertia. That is O(b B D) a step of b rows, and one pass over all rows for each
+    restart: for pools so large that the whole is too slow, at some per cent more inertia.
+
     Args:
       key: PRNG key, consumed.
       features: [N, D], or a `Dense` embedding of N rows.
@@ -124,6 +133,7 @@ def k_means(
       tolerance: a restart ends once the squared shifts of all centers add up to at most this many
         times the mean variance of the features (scikit-learn's rule); with 0, once nothing moves.
       restarts: how many times to begin anew.
+      batch_size: rows of a mini-batch, drawn with replacement; None: every step takes all rows.
 
     Returns:
       `Selection` in the order of the seeds, the rows that fill up last; a score is minus the
@@ -131,12 +141,13 @@ def k_means(
 
     Raises:
       TypeError: if the points are an embedding without coordinates: a center is a mean of points.
-      ValueError: if shapes disagree or the budget, max_steps, tolerance or restarts are out of
-        range.
+      ValueError: if shapes disagree or the budget, max_steps, tolerance, restarts or batch_size are
+        out of range.
 
     References:
       Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory, 1982.
       Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
+      Sculley, "Web-scale k-means clustering", WWW 2010.
 
     Example:
 
@@ -145,17 +156,23 @@ def k_means(
     [1, 5]
     """
     check_integer(1, restarts=restarts)
+    if batch_size is not None:
+        check_integer(1, batch_size=batch_size)
     if not is_traced(max_steps, tolerance):
         check_integer(1, max_steps=max_steps)
         check_at_least(0, tolerance=tolerance)
     # Their numbers may change without a new compilation.
     fixed = None if centers is None else (centers, center_mask)
-    return _select(key, features, available, budget, max_steps, tolerance, restarts, fixed)
+    stop = max_steps, tolerance
+    return _select(key, features, available, budget, *stop, restarts, fixed, batch_size)
 
 
-@partial(jax.jit, static_argnames=("budget", "restarts"))
-def _select(key, points, available, budget, max_steps, tolerance, restarts, fixed) -> Selection:
-    return _k_means(key, points, available, budget, max_steps, tolerance, restarts, fixed)[0]
+@partial(jax.jit, static_argnames=("budget", "restarts", "batch_size"))
+def _select(
+    key, points, available, budget, max_steps, tolerance, restarts, fixed, batch_size
+) -> Selection:
+    stop = max_steps, tolerance
+    return _k_means(key, points, available, budget, *stop, restarts, fixed, batch_size)[0]
 
 
 def _as_dense(name: str, points: Points) -> Dense:
@@ -189,7 +206,7 @@ def _taken(
 
 
 def _k_means(
-    key, points, available, budget, max_steps, tolerance, restarts, fixed=None
+    key, points, available, budget, max_steps, tolerance, restarts, fixed=None, batch_size=None
 ) -> tuple[Selection, Clusters]:
     points = _as_dense("features", points)
     features = points.features
@@ -201,21 +218,27 @@ def _k_means(
     scaled = rewritten(Dense.placed, points, usable, frame).features
     taken = None if fixed is None else _taken(scaled, *fixed, frame=frame)
     valid = jnp.arange(budget) < jnp.sum(usable, dtype=jnp.int32)
+    drawn = key
+    if batch_size is not None:
+        key, drawn = jax.random.split(key)
     # All random numbers at once: draws in loops are most of a small program.
     trials = 2 + int(math.log(budget))
     uniform = jax.random.uniform(key, (restarts, budget, trials), scaled.dtype)
+    stop = {"max_steps": max_steps, "tolerance": tolerance, "taken": taken}
+
+    def from_all(i: jax.Array) -> Clusters:
+        centers = scaled[_seed(uniform[i], scaled, usable, taken)]
+        return lloyd(scaled, usable, centers, valid, **stop)
+
+    def from_batches(i: jax.Array, size: int) -> Clusters:
+        sample, draws = jax.random.split(derive_keys(drawn, i + 1))
+        rows = drawn_rows(sample, usable, SEEDED * max(size, budget))
+        near = None if taken is None else taken[rows]
+        seeds = rows[_seed(uniform[i], scaled[rows], usable[rows], near)]
+        return mini_batches(draws, scaled, usable, scaled[seeds], valid, size, **stop)
 
     def restart(i: jax.Array, best: Clusters) -> Clusters:
-        centers = scaled[_seed(uniform[i], scaled, usable, taken)]
-        clusters = lloyd(
-            scaled,
-            usable,
-            centers,
-            valid,
-            max_steps=max_steps,
-            tolerance=tolerance,
-            taken=taken,
-        )
+        clusters = from_all(i) if batch_size is None else from_batches(i, batch_size)
         better = clusters.inertia < best.inertia
         return jax.tree.map(partial(jnp.where, better), clusters, best)
 

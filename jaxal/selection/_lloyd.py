@@ -113,10 +113,7 @@ def lloyd(
     Returns:
       `Clusters` of the last centers, whose squared distances are by differences.
     """
-    mask = usable[:, None]
-    count = jnp.maximum(jnp.sum(usable, dtype=jnp.int32), 1).astype(points.dtype)
-    mean = jnp.sum(jnp.where(mask, points, 0.0), axis=0, keepdims=True) / count
-    variance = jnp.sum(jnp.where(mask, points - mean, 0.0) ** 2) / (count * points.shape[1])
+    variance = mean_variance(points, usable)
 
     def goes_on(carry):
         return ~carry[-1]
@@ -137,6 +134,35 @@ def lloyd(
     nothing = jnp.full(len(points), len(centers), jnp.int32)
     start = (centers, nothing, jnp.bool_(False), jnp.int32(0), jnp.bool_(False))
     centers, assigned, _, steps, _ = jax.lax.while_loop(goes_on, step, start)
+    return settled(points, usable, centers, assigned, steps, taken)
+
+
+def mean_variance(points: jax.Array, usable: jax.Array) -> jax.Array:
+    """The variance of a feature over the usable rows [N], in the mean of all features, []."""
+    mask = usable[:, None]
+    count = jnp.maximum(jnp.sum(usable, dtype=jnp.int32), 1).astype(points.dtype)
+    mean = jnp.sum(jnp.where(mask, points, 0.0), axis=0, keepdims=True) / count
+    return jnp.sum(jnp.where(mask, points - mean, 0.0) ** 2) / (count * points.shape[1])
+
+
+def settled(
+    points: jax.Array,
+    usable: jax.Array,
+    centers: jax.Array,
+    assigned: jax.Array,
+    steps: jax.Array,
+    taken: jax.Array | None,
+) -> Clusters:
+    """`Clusters` of centers that rest, with squared distances by differences.
+
+    Args:
+      points: [N, D].
+      usable: [N] bool, the rows that count.
+      centers: [K, D].
+      assigned: [N] int32, the position of each row's center; K where it has none.
+      steps: [] how often the centers were moved.
+      taken: as `lloyd`.
+    """
     size = max(TILE // points.shape[1], 128)
     squared = in_tiles(_squared_to, (points, assigned), size, centers)
     counted = assigned < len(centers)

@@ -125,7 +125,7 @@ def _glister(options: dict[str, Any], path: str) -> Renamed:
 
 
 def _grad_match(options: dict[str, Any], path: str) -> Renamed:
-    return Renamed({"target": "pool"} | options, [])
+    return Renamed({"target": "pool", "weighted": False} | options, [])
 
 
 _THERE = {"trade_off": "lambda", "ridge": "lambda", "weights": "weights", "concave": "concave"}

@@ -2,7 +2,7 @@
 
 from jaxal import selection
 from jaxal.base import Strategy
-from jaxal.checks import check_name, check_positive
+from jaxal.checks import check_integer, check_name, check_positive
 from jaxal.points.fisher import CLASS_FISHERS
 from jaxal.points.losses import Loss
 from jaxal.posterior.laplace import with_one
@@ -56,7 +56,12 @@ def bait(*, fisher: str = "binary", ridge: float = 1.0) -> Strategy:
 
 
 @register
-def lcmd(*, representation: str = "features", loss: Loss | None = None) -> Strategy:
+def lcmd(
+    *,
+    representation: str = "features",
+    sketch: int | None = None,
+    loss: Loss | None = None,
+) -> Strategy:
     """LCMD: the farthest example of the cluster with most to represent, around all labelled ones.
 
     Labelled and selected examples are centers; a pick is of the cluster whose squared distances add
@@ -67,19 +72,29 @@ def lcmd(*, representation: str = "features", loss: Loss | None = None) -> Strat
       representation: "features", the only one in a regression, or last-layer gradients for the
         predicted class (for the label, where it is known) in the "bias", the "linear" weights, or
         both, "bias_linear".
+      sketch: the points are replaced by so many random projections (512 in the paper), anew each
+        round, which is cheaper where classes times features are many more; None: distances are
+        exact.
       loss: whose gradients represent rows, (logits [n, C], labels [n]) -> [n]; the cross-entropy if
         None.
 
     Raises:
-      TypeError: a loss that is no function.
-      ValueError: an unknown representation; when it observes, gradients in a regression.
+      TypeError: a loss that is no function, a sketch that is no integer.
+      ValueError: an unknown representation, a sketch below 1; when it observes, gradients in a
+        regression.
 
     References:
       Holzmüller et al., "A framework and benchmark for deep batch active learning for regression",
       JMLR 2023.
     """
 
+    if sketch is not None:
+        check_integer(1, sketch=sketch)
+
     def select(key, view, budget):
-        return selection.lcmd(view.observation, view.available, budget, labeled=view.labeled)
+        points = view.observation
+        if sketch is not None:
+            points = selection.random_projection(key, points, sketch)
+        return selection.lcmd(points, view.available, budget, labeled=view.labeled)
 
     return Strategy(represent(representation, loss), select, regresses=True)

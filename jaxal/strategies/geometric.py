@@ -98,6 +98,7 @@ def k_means(
     max_steps: int = 300,
     tolerance: float = 1e-4,
     restarts: int = 10,
+    batch_size: int | None = None,
 ) -> Strategy:
     """k-means: clusters the available examples and selects the one nearest to each center.
 
@@ -113,19 +114,23 @@ def k_means(
       tolerance: a restart ends once the squared shifts of all centers add up to at most this many
         times the mean variance of the features; with 0, once nothing moves.
       restarts: how many times to begin from new seeds; the clusters of least inertia are kept.
+      batch_size: rows of a mini-batch, for large pools; None: every step takes all rows.
 
     Raises:
-      TypeError: if max_steps or restarts is not an integer.
+      TypeError: if max_steps, restarts or batch_size is not an integer.
       ValueError: if the representation is unknown, or a number out of range.
 
     References:
       Lloyd, "Least squares quantization in PCM", IEEE Transactions on Information Theory, 1982.
+      Sculley, "Web-scale k-means clustering", WWW 2010 (mini-batches).
       Zhdanov, "Diverse mini-batch active learning", 2019.
     """
     check_name("representation", representation, REPRESENTATIONS)
     check_name("start", start, STARTS)
     check_integer(1, max_steps=max_steps, restarts=restarts)
     check_at_least(0, tolerance=tolerance)
+    if batch_size is not None:
+        check_integer(1, batch_size=batch_size)
 
     def observe(key, model, variables, inputs, labels):
         if representation == "features":
@@ -146,6 +151,7 @@ def k_means(
             max_steps=max_steps,
             tolerance=tolerance,
             restarts=restarts,
+            batch_size=batch_size,
         )
 
     return Strategy(observe, select, reads_labels=start == "labeled", regresses=True)
