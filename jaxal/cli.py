@@ -21,6 +21,7 @@ from jaxal._interrupts import Interruptible, interrupts
 from jaxal._label_command import add_label
 from jaxal._plan_command import add_plan
 from jaxal._pool_command import add_pool
+from jaxal._sweep_command import add_sweep
 
 _RUN_EXAMPLES = """\
 examples:
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None, traceback=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_run(commands)
+    add_sweep(commands)
     _add_report(commands)
     _add_compare(commands)
     add_data(commands)

@@ -4,6 +4,7 @@ from jaxal.experiment._provenance import provenance
 from jaxal.experiment._run import run
 from jaxal.experiment.config import assignments, load, override, parse, to_toml
 from jaxal.experiment.embedding import embed
+from jaxal.experiment.grid import Cell, Grid, load_grid
 from jaxal.experiment.settings import (
     Config,
     DataConfig,
@@ -15,6 +16,7 @@ from jaxal.experiment.settings import (
     StopConfig,
     StrategyConfig,
 )
+from jaxal.experiment.sweep import Sweep
 from jaxal.records import (
     RUN_FILES,
     Listener,
@@ -27,8 +29,10 @@ from jaxal.records import (
 
 __all__ = [
     "RUN_FILES",
+    "Cell",
     "Config",
     "DataConfig",
+    "Grid",
     "LearnerConfig",
     "Listener",
     "ModelConfig",
@@ -39,11 +43,13 @@ __all__ = [
     "SetsConfig",
     "StopConfig",
     "StrategyConfig",
+    "Sweep",
     "Writer",
     "assignments",
     "embed",
     "free_directory",
     "load",
+    "load_grid",
     "override",
     "parse",
     "provenance",

@@ -33,7 +33,13 @@ class Loaded(NamedTuple):
 
 
 def examples(config: Config) -> Loaded:
-    """Loads the data and makes the pool, the test rows and the sets."""
+    """Loads the data and makes the pool, the test rows and the sets.
+
+    Raises:
+      ValueError: settings that do not fit the data, or each other.
+    """
+    if config.data.resplit:
+        raise ValueError("data.resplit: expected false but in `jaxal sweep`: a run has one split")
     if is_on_disk(config.data):
         pool, test, sets, normalization = examples_on_disk(config)
         return Loaded(pool, test, sets, None, normalization)

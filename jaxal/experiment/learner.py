@@ -17,6 +17,7 @@ from jaxal.imports import imported
 from jaxal.training.base import AnyLearner
 from jaxal.training.calibrated import calibrated
 from jaxal.training.learner import LOSSES, Learner
+from jaxal.training.newton import newton
 from jaxal.training.options import TrainingOptions, check_average
 from jaxal.training.schedules import scheduled
 
@@ -58,6 +59,9 @@ def make_learner(
     # Outside of the normalisation: augmentation is of raw pixels.
     made = models.augmented(made, **dataclasses.asdict(augmentation))
     options = {field.name for field in dataclasses.fields(TrainingOptions)}
+    if config.newton_l2 is not None:
+        _check_newton(config, augmentation)
+        return newton(made, l2=config.newton_l2)
     learner = Learner(
         made,
         _optimizer(config),
@@ -67,6 +71,17 @@ def make_learner(
     )
     folds = config.calibration_folds
     return calibrated(learner, folds) if folds else learner
+
+
+def _check_newton(config: LearnerConfig, augmentation: AugmentationConfig) -> None:
+    """Raises ValueError for settings of a fit by minibatches, which Newton's would ignore."""
+    fields = dataclasses.fields(LearnerConfig)
+    for field in fields:
+        default = field.default_factory() if callable(field.default_factory) else field.default
+        if field.name != "newton_l2" and getattr(config, field.name) != default:
+            raise ValueError(f"learner.{field.name}: expected not to be set beside newton_l2")
+    if augmentation != AugmentationConfig():
+        raise ValueError("augmentation: expected not to be set beside learner.newton_l2")
 
 
 def _model(config: ModelConfig, num_classes: int) -> Model:

@@ -64,6 +64,7 @@ class DataConfig(SourceConfig):
         "a number between 0 and 1, both excluded", lambda x: 0 < x < 1, 0.2
     )
     split_seed: int = seed(0)  # Equal seeds hold out the same rows and keep the same ones.
+    resplit: bool = False  # In a sweep, seed number i has a split of its own: split_seed + i.
     limit: int | None = count(None)  # So many pool rows are kept; None keeps all.
     test_limit: int | None = count(None)  # At most so many test rows are kept; None keeps all.
     num_classes: int | None = count(None)  # The model has so many; None: as many as labels.
@@ -180,6 +181,9 @@ class LearnerConfig(TrainingOptions, OptimizerConfig):
     """How to train: an optimizer, and the options of `jaxal.Learner` by the same names."""
 
     loss: str | None = None  # By name, or as "module:function", of optax's form; None: by the task.
+    newton_l2: float | None = checked(  # Or the last layer, all there is, by `training.newton`.
+        "a finite number above 0", lambda x: 0 < x < math.inf, None
+    )
     calibration_folds: int = checked(  # Logits are divided by a temperature: `jaxal.calibrated`.
         "0, for none, or an integer of at least 2", lambda folds: folds == 0 or folds >= 2, 0
     )

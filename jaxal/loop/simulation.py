@@ -102,6 +102,13 @@ def simulate(
     return jax.tree_util.Partial(_Simulation(learner, strategy, plan, rules), prepared)
 
 
+def simulated(
+    learner: AnyLearner, strategy: Strategy, plan: Plan, prepared: Prepared, key: jax.Array
+) -> tuple[State, RoundInfo]:
+    """The experiment of `simulate`, given what it prepares: pure, so that it vmaps over both."""
+    return _run(_Simulation(learner, strategy, plan), prepared, key)
+
+
 class _Simulation(NamedTuple):
     """The static half of a simulation; equal ones share a compiled program."""
 

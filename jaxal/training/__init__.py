@@ -5,6 +5,7 @@ from jaxal.training.calibrated import calibrated
 from jaxal.training.ensembles import ensemble
 from jaxal.training.evaluation import Metrics, evaluate
 from jaxal.training.learner import Learner
+from jaxal.training.newton import newton
 from jaxal.training.options import TrainingOptions
 from jaxal.training.schedules import scale_by_epoch
 
@@ -19,5 +20,6 @@ __all__ = [
     "calibrated",
     "ensemble",
     "evaluate",
+    "newton",
     "scale_by_epoch",
 ]
