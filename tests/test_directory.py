@@ -28,7 +28,7 @@ def pool(tmp_path):
 
 
 def by_numpy(folder, features):
-    """A pool without jaxal, as the README shows it."""
+    """A pool without jaxal, as the guide shows it."""
     folder.mkdir()
     shards = []
     for number, part in enumerate(np.array_split(features, 3)):

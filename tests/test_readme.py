@@ -16,14 +16,18 @@ from jaxal.loop.plan import check_model
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+GUIDE = {  # in the order in which names made on one page are used on the next
+    path: (ROOT / path).read_text() for path in re.findall(r"\]\((docs/guide/\S+\.md)\)", README)
+}
 PAGES = {name: (ROOT / name).read_text() for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")}
 
 
 @pytest.mark.slow
 def test_its_python_runs():
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
     names: dict = {}
-    exec(compile(code, "README.md", "exec"), names)
+    for path, page in {"README.md": README, **GUIDE}.items():
+        code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+        exec(compile(code, path, "exec"), names)
     history = names["history"]
     assert history.test.accuracy.shape == (20, 16)
     assert history.test.accuracy[:, -1].mean() > 0.95
@@ -41,6 +45,11 @@ def test_its_python_runs():
     )
 
 
+def test_its_guide_is_whole():
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "guide").glob("*.md")}
+    assert there == {*GUIDE}
+
+
 def section(title):
     return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
@@ -48,7 +57,7 @@ def section(title):
 def test_its_tables_hold_every_strategy_and_every_network():
     table = re.findall(r"^\| `(\w+)` \|", section("Strategies"), re.MULTILINE)
     assert tuple(sorted(table)) == jaxal.strategies.names()
-    rows = re.findall(r"^\| (`\w+`.*?) \|", section("Your model"), re.MULTILINE)
+    rows = re.findall(r"^\| (`\w+`.*?) \|", GUIDE["docs/guide/models.md"], re.MULTILINE)
     assert tuple(sorted(re.findall(r"`(\w+)`", " ".join(rows)))) == jaxal.models.names()
 
 
@@ -59,9 +68,16 @@ def test_files_of_the_pages_are_there(page):
         assert there or name.endswith(("_my_rule.py", "_name.py")), name
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]+)\)|(configs/\S+\.toml)", README))
-def test_its_files_are_there(path):
-    assert (ROOT / "".join(path)).exists()
+NAMED = re.compile(r"((?:configs|benchmarks)/[\w./-]+\.(?:toml|py|json))")
+
+
+@pytest.mark.parametrize("page", ["README.md", *GUIDE])
+def test_its_files_are_there(page):
+    text = (ROOT / page).read_text()
+    for path in re.findall(r"\]\(((?!http)[^)#]+)", text):
+        assert ((ROOT / page).parent / path).exists(), path
+    for path in NAMED.findall(text):
+        assert (ROOT / path).exists(), path
 
 
 def test_the_version_is_said_once_for_all():
@@ -93,7 +109,8 @@ def test_a_dozen_lines_give_a_picture(tmp_path, monkeypatch):
 def test_its_label_project_runs_as_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("jaxal._cache.set_up_cache", lambda on: None)
-    blocks = re.findall(r"^```(sh|toml)\n(.*?)^```", section("People who label"), re.M | re.S)
+    page = GUIDE["docs/guide/people.md"]
+    blocks = re.findall(r"^```(sh|toml)\n(.*?)^```", page, re.M | re.S)
     (_, items), (_, config), (_, commands) = blocks
     subprocess.run(["bash", "-ec", items], check=True)
     (tmp_path / "label.toml").write_text(config)
