@@ -28,6 +28,7 @@ MADE = TABLES | {"unknown": "nothing", "none": None, "an integer": 1}
 RATE = but(NUMBER, "none") | {"none": None, "one": 1.0}
 KINDS = {
     "bandwidth": but(POSITIVE, "none"),
+    "batch_size": but(INTEGER, "none"),
     "block_size": INTEGER,
     "coldness": NUMBER,
     "consistent": FLAG,
@@ -65,6 +66,7 @@ KINDS = {
     "shifted": FLAG,
     "shuffle": FLAG,
     "size": INTEGER,
+    "sketch": but(INTEGER, "none"),
     "start": NAME,
     "stop_if_negative_gain": FLAG,
     "stop_if_zero_gain": FLAG,

@@ -36,7 +36,7 @@ def loaded(code):
     return set(printed.splitlines()[-1].split())
 
 
-def processor_seconds(code, times=3):
+def processor_seconds(code, times=5):
     """The least processor time of `code` in a fresh interpreter, start included."""
     clock = "\nimport time\nprint(time.process_time())"
     return min(float(python(code + clock).splitlines()[-1]) for _ in range(times))
