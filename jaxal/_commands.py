@@ -4,7 +4,9 @@ Options are taken in full, none shortened.
 """
 
 import argparse
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -52,3 +54,48 @@ def add_overrides(command: argparse.ArgumentParser) -> None:
         dest="overrides",
         help="replace a setting, as in strategy.budget=50; may be repeated",
     )
+
+
+def add_run_flags(command: argparse.ArgumentParser, what: str) -> None:
+    """Adds what a command that runs a config takes.
+
+    Args:
+      command: its parser.
+      what: it leaves in a folder, as "run".
+    """
+    add_overrides(command)
+    command.add_argument("--seeds", metavar="N", help="same as --set seeds=N")
+    command.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder that holds the data, same as --set data.folder=DIR (default: JAXAL_DATA)",
+    )
+    command.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="folder for the results (default: runs/NAME); "
+        f"where it holds a {what} already, DIR-2, DIR-3, ... is used",
+    )
+    command.add_argument(
+        "--resume",
+        action="store_true",
+        help=f"go on with the {what} in DIR, which was interrupted or killed; "
+        "begin it where there is none",
+    )
+    command.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="compile everything anew; otherwise compiled programs are kept in "
+        "JAX_COMPILATION_CACHE_DIR, or in the user's cache folder",
+    )
+
+
+def given_overrides(arguments: argparse.Namespace) -> list[str]:
+    """The assignments that `--set`, `--seeds` and `--data` stand for."""
+    given = list(arguments.overrides)
+    if arguments.seeds is not None:
+        given.append(f"seeds={arguments.seeds}")
+    if arguments.data is not None:
+        given.append(f"data.folder={json.dumps(arguments.data, ensure_ascii=False)}")
+    return given

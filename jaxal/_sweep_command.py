@@ -1,11 +1,10 @@
 """The command `jaxal sweep GRID.toml`: many complete experiments in one program."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxal._commands import add_command, add_overrides
+from jaxal._commands import add_command, add_run_flags, given_overrides
 
 if TYPE_CHECKING:  # rich takes time to import
     from rich.table import Table
@@ -40,32 +39,7 @@ def add_sweep(commands: Any) -> None:
         examples=_EXAMPLES,
     )
     sweep.add_argument("grid", metavar="GRID", type=Path, help="a TOML file with a table [sweep]")
-    add_overrides(sweep)
-    sweep.add_argument("--seeds", metavar="N", help="same as --set seeds=N")
-    sweep.add_argument(
-        "--data",
-        metavar="DIR",
-        help="folder that holds the data, same as --set data.folder=DIR (default: JAXAL_DATA)",
-    )
-    sweep.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        help="folder for the results (default: runs/NAME); "
-        "where it holds a sweep already, DIR-2, DIR-3, ... is used",
-    )
-    sweep.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the sweep in DIR, which was interrupted or killed; "
-        "begin it where there is none",
-    )
-    sweep.add_argument(
-        "--no-cache",
-        action="store_true",
-        help="compile everything anew; otherwise compiled programs are kept in "
-        "JAX_COMPILATION_CACHE_DIR, or in the user's cache folder",
-    )
+    add_run_flags(sweep, "sweep")
     sweep.add_argument("--quiet", "-q", action="store_true", help="print only the folder's path")
     sweep.add_argument("--traceback", action="store_true", help="show where an error came from")
 
@@ -81,12 +55,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     from jaxal.experiment.sweep import JOURNAL
     from jaxal.report._text import printable
 
-    given = list(arguments.overrides)
-    if arguments.seeds is not None:
-        given.append(f"seeds={arguments.seeds}")
-    if arguments.data is not None:
-        given.append(f"data.folder={json.dumps(arguments.data, ensure_ascii=False)}")
-    grid = experiment.load_grid(arguments.grid, given)
+    grid = experiment.load_grid(arguments.grid, given_overrides(arguments))
     out = wanted = arguments.out or Path("runs", grid.name)
     if not arguments.resume:
         out = experiment.free_directory(wanted, [JOURNAL])

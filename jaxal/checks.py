@@ -79,20 +79,25 @@ _ADAPTERS = {
 }
 
 
-def adapter_hint(value: Any) -> str:
-    """Which function of `jaxal.models` takes a module of another library; "" if none is known."""
+def _library(value: Any) -> str | None:
+    """The library of `_ADAPTERS` that a module, or a class of modules, is of."""
     kinds = type(value).__mro__ + (value.__mro__ if isinstance(value, type) else ())
     for kind in kinds:
-        for library, adapter in _ADAPTERS.items():
+        for library in _ADAPTERS:
             if f"{kind.__module__}.".startswith(f"{library}."):
-                return f"; jaxal.models.{adapter} makes one of {library}'s"
-    return ""
+                return library
+    return None
+
+
+def adapter_hint(value: Any) -> str:
+    """Which function of `jaxal.models` takes a module of another library; "" if none is known."""
+    library = _library(value)
+    return f"; jaxal.models.{_ADAPTERS[library]} makes one of {library}'s" if library else ""
 
 
 def is_of_other_library(value: Any, library: str) -> bool:
     """Whether a value is a module of a library that is not this one; a class is none."""
-    hint = adapter_hint(value)
-    return bool(hint) and not isinstance(value, type) and not hint.endswith(f"{library}'s")
+    return not isinstance(value, type) and _library(value) not in (None, library)
 
 
 def describe(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 # jax and matplotlib take a second to import: only the commands that need them do.
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -12,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from jaxal._commands import add_command, add_overrides
+from jaxal._commands import add_command, add_run_flags, given_overrides
 from jaxal._data_command import add_data
 from jaxal._distributed import add_flags, joined, run_to_end
 from jaxal._embed_command import add_embed
@@ -132,32 +131,7 @@ def _add_run(commands: Any) -> None:
     run.add_argument(
         "config", metavar="CONFIG", type=Path, help="a TOML file, or a JSON file that DISTIL takes"
     )
-    add_overrides(run)
-    run.add_argument("--seeds", metavar="N", help="same as --set seeds=N")
-    run.add_argument(
-        "--data",
-        metavar="DIR",
-        help="folder that holds the data, same as --set data.folder=DIR (default: JAXAL_DATA)",
-    )
-    run.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        help="folder for the results (default: runs/NAME); "
-        "where it holds a run already, DIR-2, DIR-3, ... is used",
-    )
-    run.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the run in DIR, which was interrupted or killed; "
-        "begin it where there is none",
-    )
-    run.add_argument(
-        "--no-cache",
-        action="store_true",
-        help="compile everything anew; otherwise compiled programs are kept in "
-        "JAX_COMPILATION_CACHE_DIR, or in the user's cache folder",
-    )
+    add_run_flags(run, "run")
     add_flags(run)
     _add_common(run)
 
@@ -239,7 +213,7 @@ def _run_joined(arguments: argparse.Namespace) -> int:
     from jaxal.report._text import printable
 
     with processes.agreed():
-        config = experiment.load(arguments.config, _overrides(arguments))
+        config = experiment.load(arguments.config, given_overrides(arguments))
     wanted = arguments.out or Path("runs", config.name)
     out = wanted
     if not arguments.resume:
@@ -266,15 +240,6 @@ def _run_joined(arguments: argparse.Namespace) -> int:
             if isinstance(error, KeyboardInterrupt | OSError | MemoryError):
                 _tell(f"to go on: {_resume_command(arguments, out)}")
         raise
-
-
-def _overrides(arguments: argparse.Namespace) -> list[str]:
-    given = list(arguments.overrides)
-    if arguments.seeds is not None:
-        given.append(f"seeds={arguments.seeds}")
-    if arguments.data is not None:
-        given.append(f"data.folder={json.dumps(arguments.data, ensure_ascii=False)}")
-    return given
 
 
 def _resume_command(arguments: argparse.Namespace, out: Path) -> str:

@@ -92,6 +92,12 @@ def test_cells_are_the_runs_of_their_settings(tmp_path, monkeypatch):
     other = experiment.load_grid(tmp_path / "grid.toml", ["learner.newton_l2=2.0"])
     with pytest.raises(ValueError, match="newton_l2"):
         experiment.Sweep(other).run(out, resume=True)
+    fewer = experiment.Sweep(grid._replace(cells=grid.cells[:1]))
+    with pytest.raises(ValueError, match="not the same sweep: its data sets and budgets"):
+        fewer.run(out, resume=True)
+    with pytest.raises(ValueError, match="long: holds a run that is not of a sweep"):
+        experiment.Sweep(grid).run(tmp_path)  # in which there are runs of the same names
+    assert {path: path.read_bytes() for path in out.glob("*/history.jsonl")} == whole
 
 
 @pytest.mark.slow

@@ -128,13 +128,12 @@ class Sweep:
         """
         listener = listener or Silence()
         with claimed(out):
-            begun = (out / JOURNAL).exists()
-            if begun and not resume:
-                raise ValueError(f"{out}: holds a sweep already; to go on with it, resume it")
+            self._check_folder(out, resume)
             for cell in self._cells:
                 _settle(cell, out / cell.name)
             with Lines(out / JOURNAL) as journal:
                 done = [json.loads(line) for line in whole_lines(out / JOURNAL)[0]]
+                self._check_done(out, done)
                 self._drop_unfinished(out, len(done))
                 for group in self._groups[: len(done)]:
                     listener.begin(group.strategy)
@@ -149,6 +148,25 @@ class Sweep:
                         reached = Rmse(reached)
                     listener.advance(group.strategy, 0, reached, steps=_rounds(group))
         return out
+
+    def _check_folder(self, out: Path, resume: bool) -> None:
+        """Raises ValueError for a sweep that is not to go on, or runs that are none of a sweep."""
+        if (out / JOURNAL).exists():
+            if not resume:
+                raise ValueError(f"{out}: holds a sweep already; to go on with it, resume it")
+            return
+        for cell in self._cells:  # their records would be dropped as those of a broken-off group
+            if (out / cell.name / HISTORY).exists():
+                raise ValueError(f"{out / cell.name}: holds a run that is not of a sweep")
+
+    def _check_done(self, out: Path, done: Sequence[dict[str, Any]]) -> None:
+        """Raises ValueError unless the finished groups are the first ones of this sweep."""
+        ours = [(group.strategy, _names(group)) for group in self._groups[: len(done)]]
+        if [(line["strategy"], line["cells"]) for line in done] != ours:
+            raise ValueError(
+                f"{out}: cannot go on, as this is not the same sweep: its data sets and budgets "
+                "are run in other groups"
+            )
 
     def _drop_unfinished(self, out: Path, done: int) -> None:
         """Leaves the records of the finished groups alone: they stand first."""
@@ -294,5 +312,5 @@ def _run_batches(group: _Group) -> tuple[Batch, float]:
     start = time.perf_counter()
     program.compile(*arguments(rows[0]))
     compile_seconds = time.perf_counter() - start
-    # One after the other: on CPUs, two programs at once with linear solvers wait for each other.
+    # One after the other: where two threads ran such programs at once on a CPU, they never ended.
     return joined([program(*arguments(batch)) for batch in rows], count), compile_seconds

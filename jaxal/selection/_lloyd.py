@@ -23,7 +23,11 @@ class Clusters(NamedTuple):
 
 
 def assign(
-    points: jax.Array, usable: jax.Array, centers: jax.Array, valid: jax.Array
+    points: jax.Array,
+    usable: jax.Array,
+    centers: jax.Array,
+    valid: jax.Array,
+    taken: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """The nearest valid center of each row, by products.
 
@@ -32,16 +36,19 @@ def assign(
       usable: [N] bool, the rows that count.
       centers: [K, D].
       valid: [K] bool, the centers that count.
+      taken: as `lloyd`.
 
     Returns:
-      Squared distances [N], inf where not usable, and positions [N] int32, K where not usable.
+      Squared distances [N], inf where not usable, and positions [N] int32, K where not usable or
+      taken.
     """
     squared, assigned = nearest_center(Dense(points), Dense(centers), valid)
     usable = usable & (assigned >= 0)
-    return (
-        jnp.where(usable, squared, jnp.inf),
-        jnp.where(usable, assigned, len(centers)),
-    )
+    squared = jnp.where(usable, squared, jnp.inf)
+    assigned = jnp.where(usable, assigned, len(centers))
+    if taken is None:
+        return squared, assigned
+    return jnp.minimum(squared, taken), jnp.where(taken <= squared, len(centers), assigned)
 
 
 def _reseed(
@@ -121,10 +128,7 @@ def lloyd(
     def step(carry):
         # The rows are assigned once more after the last move: `rests` is that of the step before.
         centers, _, rests, steps, _ = carry
-        squared, assigned = assign(points, usable, centers, valid)
-        if taken is not None:
-            assigned = jnp.where(taken <= squared, len(centers), assigned)
-            squared = jnp.minimum(squared, taken)
+        squared, assigned = assign(points, usable, centers, valid, taken)
         moved = move(points, squared, assigned, centers, valid)
         shift = jnp.sum((moved - centers) ** 2)
         steps += (~rests).astype(steps.dtype)

@@ -25,8 +25,15 @@ class _State(NamedTuple):
 
 def drawn_rows(key: jax.Array, usable: jax.Array, number: int) -> jax.Array:
     """Usable rows drawn uniformly with replacement, [number] int32; any where none is usable."""
-    count = jnp.maximum(jnp.sum(usable, dtype=jnp.int32), 1)
-    return set_rows(index_of(usable), jax.random.randint(key, (number,), 0, count))
+    return _drawn(key, index_of(usable), _count(usable), number)
+
+
+def _drawn(key: jax.Array, index: jax.Array, count: jax.Array, number: int) -> jax.Array:
+    return set_rows(index, jax.random.randint(key, (number,), 0, count))
+
+
+def _count(usable: jax.Array) -> jax.Array:
+    return jnp.maximum(jnp.sum(usable, dtype=jnp.int32), 1)
 
 
 def mini_batches(
@@ -63,52 +70,52 @@ def mini_batches(
     References:
       Sculley, "Web-scale k-means clustering", WWW 2010.
     """
-    number, index = len(centers), index_of(usable)
-    count = jnp.maximum(jnp.sum(usable, dtype=jnp.int32), 1)
-    variance = mean_variance(points, usable)
+    index, count = index_of(usable), _count(usable)
     share = jnp.minimum(2.0 * batch_size / (count.astype(points.dtype) + 1.0), 1.0)
+    rests_at = tolerance * mean_variance(points, usable)
 
     def step(state: _State) -> _State:
-        draw = derive_keys(key, state.steps + 1)
-        rows = set_rows(index, jax.random.randint(draw, (batch_size,), 0, count))
-        some = points[rows]
-        squared, assigned = assign(some, usable[rows], state.centers, valid)
-        if taken is not None:
-            kept = taken[rows]
-            assigned = jnp.where(kept <= squared, number, assigned)
-            squared = jnp.minimum(squared, kept)
-        means, joined = group_means(some, assigned, number)
-        counts = state.counts + joined
-        rate = (joined / jnp.maximum(counts, 1.0))[:, None]
-        moves = jnp.where(joined[:, None] > 0, (means - state.centers) * rate, 0.0)
+        rows = _drawn(derive_keys(key, state.steps + 1), index, count, batch_size)
+        near = None if taken is None else taken[rows]
+        squared, assigned = assign(points[rows], usable[rows], state.centers, valid, near)
+        moves, counts = _moves(state, points[rows], assigned)
         now = jnp.mean(jnp.where(squared < jnp.inf, squared, 0.0))
-        smoothed = jnp.where(state.steps > 0, state.smoothed, now)
-        smoothed += share * (now - smoothed)
-        better = smoothed < state.least
-        waited = jnp.where(better, 0, state.waited + 1)
-        rests = (waited >= PATIENCE) | (jnp.sum(moves**2) <= tolerance * variance)
-        return _State(
-            state.centers + moves,
-            counts,
-            smoothed,
-            jnp.minimum(smoothed, state.least),
-            waited,
-            state.steps + 1,
-            rests | (state.steps + 1 >= max_steps),
-        )
+        return _moved(state, moves, counts, now, share, rests_at, max_steps)
 
-    zero = jnp.zeros_like(points, shape=())
-    start = _State(
-        centers,
-        jnp.zeros_like(points, shape=(number,)),
-        zero,
-        jnp.full_like(zero, jnp.inf),
-        jnp.int32(0),
-        jnp.int32(0),
-        jnp.bool_(False),
-    )
-    end = jax.lax.while_loop(lambda state: ~state.rests, step, start)
-    squared, assigned = assign(points, usable, end.centers, valid)
-    if taken is not None:
-        assigned = jnp.where(taken <= squared, number, assigned)
+    end = jax.lax.while_loop(lambda state: ~state.rests, step, _start(centers))
+    _, assigned = assign(points, usable, end.centers, valid, taken)
     return settled(points, usable, end.centers, assigned, end.steps, taken)
+
+
+def _start(centers: jax.Array) -> _State:
+    zero = jnp.zeros_like(centers, shape=())
+    counts = jnp.zeros_like(centers, shape=(len(centers),))
+    nothing = jnp.int32(0)
+    return _State(centers, counts, zero, zero + jnp.inf, nothing, nothing, jnp.bool_(False))
+
+
+def _moves(state: _State, some: jax.Array, assigned: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """How far the rows of a batch [b, D] move their centers, [K, D], and the counts with them."""
+    means, joined = group_means(some, assigned, len(state.centers))
+    counts = state.counts + joined
+    rate = (joined / jnp.maximum(counts, 1.0))[:, None]
+    return jnp.where(joined[:, None] > 0, (means - state.centers) * rate, 0.0), counts
+
+
+def _moved(
+    state: _State,
+    moves: jax.Array,
+    counts: jax.Array,
+    now: jax.Array,
+    share: jax.Array,
+    rests_at: jax.Array,
+    max_steps: int | jax.Array,
+) -> _State:
+    """The state after a batch whose rows have the mean squared distance `now`."""
+    smoothed = jnp.where(state.steps > 0, state.smoothed, now)
+    smoothed += share * (now - smoothed)
+    waited = jnp.where(smoothed < state.least, 0, state.waited + 1)
+    steps = state.steps + 1
+    rests = (waited >= PATIENCE) | (jnp.sum(moves**2) <= rests_at) | (steps >= max_steps)
+    least = jnp.minimum(smoothed, state.least)
+    return _State(state.centers + moves, counts, smoothed, least, waited, steps, rests)

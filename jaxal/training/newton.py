@@ -26,12 +26,11 @@ class _Descent(NamedTuple):
     moved: jax.Array  # [] float32, the largest change, relative to the largest coefficient
 
 
-def _check_model(name: str, model: Model) -> None:
-    check_model_functions(name, model)
-
-
 @entry.checked(
-    model=_check_model, l2=entry.positive, tolerance=entry.positive, max_steps=entry.integer(1)
+    model=check_model_functions,
+    l2=entry.positive,
+    tolerance=entry.positive,
+    max_steps=entry.integer(1),
 )
 def newton(
     model: Model, *, l2: float = 1.0, tolerance: float = 1e-4, max_steps: int = 50
@@ -44,8 +43,8 @@ def newton(
     of the two that the model has. The optimum is unique: neither the key nor the variables of the
     round before change it beyond rounding. It works from these, so that late rounds take few steps.
 
-    A step costs O(M K^2 D^2 + K^3 D^3) for M buffered rows, D features and K = C weight vectors, 1
-    for two classes: meant for small D and C.
+    A step costs O(M K^2 D^2 + K^3 D^3) time and O(M K^2 D + K^2 D^2) memory for M buffered rows, D
+    features and K = C weight vectors, 1 for two classes: meant for small D and C.
 
     Args:
       model: whose parameters are one dense layer on its features: `models.logistic`,
