@@ -82,13 +82,14 @@ def k_center(scale: float, profiled: bool) -> dict[str, Any]:
     rows, budget = int(1e6 * scale), int(1e4 * scale**0.5)
     points, found = decaying(jax.random.key(0), rows, 512), {}
     available = jnp.ones(rows, bool)
-    for block in (256, 512, 1024):
+    for block in (512, 1024):
 
         def decide(points, available, block=block):
             return selection.k_center(points, available, budget, block_size=block)
 
         picked, report = common.measure(decide, points, available, repeats=3)
         found[f"block {block}"] = report | {"rows": rows, "features": 512, "budget": budget}
+        print("k_center", block, report["seconds"], report["compile_seconds"], flush=True)
         if block == 512 and profiled:
             found["profile, block 512"] = profile(jax.jit(decide), points, available)
     centers = points[picked.rows[:1]]
@@ -113,15 +114,16 @@ def badge(scale: float, profiled: bool) -> dict[str, Any]:
             batch_size=8192,
         )
     )(features, weights)
-    for block in (64, 256, 1024):
+    for block in (256, 1024):
 
         def decide(key, residuals, features, block=block):
             available = jnp.ones(rows, bool)
             return selection.badge(key, residuals, features, available, budget, block_size=block)
 
-        picked, report = common.measure(decide, keys[2], residuals, features, repeats=2)
+        picked, report = common.measure(decide, keys[2], residuals, features, repeats=1)
         report |= {"rows": rows, "budget": budget, "distinct": len(set(picked.rows.tolist()))}
         found[f"block {block}"] = report
+        print("badge", block, report["seconds"], report["compile_seconds"], flush=True)
         if block == 256 and profiled:
             found["profile, block 256"] = profile(jax.jit(decide), keys[2], residuals, features)
     return found
@@ -131,16 +133,23 @@ def facility_location(scale: float, profiled: bool) -> dict[str, Any]:
     """1,000 of 1e5 x 128 by all rows, and by a sample of the targets."""
     rows, budget, found = int(1e5 * scale), int(1e3 * scale**0.5), {}
     points = decaying(jax.random.key(0), rows, 128)
-    for form, options in {"all rows": {"targets": "all"}, "a sample": {}}.items():
+    for form, targets, block in [
+        ("all rows, block 1024", "all", 1024),
+        ("all rows, block 4096", "all", 4096),
+        ("a sample", 8192, 256),
+        ("a sample, block 1024", 8192, 1024),
+    ]:
 
-        def decide(points, options=options):
-            function = submodular.make("facility_location", points, **options)
-            return submodular.maximize(function, jnp.ones(rows, bool), budget)
+        def decide(points, targets=targets, block=block):
+            function = submodular.make("facility_location", points, targets=targets)
+            available = jnp.ones(rows, bool)
+            return submodular.maximize(function, available, budget, block_size=block)
 
         _, report = common.measure(decide, points, repeats=2)
         found[form] = report | {"rows": rows, "features": 128, "budget": budget}
-        if form == "all rows" and profiled:
-            found["profile"] = profile(jax.jit(decide), points)
+        print("facility_location", form, report["seconds"], flush=True)
+    if profiled:
+        found["profile of the last"] = profile(jax.jit(decide), points)
     return found
 
 
@@ -170,8 +179,7 @@ def main() -> None:
     cases: dict[str, Any] = {"ceilings, TFLOP/s": ceilings(options.scale)}
     for name in options.topics.split(","):
         cases[name] = TOPICS[name](options.scale, bool(options.profile))
-        print(name, cases[name], flush=True)
-    common.write("large", options.out, cases)
+        common.write("large", options.out, cases)  # of the topics so far
 
 
 if __name__ == "__main__":

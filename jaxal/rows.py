@@ -17,12 +17,16 @@ from jax.sharding import AbstractMesh, AxisType, Mesh, PartitionSpec
 
 from jaxal.base import PyTree
 from jaxal.numerics import num_rows, rows_from, with_rows
+from jaxal.targets import is_gpu
 
 DATA = "data"
 """The axis of a mesh over which the rows of a pool are shared."""
 
 LINE = 128
 """Rows whose numbers are added up first."""
+
+GPU_TILES = 8
+"""Tiles that a GPU takes as one: a tile that fits into a core's cache does not fill a card."""
 
 SENT = 128
 """Rows that each device gets at once where rows have to be sent."""
@@ -281,12 +285,13 @@ def in_tiles(function: Callable[..., PyTree], tree: PyTree, size: int, *shared: 
     Args:
       function: (leaves [n, ...], *shared) -> leaves [n, ...].
       tree: leaves [N, ...].
-      size: rows of a tile; the last overlaps the one before.
+      size: rows of a tile, on a GPU GPU_TILES times as many; the last overlaps the one before.
       *shared: arrays that all tiles need; the function closes over none.
 
     Returns:
       Leaves [N, ...], shared as the rows are.
     """
+    size *= GPU_TILES if is_gpu() else 1
     if shards(num_rows(tree)) == 1:
         return _in_tiles(function, tree, size, shared)
 

@@ -22,7 +22,6 @@ EXCEPTIONS: dict[tuple[str, str, str], str] = {
     ("few_kernels_a_pick", "h100:1", "bait"): "_bait 6, _forward 39, _backward 37",
     ("few_kernels_a_pick", "h100:1", "batch_bald"): "pick_inside 41",
     ("few_kernels_a_pick", "h100:1", "cluster_margin"): "_seed 21, _cluster_margin 5",
-    ("few_kernels_a_pick", "h100:1", "core_set"): "pick_inside 9",
     ("few_kernels_a_pick", "h100:1", "drop_query"): "_seed 22",
     ("few_kernels_a_pick", "h100:1", "fass"): "pick_inside 12",
     ("few_kernels_a_pick", "h100:1", "gist"): "_greedy 13",

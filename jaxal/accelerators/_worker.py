@@ -11,6 +11,7 @@ import jax
 from jaxal.accelerators.compiled import compile_for
 from jaxal.accelerators.decisions import Decision
 from jaxal.accelerators.topologies import Topology, devices
+from jaxal.targets import compile_for_gpu
 
 OPTIONS: dict[str, dict[str, Any]] = {
     # Without a card no kernel can be tried out for its speed.
@@ -23,6 +24,8 @@ def main(compiler: str) -> None:
     # What compilers print to stdout is no answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    if compiler == "cuda":
+        compile_for_gpu()
     for line in sys.stdin:
         given = json.loads(line)
         machine, shape = given["topology"]

@@ -8,6 +8,7 @@ brought up to date with all that was picked. The picks, and their order, are tho
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,8 +16,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from jaxal.base import PyTree, Selection
+from jaxal.greedy.farthest_first import WIDEST
 from jaxal.greedy.take import priority
 from jaxal.rows import top_rows
+from jaxal.targets import is_gpu
 
 
 class Rule(NamedTuple):
@@ -40,6 +43,10 @@ class Rule(NamedTuple):
     feasible: Callable[[Any], jax.Array | bool] = lambda state_or_block: True
     # Block -> Block; where scores cost more than a pick, they are computed here: compiled once.
     measure: Callable[[Any], Any] = lambda block: block
+    # (Block, rows [Q], available [Q], outside, room []) -> Block, available, positions [Q] of the
+    # picks, -1 after the last, their scores [Q], left []: `pick_inside` by one kernel of a card
+    # ("cuda" alone); None: as everywhere else.
+    by_kernel: Callable[..., tuple] | None = None
     # (State, rows [B] picked so far, how many []) -> State, at the start of a pass.
     refresh: Callable[[PyTree, jax.Array, jax.Array], PyTree] = lambda state, rows, num: state
 
@@ -97,6 +104,32 @@ def pick_inside(
       The block; which rows are still available [Q] bool; the picks; and whether a row was left, in
       the block or outside [] bool.
     """
+    # Elsewhere the kernel would be traced, and Pallas imported, for nothing.
+    if rule.by_kernel is not None and is_gpu() and len(rows) <= WIDEST:
+        one_kernel, loop = partial(_by_kernel, rule), partial(_by_loop, rule)
+        arguments = block, rows, available, outside, picks
+        return jax.lax.platform_dependent(*arguments, cuda=one_kernel, default=loop)
+    return _by_loop(rule, block, rows, available, outside, picks)
+
+
+def _by_kernel(rule, block, rows, available, outside, picks):
+    """`pick_inside` where the rule has a kernel for it."""
+    budget = len(picks.rows)
+    room = budget - picks.count
+    block, free, positions, scores, left = rule.by_kernel(block, rows, available, outside, room)
+    picked = positions >= 0
+    slots = jnp.arange(len(rows), dtype=jnp.int32) + picks.count
+    slots = jnp.where(picked, slots, budget)  # past the end, which is dropped
+    picks = Picks(
+        picks.rows.at[slots].set(rows[positions]),
+        picks.scores.at[slots].set(scores),
+        picks.count + jnp.sum(picked, dtype=picks.count.dtype),
+    )
+    return block, free, picks, left
+
+
+def _by_loop(rule, block, rows, available, outside, picks):
+    """`pick_inside`, a pick a step."""
     limit, limit_row = outside
     budget = len(picks.rows)
 

@@ -12,11 +12,14 @@ import jax.numpy as jnp
 from jaxal.numerics import inner_products
 from jaxal.points.embedding import Dense, Embedding
 from jaxal.rows import in_tiles
+from jaxal.targets import is_gpu
 
 COLUMNS = 64  # centers to a product: memory is N x COLUMNS
+GPU_COLUMNS = 256  # of a tile of the rows, where a kernel more costs more than a column
 DIFFERENCES = 16  # centers to a difference: memory is Q x DIFFERENCES x D
 TILE = 2**20  # distances at once where no center is asked for by name
 CACHED = 2**19  # where the nearest one is: the reductions find them in a core's cache
+GPU_CACHED = 2**22  # the same where there is none to speak of
 
 
 def rounding_slack(points: Embedding) -> jax.Array:
@@ -65,7 +68,7 @@ def nearest_center(
     """Squared distance to the nearest center by products, and which center it is.
 
     O(N M D) time, as matrix products of a tile of rows at a time; memory is a copy of the points
-    and max(CACHED, 128 M) distances.
+    and max(CACHED, 128 M) distances, on a GPU more.
 
     Args:
       points: N points.
@@ -90,7 +93,12 @@ def nearest_center(
         found = least < jnp.inf
         return jnp.where(found, least, jnp.inf), jnp.where(found, place, -1)
 
-    return in_tiles(nearest, points, max(CACHED // size, 128), centers, usable, places)
+    return in_tiles(nearest, points, _tile(size), centers, usable, places)
+
+
+def _tile(centers: int) -> int:
+    """Rows whose distances to all centers are computed at once."""
+    return max((GPU_CACHED if is_gpu() else CACHED) // centers, 128)
 
 
 def _nearest_of_dense(
@@ -122,4 +130,4 @@ def _nearest_of_dense(
         squared = jnp.maximum(some.squared_norm() - 2.0 * most, 0.0)
         return jnp.where(found, squared, jnp.inf), jnp.where(found, place, -1)
 
-    return in_tiles(nearest, points, max(CACHED // size, 128), table, ranks)
+    return in_tiles(nearest, points, _tile(size), table, ranks)

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import PyTree
-from jaxal.points.distances import COLUMNS, fold_nearest
+from jaxal.points.distances import COLUMNS, GPU_COLUMNS, fold_nearest
 from jaxal.points.embedding import Embedding
 from jaxal.rows import in_tiles
+from jaxal.targets import is_gpu
 
 Some = TypeVar("Some", bound=Embedding)
 
@@ -85,7 +86,7 @@ class Placed(NamedTuple):
           end: [] none counts from there on.
           added: [N], to the squared distances found.
         """
-        columns = min(COLUMNS, centers.size)
+        columns = min(GPU_COLUMNS if is_gpu() else COLUMNS, centers.size)
 
         def fold(own, frame, centers, squared, end):
             points, usable, nearest, added = own

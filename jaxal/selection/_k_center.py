@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxal import entry
 from jaxal.base import PyTree, Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
+from jaxal.greedy.farthest_first import farthest_first
 from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
 from jaxal.greedy.take import priority
 from jaxal.points.distances import DIFFERENCES, fold_nearest, rounding_slack
@@ -141,6 +142,11 @@ def _is_exact(block: KCenterBlock, position: jax.Array) -> jax.Array:
     return (squared >= block.floor[position]) | (squared < 0)
 
 
+def _by_kernel(block: KCenterBlock, *given):
+    nearest, *rest = farthest_first(block.squared, block.between, block.floor, *given)
+    return block._replace(squared=nearest), *rest
+
+
 def _flush(state: KCenterState, block: KCenterBlock, rows: jax.Array) -> KCenterState:
     # By product the next fold finds the same; by differences it could only find worse bounds.
     measured = jnp.where(state.precise, block.squared, jnp.inf)
@@ -155,6 +161,7 @@ RULE = Rule(
     flush=_flush,
     is_exact=_is_exact,
     refresh=_refresh,
+    by_kernel=_by_kernel,
 )
 
 
