@@ -12,7 +12,7 @@ from helpers import CountTraces, bad_inputs
 
 import jaxal
 from jaxal import pools
-from jaxal.pools import devices, streaming
+from jaxal.pools import _blocks, devices, streaming
 from jaxal.pools._read_ahead import read_ahead
 
 ROWS = 1003
@@ -112,6 +112,63 @@ def test_memory_maps_are_read_from_their_file(tmp_path):
         pool = pools.stream(source)
         found = pool.map(weigh, jnp.float32(1), pool.labels)
         np.testing.assert_array_equal(found["rows"], np.asarray(source))
+
+
+@pytest.mark.parametrize("form", ["directory", "map"])
+def test_blocks_are_read_into_the_same_memory_and_not_copied(form, tmp_path, monkeypatch):
+    made = []
+
+    def empty(shape, dtype):
+        made.append(room(shape, dtype))
+        return made[-1]
+
+    room = _blocks._empty
+    monkeypatch.setattr(_blocks, "_empty", empty)
+    source = pools.create(tmp_path / "pool", FEATURES, shard_rows=300)
+    if form == "map":
+        np.save(tmp_path / "features.npy", FEATURES)
+        source = np.load(tmp_path / "features.npy", mmap_mode="r")
+    blocks = _blocks.Blocks(source, ROWS, 10, None, 50 * 12)
+    for place, block in zip(blocks.places, blocks, strict=True):
+        rows = FEATURES[place.start : place.start + len(block)]
+        np.testing.assert_array_equal(block[: len(rows)], rows)
+        assert not block[len(rows) :].any(), "nothing is left of a block before"
+        assert block.unsafe_buffer_pointer() in {room.ctypes.data for room in made}
+        blocks.release()
+    assert len(blocks.places) == 21 and len(made) <= 4, "one in use, and two ahead of the next"
+
+
+def test_a_source_may_use_its_own_memory_again(small_blocks):
+    class Buffered:
+        shape, dtype, buffer = FEATURES.shape, FEATURES.dtype, np.empty((ROWS, 3), np.float32)
+
+        def __len__(self):
+            return ROWS
+
+        def __getitem__(self, rows):
+            found = self.buffer[: len(FEATURES[rows])]
+            found[:] = FEATURES[rows]
+            return found
+
+    pool = pools.stream(Buffered(), batch_size=10)
+    found = pool.map(weigh, jnp.float32(1), pool.labels)
+    np.testing.assert_array_equal(found["rows"], FEATURES)
+
+
+def test_a_source_that_gives_fewer_rows_is_refused(small_blocks):
+    class Short:
+        shape, dtype = FEATURES.shape, FEATURES.dtype
+
+        def __len__(self):
+            return ROWS
+
+        def __getitem__(self, rows):
+            return FEATURES[rows][:49]
+
+    pool = pools.stream(Short(), batch_size=10)
+    message = r"pool inputs: expected \(50, 3\) for rows 0 to 49, got \(49, 3\)"
+    with pytest.raises(ValueError, match=message):
+        pool.map(weigh, jnp.float32(1), pool.labels)
 
 
 def test_a_digest_is_of_the_rows_and_the_labels(tmp_path):

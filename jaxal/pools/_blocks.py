@@ -1,23 +1,26 @@
 """The rows of sources on their way to the devices: block after block, read ahead."""
 
 import functools
+import math
 import mmap
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
 from jaxal.base import PyTree
 from jaxal.numerics import num_rows
-from jaxal.pools import devices
 from jaxal.pools._read_ahead import read_ahead
-from jaxal.pools.directory.reader import rows_of
+from jaxal.pools.directory.reader import Directory, read_into
 from jaxal.pools.memory import batch_rows
 from jaxal.rows import DATA, SHARED
+
+ALIGNED = 64
+"""Bytes, of which the address of an array is a multiple that JAX takes over uncopied on CPUs."""
 
 
 class Place(NamedTuple):
@@ -62,11 +65,20 @@ class Blocks:
             Place(min(first * self.batch, self.own - self.batch), min(batches, count - first))
             for first in range(0, count, batches)
         ]
+        self._rooms = Rooms()
 
     def __iter__(self) -> Iterator[PyTree]:
         return read_ahead(self._block, self.places)
 
+    def release(self) -> None:
+        """Gives the memory of the first block that has not been released to one that is to come.
+
+        Whatever was computed from it is finished by then: on CPUs its arrays are this memory.
+        """
+        self._rooms.release()
+
     def _block(self, place: Place) -> PyTree:
+        self._rooms.next_block()
         return jax.tree.map(partial(self._placed, place.start), self.sources)
 
     def _placed(self, start: int, source: Any) -> jax.Array:
@@ -74,25 +86,82 @@ class Blocks:
         def read(shard: int) -> np.ndarray:
             first, stop = shard * self.own + start, shard * self.own + self.own
             stop = min(first + self.size, stop, self.real)
-            return devices.pad_rows(read_rows(source, min(first, stop), stop), self.size)
+            room = self._rooms.take((self.size, *source.shape[1:]), np.dtype(source.dtype))
+            count = max(stop - first, 0)
+            read_rows(room[:count], source, first)
+            room[count:] = 0
+            return room
 
         def part(index: Any) -> np.ndarray:
             return read((index[0].start or 0) // self.size)
 
         if self.mesh is None:
-            return jnp.asarray(read(0))
+            return jax.device_put(read(0))
         shape = (self.size * self.shards, *source.shape[1:])
         sharding = NamedSharding(self.mesh, SHARED)
         return jax.make_array_from_callback(shape, sharding, part)
 
 
-def read_rows(source: Any, start: int, stop: int) -> np.ndarray:
-    """Rows of a source that follow one another; a memory map's do not stay in memory."""
+class Rooms:
+    """Memory of the host that blocks are read into, and again: new one takes longer than reading.
+
+    The thread that reads takes rooms, block after block, and another gives them back.
+    """
+
+    def __init__(self) -> None:
+        self._free: dict[Any, list[np.ndarray]] = defaultdict(list)
+        self._taken: deque[list[np.ndarray]] = deque()
+
+    def next_block(self) -> None:
+        """What is taken from now on is of the next block."""
+        self._taken.append([])
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """An array with any contents."""
+        free = self._free[shape, dtype]
+        room = free.pop() if free else _empty(shape, dtype)
+        self._taken[-1].append(room)
+        return room
+
+    def release(self) -> None:
+        """Gives back what the first of the blocks has taken."""
+        for room in self._taken.popleft():
+            self._free[room.shape, room.dtype].append(room)
+
+
+def _empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    size = math.prod(shape) * dtype.itemsize
+    room = np.empty(size + ALIGNED, np.uint8)
+    start = -room.ctypes.data % ALIGNED
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+def read_rows(found: np.ndarray, source: Any, start: int) -> None:
+    """Reads rows that follow one another into an array; a memory map's do not stay in memory.
+
+    Raises:
+      ValueError: the source gives something else than so many of its rows.
+    """
+    if not len(found):
+        return
+    if isinstance(source, Directory):
+        source.read_into(found, start)
     # What is a part of a map does not know where in the file it begins.
-    if isinstance(source, np.memmap) and isinstance(source.base, mmap.mmap):
-        if source.flags.c_contiguous:
-            return rows_of(source, start, stop)
-    return np.asarray(source[start:stop])
+    elif (
+        isinstance(source, np.memmap)
+        and isinstance(source.base, mmap.mmap)
+        and source.flags.c_contiguous
+    ):
+        read_into(found, source, start)
+    else:
+        stop = start + len(found)
+        given = np.asarray(source[start:stop])
+        if given.shape != found.shape:
+            raise ValueError(
+                f"pool inputs: expected {found.shape} for rows {start} to {stop - 1}, "
+                f"got {given.shape}"
+            )
+        np.copyto(found, given)
 
 
 def _width(source: Any) -> int:

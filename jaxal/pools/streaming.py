@@ -96,11 +96,12 @@ class StreamedPool:
         blocks = Blocks(self.inputs, len(self), self.batch_size, self.mesh, BLOCK)
         step, waiting = partial(_step, function, self.mesh, blocks.batch), deque()
         for place, block in zip(blocks.places, blocks, strict=True):
-            results, done = step(results, tuple(map(jnp.int32, place)), shared, block, arrays)
+            results, done = step(results, tuple(map(np.int32, place)), shared, block, arrays)
             # JAX would queue all blocks at once, and so keep them all.
             waiting.append(done)
             if len(waiting) > IN_FLIGHT:
                 jax.block_until_ready(waiting.popleft())
+                blocks.release()
         return results
 
     def labeled(self) -> "StreamedPool":

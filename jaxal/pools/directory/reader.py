@@ -1,6 +1,5 @@
 """Pools on disk, read: rows by slices and by numbers, ids, labels, and the check of all bytes."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,6 @@ from jaxal.checks import as_integers
 from jaxal.pools.directory.checks import digest_file, repeated
 from jaxal.pools.directory.manifest import MANIFEST, STORED, File, Manifest, read_manifest
 from jaxal.pools.directory.zarr import METADATA, ZarrRows, alone, check_zarr, is_zarr, listing
-
-ALIGNED = 64
-"""Bytes, of which the address of an array is a multiple."""
 
 
 class Directory:
@@ -82,6 +78,14 @@ class Directory:
         """
         return self._decoded(self._read(self._arrays, rows))
 
+    def read_into(self, found: np.ndarray, start: int) -> None:
+        """Reads the rows from `start` on into an array [n, ...] of their type, in C order."""
+        if self.manifest.dtype == "int8":  # which is stored otherwise than it is given
+            found[:] = self[start : start + len(found)]
+        else:
+            stored = np.dtype(STORED[self.manifest.dtype])
+            self._slice_into(found.view(stored), self._arrays, start)
+
     def ids(self, rows: Any = slice(None)) -> np.ndarray:
         """The ids of rows [n], integers or bytes; the row's numbers where the pool has no ids.
 
@@ -129,13 +133,16 @@ class Directory:
         return found
 
     def _slice(self, arrays: list[Any], start: int, stop: int) -> np.ndarray:
-        found = _empty((stop - start, *arrays[0].shape[1:]), arrays[0].dtype)
+        found = np.empty((stop - start, *arrays[0].shape[1:]), arrays[0].dtype)
+        self._slice_into(found, arrays, start)
+        return found
+
+    def _slice_into(self, found: np.ndarray, arrays: list[Any], start: int) -> None:
         for shard, array in enumerate(arrays):
             first = self._begin(shard)
-            low, high = max(start, first), min(stop, first + len(array))
+            low, high = max(start, first), min(start + len(found), first + len(array))
             if low < high:
-                _read_into(found[low - start : high - start], array, low - first)
-        return found
+                read_into(found[low - start : high - start], array, low - first)
 
     def _begin(self, shard: int) -> int:
         return int(self._ends[shard]) - self.manifest.shards[shard].rows
@@ -169,31 +176,14 @@ def _checked(rows: Any, total: int) -> np.ndarray:
     return rows
 
 
-def rows_of(array: np.ndarray, start: int, stop: int) -> np.ndarray:
+def read_into(found: np.ndarray, array: Any, start: int) -> None:
     """Rows that follow one another, read from the file: mapped pages would stay in memory.
 
     Args:
+      found: [n, ...] in C order, what they are read into.
       array: [N, ...] in C order; a memory map is the whole of one, and no part.
       start: the first row.
-      stop: the one past the last.
     """
-    if not isinstance(array, np.memmap) or array.filename is None:
-        return array[start:stop]
-    found = _empty((stop - start, *array.shape[1:]), array.dtype)
-    _read_into(found, array, start)
-    return found
-
-
-def _empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Room for an array, aligned as JAX's are on CPUs: there it takes the memory over, uncopied."""
-    size = math.prod(shape) * dtype.itemsize
-    room = np.empty(size + ALIGNED, np.uint8)
-    start = -room.ctypes.data % ALIGNED
-    return room[start : start + size].view(dtype).reshape(shape)
-
-
-def _read_into(found: np.ndarray, array: Any, start: int) -> None:
-    """As `rows_of`, into an array in C order: read once, and not copied from where it was read."""
     if not isinstance(array, np.memmap) or array.filename is None:
         found[:] = array[start : start + len(found)]
         return
