@@ -16,7 +16,12 @@ PAGES = {  # page -> title, packages
     "strategies": ("Strategies", ["jaxal.strategies"]),
     "selection": (
         "Selection rules",
-        ["jaxal.selection", "jaxal.selection.anytime", "jaxal.selection.certified"],
+        [
+            "jaxal.selection",
+            "jaxal.selection.anytime",
+            "jaxal.selection.certified",
+            "jaxal.selection.streamed",
+        ],
     ),
     "scores": ("Scores", ["jaxal.scores"]),
     "curation": ("Training data for large models", ["jaxal.curation"]),

@@ -96,6 +96,7 @@ def count_classes(**given):
             test_fraction=FRACTION,
             seed=SEED,
             standardize=FLAG,
+            pca=but(INTEGER, "none") | {"above the columns": 5},
             limit=but(INTEGER, "none") | {"above the rows": 151},
             flat=but(FLAG, "none") | {"no images": False},
             test=but(NAME, "none") | {"another kind": "npz:x", "no such set": "sklearn:iriss"},

@@ -65,6 +65,20 @@ def test_fits_the_optimum(classes):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(one_class))
 
 
+def test_random_weights_of_large_features_and_classes_without_a_row():
+    """Weights drawn at random say 0 for sure of some classes: a step from there goes anywhere."""
+    rng = np.random.default_rng(0)
+    inputs = (rng.normal(size=(15, 24)) * 20).astype("float32")
+    labels, weights = rng.integers(0, 4, 15).astype("int32"), np.ones(15)
+    model = models.logistic(6)
+    variables = model.init(jax.random.key(0), inputs[:1])
+    fit = jax.jit(newton(model, l2=30.0).fit)
+    fitted, info = fit(jax.random.key(1), variables, inputs, labels, jnp.ones(15), jnp.int32(15))
+    found = jax.nn.softmax(model.apply(fitted, inputs).logits)
+    np.testing.assert_allclose(found, optimum(inputs, labels, weights, 6, 30.0), atol=1e-3)
+    assert info.epochs < 30
+
+
 NO_MODEL: Any = 3
 
 

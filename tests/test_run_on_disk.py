@@ -121,6 +121,7 @@ def test_a_resumed_run_is_the_unbroken_one(folder, tmp_path, monkeypatch, share)
 @bad_inputs(
     {
         "scaled": ({"settings": ["data.standardize=true"]}, ValueError, "data.standardize: exp"),
+        "components": ({"settings": ["data.pca=2"]}, ValueError, "data.pca: expected nothing"),
         "limit": ({"settings": ["data.limit=3"]}, ValueError, "data.limit: expected nothing"),
         "noise": ({"settings": ["data.noise=1.0"]}, ValueError, "data.noise: expected 0.0"),
         "scenario": ({"settings": ["scenario.copies=2"]}, ValueError, "scenario: expected none"),

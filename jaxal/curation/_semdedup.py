@@ -108,7 +108,7 @@ def semdedup(
 def _semdedup(key, features, available, threshold, num_clusters, clusters) -> Deduplicated:
     features, available = jnp.asarray(features).astype(float), jnp.asarray(available)
     lengths = jnp.max(jnp.abs(features), axis=1)
-    counts = available & (lengths > 0) & (lengths < jnp.inf)  # a NaN is neither
+    counts = available & (lengths > 0) & jnp.all(jnp.isfinite(features), axis=1)
     unit = unit_rows(jnp.where(counts[:, None], features, 0.0))
     if clusters is None:
         clusters = k_means_clusters(key, unit, counts, num_clusters).assigned

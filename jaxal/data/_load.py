@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxal import entry
 from jaxal.base import Examples
+from jaxal.data.components import principal_components
 from jaxal.data.splits import split, standardizer, subset
 from jaxal.data.tables import check_folder, check_options, check_task, is_image, open_table
 from jaxal.numerics import are_targets, is_known, unknown_label
@@ -19,6 +20,7 @@ from jaxal.numerics import are_targets, is_known, unknown_label
     test_fraction=entry.fraction,
     seed=entry.integer(0),
     standardize=entry.flag,
+    pca=entry.integer(1),
     limit=entry.integer(1),
     flat=entry.flag,
     labeled_only=entry.flag,
@@ -33,6 +35,7 @@ def load(
     test_fraction: float = 0.2,
     seed: int = 0,
     standardize: bool = True,
+    pca: int | None = None,
     limit: int | None = None,
     flat: bool | None = None,
     labeled_only: bool = False,
@@ -56,6 +59,8 @@ def load(
         inputs [N, D], of all numbers for images, those of uint8 divided by 255 first. What is
         constant in the pool becomes 0. Token ids stay as they are. If not, integers keep their
         type: a model that is `models.normalized` takes them.
+      pca: inputs become so many principal components of the pool's, after all else; they keep their
+        variances, the largest first. O(N D^2) for D numbers a row.
       limit: keep a random subset of this many pool rows, with the classes in proportion.
       flat: True gives inputs [N, D]; False gives digits as images [N, 8, 8, 1], and refuses inputs
         that are not images; None leaves inputs as they are stored, digits [N, 64].
@@ -93,6 +98,8 @@ def load(
         task=task,
     )
     prepared = raw.standardizer() if standardize else raw.kept
+    if pca is not None:
+        prepared = raw.projector(prepared, pca)
     pool, held_out = map(prepared, raw.stored)
     return pool, held_out
 
@@ -119,6 +126,15 @@ class Raw(NamedTuple):
             return self.with_targets
         apply = standardizer(_as_real(self.stored[0], self.scale))
         return lambda examples: self.with_targets(apply(_as_real(examples, self.scale)))
+
+    def projector(
+        self, prepared: Callable[[Examples], Examples], number: int
+    ) -> Callable[[Examples], Examples]:
+        """What gives examples so many principal components of what `prepared` makes of the pool."""
+        if self.tokens:
+            raise ValueError(f"pca: expected inputs that are measured, got token ids and {number}")
+        project = principal_components(prepared(self.stored[0]), number)
+        return lambda examples: project(prepared(examples))
 
     def with_targets(self, examples: Examples) -> Examples:
         """`kept`, and the targets of a regression at mean 0 and deviation 1 over the pool."""

@@ -45,7 +45,7 @@ def pool_normalization(inputs: np.ndarray, scale: float) -> Normalization:
     count = len(inputs) if columns else inputs.size
 
     def mean_of(function):
-        total = sum(function(chunk).sum(0 if columns else None) for chunk in _chunks(inputs))
+        total = sum(function(chunk).sum(0 if columns else None) for chunk in chunks(inputs))
         return np.atleast_1d(total / count)
 
     mean = mean_of(lambda chunk: chunk)
@@ -57,7 +57,7 @@ def pool_normalization(inputs: np.ndarray, scale: float) -> Normalization:
     return Normalization(tuple((mean / scale).tolist()), tuple(std.tolist()), scale)
 
 
-def _chunks(inputs: np.ndarray) -> Iterator[np.ndarray]:
+def chunks(inputs: np.ndarray) -> Iterator[np.ndarray]:
     """The rows as float64, some at a time, images as [n, everything]."""
     rows = max(1, CHUNK * len(inputs) // max(inputs.size, 1))
     for start in range(0, len(inputs), rows):

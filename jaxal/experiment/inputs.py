@@ -50,10 +50,26 @@ def load(config: DataConfig) -> Inputs:
 
 def prepare(raw: Raw, config: SourceConfig) -> Inputs:
     """What is done to the numbers of raw examples."""
+    made = _scaled(raw, config)
+    if config.pca is None:
+        return made
+    with named("data", vars(config)):
+        return Inputs(raw, None, raw.projector(_on_the_host(made), config.pca))
+
+
+def _scaled(raw: Raw, config: SourceConfig) -> Inputs:
     normalization = _normalization(config, raw)
     if normalization is None and config.standardize:
         return Inputs(raw, None, raw.standardizer())
     return Inputs(raw, normalization, raw.with_targets if config.standardize else raw.kept)
+
+
+def _on_the_host(made: Inputs) -> Callable[[Examples], Examples]:
+    """What is done to examples, with the normalisation that would be left to the model."""
+    by = made.normalization
+    if by is None:
+        return made.prepared
+    return lambda examples: normalize(made.prepared(examples), by)
 
 
 def _normalization(config: SourceConfig, raw: Raw) -> Normalization | None:

@@ -27,6 +27,7 @@ AS_THEY_ARE = {
     "options": {},
     "standardize": False,
     "normalization": "pool",
+    "pca": None,
     "limit": None,
     "flat": None,
     "repeat": 1,

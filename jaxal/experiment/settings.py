@@ -47,6 +47,7 @@ class SourceConfig:
         lambda name: name in ("pool", *NORMALIZATIONS),
         "pool",
     )
+    pca: int | None = count(None)  # Inputs become so many principal components of the pool's.
     flat: bool | None = None  # Inputs are vectors (true) or images (false); None: as stored.
 
 

@@ -74,7 +74,7 @@ def bald(logits: jax.Array) -> jax.Array:
     """
     logits = uncertainty.as_logits("logits", logits, "[K, ..., C]")
     expected = uncertainty.entropy(logits).mean(0)
-    return jnp.maximum(uncertainty.entropy(predictive(logits)) - expected, 0)
+    return uncertainty.not_below_zero(uncertainty.entropy(predictive(logits)) - expected)
 
 
 def variation_ratio(logits: jax.Array) -> jax.Array:
@@ -101,7 +101,7 @@ def variation_ratio(logits: jax.Array) -> jax.Array:
     """
     logits = uncertainty.as_logits("logits", logits, "[K, ..., C]")
     counts = votes(logits).sum(0, dtype=jnp.int32)
-    valid = jnp.isfinite(logits.max(-1)).all(0)
+    valid = uncertainty.has_maximum(logits).all(0)
     return jnp.where(valid, minority(counts, len(logits), logits.dtype), jnp.nan)
 
 
@@ -224,7 +224,7 @@ def _by_targets(
     # Rows that fill up a tile have probability 0 and hold nothing.
     size = max(_EPIG_BLOCK // (targets * classes), 1)
     found = in_tiles(part, pool, size, deviations, target_mean)
-    return jnp.maximum(found.reshape(rows, classes).sum(1) / targets, 0)
+    return uncertainty.not_below_zero(found.reshape(rows, classes).sum(1) / targets)
 
 
 def votes(logits: jax.Array) -> jax.Array:

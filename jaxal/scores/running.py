@@ -116,7 +116,7 @@ def update_running_scores(state: RunningScores, logits: jax.Array) -> RunningSco
         votes=state.votes + bayesian.votes(logits),
         mean=state.mean + deviation / count,
         scatter=state.scatter + deviation**2 * (1 - 1 / count),
-        valid=state.valid & jnp.isfinite(logits.max(-1)),
+        valid=state.valid & uncertainty.has_maximum(logits),
     )
 
 
@@ -171,7 +171,9 @@ def draw_scores(state: RunningScores) -> DrawScores:
     return DrawScores(
         predictive=predictive,
         # Entropy takes logits up to a constant, so it needs no count.
-        bald=jnp.maximum(uncertainty.entropy(state.log_total) - state.entropy / count, 0),
+        bald=uncertainty.not_below_zero(
+            uncertainty.entropy(state.log_total) - state.entropy / count
+        ),
         variation_ratio=jnp.where(state.valid, ratio, jnp.nan),
         mean_std=bayesian.root(state.scatter / count).mean(-1),
     )

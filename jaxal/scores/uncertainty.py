@@ -123,6 +123,18 @@ def as_logits(name: str, logits: jax.Array, shape: str = "[..., C]") -> jax.Arra
     return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
 
 
+def not_below_zero(scores: jax.Array) -> jax.Array:
+    """Scores [...] with 0 in place of those below it, which rounding makes; NaN stays."""
+    # Not by the compiler's maximum, which forgets a NaN in long arrays on CPUs.
+    return jnp.where(scores < 0, 0, scores)
+
+
+def has_maximum(logits: jax.Array) -> jax.Array:
+    """Where the largest of logits [..., C] is a finite number, and none is NaN; [...] bool."""
+    # As above: the maximum alone need not tell.
+    return jnp.isfinite(jnp.max(logits, axis=-1)) & ~jnp.any(jnp.isnan(logits), axis=-1)
+
+
 def _gaps(logits: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """What the scores share: gaps to the largest logit and probabilities relative to it.
 

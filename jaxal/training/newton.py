@@ -91,6 +91,10 @@ def newton(
         start = jnp.concatenate([kernel, bias[None]]).T
         if len(start) == 2:
             start = start[1:] - start[:1]
+        # Where weights are far off, as random ones of large features, classes have no curvature.
+        both = jnp.stack([start, jnp.zeros_like(start)])
+        found = _objective(both, jax.vmap(_logits, (0, None))(both, rows), labels, weights, l2)
+        start = jnp.where(found[0] <= found[1], start, 0.0)
 
         def step(state: _Descent) -> _Descent:
             return _newton_step(state, rows, labels, weights, l2)
@@ -116,7 +120,7 @@ def _newton_step(
 ) -> _Descent:
     """The largest share of the Newton step that lowers the objective enough."""
     current, num, width = state.weights, *state.weights.shape
-    penalty = jnp.full(width, l2, jnp.float32).at[-1].set(INTERCEPT)
+    penalty = _penalty(width, l2)
     logits = _logits(current, rows)
     p = jax.nn.softmax(logits)
     residual = p - jax.nn.one_hot(labels, p.shape[-1])
@@ -136,8 +140,7 @@ def _newton_step(
     slope = jnp.sum(gradient * direction)
 
     def objective(coefficients: jax.Array, logits: jax.Array) -> jax.Array:
-        fitted = matmul(_losses(logits, labels), weights)
-        return fitted + 0.5 * matmul(jnp.sum(coefficients**2, axis=-2), penalty)
+        return _objective(coefficients, logits, labels, weights, l2)
 
     # The logits are linear in the step, so that all its shares are tried at once.
     shares = STEPS[:, None, None]
@@ -146,9 +149,22 @@ def _newton_step(
     before = objective(current, logits)
     rounding = 8 * jnp.finfo(jnp.float32).eps * jnp.abs(before)
     lower = tried <= before + 1e-4 * STEPS * slope + rounding
-    share = jnp.where(jnp.any(lower), 0.5 ** jnp.argmax(lower), STEPS[-1])
+    # Where rounding leaves no way down, the fit ends.
+    share = jnp.where(jnp.any(lower), 0.5 ** jnp.argmax(lower), 0.0)
     moved = jnp.max(jnp.abs(share * direction)) / jnp.maximum(jnp.max(jnp.abs(current)), 1.0)
     return _Descent(current + share * direction, state.steps + 1, moved)
+
+
+def _penalty(width: int, l2: float) -> jax.Array:
+    """What the squares of D weights and an intercept cost, [D + 1]."""
+    return jnp.full(width, l2, jnp.float32).at[-1].set(INTERCEPT)
+
+
+def _objective(coefficients, logits, labels, weights, l2) -> jax.Array:
+    """What is minimised, [...], of coefficients [..., K, D + 1] with logits [..., M, C]."""
+    fitted = matmul(_losses(logits, labels), weights)
+    penalty = _penalty(coefficients.shape[-1], l2)
+    return fitted + 0.5 * matmul(jnp.sum(coefficients**2, axis=-2), penalty)
 
 
 def _logits(weights: jax.Array, rows: jax.Array) -> jax.Array:

@@ -129,9 +129,10 @@ def _check_same(run: Run, loaded: Loaded) -> None:
 
 
 def _raw(config: Config) -> Any:
-    """The same rows as they are shown: as images where they can be, and not standardised."""
+    """The same rows as they are shown: as images where they can be, and as they were read."""
     settings = config.data
     for changes in ({"flat": False}, {}):
+        changes = {**changes, "pca": None}
         if not settings.noise and settings.normalization == "pool":
             changes = {**changes, "standardize": False}
         try:

@@ -184,7 +184,7 @@ def _in_units(pool: CompressedPool, residuals: Any, available: jax.Array, *, at_
         usable, weight = pool.valid, jnp.float32(1)
         if residuals is not None:
             size = jnp.max(jnp.abs(residuals), axis=1).astype(jnp.float32)
-            usable &= jnp.isfinite(size)
+            usable &= jnp.all(jnp.isfinite(residuals), axis=1)
             residuals = jnp.where(usable[:, None], residuals, jnp.zeros_like(residuals))
             weight = power_of_two(largest(jnp.where(available & usable, size, 0.0)))
         origin = jnp.zeros_like(pool.offset) if at_zero else pool.offset
