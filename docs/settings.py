@@ -35,8 +35,9 @@ Settings
 
 Every key of a config, with its default. An unknown key is refused, and so is a value out of its
 range; ``--set TABLE.KEY=VALUE`` replaces one. Keys that belong to one model, optimizer, source or
-strategy stand with it in the reference. ``jaxal sweep`` reads ``[sweep]`` beside them: see
-:doc:`Many experiments in one program </guide/sweeps>`. The last three tables are those of
+strategy stand with it in the reference. In place of a source, ``[data]`` may name a ``factory``, a
+"module:function" that returns the examples. ``jaxal sweep`` reads ``[sweep]`` beside
+them: see :doc:`Many experiments in one program </guide/sweeps>`. The last three tables are those of
 ``jaxal label``, which has ``[data]``, ``[model]``, ``[learner]``, ``[augmentation]`` and ``[run]``
 too.
 
