@@ -28,6 +28,7 @@ extensions = [
     "docstrings",
     "gallery",
     "reference",
+    "settings",
 ]
 smartquotes = False  # `--seeds` stays two hyphens
 exclude_patterns = ["_build", "jupyter_execute"]

@@ -1,5 +1,7 @@
 """Folders of runs as the page reads them, made without training."""
 
+import math
+
 import numpy as np
 
 from jaxal.experiment import Record, Seconds, Writer, load, to_toml
@@ -8,7 +10,7 @@ ROOT = __file__.rsplit("/", 2)[0]
 ROUNDS, BUDGET, INITIAL = 3, 4, 6
 
 
-def records(strategies, rows, *, seeds=2, classes=10, gain=0.0):
+def records(strategies, rows, *, seeds=2, classes=10, gain=0.0, regression=False):
     """Rounds of strategies that pick at random; the later ones are better by `gain` each."""
     made = []
     for number, strategy in enumerate(strategies):
@@ -26,11 +28,13 @@ def records(strategies, rows, *, seeds=2, classes=10, gain=0.0):
                         rows=drawn[start : start + BUDGET] if round < ROUNDS else [],
                         train_accuracy=1.0,
                         train_loss=0.1,
-                        test_accuracy=accuracy,
+                        test_accuracy=math.nan if regression else accuracy,
                         test_loss=1 - accuracy,
                         epochs=5,
                         seconds=Seconds(0.5, 0.1, 0.2),
-                        class_accuracy=[accuracy] * classes,
+                        class_accuracy=[] if regression else [accuracy] * classes,
+                        test_rmse=1.5 - accuracy if regression else None,
+                        test_mae=1.2 - accuracy if regression else None,
                         initial=drawn[:INITIAL] if round == 0 else None,
                     )
                 )

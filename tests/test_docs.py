@@ -36,7 +36,7 @@ def linked(text):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
 def test_what_a_page_links_to_is_there(page, monkeypatch):
-    generated = {"index", "gallery", *module("names", monkeypatch).PAGES}
+    generated = {"index", "gallery", "settings", *module("names", monkeypatch).PAGES}
     for name in linked(page.read_text()):
         path = (page.parent / name).resolve()
         if path.parent == DOCS / "reference":  # written when the pages are built
@@ -48,6 +48,15 @@ def test_what_a_page_links_to_is_there(page, monkeypatch):
 def test_every_page_is_in_the_contents():
     listed = {f"{page.parent}/{name}" for page in PAGES for name in linked(page.read_text())}
     assert {str(page) for page in PAGES} - listed == {str(DOCS / "index.md")}
+
+
+def test_every_setting_says_what_it_does(monkeypatch):
+    settings = module("settings", monkeypatch)
+    for cls in (settings.settings.Config, *settings.TABLES.values()):
+        for name, _, meaning, values in settings.keys(cls):
+            assert meaning and values, f"{cls.__name__}.{name}"
+    page = settings.page()
+    assert "``resplit``" in page and "``newton_l2``" in page and "``max_epochs``" in page
 
 
 def test_the_reference_has_every_public_name_once(monkeypatch):

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import shutil
 import zlib
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from jaxal import data, report
 from jaxal.base import Examples
 from jaxal.cli import main
+from jaxal.experiment.predictions import OfPool, write_predictions
 from jaxal.report.page import atlas, layout, picks
 from jaxal.report.page.shown import ShownPool
 
@@ -224,6 +226,63 @@ def test_data_that_are_not_there_or_others(tmp_path):
         assert found["notes"] == notes and len(found["curves"]["lines"]) == 2
 
 
+def test_regression(tmp_path):
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=40)
+    targets[7] = np.nan
+    pool = Examples(rng.normal(size=(40, 3)), targets)
+    own = records(["random", "lcmd"], 40, gain=0.1, regression=True)
+    outputs = {"lcmd": targets + 0.1}
+    path = report.write_page(own, tmp_path / "page.html", pool=pool, outputs=outputs)
+    _, found, array, _ = read(path)
+    assert found["regression"] and found["balance"] == {} and found["classes"] == []
+    points = found["curves"]["lines"][1]["points"]
+    expected = [point.rmse_mean for point in report.summarize(own)[1].points]
+    np.testing.assert_allclose(points["rmse_mean"], expected, rtol=1e-6)
+    stored, known = found["atlas"]["values"], np.isfinite(targets)
+    steps = array(stored["steps"])
+    assert steps[7] == 65535
+    shown = stored["low"] + steps[known] / 65534 * (stored["high"] - stored["low"])
+    np.testing.assert_allclose(shown, targets[known], atol=1e-4)
+    np.testing.assert_allclose(stored["ends"], np.quantile(targets[known], (0.02, 0.98)), rtol=1e-6)
+    predicted = found["atlas"]["predicted"]
+    assert list(predicted["lines"]) == ["1"] and predicted["error"] == pytest.approx(0.1, rel=1e-4)
+    made = array(predicted["lines"]["1"]["values"])[known] / 65534
+    made = stored["low"] + made * (stored["high"] - stored["low"])
+    np.testing.assert_allclose(made, (targets[known] + 0.1).clip(max=stored["high"]), atol=1e-4)
+
+
+def test_predictions_of_a_run(digits, tmp_path):
+    rng = np.random.default_rng(0)
+    classes, sure = rng.integers(0, 10, 60), rng.uniform(0.2, 1, 60).astype(np.float32)
+    run = tmp_path / "digits"
+    shutil.copytree(digits, run)
+    write_predictions(run, "badge", OfPool(classes, sure))
+    (run / "predictions" / "pool" / "random.npz").write_bytes(b"torn")
+    [note] = report.write_runs_page([run], tmp_path / "page.html")
+    assert "without the predictions of random" in note
+    _, found, array, _ = read(tmp_path / "page.html")
+    predicted = found["atlas"]["predicted"]
+    assert predicted["every"] == 1 and predicted["seed"] == 0 and list(predicted["lines"]) == ["1"]
+    own = predicted["lines"]["1"]
+    assert array(own["values"]).tolist() == classes.tolist()
+    steps = array(own["sure"]) / 63 * (1 - predicted["low"]) + predicted["low"]
+    np.testing.assert_allclose(steps, sure, atol=0.5 / 63)
+
+
+def test_outputs_are_predictions(tmp_path):
+    rng = np.random.default_rng(0)
+    pool = Examples(rng.normal(size=(30, 3)), np.arange(30) % 2)
+    logits = rng.normal(size=(30, 2))
+    path = tmp_path / "page.html"
+    report.write_page(RECORDS, path, pool=pool, outputs={"badge": logits})
+    _, found, array, _ = read(path)
+    predicted = found["atlas"]["predicted"]
+    assert array(predicted["lines"]["0"]["values"]).tolist() == logits.argmax(1).tolist()
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert predicted["low"] == pytest.approx(chances.max(1).min(), rel=1e-5)
+
+
 @pytest.mark.slow
 def test_several_runs(digits, tmp_path, capsys):
     warm = folder_of_run(
@@ -272,6 +331,17 @@ FEW = Examples(np.zeros((9, 2)), np.zeros(9, int))
             "pool: exp",
         ),
         "features": ((RECORDS, {"pool": POOL, "features": np.zeros(30)}), ValueError, "features: "),
+        "no pool": ((RECORDS, {"outputs": {"badge": np.zeros((30, 2))}}), ValueError, "outputs: "),
+        "whose outputs": (
+            (RECORDS, {"pool": POOL, "outputs": {"bald": np.zeros((30, 2))}}),
+            ValueError,
+            "outputs: expected some of badge, got",
+        ),
+        "outputs": (
+            (RECORDS, {"pool": POOL, "outputs": {"badge": np.zeros(30)}}),
+            ValueError,
+            r"outputs\['badge'\]: expected \[N, C\] of 30 rows",
+        ),
         "lengths": ((RECORDS, {"pool": Examples(POOL[0], POOL[1][:9])}), ValueError, "pool"),
     }
 )

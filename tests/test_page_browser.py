@@ -167,6 +167,41 @@ def test_names_do_nothing(browser, tmp_path):
     opened.close()
 
 
+@pytest.mark.parametrize("regression", [False, True])
+def test_colors_of_predictions(browser, tmp_path, regression):
+    rng = np.random.default_rng(0)
+    targets = rng.normal(size=40) if regression else np.arange(40) % 2
+    outputs = targets + 0.3 if regression else np.eye(2)[(np.arange(40) + (np.arange(40) < 4)) % 2]
+    own = records(["random", "badge"], 40, classes=2, gain=0.1, regression=regression)
+    pool = Examples(rng.normal(size=(40, 3)), targets)
+    path = report.write_page(own, tmp_path / "page.html", pool=pool, outputs={"badge": outputs})
+    opened = Opened(browser, path)
+    page = opened.page
+    seen = set()
+    for color in ("class", "predicted", *([] if regression else ["sure"]), "error"):
+        page.select_option("#atlas-color", color)
+        page.wait_for_timeout(150)
+        seen.add(opened.colors("#points"))
+    assert len(seen) == (3 if regression else 4)
+    said = "0.3 and more" if regression else "wrong: 4 of 40 rows, 10.0%"
+    assert said in opened.text("#map-legend")
+    page.focus("#marks")
+    page.keyboard.press("n")
+    page.wait_for_selector("#card ul")
+    assert "predicted: " in opened.text("#card")
+    assert ("value" in opened.text("#card")) == regression
+    measure = "RMSE" if regression else "accuracy"
+    assert measure in opened.text("#round-said") and f"final {measure}" in opened.text(
+        "#table-curves"
+    )
+    page.select_option("#atlas-line", "0")
+    page.wait_for_timeout(150)
+    page.select_option("#atlas-color", "predicted")
+    page.wait_for_timeout(150)
+    assert "Not known of this strategy" in opened.text("#map-legend")
+    opened.close()
+
+
 def test_a_page_without_a_map(browser, tmp_path):
     path = report.write_page(
         report.from_curve("mine", [10, 20], [0.5, 0.7]), tmp_path / "page.html"

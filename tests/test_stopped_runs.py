@@ -9,9 +9,15 @@ from helpers import bad_inputs
 from scipy import special
 from test_runner import DIGITS
 
-from jaxal import cli, evaluation, experiment, report
+from jaxal import cli, evaluation, experiment, models, report
 from jaxal.evaluation._quantiles import student_quantile
-from jaxal.experiment.predictions import read_predictions, write_predictions
+from jaxal.experiment.predictions import (
+    Predictions,
+    predicted_of_pool,
+    read_predictions,
+    read_predictions_of_pool,
+    write_predictions,
+)
 
 SETTINGS = [
     "seeds=2",
@@ -110,6 +116,8 @@ def test_evaluate_shows_each_strategy(run, capsys):
         predictions = read_predictions(out, one.strategy)
         accuracy = np.mean(predictions.classes[1] == predictions.labels)
         assert one.accuracy == pytest.approx(accuracy)
+        of_pool = read_predictions_of_pool(out, one.strategy)
+        assert of_pool is not None and of_pool.values.shape == of_pool.probabilities.shape
         assert one.accuracy == pytest.approx(records[one.strategy, 1][-1].test_accuracy)
         assert one.active[1] < one.active[0] < one.active[2]
         assert one.uniform[1] < one.uniform[0] < one.uniform[2]
@@ -166,12 +174,35 @@ def test_wilsons_interval_of_active_inference():
 
 def test_damaged_predictions_are_refused_by_name(tmp_path):
     whole = np.zeros((1, 2), np.int32), np.ones((1, 2), np.float32), np.zeros(2, np.int32)
-    write_predictions(tmp_path, "a/b", *whole)
+    write_predictions(tmp_path, "a/b", Predictions(*whole))
     assert read_predictions(tmp_path, "a/b").labels.tolist() == [0, 0]
+    assert read_predictions_of_pool(tmp_path, "a/b") is None
     [path] = (tmp_path / "predictions").iterdir()
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="predictions.*: damaged: "):
         read_predictions(tmp_path, "a/b")
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_the_pool_by_blocks_of_the_test_rows(tmp_path, outputs):
+    rng = np.random.default_rng(0)
+    pool, like = rng.normal(size=(10, 2)).astype(np.float32), jnp.zeros((4, 2))
+    weights = jnp.asarray(rng.normal(size=(2, 2, outputs)), jnp.float32)
+    model = models.from_functions(
+        lambda key, inputs: weights[0], lambda params, inputs: (inputs @ params, inputs)
+    )
+    found = predicted_of_pool({"params": weights}, pool, like, model=model, batch_size=8)
+    logits = pool @ np.asarray(weights[0])
+    if outputs == 1:
+        np.testing.assert_allclose(found.values, logits[:, 0], rtol=1e-5)
+        assert np.isnan(found.probabilities).all()
+    else:
+        assert found.values.tolist() == logits.argmax(1).tolist()
+        chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        np.testing.assert_allclose(found.probabilities, chances.max(1), rtol=1e-5)
+    write_predictions(tmp_path, "a", found)
+    again = read_predictions_of_pool(tmp_path, "a")
+    assert again is not None and again.values.tolist() == found.values.tolist()
 
 
 @bad_inputs(

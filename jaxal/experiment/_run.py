@@ -27,7 +27,12 @@ from jaxal.experiment.identity import (
 from jaxal.experiment.journal import Journal
 from jaxal.experiment.outcomes import Known, round_records
 from jaxal.experiment.planned import planned
-from jaxal.experiment.predictions import predicted, write_predictions
+from jaxal.experiment.predictions import (
+    Predictions,
+    predicted,
+    predicted_of_pool,
+    write_predictions,
+)
 from jaxal.experiment.settings import Config
 from jaxal.experiment.stages import Stages, compile_ahead, make_stages, make_streamed_stages
 from jaxal.files import written_whole
@@ -260,15 +265,19 @@ class _Experiment:
         self._tell_ended(journal, name)
 
     def _predict(self, name: str, state: State) -> None:
-        """Writes what the last models of a strategy say of the test rows, for `jaxal evaluate`."""
-        if self.config.data.task == "regression":
-            return  # what is estimated is an accuracy
+        """Writes what the last models of a strategy say, for `jaxal evaluate` and the page."""
         model, size = self.parts.learner.model, self.config.run.batch_size
-        found = predicted(state.variables, self.prepared.test.inputs, model=model, batch_size=size)
-        classes, chances = processes.to_host(found)
-        with processes.agreed():
-            if processes.is_first():
-                write_predictions(self.out, name, classes, chances, self.known.test_labels)
+        test, options = self.prepared.test.inputs, {"model": model, "batch_size": size}
+        if self.config.data.task == "classification":  # what is estimated is an accuracy
+            classes, chances = processes.to_host(predicted(state.variables, test, **options))
+            with processes.agreed():
+                if processes.is_first():
+                    found = Predictions(classes, chances, self.known.test_labels)
+                    write_predictions(self.out, name, found)
+        if not (self.streamed or processes.are_several()):
+            own = self.parts.pool.inputs
+            of_pool = predicted_of_pool(state.variables, own, test, **options)
+            write_predictions(self.out, name, of_pool)
 
     def _tell_ended(self, journal: Journal, name: str) -> None:
         """Tells the listener of the rounds that stopping rules have saved."""

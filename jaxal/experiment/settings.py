@@ -164,7 +164,9 @@ class OptimizerConfig:
     """How a step is taken: an optimizer of optax."""
 
     optimizer: str = "adam"  # Any optimizer of optax that takes a learning rate will do.
-    learning_rate: float = checked("a finite number above 0", lambda x: 0 < x < math.inf, 1e-3)
+    learning_rate: float = checked(  # Its step size.
+        "a finite number above 0", lambda x: 0 < x < math.inf, 1e-3
+    )
     optimizer_options: dict[str, Any] = field(
         default_factory=dict
     )  # The optimizer takes these as well.
@@ -182,8 +184,11 @@ class LearnerConfig(TrainingOptions, OptimizerConfig):
     """How to train: an optimizer, and the options of `jaxal.Learner` by the same names."""
 
     loss: str | None = None  # By name, or as "module:function", of optax's form; None: by the task.
-    newton_l2: float | None = checked(  # Or the last layer, all there is, by `training.newton`.
-        "a finite number above 0", lambda x: 0 < x < math.inf, None
+    newton_l2: float | None = checked(  # Or: a model of a last layer alone is fitted to convergence
+        # by Newton's method with this penalty, `training.newton`; 1.0 is scikit-learn's `C = 1`.
+        "a finite number above 0",
+        lambda x: 0 < x < math.inf,
+        None,
     )
     calibration_folds: int = checked(  # Logits are divided by a temperature: `jaxal.calibrated`.
         "0, for none, or an integer of at least 2", lambda folds: folds == 0 or folds >= 2, 0
@@ -199,7 +204,7 @@ class StrategyConfig:
     "module:function" that makes a `Strategy` of one's own of the other options.
     """
 
-    names: tuple[str, ...] = checked(
+    names: tuple[str, ...] = checked(  # Strategies, which are compared in this order.
         "a list of one or more strategies, each once",
         lambda names: names and len(set(names)) == len(names),
     )
@@ -251,7 +256,7 @@ class Config:
     scenario: ScenarioConfig
     sets: SetsConfig
     stop: StopConfig
-    name: str = checked(
+    name: str = checked(  # The run and its folder are called so; not given: as the file is.
         "letters, digits, '.', '_' or '-', and no '.' in front (it names a folder)",
         lambda name: re.fullmatch(r"[\w-][\w.-]*", name) is not None,
     )

@@ -44,7 +44,9 @@ class ItemsConfig(SourceConfig):
 class PickConfig:
     """How rows are picked, and how many at a time."""
 
-    names: tuple[str, ...] = checked("a list of one strategy", lambda names: len(names) == 1)
+    names: tuple[str, ...] = checked(  # The strategy, in a list.
+        "a list of one strategy", lambda names: len(names) == 1
+    )
     initial: int = count_or_zero(0)  # Rows of the first batch; 0: as many as of the others.
     budget: int = count(20)  # Rows of a batch.
     options: dict[str, dict[str, Any]] = field(default_factory=dict)  # The strategy has a table.

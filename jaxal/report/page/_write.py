@@ -16,6 +16,7 @@ PROGRAMS = (
     "map.js",
     "examples.js",
     "atlas.js",
+    "predicted.js",
     "moving.js",
     "rounds.js",
     "page.js",

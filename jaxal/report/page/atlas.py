@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from jaxal.numerics import are_targets, is_known
 from jaxal.report.page.arrays import Arrays
 from jaxal.report.page.layout import layout, nearest, quantised
 from jaxal.report.page.picks import Group
+from jaxal.report.page.predicted import ends, predicted, steps
 from jaxal.report.page.shown import ShownPool
 
 POINTS = 1_000_000
@@ -19,7 +21,7 @@ NEAREST = 1_500_000
 
 def shown_rows(pool: ShownPool, found: Sequence[Group], most: int = POINTS) -> np.ndarray:
     """The pool rows that are points of the map, increasing; every pick is one."""
-    known = np.flatnonzero(pool.labels >= 0) if pool.left_out else np.arange(len(pool.labels))
+    known = np.flatnonzero(is_known(pool.labels)) if pool.left_out else np.arange(len(pool.labels))
     if len(known) <= most:
         return known
     picked = np.unique(np.concatenate([group.rows for group in found])) if found else known[:0]
@@ -42,25 +44,43 @@ def atlas(
       arrays: of the page.
 
     Returns:
-      Points, classes, row numbers where they are not 0 to N - 1, and for each line the nearest pick
-      of its first seed.
+      Points, classes or the targets of a regression, row numbers where they are not 0 to N - 1, and
+      for each line the nearest pick and the predictions of its first seed.
     """
     placed = layout(pool.inputs, rows, tokens=pool.tokens)
-    labels = pool.labels[rows]
-    classed = np.where(labels < 0, classes, labels)
     made = {
         "points": len(rows),
-        "pool": int((pool.labels >= 0).sum() if pool.left_out else len(pool.labels)),
+        "pool": int(is_known(pool.labels).sum() if pool.left_out else len(pool.labels)),
         "explained": list(placed.explained[:2]),
         "components": placed.coordinates.shape[1],
         "words": pool.tokens,
         "positions": arrays.add(quantised(placed.coordinates)),
-        "classes": arrays.add(classed.astype(np.uint8 if classes < 256 else np.uint16)),
         "nearest": _nearest(placed.coordinates, rows, found, arrays),
+        "predicted": predicted(
+            pool.predicted or {}, rows, pool.labels, found[0].seed if found else 0, arrays
+        ),
     }
+    if are_targets(pool.labels):
+        made["values"] = _values(np.asarray(pool.labels)[rows], arrays)
+    else:
+        labels = np.where(pool.labels[rows] < 0, classes, pool.labels[rows])
+        made["classes"] = arrays.add(labels.astype(np.uint8 if classes < 256 else np.uint16))
     if len(rows) < len(pool.labels):
         made["steps"] = arrays.add(np.diff(rows, prepend=0).astype(np.uint32))
     return made
+
+
+def _values(targets: np.ndarray, arrays: Arrays) -> dict[str, Any]:
+    """Targets as steps from the lowest to the highest, and where the colours begin and end."""
+    low, high = ends(targets)
+    known = targets[np.isfinite(targets)]
+    return {
+        "low": low,
+        "high": high,
+        # A few that are far out do not make all others look alike.
+        "ends": np.quantile(known, (0.02, 0.98)) if len(known) else [0.0, 0.0],
+        "steps": arrays.add(steps(targets, low, high)),
+    }
 
 
 def _nearest(

@@ -21,27 +21,26 @@ def collect(shown: Shown) -> tuple[dict[str, Any], Arrays]:
 
     Returns:
       What is put into the page as JSON, and the arrays that it refers to.
-
-    Raises:
-      ValueError: records of a regression.
     """
-    if any(summary.regression for summary in shown.summaries):
-        raise ValueError("records: expected those of classes, a page shows no regression")
     arrays = Arrays()
     records = list(shown.lines.values())
     found, notes = picks.limited(picks.groups(records))
     pool = shown.pool
-    classes = _classes(shown)
+    regression = any(summary.regression for summary in shown.summaries)
+    classes = 0 if regression else _classes(shown)
     made: dict[str, Any] = {
         "title": printable(shown.title),
         "random": shown.random,
+        "regression": regression,
         "classes": _names(shown, classes),
         "curves": lines.curves(shown),
         "comparison": lines.comparison(shown),
-        "balance": picks.balance(records, pool and pool.labels, classes, arrays),
+        "balance": {},
         "atlas": None,
         "examples": None,
     }
+    if not regression:
+        made["balance"] = picks.balance(records, pool and pool.labels, classes, arrays)
     rows = None
     if pool is not None:
         rows = atlas.shown_rows(pool, found)
@@ -65,7 +64,7 @@ def _classes(shown: Shown) -> int:
 
 
 def _names(shown: Shown, classes: int) -> list[str]:
-    given = [printable(name) for name in shown.class_names]
+    given = [printable(name) for name in shown.class_names[:classes]]
     return given + [str(number) for number in range(len(given), classes)]
 
 

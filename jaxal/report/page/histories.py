@@ -1,6 +1,6 @@
 """A page of records from Python: of `from_history`, of `from_curve`, or as a file has them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ import numpy as np
 from jaxal.base import Examples
 from jaxal.checks import describe
 from jaxal.data.checks import check
+from jaxal.experiment.predictions import OfPool
+from jaxal.numerics import are_targets
 from jaxal.records import Record
 from jaxal.report.baseline import random_name
 from jaxal.report.learning_curves import grouped
@@ -26,6 +28,7 @@ def write_page(
     title: str = "",
     pool: Examples | None = None,
     features: Any = None,
+    outputs: Mapping[str, Any] | None = None,
     class_names: Sequence[str] = (),
 ) -> Path:
     """Writes one HTML file that shows what records say, and the pool as a map.
@@ -36,17 +39,22 @@ def write_page(
       title: above the page; empty: the name of the file.
       pool: inputs [N, ...] and labels [N] of the pool that was picked from; None: there is no map.
       features: [N, D], what the map is made of; None: the inputs.
+      outputs: by strategy, the logits [N, C] that its last model has for the pool's rows, or the
+        predictions [N] of a regression, of the first seed: the map has colours of them.
       class_names: [C] names of the labels 0 to C - 1; those that are missing are numbers.
 
     Returns:
       The path.
 
     Raises:
-      ValueError: there is no record, or a pool that does not hold a row that was picked.
+      ValueError: there is no record, a pool that does not hold a row that was picked, or outputs
+        without a pool, of other rows, or of no strategy of the records.
       TypeError: something else than records.
 
     Cost: of the map O(N D) time, and for each strategy O(N P) for P picks.
     """
+    if pool is None and outputs:
+        raise ValueError("outputs: expected a pool beside them, got none")
     path = Path(path)
     lines = grouped("records", records)
     kept = [record for own in lines.values() for record in own]
@@ -59,7 +67,9 @@ def write_page(
         random_name(lines),
         [],
         [str(name) for name in class_names],
-        None if pool is None else _pool(kept, pool, features),
+        None
+        if pool is None
+        else _with_outputs(_pool(kept, pool, features), outputs or {}, [*lines]),
         {},
         {},
     )
@@ -77,6 +87,28 @@ def _pool(records: Sequence[Record], pool: Examples, features: Any) -> ShownPool
     if made.ndim != 2 or len(made) != len(labels):
         raise ValueError(f"features: expected [{len(labels)}, D], got {describe(features)}")
     return ShownPool(made, labels, raw=inputs)
+
+
+def _with_outputs(pool: ShownPool, outputs: Mapping[str, Any], lines: Sequence[str]) -> ShownPool:
+    if unknown := set(outputs) - set(lines):
+        raise ValueError(f"outputs: expected some of {', '.join(lines)}, got {sorted(unknown)}")
+    found = {}
+    for line, strategy in enumerate(lines):
+        if strategy in outputs:
+            found[line] = _as_predictions(outputs[strategy], pool.labels, f"outputs[{strategy!r}]")
+    return pool._replace(predicted=found)
+
+
+def _as_predictions(given: Any, labels: np.ndarray, name: str) -> OfPool:
+    made = np.asarray(given, np.float32)
+    rank, shape = (1, "[N]") if are_targets(labels) else (2, "[N, C]")
+    if made.ndim != rank or len(made) != len(labels):
+        raise ValueError(f"{name}: expected {shape} of {len(labels)} rows, got {describe(given)}")
+    if rank == 1:
+        return OfPool(made, np.full(len(made), np.nan, np.float32))
+    chances = np.exp(made - made.max(-1, keepdims=True))
+    sure = chances.max(-1) / chances.sum(-1)
+    return OfPool(made.argmax(-1).astype(np.int32), sure)
 
 
 def check_rows(records: Iterable[Record], rows: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from jaxal.records import Record
 from jaxal.report.page.shown import Shown
 from jaxal.report.paired import POWER
-from jaxal.report.summary import FOUND, TARGETS, Summary, found_columns, over_seeds
+from jaxal.report.summary import ERRORS, FOUND, TARGETS, Summary, found_columns, over_seeds
 
 
 def curves(shown: Shown) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def _line(name: str, summary: Summary, records: Sequence[Record]) -> dict[str, A
     points = summary.points
     columns = ("labels", "seeds", "accuracy_mean", "accuracy_std", "efficiency", "efficiency_std")
     columns += ("loss_mean", "fit_seconds", "select_seconds", *FOUND)
+    columns += ERRORS if summary.regression else ()
     return {
         "name": name,
         "strategy": summary.strategy,

@@ -16,6 +16,7 @@ from jaxal.experiment.examples import Loaded, examples
 from jaxal.experiment.identity import DATA, data_digest, provenance_of
 from jaxal.experiment.inputs import load as load_inputs
 from jaxal.experiment.on_disk import is_on_disk
+from jaxal.experiment.predictions import OfPool, read_predictions_of_pool
 from jaxal.experiment.settings import Config, DataConfig
 from jaxal.records import CONFIG, HISTORY, Record
 from jaxal.report.comparison import compare
@@ -57,6 +58,9 @@ def write_runs_page(
     own = [records for run in runs for records in grouped("records", run.records).values()]
     differ = len(runs) > 1 and len({repr(run.config and run.config.data) for run in runs}) > 1
     pool, class_names, missing = _pool(runs[0], [one for line in own for one in line], differ)
+    if pool is not None:
+        found, damaged = _predicted(runs, len(pool.labels))
+        pool, missing = pool._replace(predicted=found), [*missing, *damaged]
     texts = {run.name: _text(run.folder / CONFIG) for run in runs}
     shown = Shown(
         ", ".join(texts),
@@ -115,7 +119,23 @@ def _pool(
     if not on_disk and is_whole and pool.inputs.ndim == 2:
         tokens = load_inputs(run.config.data).raw.tokens
         pool = pool._replace(tokens=tokens, texts=_texts(run.config.data) if tokens else None)
-    return pool, _class_names(run.config), []
+    names = [] if run.config.data.task == "regression" else _class_names(run.config)
+    return pool, names, []
+
+
+def _predicted(runs: Sequence[Run], rows: int) -> tuple[dict[int, OfPool], list[str]]:
+    """What the last models say of the pool, by line, and why it is not there."""
+    found, notes = {}, []
+    lines = [(run, strategy) for run in runs for strategy in grouped("records", run.records)]
+    for line, (run, strategy) in enumerate(lines):
+        try:
+            own = read_predictions_of_pool(run.folder, strategy)
+        except (OSError, ValueError) as error:
+            notes.append(f"without the predictions of {strategy}: {error}")
+            continue
+        if own is not None and len(own.values) == rows:
+            found[line] = own
+    return found, notes
 
 
 def _check_same(run: Run, loaded: Loaded) -> None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxal.experiment.predictions import OfPool
 from jaxal.records import Record
 from jaxal.report.paired import Paired
 from jaxal.report.summary import Summary
@@ -19,6 +20,7 @@ class ShownPool(NamedTuple):
     tokens: bool = False  # whether the inputs are token ids
     texts: Mapping[bytes, str] | None = None  # by the bytes of a row's inputs
     left_out: bool = False  # whether rows with label -1 are no rows of the pool
+    predicted: Mapping[int, OfPool] | None = None  # by line, of the first seed
 
 
 class Shown(NamedTuple):

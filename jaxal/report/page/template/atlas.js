@@ -13,15 +13,16 @@ async function startAtlas() {
     return;
   }
   atlas.positions = await arrayOf(own.positions);
-  atlas.classes = await arrayOf(own.classes);
+  if (own.values) atlas.steps = await arrayOf(own.values.steps);
+  else atlas.classes = await arrayOf(own.classes);
   atlas.rows = own.steps ? (await arrayOf(own.steps)).map(((sum) => (step) => (sum += step))(0)) : null;
   atlas.kinds = new Uint8Array(own.points);
   describeMap(own);
   atlas.renderer = drawnByPixels($("points"), atlas.positions);
-  atlas.present = [...new Set(atlas.classes)].sort((a, b) => a - b);
+  atlas.present = own.values ? [] : [...new Set(atlas.classes)].sort((a, b) => a - b);
   fill($("atlas-line"), [...(LINES.length > 1 ? [[ALL, "all, side by side"]] : []), ...LINES.map((line, at) => [at, line.name])]);
   fill($("atlas-seed"), seeds.map((seed) => [seed, `${seed}`]));
-  fill($("atlas-color"), [["class", "class; of all: strategy"], ["round", "round of the pick"], ["nearest", "nearest pick, by its round"]]);
+  fill($("atlas-color"), [["class", `${own.values ? "value" : "class"}; of all: strategy`], ["round", "round of the pick"], ["nearest", "nearest pick, by its round"], ...(own.predicted ? PREDICTED : [])]);
   const best = LINES.findIndex((line) => line.strategy !== DATA.random);
   atlas.line = best < 0 ? 0 : best;
   $("atlas-line").value = atlas.line;
@@ -48,6 +49,18 @@ function describeMap(own) {
   $("atlas-about").textContent = `The pool, ${part}, by the first two principal components of ${of}, which have ${share} of the variance: what lies together here may be far apart in the others.`;
 }
 
+// The label of a point: its class, or the value of a regression, null where it is not known.
+const STEPS = 65534;
+const valueOf = (point) => (atlas.steps[point] > STEPS ? null : DATA.atlas.values.low + (atlas.steps[point] / STEPS) * (DATA.atlas.values.high - DATA.atlas.values.low));
+const labelOf = (point) => (ERRORS ? (atlas.steps[point] > STEPS ? "no value" : `value ${short(valueOf(point))}`) : className(atlas.classes[point]));
+const labelColor = (point) => (ERRORS ? (atlas.steps[point] > STEPS ? classColor(NONE) : ramp(shareOf(valueOf(point)))) : classColor(atlas.classes[point]));
+
+// Where a value lies between the ends of the colours.
+function shareOf(value) {
+  const [low, high] = DATA.atlas.values.ends;
+  return Math.min(Math.max((value - low) / (high - low || 1), 0), 1);
+}
+
 const fill = (select, options) => select.replaceChildren(...options.map(([value, text]) => el("option", { value }, text)));
 const rowOf = (point) => (atlas.rows ? atlas.rows[point] : point);
 const visible = () => (atlas.line === ALL ? LINES.map((_, line) => line).filter((line) => !atlas.hidden.has(line)) : [atlas.line]).flatMap((line) => picksOf(line, atlas.seed).filter((pick) => pick.round < atlas.round));
@@ -57,7 +70,7 @@ function setRound(round) {
   $("round").value = atlas.round;
   const line = atlas.line === ALL ? 0 : atlas.line;
   const text = atlas.round ? `after round ${atlas.round} of ${rounds}` : "initial rows";
-  $("round-said").textContent = `${text}: ${count(labelsAt(line, atlas.round))} labels${atlas.line === ALL ? " each" : `, accuracy ${percent(LINES[line].points.accuracy_mean[atlas.round])}`}`;
+  $("round-said").textContent = `${text}: ${count(labelsAt(line, atlas.round))} labels${atlas.line === ALL ? " each" : `, ${MEASURE.name} ${measured(LINES[line].points[MEASURE.mean][atlas.round])}`}`;
   $("round").setAttribute("aria-valuetext", $("round-said").textContent);
   recolor();
   markCurrent();
@@ -71,7 +84,10 @@ async function recolor() {
   const grey = isDark() ? "#59616a" : "#b4bac0";
   const byClass = atlas.color === "class" && atlas.line !== ALL;
   paint(255, grey, byClass ? 90 : solid / 2);
-  if (byClass) {
+  if (byClass && ERRORS) {
+    for (let kind = 0; kind <= 253; kind++) paint(kind, ramp(kind / 253), solid);
+    for (let at = 0; at < atlas.kinds.length; at++) atlas.kinds[at] = atlas.steps[at] > STEPS ? 255 : Math.round(253 * shareOf(valueOf(at)));
+  } else if (byClass) {
     for (let kind = 0; kind < 255; kind++) paint(kind, classColor(Math.min(kind, NONE)), solid);
     for (let at = 0; at < atlas.kinds.length; at++) atlas.kinds[at] = atlas.only !== null && atlas.classes[at] !== atlas.only ? 255 : Math.min(atlas.classes[at], 254);
   } else {
@@ -79,6 +95,7 @@ async function recolor() {
     paint(254, cssColor("--accent"), 255);
     atlas.kinds.fill(255);
     if (atlas.color === "nearest") await colorByNearest();
+    else if (isPredicted()) await colorByModel(paint, solid);
   }
   atlas.renderer.color(atlas.kinds, colors);
   drawMapLegend();
@@ -118,6 +135,10 @@ function drawMapLegend() {
     );
     return;
   }
+  if (atlas.color === "class" && ERRORS) {
+    box.replaceChildren(rampLegend(...DATA.atlas.values.ends.map(short), "The lowest and the highest two of a hundred rows share the colours of the ends."));
+    return;
+  }
   if (atlas.color === "class") {
     box.replaceChildren(
       ...atlas.present.map((number) => {
@@ -128,10 +149,14 @@ function drawMapLegend() {
     );
     return;
   }
+  if (isPredicted()) return drawModelLegend(box);
+  box.replaceChildren(rampLegend("initial", `round ${rounds}`, nearestSaid()));
+}
+
+function rampLegend(from, to, said) {
   const bar = el("div", { class: "bar", style: { background: `linear-gradient(to right, ${CIVIDIS.join(",")})` } });
-  const ends = el("div", { class: "ends" }, el("span", {}, "initial"), el("span", {}, `round ${rounds}`));
-  const said = el("div", { class: "keys" }, nearestSaid());
-  box.replaceChildren(el("div", { class: "ramp" }, bar, ends, said));
+  const ends = el("div", { class: "ends" }, el("span", {}, from), el("span", {}, to));
+  return el("div", { class: "ramp" }, bar, ends, el("div", { class: "keys" }, said));
 }
 
 function nearestSaid() {
@@ -183,7 +208,8 @@ function drawMarks() {
 }
 
 function pickColor(pick) {
-  if (atlas.color === "class") return atlas.line === ALL ? lineColor(pick.line) : classColor(atlas.classes[pick.point]);
+  if (isPredicted()) return cssColor("--paper");
+  if (atlas.color === "class") return atlas.line === ALL ? lineColor(pick.line) : labelColor(pick.point);
   return ramp((pick.round + 1) / Math.max(rounds, 1));
 }
 

@@ -129,8 +129,9 @@ function readAt(chart, pixel) {
 }
 
 function drawLegend() {
-  const ends = LINES.map((line) => line.points.accuracy_mean[line.points.accuracy_mean.length - 1]);
-  const order = LINES.map((_, number) => number).sort((a, b) => (ends[b] ?? -1) - (ends[a] ?? -1));
+  const ends = LINES.map((line) => line.points[MEASURE.mean].at(-1));
+  const rank = (at) => (known(ends[at]) ? (ERRORS ? -ends[at] : ends[at]) : -Infinity);
+  const order = LINES.map((_, at) => at).sort((a, b) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a)));
   $("legend").replaceChildren(
     ...order.map((number) => {
       const attend = (which) => () => { if (LINES.length > 3) { focused = which; charts.forEach(drawChart); } };
@@ -141,7 +142,7 @@ function drawLegend() {
         charts.forEach(drawChart);
       };
       const own = { type: "button", "aria-pressed": shownLines.has(number), onclick: toggle, onpointerenter: attend(number), onpointerleave: attend(null), onfocus: attend(number), onblur: attend(null) };
-      return el("button", own, sample(number), `${LINES[number].name}  ${percent(ends[number])}`);
+      return el("button", own, sample(number), `${LINES[number].name}  ${measured(ends[number])}`);
     })
   );
 }

@@ -16,6 +16,9 @@ const CLASSES = {
   dark: ["#2f8fd6", "#e69f00", "#12ab7f", "#cc79a7", "#7cc8f2", "#e0651a", "#f0e442", "#a8326f", "#8f8f36", "#e4e6e8"],
 };
 const CIVIDIS = ["#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9477", "#bcae6c", "#dec958", "#fee838"];
+// What is measured: accuracies, or the errors of a regression, where less is better.
+const ERRORS = DATA.regression;
+const MEASURE = ERRORS ? { name: "RMSE", mean: "rmse_mean", std: "rmse_std" } : { name: "accuracy", mean: "accuracy_mean", std: "accuracy_std" };
 const DASHES = ["", "7 3", "7 3 2 3", "2 2", "9 3 2 3 2 3"];
 
 const $ = (id) => document.getElementById(id);
@@ -62,6 +65,8 @@ const isDark = () => document.documentElement.dataset.theme === "dark";
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
 const percent = (value, digits = 1) => (known(value) ? `${(100 * value).toFixed(digits)}%` : "–");
 const signed = (value, digits = 1) => (known(value) ? `${value > 0 ? "+" : value < 0 ? "−" : "±"}${Math.abs(value).toFixed(digits)}` : "–");
+const short = (value) => (known(value) ? `${Number(value.toPrecision(3))}`.replace("-", "−") : "–");
+const measured = (value) => (ERRORS ? short(value) : percent(value));
 const COUNTS = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const count = (value) => (known(value) ? COUNTS.format(value) : "–");
 const className = (number) => (number < NONE ? DATA.classes[number] : "no class");

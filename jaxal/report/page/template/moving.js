@@ -80,11 +80,13 @@ async function showCard(own) {
     card.replaceChildren(el("p", { class: "empty" }, "Point at a row of the pool, or press n for the next pick."));
     return;
   }
-  const parts = [el("h3", {}, className(atlas.classes[own.point])), el("div", {}, `row ${count(own.row).replaceAll(",", " ")}`)];
+  const parts = [el("h3", {}, labelOf(own.point)), el("div", {}, `row ${count(own.row).replaceAll(",", " ")}`)];
   const shown = example(own.row);
   if (shown && DATA.examples.kind !== "row") parts.unshift(shown);
   const whom = LINES.flatMap((line, number) => picksOf(number, atlas.seed).filter((pick) => pick.row === own.row));
   const said = whom.map((pick) => el("li", {}, `${LINES[pick.line].name}: ${roundName(pick.round)}`));
+  const predicted = await predictionOf(own);
+  if (predicted) parts.push(el("div", {}, predicted));
   const near = await nearestOf(own);
   if (near) parts.push(el("div", {}, near));
   if (said.length) parts.push(el("ul", { "aria-label": "picked by" }, ...said));
@@ -105,7 +107,7 @@ async function nearestOf(own) {
   const every = DATA.atlas.nearest.every;
   if (own.point % every) return "";
   const pick = picks[found.owners[own.point / every]];
-  return `nearest pick: row ${pick.row}, ${className(atlas.classes[pick.point])} (${roundName(pick.round)})`;
+  return `nearest pick: row ${pick.row}, ${labelOf(pick.point)} (${roundName(pick.round)})`;
 }
 
 function step(by) {

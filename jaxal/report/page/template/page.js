@@ -23,8 +23,9 @@ function startCurves() {
   $("curves-about").textContent = `${DATA.curves.over[0].toUpperCase()}${DATA.curves.over.slice(1)}. ${LINES.length > 3 ? "Of the strategy that is pointed at, the band is filled; of the others the deviation is shown at the end." : "Bands are one standard deviation."} A click leaves a strategy out.`;
   const late = () => $("late").checked;
   const whole = (value, exact) => percent(value, exact ? 1 : ticksNeedTenths(value) ? 1 : 0);
+  $("measure-title").textContent = `Test ${MEASURE.name}`;
   const series = (mean, std) => LINES.map((line) => ({ x: line.points.labels, y: line.points[mean], std: line.points[std] }));
-  lineChart("chart-accuracy", { about: "Test accuracy against labels", xLabel: "labels", yFormat: whole, late, series: series("accuracy_mean", "accuracy_std") });
+  lineChart("chart-accuracy", { about: `Test ${MEASURE.name} against labels`, xLabel: "labels", yFormat: ERRORS ? short : whole, late, series: series(MEASURE.mean, MEASURE.std) });
   const efficient = LINES.some((line) => line.points.efficiency.some(known));
   $("efficiency-figure").hidden = !efficient;
   if (efficient) lineChart("chart-efficiency", { about: "Labelling efficiency against labels", xLabel: "labels of random sampling", yFormat: (value, exact) => `${exact ? value.toFixed(2) : Number(value.toFixed(2))}x`, level: 1, late, series: series("efficiency", "efficiency_std") });

@@ -6,7 +6,7 @@ function drawRounds() {
   $("rounds").hidden = !some;
   if (!some) return;
   const image = DATA.examples?.kind === "image";
-  $("rounds-about").textContent = `Seed ${atlas.seed}: ${image ? `the first ${THUMBS} picks of each round` : "the picks of each round"}${DATA.atlas ? ", their classes as a bar in the colours of the map" : ""}; below, the accuracy (mean over seeds) that they led to. A click shows the round on the map.`;
+  $("rounds-about").textContent = `Seed ${atlas.seed}: ${image ? `the first ${THUMBS} picks of each round` : "the picks of each round"}${DATA.atlas ? `, their ${ERRORS ? "values" : "classes"} as a bar in the colours of the map` : ""}; below, the ${MEASURE.name} (mean over seeds) that they led to. A click shows the round on the map.`;
   const from = store.picks.some((own) => own?.get(atlas.seed)?.some((pick) => pick.round < 0)) ? -1 : 0;
   const columns = Array.from({ length: rounds - from }, (_, at) => at + from);
   const rows = LINES.map((_, line) => [el("th", { scope: "row" }, name(line)), ...columns.map((round) => roundCell(line, round))]);
@@ -28,11 +28,11 @@ function roundCell(line, round) {
   const parts = [];
   if (DATA.examples?.kind === "image") parts.push(el("span", { class: "thumbs" }, ...picks.map((pick) => thumb(pick.row, 26)).filter(Boolean).slice(0, THUMBS)));
   if (DATA.examples?.kind === "text") parts.push(el("span", { class: "words" }, example(picks[0].row)?.textContent ?? ""));
-  if (DATA.atlas) parts.push(classBar(picks));
+  if (DATA.atlas) parts.push(ERRORS ? valueBar(picks) : classBar(picks));
   else parts.push(el("span", { class: "words" }, `rows ${picks.slice(0, 6).map((pick) => pick.row).join(", ")}${picks.length > 6 ? " …" : ""}`));
-  const means = LINES[line].points.accuracy_mean;
+  const means = LINES[line].points[MEASURE.mean];
   const gain = means[round + 1] - means[round];
-  parts.push(el("span", { class: "gain" }, `${percent(means[round + 1])}${round >= 0 && known(gain) ? ` (${signed(100 * gain)})` : ""}`));
+  parts.push(el("span", { class: "gain" }, `${measured(means[round + 1])}${round >= 0 && known(gain) ? ` (${ERRORS ? `${gain > 0 ? "+" : ""}${short(gain)}` : signed(100 * gain)})` : ""}`));
   return el("td", {}, el("button", { type: "button", onclick: go, "data-line": line, "data-round": round, "aria-label": `${LINES[line].name}, ${roundName(round)}: ${picks.length} rows` }, ...parts));
 }
 
@@ -42,6 +42,13 @@ function classBar(picks) {
   const order = [...counts].sort((a, b) => a[0] - b[0]);
   const title = order.map(([number, times]) => `${className(number)}: ${times}`).join("\n");
   return el("span", { class: "bar", title }, ...order.map(([number, times]) => el("span", { style: { flex: `${times}`, background: classColor(number) } })));
+}
+
+function valueBar(picks) {
+  const own = picks.map((pick) => [valueOf(pick.point), labelColor(pick.point)]).sort((a, b) => a[0] - b[0]);
+  const there = own.map(([value]) => value).filter(known);
+  const title = there.length ? `${short(there[0])} to ${short(there.at(-1))}` : "";
+  return el("span", { class: "bar", title }, ...own.map(([, color]) => el("span", { style: { flex: "1", background: color } })));
 }
 
 function markCurrent() {

@@ -1,31 +1,32 @@
 // The tables: results, comparison, timings, settings and origin.
 function drawResults() {
   const ends = LINES.map((line) => {
-    const { labels, accuracy_mean, accuracy_std } = line.points;
-    const at = labels.length - 1;
-    return { labels: labels[at], mean: accuracy_mean[at], std: accuracy_std[at] };
+    const points = line.points;
+    return { labels: points.labels.at(-1), mean: points[MEASURE.mean].at(-1), std: points[MEASURE.std].at(-1), mae: points.mae_mean?.at(-1) };
   });
-  const targets = DATA.curves.targets.map((target) => `labels to ${percent(target, 0)}`);
-  const headers = ["strategy", "seeds", "labels", "final accuracy", "area", ...targets, "vs random"];
+  const targets = ERRORS ? [] : DATA.curves.targets.map((target) => `labels to ${percent(target, 0)}`);
+  const headers = ["strategy", "seeds", "labels", `final ${MEASURE.name}`, ...(ERRORS ? ["final MAE", "mean log RMSE"] : ["area"]), ...targets, "vs random"];
   const found = DATA.curves.found;
   const best = (values, least) => {
     const there = values.filter(known);
     return there.length > 1 ? (least ? Math.min(...there) : Math.max(...there)) : null;
   };
   const columns = {
-    end: best(ends.map((one) => one.mean)),
-    area: best(LINES.map((line) => line.area_mean)),
+    end: best(ends.map((one) => one.mean), ERRORS),
+    mae: best(ends.map((one) => one.mae), true),
+    area: best(LINES.map((line) => line.area_mean), ERRORS),
     to: targets.map((_, at) => best(LINES.map((line) => line.labels_to[at]), true)),
     ratio: best(LINES.map((line) => line.efficiency)),
   };
   const cell = (text, value, top) => el("td", { class: known(value) && value === top ? "best" : null }, text);
-  const rows = LINES.map((line, number) => [
-    name(number),
+  const rows = LINES.map((line, at) => [
+    name(at),
     count(line.seeds),
-    count(ends[number].labels),
-    cell(spread(ends[number].mean, ends[number].std), ends[number].mean, columns.end),
+    count(ends[at].labels),
+    cell(spread(ends[at].mean, ends[at].std), ends[at].mean, columns.end),
+    ...(ERRORS ? [cell(short(ends[at].mae), ends[at].mae, columns.mae)] : []),
     cell(spread(line.area_mean, line.area_std), line.area_mean, columns.area),
-    ...line.labels_to.map((value, at) => cell(known(value) ? count(value) : "not reached", value, columns.to[at])),
+    ...targets.map((_, place) => line.labels_to[place]).map((value, at) => cell(known(value) ? count(value) : "not reached", value, columns.to[at])),
     cell(known(line.efficiency) ? `${line.efficiency.toFixed(1)}x` : "–", line.efficiency, columns.ratio),
     ...found.map((key) => {
       const own = line.points[key].filter(known);
@@ -36,7 +37,7 @@ function drawResults() {
   $("table-curves").replaceChildren(table([...headers, ...found.map((key) => key.replaceAll("_", " "))], rows));
 }
 
-const spread = (mean, std) => (known(std) ? `${percent(mean)} ± ${(100 * std).toFixed(1)}` : percent(mean));
+const spread = (mean, std) => `${measured(mean)}${known(std) ? ` ± ${ERRORS ? short(std) : (100 * std).toFixed(1)}` : ""}`;
 
 function drawComparison() {
   const rows = DATA.comparison.rows;
@@ -46,8 +47,8 @@ function drawComparison() {
   }
   const seeds = [...new Set(rows.map((row) => row.seeds))].sort((a, b) => a - b);
   $("comparison-about").textContent =
-    "Difference of the areas under the learning curves in points of %, within each seed, where both begin with the same labels and variables. " +
-    `All ${rows.length} intervals hold together with 95% (Student's t, Bonferroni), over ${seeds.join(" to ")} seeds. Same: within 1 point. ` +
+    `${ERRORS ? "By how much the logarithm of the RMSE is lower, on average over the labels and times 100: 10 is an error ten per cent smaller;" : "Difference of the areas under the learning curves in points of %,"} within each seed, where both begin with the same labels and variables. ` +
+    `${rows.length > 1 ? `All ${rows.length} intervals hold together` : "The interval holds"} with 95% (Student's t, Bonferroni), over ${seeds.join(" to ")} seeds. Same: within 1 point. ` +
     `A number of seeds: so many would tell the two apart ${percent(DATA.comparison.power, 0)} of the time, if they differ as seen.`;
   const reach = Math.max(0.011, ...rows.flatMap((row) => [Math.abs(row.low), Math.abs(row.high)])) * 1.05;
   const headers = ["strategy", "against", "", "difference", "interval", "worse", "same", "better", "told apart"];
