@@ -42,15 +42,15 @@ def profile(function: Callable, *args: Any) -> dict[str, Any]:
         ]
     times, counts = collections.Counter(), collections.Counter()
     for name, _, duration in events:
-        times[name] += duration / 1e9
-        counts[name] += 1
+        times[name[:80]] += duration / 1e9
+        counts[name[:80]] += 1
     ends = [start + duration for _, start, duration in events]
     return {
         "kernels": len(events),
         "busy_seconds": sum(times.values()),
         "first_to_last_seconds": (max(ends) - min(s for _, s, _ in events)) / 1e9 if ends else 0.0,
         "seconds_with_tracing": seconds,
-        "longest": {name[:80]: [counts[name], took] for name, took in times.most_common(12)},
+        "longest": {name: [counts[name], took] for name, took in times.most_common(12)},
     }
 
 
