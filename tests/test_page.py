@@ -232,7 +232,7 @@ def test_regression(tmp_path):
     targets[7] = np.nan
     pool = Examples(rng.normal(size=(40, 3)), targets)
     own = records(["random", "lcmd"], 40, gain=0.1, regression=True)
-    outputs = {"lcmd": targets + 0.1}
+    outputs = {"lcmd": np.nan_to_num(targets) + 0.1}
     path = report.write_page(own, tmp_path / "page.html", pool=pool, outputs=outputs)
     _, found, array, _ = read(path)
     assert found["regression"] and found["balance"] == {} and found["classes"] == []
@@ -258,6 +258,9 @@ def test_predictions_of_a_run(digits, tmp_path):
     run = tmp_path / "digits"
     shutil.copytree(digits, run)
     write_predictions(run, "badge", OfPool(classes, sure))
+    write_predictions(run, "random", OfPool(classes[:50], sure[:50]))
+    [note] = report.write_runs_page([run], tmp_path / "page.html")
+    assert "without the predictions of random: they are of 50 rows, and the pool has 60" in note
     (run / "predictions" / "pool" / "random.npz").write_bytes(b"torn")
     [note] = report.write_runs_page([run], tmp_path / "page.html")
     assert "without the predictions of random" in note
@@ -336,6 +339,11 @@ FEW = Examples(np.zeros((9, 2)), np.zeros(9, int))
             (RECORDS, {"pool": POOL, "outputs": {"bald": np.zeros((30, 2))}}),
             ValueError,
             "outputs: expected some of badge, got",
+        ),
+        "outputs with a NaN": (
+            (RECORDS, {"pool": POOL, "outputs": {"badge": np.full((30, 2), np.nan)}}),
+            ValueError,
+            r"outputs\['badge'\]: expected numbers, got NaN or inf",
         ),
         "outputs": (
             (RECORDS, {"pool": POOL, "outputs": {"badge": np.zeros(30)}}),

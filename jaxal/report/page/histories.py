@@ -48,7 +48,7 @@ def write_page(
 
     Raises:
       ValueError: there is no record, a pool that does not hold a row that was picked, or outputs
-        without a pool, of other rows, or of no strategy of the records.
+        without a pool, of other rows, of no strategy of the records, or that are not finite.
       TypeError: something else than records.
 
     Cost: of the map O(N D) time, and for each strategy O(N P) for P picks.
@@ -104,6 +104,9 @@ def _as_predictions(given: Any, labels: np.ndarray, name: str) -> OfPool:
     rank, shape = (1, "[N]") if are_targets(labels) else (2, "[N, C]")
     if made.ndim != rank or len(made) != len(labels):
         raise ValueError(f"{name}: expected {shape} of {len(labels)} rows, got {describe(given)}")
+    # A class may be impossible, with the logit -inf.
+    if not np.isfinite(made if rank == 1 else made.max(-1)).all():
+        raise ValueError(f"{name}: expected numbers, got NaN or inf")
     if rank == 1:
         return OfPool(made, np.full(len(made), np.nan, np.float32))
     chances = np.exp(made - made.max(-1, keepdims=True))

@@ -133,7 +133,12 @@ def _predicted(runs: Sequence[Run], rows: int) -> tuple[dict[int, OfPool], list[
         except (OSError, ValueError) as error:
             notes.append(f"without the predictions of {strategy}: {error}")
             continue
-        if own is not None and len(own.values) == rows:
+        if own is not None and len(own.values) != rows:
+            notes.append(
+                f"without the predictions of {strategy}: they are of {len(own.values)} rows, and "
+                f"the pool has {rows}"
+            )
+        elif own is not None:
             found[line] = own
     return found, notes
 
