@@ -179,6 +179,26 @@ def with_rows(tree: PyTree, start: jax.Array | int, rows: PyTree) -> PyTree:
     return jax.tree.map(put, tree, rows)
 
 
+def writable(tree: PyTree) -> PyTree:
+    """The leaves, of which a loop can read and write a part; `given_back` undoes it.
+
+    Compiled for CPUs, a part of a bfloat16 array is read or written by way of all of it in float32:
+    its bits are handled as integers.
+    """
+
+    def bits(leaf: jax.Array) -> jax.Array:
+        if leaf.dtype == jnp.bfloat16 and jax.default_backend() == "cpu":
+            return jax.lax.bitcast_convert_type(leaf, jnp.uint16)
+        return leaf
+
+    return jax.tree.map(bits, tree)
+
+
+def given_back(leaf: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """A leaf of `writable` as the type that it had."""
+    return leaf if leaf.dtype == dtype else jax.lax.bitcast_convert_type(leaf, dtype)
+
+
 def group_means(rows: jax.Array, groups: jax.Array, number: int) -> tuple[jax.Array, jax.Array]:
     """The means of groups of rows, and how many rows each has.
 

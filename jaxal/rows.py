@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.sharding import AbstractMesh, AxisType, Mesh, PartitionSpec
 
 from jaxal.base import PyTree
-from jaxal.numerics import num_rows, rows_from, with_rows
+from jaxal.numerics import given_back, num_rows, rows_from, with_rows, writable
 from jaxal.targets import is_gpu
 
 DATA = "data"
@@ -313,14 +313,14 @@ def _in_tiles(
     one = [jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
     shapes = jax.eval_shape(function, structure.unflatten(one), *shared)
     shapes, results = jax.tree.flatten(shapes)
-    replaces = _alike(shapes, one)
+    replaces, kinds = _alike(shapes, one), [leaf.dtype for leaf in one]
 
     def tile(index: jax.Array, found: list[jax.Array]) -> list[jax.Array]:
         # The last tile overlaps the one before: rows that fill it up would be a copy of the pool.
         start = jnp.minimum(index * size, total - size)
         now = [found[replaces.index(i)] if i in replaces else leaf for i, leaf in enumerate(leaves)]
-        some = structure.unflatten(rows_from(now, start, size))
-        made = jax.tree.leaves(function(some, *shared))
+        some = structure.unflatten(_rows_from(now, kinds, start, size))
+        made = writable(jax.tree.leaves(function(some, *shared)))
         if total % size and any(place is not None for place in replaces):
             # Rows that the tile before has replaced are not what they were.
             new = start + jnp.arange(size, dtype=jnp.int32) >= index * size
@@ -333,7 +333,18 @@ def _in_tiles(
         jnp.ones((total, *shape.shape[1:]), shape.dtype) if place is None else leaves[place]
         for shape, place in zip(shapes, replaces, strict=True)
     ]
-    return results.unflatten(jax.lax.fori_loop(0, tiles, tile, blank))
+    found = jax.lax.fori_loop(0, tiles, tile, writable(blank))
+    return results.unflatten(map(given_back, found, (shape.dtype for shape in shapes)))
+
+
+def _rows_from(
+    leaves: list[jax.Array], kinds: list[Any], start: jax.Array, size: int
+) -> list[jax.Array]:
+    """`rows_from` in a loop of leaves of these types, some of which may be their bits already."""
+    if any(leaf.dtype != kind for leaf, kind in zip(writable(leaves), kinds, strict=True)):
+        # The bits of all rows would be copied once, before the loop.
+        start, leaves = jax.lax.optimization_barrier((start, leaves))
+    return list(map(given_back, rows_from(writable(leaves), start, size), kinds))
 
 
 def _alike(results: list[Any], leaves: list[Any]) -> list[int | None]:

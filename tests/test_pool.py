@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import CountTraces, bad_inputs
+from helpers import CountTraces, Rows, bad_inputs
 
+from jaxal import pools
 from jaxal.pools import devices
 from jaxal.pools.memory import map_batches, map_rows, place
 
@@ -75,6 +76,19 @@ def test_numbers_without_a_type_of_their_own_take_that_of_the_others():
     assert x.weak_type
     found = map_batches(lambda rows: rows * half[None], x, 16)
     assert found.dtype == jnp.bfloat16 and found.shape == x.shape
+
+
+def test_bfloat16_is_not_written_by_way_of_float32():
+    def half(shared, rows):
+        return (rows / 3).astype(jnp.bfloat16), rows
+
+    x = np.arange(4000, dtype=np.int32).reshape(1000, 4)
+    run = jax.jit(lambda x: map_batches(lambda rows: half((), rows), x, 16))
+    assert "f32[1000,4]" not in str(run.lower(x).compile().as_text())
+    expected = (x / np.float32(3)).astype(jnp.bfloat16)
+    for found in (run(x), pools.stream(Rows(x), batch_size=16).map(half, ())):
+        np.testing.assert_array_equal(found[0], expected)
+        np.testing.assert_array_equal(found[1], x)
 
 
 def test_a_traced_pool_has_no_constants_of_its_size():

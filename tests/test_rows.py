@@ -4,6 +4,7 @@ import functools
 import math
 import re
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -90,6 +91,21 @@ def test_a_tile_that_is_written_over_its_rows_is_read_before():
     values = jnp.arange(24.0)
     found = rows.in_tiles(lambda given: (-given[1], 2 * given[0] + 1), (values, values**2), 5)
     jax.tree.map(np.testing.assert_array_equal, found, (-(values**2), 2 * values + 1))
+
+
+def test_tiles_of_bfloat16_make_no_copy_of_all_rows():
+    half = (jnp.arange(24000.0).reshape(3000, 8) / 7).astype(jnp.bfloat16)
+
+    def negative(some, by):
+        return -some, jnp.sum(some.astype(jnp.float32) * by, axis=1)
+
+    run = jax.jit(lambda half: rows.in_tiles(negative, half, 64, jnp.float32(3)))
+    found = run(half)
+    jax.tree.map(np.testing.assert_array_equal, found, negative(half, jnp.float32(3)))
+    assert found[0].dtype == jnp.bfloat16
+    sums = jax.jit(lambda half: rows.in_tiles(lambda some: negative(some, 3.0)[1], half, 64))
+    analysis: Any = sums.lower(half).compile().memory_analysis()
+    assert analysis.temp_size_in_bytes < half.nbytes
 
 
 def test_ties_go_to_the_lowest_row():

@@ -17,11 +17,13 @@ from jaxal.numerics import (
     are_targets,
     first,
     gather,
+    given_back,
     is_known,
     num_rows,
     rows_from,
     unknown_label,
     with_rows,
+    writable,
 )
 from jaxal.pools import devices
 from jaxal.rows import LINE, REPLICATED, SHARED
@@ -256,13 +258,14 @@ def map_batches(function: Callable[[PyTree], PyTree], rows: PyTree, batch_size: 
         # A batch that would end past the last row begins earlier: slices stay inside the array.
         start, found = carry
         some = jax.tree.leaves(function(rows_from(rows, start, size)))
-        return start + size, with_rows(found, start, [some[place] for place in made])
+        return start + size, with_rows(found, start, writable([some[place] for place in made]))
 
     # No zeros: XLA would keep a copy of them for others of this shape.
     blank = [jnp.ones((total, *shapes[place].shape[1:]), shapes[place].dtype) for place in made]
-    found = jax.lax.while_loop(lambda carry: carry[0] < total, body, (jnp.int32(0), blank))[1]
+    start = jnp.int32(0), writable(blank)
+    found = jax.lax.while_loop(lambda carry: carry[0] < total, body, start)[1]
     for place, leaf in zip(made, found, strict=True):
-        results[place] = leaf
+        results[place] = given_back(leaf, shapes[place].dtype)
     return jax.tree.unflatten(structure, results)
 
 

@@ -15,7 +15,7 @@ from jaxal import processes
 from jaxal.base import Examples, PyTree
 from jaxal.checks import check_flag, check_integer, is_traced
 from jaxal.data.checks import check, check_structure
-from jaxal.numerics import is_known, num_rows, rows_from, with_rows
+from jaxal.numerics import is_known, num_rows, rows_from, with_rows, writable
 from jaxal.pools import devices
 from jaxal.pools._blocks import Blocks, Place
 from jaxal.pools._unseen import Unseen, register
@@ -86,16 +86,16 @@ class StreamedPool:
             return self._mapped(function, shared, *arrays)
 
     def _mapped(self, function: Callable[..., PyTree], shared: PyTree, *arrays: Any) -> PyTree:
-        results = _empty(function, self.mesh, len(self), shared, self.head, arrays)
+        results, like = _empty(function, self.mesh, len(self), shared, self.head, arrays)
         if not any(leaf.size for leaf in jax.tree.leaves(results)):
-            return results
+            return jax.tree.map(_viewed, results, like)
         blocks = Blocks(self.inputs, len(self), self.batch_size, self.mesh, BLOCK)
 
         def step(results: PyTree, place: Place, block: PyTree) -> tuple[PyTree, jax.Array]:
             here = tuple(map(np.int32, place))
             return _step(function, self.mesh, blocks.batch, results, here, shared, block, arrays)
 
-        return blocks.fold(step, results)
+        return jax.tree.map(_viewed, blocks.fold(step, results), like)
 
     def labeled(self) -> "StreamedPool":
         """The same pool without the rows whose label is unknown: they keep their numbers."""
@@ -133,8 +133,8 @@ def _refuse_traced(*trees: PyTree) -> None:
 
 
 @partial(jax.jit, static_argnames=("function", "mesh", "size"))
-def _empty(function, mesh, size, shared, head, arrays) -> PyTree:
-    """Room for the results of all rows."""
+def _empty(function, mesh, size, shared, head, arrays) -> tuple[PyTree, PyTree]:
+    """Room for the results of all rows, which can be written to, and no rows of their types."""
     shapes = jax.eval_shape(
         lambda: function(shared, head, *(array[:1] for array in arrays)),
     )
@@ -142,7 +142,19 @@ def _empty(function, mesh, size, shared, head, arrays) -> PyTree:
     def zeros(shape):
         return jnp.zeros((size, *shape.shape[1:]), shape.dtype)
 
-    return devices.share_rows(jax.tree.map(zeros, shapes), mesh)
+    like = jax.tree.map(lambda shape: jnp.zeros(0, shape.dtype), shapes)
+    return devices.share_rows(writable(jax.tree.map(zeros, shapes)), mesh), like
+
+
+def _viewed(leaf: jax.Array, like: jax.Array) -> jax.Array:
+    """A leaf of `writable` as the type that it had: on CPUs, where it has another, uncopied."""
+    if leaf.dtype == like.dtype:
+        return leaf
+    parts = [
+        jax.device_put(np.asarray(shard.data).view(like.dtype), shard.device)
+        for shard in leaf.addressable_shards
+    ]
+    return jax.make_array_from_single_device_arrays(leaf.shape, leaf.sharding, parts)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
@@ -156,7 +168,7 @@ def _step(function, mesh, size, results, place, shared, block, arrays) -> tuple[
         def batch(number, results):
             row = jnp.minimum(start + number * size, last)
             inputs, some = rows_from(block, row - start, size), rows_from(arrays, row, size)
-            return with_rows(results, row, function(shared, inputs, *some))
+            return with_rows(results, row, writable(function(shared, inputs, *some)))
 
         return jax.lax.fori_loop(0, batches, batch, results)
 
