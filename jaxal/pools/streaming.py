@@ -23,7 +23,7 @@ from jaxal.pools.memory import BATCH_SIZE, ArrayPool, on_each_device, put
 from jaxal.pools.sources import Source, check_sources, digest_sources
 from jaxal.rows import REPLICATED, SHARED
 
-BLOCK = 2**23
+BLOCK = 2**24
 """Bytes of the inputs, about, that are read at a time for a device."""
 
 
