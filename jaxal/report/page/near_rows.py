@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 EXACT = 10_000
 """Rows up to which each is compared with all."""
@@ -62,6 +61,7 @@ def _nearest(rows: np.ndarray, among: np.ndarray, count: int) -> np.ndarray:
 def _cells(coordinates: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows [n] in the order of their cells, where cells begin [c + 1], and the centers [c, K]."""
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import pairwise_distances_argmin
 
     count = -(-len(coordinates) // _IN_CELL)
