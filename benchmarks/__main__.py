@@ -11,7 +11,7 @@ import os
 import pathlib
 import sys
 
-from benchmarks.harness import conductor, peers, table
+from benchmarks.harness import conductor, machine, peers, players, table
 from benchmarks.topics import TOPICS
 
 ROOT = pathlib.Path(__file__).resolve().parent
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     if unknown:
         raise SystemExit(f"topics: expected some of {', '.join(TOPICS)}, got {unknown[0]!r}")
     python = peers.python_of(options.peers)
-    settings = conductor.Settings(
+    settings = players.Settings(
         python if python.exists() else None,
         missing=peers.missing(options.peers),
         cores=options.cores or (min(os.sched_getaffinity(0)),),
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
         spend=options.spend,
     )
     settings.say("the machine's own rates")
-    ceilings = conductor.ceilings(settings)
+    ceilings = machine.ceilings(settings)
     options.out.mkdir(parents=True, exist_ok=True)
     for name in options.topics or TOPICS:
         record = conductor.compare(name, options.size, settings) | {"ceilings": ceilings}

@@ -1,6 +1,7 @@
 """Markdown of stored records: what differs is said, and so is who could not be asked."""
 
 import json
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -79,13 +80,9 @@ def _why(side: dict[str, Any]) -> str:
 
 
 def _answers(record: dict[str, Any], ours: dict[str, Any], side: dict[str, Any]) -> str:
-    """What was answered: the same rows, or how many, and which answer is better by how much."""
-    mine, theirs = ours["quality"]["median"], side["quality"]["median"]
-    quality = f"{record['quality']} {_number(theirs)}"
-    if abs(mine - theirs) > SAME * abs(mine):
-        better = (theirs > mine) == record["higher_is_better"]
-        share = abs(theirs - mine) / abs(mine)
-        quality += f", jaxal {_number(mine)}: **{share:.1%} {'better' if better else 'worse'}**"
+    """The rows: the same or how many of them; and whose answer is better, by how much."""
+    quality = f"{record['quality']} {_number(side['quality']['mean'])}"
+    quality += _difference(record, ours["quality"], side["quality"])
     if record["random"] or "picks_shared" not in side:
         return quality
     if side["same_order"]:
@@ -94,6 +91,22 @@ def _answers(record: dict[str, Any], ours: dict[str, Any], side: dict[str, Any])
         return f"the same rows; {quality}"
     repeats = "" if side["distinct"] else ", some twice"
     return f"{side['picks_shared']:.0%} of the rows{repeats}; {quality}"
+
+
+def _difference(record: dict[str, Any], ours: dict[str, Any], side: dict[str, Any]) -> str:
+    mine, theirs = ours["mean"], side["mean"]
+    if abs(mine - theirs) <= SAME * abs(mine):
+        return ""
+    text = f", jaxal {_number(mine)}"
+    errors = [one["standard_error"] for one in (ours, side)]
+    if record["random"]:
+        if None in errors:
+            return f"{text} (one answer)"
+        if abs(mine - theirs) < 2 * math.hypot(*errors):
+            return f"{text}: not told apart in {side['answers']} answers"
+    better = (theirs > mine) == record["higher_is_better"]
+    share = abs(theirs - mine) / abs(mine)
+    return f"{text}: **{share:.1%} {'better' if better else 'worse'}**"
 
 
 def _costs(record: dict[str, Any]) -> list[list[str]]:

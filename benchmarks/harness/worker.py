@@ -92,6 +92,13 @@ class Session:
         forget_peak()
         return self._timed(out, seed, LEAST) | {"peak_bytes": resident("VmHWM")}
 
+    def answer(self, out: str, seed: int) -> dict:
+        """A call that is not timed."""
+        import numpy as np
+
+        np.save(out, np.asarray(self.call(seed)))
+        return {}
+
     def ceilings(self) -> dict:
         """The best rates of a matrix product and of a copy, of those packages that are here."""
         from benchmarks.harness import ceilings
