@@ -160,7 +160,8 @@ def _first(
     if "error" in first:
         return {"failed": first["error"]}
     player = Player(worker, threads, loaded | {"first": first})
-    if first["seconds"] >= settings.spend:  # it has had its turn
+    if "compile_seconds" not in first and first["seconds"] >= settings.spend:
+        # Nothing was compiled: this was its turn.
         player.took(first, out)
         player.about["trial_seconds"] = first["seconds"]
     else:

@@ -4,12 +4,12 @@ from benchmarks.harness.topic import Topic
 from benchmarks.topics import (
     badge,
     batch_bald,
-    facility_location,
     gradient_matching,
     herding,
     k_center,
     k_means,
     scores,
+    set_functions,
     typiclust,
 )
 
@@ -22,7 +22,9 @@ TOPICS: dict[str, Topic] = {
     "k_means": k_means.TOPIC,
     "typiclust": typiclust.TOPIC,
     "herding": herding.TOPIC,
-    "facility_location": facility_location.TOPIC,
+    "facility_location": set_functions.FACILITY_LOCATION,
+    "log_determinant": set_functions.LOG_DETERMINANT,
+    "fl2mi": set_functions.FL2MI,
     "batch_bald": batch_bald.TOPIC,
     "glister": gradient_matching.GLISTER,
     "grad_match": gradient_matching.GRAD_MATCH,
