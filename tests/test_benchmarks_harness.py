@@ -139,6 +139,15 @@ def test_peers_are_installed_one_by_one_where_one_fails(harness, tmp_path, monke
     assert ["a==1", "b"] in calls and ["a==1"] in calls
 
 
+def test_the_page_is_written_from_what_is_stored(harness):
+    table = harness["table"]
+    topics = importlib.import_module("benchmarks.topics").TOPICS
+    stored = table.read(ROOT / "benchmarks" / "results", list(topics))
+    assert {record["topic"] for record in stored} == set(topics)
+    page = (ROOT / "docs" / "guide" / "benchmarks.md").read_text()
+    assert table.into(page, table.markdown(stored)) == page
+
+
 def test_every_topic_makes_its_inputs_and_measures_an_answer(harness):
     topics = importlib.import_module("benchmarks.topics").TOPICS
     for name, topic in topics.items():
