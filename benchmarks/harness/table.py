@@ -14,8 +14,8 @@ HEAD = (
     "beside jaxal",
     "seconds",
     "jaxal's",
-    "times by the clock",
-    "by processor time",
+    "times its processor time",
+    "by the clock",
     "answers",
 )
 
@@ -65,8 +65,9 @@ def _rows(record: dict[str, Any]) -> list[list[str]]:
                 name,
                 _number(side["seconds"]["median"]) + few,
                 mine,
-                f"{clock['median']:.3g} ({clock['min']:.3g} to {clock['max']:.3g})",
-                f"{processor['median']:.3g}",
+                f"{_number(processor['median'])} "
+                f"({_number(processor['min'])} to {_number(processor['max'])})",
+                _number(clock["median"]),
                 _answers(record, ours, side),
             ]
         )
@@ -81,7 +82,7 @@ def _why(side: dict[str, Any]) -> str:
 
 def _answers(record: dict[str, Any], ours: dict[str, Any], side: dict[str, Any]) -> str:
     """The rows: the same or how many of them; and whose answer is better, by how much."""
-    quality = f"{record['quality']} {_number(side['quality']['mean'])}"
+    quality = f"{record['quality']} {_number(side['quality']['mean'], 4)}"
     quality += _difference(record, ours["quality"], side["quality"])
     if record["random"] or "picks_shared" not in side:
         return quality
@@ -97,7 +98,7 @@ def _difference(record: dict[str, Any], ours: dict[str, Any], side: dict[str, An
     mine, theirs = ours["mean"], side["mean"]
     if abs(mine - theirs) <= SAME * abs(mine):
         return ""
-    text = f", jaxal {_number(mine)}"
+    text = f", jaxal {_number(mine, 4)}"
     errors = [one["standard_error"] for one in (ours, side)]
     if record["random"]:
         if None in errors:
@@ -171,8 +172,8 @@ def _ceilings(records: Sequence[dict[str, Any]]) -> str:
     return _grid(head, rows)
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+def _number(value: float, digits: int = 3) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
 
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
