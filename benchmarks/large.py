@@ -1,6 +1,6 @@
 """What an accelerator is for: large exact decisions, beside the device's own ceilings.
 
-    python benchmarks/large.py                   # takes some 24 GB on the device
+    python benchmarks/large.py                   # its largest arrays are 26 GB together
     python benchmarks/large.py --scale 0.01      # a hundredth of the rows, for a processor
 
 The ceilings are those that a matrix product and a copy reach on the same device in the same run.

@@ -13,7 +13,8 @@ import concurrent.futures
 import functools
 import statistics
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import common
 import jax
@@ -84,14 +85,40 @@ def timed(program: Any, arguments: tuple) -> dict[str, Any]:
     }
 
 
-def alike(program: Any, arguments: tuple, other: Any, others: tuple) -> dict[str, int]:
+class Decision(NamedTuple):
+    """A compiled decision, and what it is of."""
+
+    program: Any
+    arguments: tuple
+    trace_seconds: float
+    compile_seconds: float
+
+
+def alike(one: Decision, other: Decision) -> dict[str, int]:
     """How many picks of two devices are the same, in order and as sets."""
-    ours, theirs = np.asarray(program(*arguments).rows), np.asarray(other(*others).rows)
+    ours, theirs = (np.asarray(of.program(*of.arguments).rows) for of in (one, other))
     return {
         "picks": len(ours),
         "equal_in_order": int((ours == theirs).sum()),
         "in_common": len({*ours.tolist()} & {*theirs.tolist()}),
     }
+
+
+def compile_all(
+    names: Sequence[str], options: argparse.Namespace, asked: dict[str, tuple]
+) -> dict[str, dict[str, Decision]]:
+    """The decisions of each strategy, for each of the rows and devices that are asked for."""
+    lowered, programs = {}, {}
+    with concurrent.futures.ThreadPoolExecutor(options.threads) as threads:
+        for name in names:  # tracing is Python, and one at a time; compiling is not
+            for kind, where in asked.items():
+                lowered[name, kind] = lower(name, options, *where)
+                programs[name, kind] = threads.submit(compiled, lowered[name, kind][0])
+    made = {}
+    for (name, kind), (_, arguments, tracing) in lowered.items():
+        program, compiling = programs[name, kind].result()
+        made.setdefault(name, {})[kind] = Decision(program, arguments, tracing, compiling)
+    return made
 
 
 def main() -> None:
@@ -107,32 +134,23 @@ def main() -> None:
     )
     device, host = jax.devices()[0], jax.devices("cpu")[0]
     names = options.strategies.split(",") if options.strategies else strategies.names()
-    with_host = options.check > 0 and device != host
     asked = {"timed": (options.rows, device)}
-    if with_host:
+    if options.check > 0 and device != host:
         asked |= {"checked": (options.check, device), "host": (options.check, host)}
     cases = {}
-    with concurrent.futures.ThreadPoolExecutor(options.threads) as threads:
-        lowered, programs = {}, {}
-        for name in names:  # tracing is Python, and one at a time; compiling is not
-            lowered[name] = {kind: lower(name, options, *where) for kind, where in asked.items()}
-            programs[name] = {
-                kind: threads.submit(compiled, traced)
-                for kind, (traced, _, _) in lowered[name].items()
-            }
-        for name in names:
-            done = {kind: future.result() for kind, future in programs[name].items()}
-            concurrent.futures.wait([one for kinds in programs.values() for one in kinds.values()])
-            (program, compiling), (_, arguments, tracing) = done["timed"], lowered[name]["timed"]
-            found = {"trace_seconds": tracing, "compile_seconds": compiling}
-            found |= timed(program, arguments)
-            if with_host:
-                pairs = [(done[kind][0], lowered[name][kind][1]) for kind in ("checked", "host")]
-                found["beside_the_processor"] = alike(*pairs[0], *pairs[1])
-            cases[name] = found
-            print(name, found, flush=True)
-    size = f"{options.rows}x{options.features}"
-    common.write(f"strategies-{size}", options.out, {"budget": options.budget, **cases})
+    for name, of in compile_all(names, options, asked).items():
+        own = of["timed"]
+        found: dict[str, Any] = {
+            "trace_seconds": own.trace_seconds,
+            "compile_seconds": own.compile_seconds,
+        }
+        found |= timed(own.program, own.arguments)
+        if "host" in of:
+            found["beside_the_processor"] = alike(of["checked"], of["host"])
+        cases[name] = found
+        print(name, found, flush=True)
+    facts: dict[str, Any] = {"budget": options.budget, "compiling_side_by_side": options.threads}
+    common.write(f"strategies-{options.rows}x{options.features}", options.out, {**facts, **cases})
 
 
 if __name__ == "__main__":

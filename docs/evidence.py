@@ -38,6 +38,26 @@ def shown(key, value):
     return f"{100 * float(value):.1f}" if key in PER_CENT else f"{float(value):.0f}"
 
 
+def along(name, counts):
+    """A table of a run: the mean accuracy at numbers of labels, and the standard error of each."""
+    with open(RESULTS / name / "summary.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {(row["strategy"], int(row["labels"])): row for row in rows}
+    by_area = {row["strategy"]: -float(row["area_mean"]) for row in rows}
+    lines = [
+        [f"`{each}`", *(_with_error(found[each, count]) for count in counts)]
+        for each in sorted(by_area, key=by_area.__getitem__)
+    ]
+    head = ["strategy", *(f"{count} labels" for count in counts)]
+    caption = f"`{name}`: accuracy in %, {rows[0]['seeds']} seeds, with the standard error."
+    return Markdown(f"{caption}\n\n{table(head, lines)}")
+
+
+def _with_error(row):
+    error = float(row["accuracy_std"]) / int(row["seeds"]) ** 0.5
+    return f"{100 * float(row['accuracy_mean']):.1f} ± {100 * error:.1f}"
+
+
 def all_strategies():
     """Every strategy on digits, seed by seed against random selection."""
     rows = []

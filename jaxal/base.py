@@ -110,6 +110,21 @@ class SelectFn(Protocol):
     def __call__(self, key: jax.Array, view: View, budget: int) -> Selection: ...
 
 
+class CopyRule(NamedTuple):
+    """How a strategy decides from a short copy of what it observes of a pool that is read.
+
+    Of the features the copy alone is kept, and how far off it is, and those of the rows that this
+    leaves open are observed again. What is returned is what `Strategy.select` would return of all
+    features, or follows the same law.
+    """
+
+    precision: str  # of the copy, as of `pools.compress`
+    features: Callable[[PyTree], tuple[jax.Array, PyTree]]  # of what is observed; [n, D], the rest
+    # (key, `pools.CompressedPool`, the rest of what is observed, leaves [N, ...], view without an
+    # observation, budget) -> Selection; it reads rows, so it is not traced
+    select: Callable[..., Selection]
+
+
 class Strategy(NamedTuple):
     """An acquisition rule: a map over the examples and one decision over what it returned.
 
@@ -128,3 +143,4 @@ class Strategy(NamedTuple):
     reads_labels: bool = True  # whether `select` looks at the labelled rows; False saves time
     name: str | None = None  # for messages; those from `jaxal.strategies` have theirs
     regresses: bool | None = None  # whether it works for a regression too; None: it is not said
+    copy: CopyRule | None = None  # of a pool that is read, in place of `select` on all features

@@ -156,6 +156,12 @@ def _add_report(commands: Any) -> None:
         help="write a page that needs no network: curves, the comparison, what each round bought, "
         "and the pool as a map; of several runs on the same data, side by side",
     )
+    report.add_argument(
+        "--layout",
+        choices=("auto", "pca", "t-sne", "both"),
+        help="the map of the page: two principal components (pca), t-SNE, which keeps like rows "
+        "together, or both, to choose on the page; auto: both up to 100,000 rows, above them pca",
+    )
     _add_common(report)
 
 
@@ -263,10 +269,14 @@ def _report(arguments: argparse.Namespace) -> int:
     from jaxal import report
     from jaxal.report._text import printable
 
+    if arguments.layout is not None and arguments.html is None:
+        raise ValueError("--layout: needs --html")
     for folder in arguments.folders:
         _show_run(folder, arguments.quiet)
     if arguments.html is not None:
-        for note in report.write_runs_page(arguments.folders, arguments.html):
+        for note in report.write_runs_page(
+            arguments.folders, arguments.html, layout=arguments.layout or "auto"
+        ):
             _tell(f"note: {note}")
         print(printable(arguments.html))
     return 0

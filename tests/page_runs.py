@@ -1,6 +1,10 @@
 """Folders of runs as the page reads them, made without training."""
 
+import base64
+import json
 import math
+import re
+import zlib
 
 import numpy as np
 
@@ -49,3 +53,19 @@ def folder_of_run(folder, own, *overrides, config="digits", provenance=None):
     with Writer(folder / "history.jsonl") as writer:
         writer.write(*own)
     return folder
+
+
+def read(path):
+    """What a page holds: its JSON, and a function that unpacks an array."""
+    text = path.read_text(encoding="utf-8")
+    [found] = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
+
+    def content(reference):
+        mark = f'id="array-{reference["array"]}">'
+        return base64.b64decode(text.split(mark)[1].split("</script>")[0])
+
+    def array(reference):
+        flat = np.frombuffer(zlib.decompress(content(reference)), reference["dtype"])
+        return flat.reshape(reference["shape"])
+
+    return text, json.loads(found), array, content

@@ -57,6 +57,7 @@ KINDS = {
     "oversampling": but(NUMBER, "none") | {"below one": 0.5},
     "overshoot": NUMBER,
     "posterior": MADE,
+    "precision": NAME,
     "prior_precision": POSITIVE,
     "purity": FRACTION,
     "regularizer": NAME,

@@ -1,16 +1,13 @@
 """The page of a run: what is collected for it, and the file, which holds everything it needs."""
 
-import base64
 import io
-import json
 import re
 import shutil
-import zlib
 
 import numpy as np
 import pytest
 from helpers import bad_inputs
-from page_runs import BUDGET, INITIAL, ROUNDS, folder_of_run, records
+from page_runs import BUDGET, INITIAL, ROUNDS, folder_of_run, read, records
 from PIL import Image
 
 from jaxal import data, report
@@ -24,20 +21,12 @@ EVIL = "</script><script>alert(1)</script><!--"
 SETTINGS = ["data.limit=60", "seeds=2", "strategy.names=random,badge", f"strategy.rounds={ROUNDS}"]
 
 
-def read(path):
-    """What a page holds: its JSON, and a function that unpacks an array."""
-    text = path.read_text(encoding="utf-8")
-    [found] = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text)
-
-    def content(reference):
-        mark = f'id="array-{reference["array"]}">'
-        return base64.b64decode(text.split(mark)[1].split("</script>")[0])
-
-    def array(reference):
-        flat = np.frombuffer(zlib.decompress(content(reference)), reference["dtype"])
-        return flat.reshape(reference["shape"])
-
-    return text, json.loads(found), array, content
+@pytest.fixture(scope="module", autouse=True)
+def in_the_plane():
+    """t-SNE would be compiled for each number of rows; it has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(atlas, "BOTH", 0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +103,7 @@ def test_map_is_the_principal_components(page):
     centered = pool.inputs.astype(float) - pool.inputs.mean(0)
     left, size, _ = np.linalg.svd(centered, full_matrices=False)
     plane = left[:, :2] * size[:2]
-    ours = array(found["atlas"]["positions"]).astype(float)
+    ours = array(found["atlas"]["layouts"]["pca"]).astype(float)
     for column in range(2):
         assert abs(np.corrcoef(ours[:, column], plane[:, column])[0, 1]) > 0.9999
     spans = np.ptp(ours, axis=0) / np.ptp(plane, axis=0)
@@ -232,7 +221,7 @@ def test_regression(tmp_path):
     targets[7] = np.nan
     pool = Examples(rng.normal(size=(40, 3)), targets)
     own = records(["random", "lcmd"], 40, gain=0.1, regression=True)
-    outputs = {"lcmd": targets + 0.1}
+    outputs = {"lcmd": np.nan_to_num(targets) + 0.1}
     path = report.write_page(own, tmp_path / "page.html", pool=pool, outputs=outputs)
     _, found, array, _ = read(path)
     assert found["regression"] and found["balance"] == {} and found["classes"] == []
@@ -258,6 +247,9 @@ def test_predictions_of_a_run(digits, tmp_path):
     run = tmp_path / "digits"
     shutil.copytree(digits, run)
     write_predictions(run, "badge", OfPool(classes, sure))
+    write_predictions(run, "random", OfPool(classes[:50], sure[:50]))
+    [note] = report.write_runs_page([run], tmp_path / "page.html")
+    assert "without the predictions of random: they are of 50 rows, and the pool has 60" in note
     (run / "predictions" / "pool" / "random.npz").write_bytes(b"torn")
     [note] = report.write_runs_page([run], tmp_path / "page.html")
     assert "without the predictions of random" in note
@@ -330,12 +322,18 @@ FEW = Examples(np.zeros((9, 2)), np.zeros(9, int))
             ValueError,
             "pool: exp",
         ),
+        "layout": ((RECORDS, {"layout": "tsne"}), ValueError, "layout: 'tsne' is unknown; did"),
         "features": ((RECORDS, {"pool": POOL, "features": np.zeros(30)}), ValueError, "features: "),
         "no pool": ((RECORDS, {"outputs": {"badge": np.zeros((30, 2))}}), ValueError, "outputs: "),
         "whose outputs": (
             (RECORDS, {"pool": POOL, "outputs": {"bald": np.zeros((30, 2))}}),
             ValueError,
             "outputs: expected some of badge, got",
+        ),
+        "outputs with a NaN": (
+            (RECORDS, {"pool": POOL, "outputs": {"badge": np.full((30, 2), np.nan)}}),
+            ValueError,
+            r"outputs\['badge'\]: expected numbers, got NaN or inf",
         ),
         "outputs": (
             (RECORDS, {"pool": POOL, "outputs": {"badge": np.zeros(30)}}),

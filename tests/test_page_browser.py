@@ -121,7 +121,23 @@ def test_colors_and_zoom(browser, digits):
     page.click("#zoom-in")
     page.wait_for_timeout(150)
     seen.add(opened.colors("#points"))
-    assert len(seen) == 4
+    page.focus("#atlas-layout")
+    page.keyboard.press("ArrowDown")
+    page.locator("#atlas-about", has_text="t-SNE").wait_for()
+    page.wait_for_timeout(150)
+    seen.add(opened.colors("#points"))
+    assert len(seen) == 5
+    # The last of several choices holds, and a point is found where it lies now.
+    page.evaluate("""() => {
+      for (const name of ["pca", "t-sne", "pca", "t-sne"]) {
+        $("atlas-layout").value = name;
+        $("atlas-layout").dispatchEvent(new Event("change"));
+      }
+    }""")
+    page.wait_for_timeout(150)
+    assert page.evaluate("under(placeX(7), placeY(7)).point") == 7
+    page.select_option("#atlas-layout", "pca")
+    page.locator("#atlas-about", has_text="first two principal components").wait_for()
     page.select_option("#theme", "light")
     page.wait_for_timeout(150)
     assert opened.colors("#points") not in seen
@@ -156,7 +172,7 @@ def test_names_do_nothing(browser, tmp_path):
     pool = Examples(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2)
     own = records([EVIL, "random"], 40, classes=2)
     path = tmp_path / "page.html"
-    report.write_page(own, path, title=EVIL, pool=pool, class_names=[EVIL, "b"])
+    report.write_page(own, path, title=EVIL, pool=pool, class_names=[EVIL, "b"], layout="pca")
     opened = Opened(browser, path)
     assert opened.text("#title") == EVIL and EVIL in opened.text("#map-legend")
     assert opened.page.locator("img").count() == 0
@@ -174,7 +190,8 @@ def test_colors_of_predictions(browser, tmp_path, regression):
     outputs = targets + 0.3 if regression else np.eye(2)[(np.arange(40) + (np.arange(40) < 4)) % 2]
     own = records(["random", "badge"], 40, classes=2, gain=0.1, regression=regression)
     pool = Examples(rng.normal(size=(40, 3)), targets)
-    path = report.write_page(own, tmp_path / "page.html", pool=pool, outputs={"badge": outputs})
+    path = tmp_path / "page.html"
+    report.write_page(own, path, pool=pool, outputs={"badge": outputs}, layout="pca")
     opened = Opened(browser, path)
     page = opened.page
     seen = set()
@@ -199,6 +216,17 @@ def test_colors_of_predictions(browser, tmp_path, regression):
     page.select_option("#atlas-color", "predicted")
     page.wait_for_timeout(150)
     assert "Not known of this strategy" in opened.text("#map-legend")
+    opened.close()
+
+
+def test_a_difference_that_is_the_same_in_every_seed(browser, tmp_path):
+    own = [
+        *report.from_curve("random", [10, 20], [[0.5, 0.6]] * 2),
+        *report.from_curve("badge", [10, 20], [[0.5, 0.7]] * 2),
+    ]
+    opened = Opened(browser, report.write_page(own, tmp_path / "page.html"))
+    assert "+5.0" in opened.text("#table-comparison")
+    assert "not known" in opened.text("#table-comparison")
     opened.close()
 
 

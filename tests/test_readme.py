@@ -45,6 +45,16 @@ def test_its_python_runs():
     )
 
 
+def test_a_folder_of_embeddings(empty_folder):
+    features = clouds(300, 8).inputs
+    jaxal.pools.create("embeddings", features)
+    (code,) = re.findall(r"^```py\n(embeddings = .*?)^```", README, re.MULTILINE | re.DOTALL)
+    names = {"jaxal": jaxal, "np": np}
+    exec(code.replace("10_000", "40"), names)
+    expected = jaxal.selection.k_center(features, np.ones(300, bool), 40)
+    assert names["rows"].tolist() == expected.rows.tolist()
+
+
 def test_its_guide_is_whole():
     there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "guide").glob("*.md")}
     assert there == {*GUIDE}

@@ -86,6 +86,19 @@ def test_a_run_is_that_of_the_pool_in_memory(folder, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_strategy_may_decide_from_a_copy(folder, tmp_path):
+    settings = (
+        "strategy.names=core_set,short",
+        'strategy.options.short={name="core_set", precision="int8"}',
+    )
+    made = config(f"pool:{folder / 'pool'}", "", *settings)
+    picked = {}
+    for record in experiment.read(experiment.run(made, tmp_path) / "history.jsonl"):
+        picked.setdefault(record.strategy, []).append((record.seed, record.round, record.rows))
+    assert len(picked["short"]) == 6 and picked["short"] == picked["core_set"]
+
+
+@pytest.mark.slow
 def test_rows_that_are_held_out_are_not_picked(folder, tmp_path):
     made = config(
         f"pool:{folder / 'partly'}",

@@ -1,6 +1,7 @@
 """What importing costs, and that lazy names are like any others."""
 
 import ast
+import importlib
 import inspect
 import os
 import pathlib
@@ -65,6 +66,16 @@ def test_a_package_loads_no_more_than_it_needs(package):
 
 def test_jaxal_alone_loads_nothing():
     assert not loaded("import jaxal; dir(jaxal); jaxal.__version__") & (HEAVY | {"jax", "numpy"})
+
+
+def test_every_public_package_is_an_attribute_of_the_one_above(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    names = importlib.import_module("names")
+    packages = sorted(names.public_modules() - names.INSIDE - {"jaxal", "jaxal.loop"})
+    pairs = [tuple(package.rpartition(".")[::2]) for package in packages]
+    assert ("jaxal.selection", "certified") in pairs and ("jaxal", "report") in pairs
+    python(f"import jaxal\nfor above, name in {pairs}:\n  assert name in dir(eval(above)), name")
+    assert {name for above, name in pairs if above == "jaxal"} <= {*jaxal.__all__}
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from helpers import bad_inputs
 
 from jaxal import pools
 from jaxal.points.embedding import Dense
-from jaxal.pools import devices, streaming
+from jaxal.pools import _blocks, devices, streaming
 from jaxal.selection import streamed
 from jaxal.selection._k_means import closest
 from jaxal.selection._lloyd import lloyd
@@ -129,6 +129,23 @@ def test_mini_batches_are_those_in_memory_and_read_nothing_else(monkeypatch):
     np.testing.assert_allclose(found.centers, whole, rtol=1e-5, atol=1e-5)
     # The sample of 3 batches, and the batches, with one or two that were read ahead.
     assert sum(map(len, read)) <= 32 * (3 + 9 + 3)
+
+
+def test_memory_does_not_grow_with_the_pool_or_the_passes(monkeypatch):
+    made = []
+
+    def empty(shape, dtype):
+        made.append(shape)
+        return room(shape, dtype)
+
+    room = _blocks._empty
+    monkeypatch.setattr(_blocks, "_empty", empty)
+    found = streamed.k_means_centers(
+        key(), stream(), FREE, NUM, init=INIT, tolerance=0.0, max_steps=3
+    )
+    assert found.steps == 3
+    # Of 21 blocks in each of 3 passes: those that wait, two ahead, and one that is read.
+    assert 0 < len(made) <= 6
 
 
 @pytest.mark.slow

@@ -59,8 +59,8 @@ def load(
         inputs [N, D], of all numbers for images, those of uint8 divided by 255 first. What is
         constant in the pool becomes 0. Token ids stay as they are. If not, integers keep their
         type: a model that is `models.normalized` takes them.
-      pca: inputs become so many principal components of the pool's, after all else; they keep their
-        variances, the largest first. O(N D^2) for D numbers a row.
+      pca: inputs become their first `pca` principal components over the pool, after all else; they
+        keep their variances, the largest first. O(N D^2) time for D numbers a row; None: they stay.
       limit: keep a random subset of this many pool rows, with the classes in proportion.
       flat: True gives inputs [N, D]; False gives digits as images [N, 8, 8, 1], and refuses inputs
         that are not images; None leaves inputs as they are stored, digits [N, 64].

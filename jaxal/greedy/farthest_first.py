@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-WIDEST = 2048  # rows: what the registers of one multiprocessor hold with room to spare
+WIDEST = 1024  # rows of a block; more were not tried on a card
 _NARROWEST = 16
 
 

@@ -44,8 +44,8 @@ class Rule(NamedTuple):
     # Block -> Block; where scores cost more than a pick, they are computed here: compiled once.
     measure: Callable[[Any], Any] = lambda block: block
     # (Block, rows [Q], available [Q], outside, room []) -> Block, available, positions [Q] of the
-    # picks, -1 after the last, their scores [Q], left []: `pick_inside` by one kernel of a card
-    # ("cuda" alone); None: as everywhere else.
+    # picks, -1 after the last, their scores [Q], left []: all picks inside a block by one kernel,
+    # for NVIDIA cards, where `measure` and `feasible` are not needed. None: a loop, as elsewhere.
     by_kernel: Callable[..., tuple] | None = None
     # (State, rows [B] picked so far, how many []) -> State, at the start of a pass.
     refresh: Callable[[PyTree, jax.Array, jax.Array], PyTree] = lambda state, rows, num: state

@@ -19,6 +19,7 @@ from jaxal.checks import (
     is_traced,
 )
 from jaxal.data.checks import check_labels, check_structure, check_task
+from jaxal.loop.copied import decide_copied, rule_of
 from jaxal.loop.decision import Facts, decide, decide_in_memory, decide_streamed
 from jaxal.loop.plan import NO_SETS, OF_NO_CLASS, ExampleSets, check_model, check_same_shapes
 from jaxal.loop.returned import (
@@ -155,7 +156,9 @@ def acquire(
     variables, sets = devices.replicate((variables, sets), pool.mesh)
     if inside_jit:
         return acquire_unchecked(key, strategy, model, variables, pool, available, budget, sets)
-    decide = decide_streamed if isinstance(pool, StreamedPool) else decide_in_memory
+    decide = decide_in_memory
+    if isinstance(pool, StreamedPool):
+        decide = decide_streamed if rule_of(strategy) is None else decide_copied
     selection, facts = decide(key, strategy, model, variables, pool, available, budget, sets)
     if is_traced(selection):  # in a program none of whose tracers is an argument here
         return selection

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxal import processes
 from jaxal.base import Selection, Strategy
+from jaxal.loop.copied import are_copies
 from jaxal.loop.decision import Observed
 from jaxal.loop.plan import Plan, Prepared
 from jaxal.loop.returned import (
@@ -89,8 +90,11 @@ def check_fitted(state: State, loss: Any) -> None:
 
 def check_observed(name: str, state: State, pool: Pool, observed: Observed) -> None:
     """Raises FloatingPointError if a strategy observed NaN or inf of a model that is finite."""
-    look = _flawed_row if state.round.ndim == 0 else _flawed_rows
-    rows = np.ravel(processes.to_host(look(observed.pool, pool.valid)))
+    if are_copies(observed.pool):
+        rows = np.array([int(copied.flawed_row()) for copied in observed.pool])
+    else:
+        look = _flawed_row if state.round.ndim == 0 else _flawed_rows
+        rows = np.ravel(processes.to_host(look(observed.pool, pool.valid)))
     if (rows >= 0).any() and _is_finite(state.variables):
         check_observation(f"{name}, round {_round(state)}", rows.max())
 

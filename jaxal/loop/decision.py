@@ -191,7 +191,7 @@ def decide_streamed(
     key, strategy, model, variables, pool, available, budget, sets
 ) -> tuple[Selection, Facts]:
     """The same of a pool whose rows are read: what comes before and after is compiled."""
-    keys, labels, available = _known_compiled(key, pool, available)
+    keys, labels, available = known_compiled(key, pool, available)
     observed = observe(keys[0], strategy, model, variables, pool, labels, sets)
     return _select_with_facts(
         keys[1], strategy, variables, pool, labels, available, observed, budget
@@ -206,7 +206,7 @@ def _known(
     return keys, hidden(available, pool.labels), available
 
 
-_known_compiled = jax.jit(_known)
+known_compiled = jax.jit(_known)
 
 
 @partial(jax.jit, static_argnames=("strategy", "budget"))

@@ -13,6 +13,7 @@ from jaxal.base import Strategy
 from jaxal.checks import check_key, is_integer
 from jaxal.loop.checked import check_loss, check_strategies
 from jaxal.loop.checkpoint import Checkpoints, claimed_together
+from jaxal.loop.copied import rule_of
 from jaxal.loop.identity import digest, digest_program, versions
 from jaxal.loop.plan import ExampleSets, Plan, example_sets, make_plan, prepare
 from jaxal.loop.returned import check_strategy, strategy_name
@@ -197,6 +198,9 @@ def _identity(
     if stop:
         given = rest["stop_set"]
         digests["stop"] = f"{stop} {given if is_integer(given) else digest(given)}"
+    rule = rule_of(strategy)
+    if rule is not None and isinstance(pool, StreamedPool):
+        digests["precision"] = rule.precision
     if isinstance(pool, StreamedPool):  # traced as the same pool in memory
         outline = pool.outline()
         pool = outline.inputs, outline.labels

@@ -157,10 +157,14 @@ def choose(
     state: State, pool: Pool, observed: Observed, *, strategy: Strategy, budget: int
 ) -> Selection:
     """The strategy's decision on what it observed, among the rows neither labelled nor skipped."""
-    labels = known_labels(state, pool)
-    available = available_rows(state, pool, labels)
-    key = round_keys(state).select
+    key, labels, available = to_choose(state, pool)
     return decision.select(key, strategy, observed, labels, available, budget, pool.mesh)
+
+
+def to_choose(state: State, pool: Pool) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """What a decision is made by: the key, the labels that are known, [N], and a mask of rows."""
+    labels = known_labels(state, pool)
+    return round_keys(state).select, labels, available_rows(state, pool, labels)
 
 
 def select(
@@ -177,6 +181,13 @@ def select(
     Where a stopping rule has held, or holds of these scores, nothing is picked.
     """
     selection = choose(state, pool, observed, strategy=strategy, budget=budget)
+    return label(state, pool, selection, stop=stop)
+
+
+def label(
+    state: State, pool: Pool, selection: Selection, *, stop: tuple[Rule, ...] = ()
+) -> tuple[State, Selection]:
+    """The next state, labelled from what the pool knows; as it was where a stopping rule holds."""
     after = reveal(state, pool, selection)
     if state.stop is None:
         return after, selection

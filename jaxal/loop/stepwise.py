@@ -10,6 +10,7 @@ from jaxal import data, processes
 from jaxal.base import Examples, Selection, Strategy
 from jaxal.checks import check_budget, check_flag, is_traced
 from jaxal.loop.checked import check_fitted, check_loss, check_observed, check_picks
+from jaxal.loop.copied import are_copies
 from jaxal.loop.plan import (
     OF_NO_CLASS,
     ExampleSets,
@@ -22,7 +23,7 @@ from jaxal.loop.returned import check_strategy, strategy_name
 from jaxal.loop.round import RoundInfo, choose, make_round, run_round
 from jaxal.loop.sources import refuse_streamed
 from jaxal.loop.state import State, check_state, pool_size
-from jaxal.loop.streamed import round_of
+from jaxal.loop.streamed import choose_from_copies, round_of
 from jaxal.numerics import are_targets, is_known
 from jaxal.pools import Pool, devices
 from jaxal.training import AnyLearner
@@ -80,7 +81,8 @@ def ask(
         check_fitted(state, fitted.loss)
     observed = stages.observe(state, pool, sets)
     check_observed(name, state, pool, observed)
-    selection = _choose(state, pool, observed, strategy=strategy, budget=budget)
+    choosing = choose_from_copies if are_copies(observed.pool) else _choose
+    selection = choosing(state, pool, observed, strategy=strategy, budget=budget)
     check_picks(name, state, pool, selection)
     return processes.whole((state, selection))
 

@@ -11,8 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxal.base import Examples, Strategy
+from jaxal.base import Examples, Selection, Strategy
 from jaxal.loop import round
+from jaxal.loop.copied import observe_copied, rule_of, select_copied
 from jaxal.loop.decision import Observed, Observer, check_task, observe_sets
 from jaxal.loop.plan import ExampleSets
 from jaxal.loop.returned import explained, strategy_name
@@ -25,7 +26,7 @@ from jaxal.loop.round import (
     with_rows_so_far,
 )
 from jaxal.loop.state import State, known_labels, round_keys
-from jaxal.pools import StreamedPool
+from jaxal.pools import Pool, StreamedPool
 from jaxal.stopping.rules import Rule
 from jaxal.stopping.watch import needs
 from jaxal.training import AnyLearner, FitInfo, Metrics
@@ -78,11 +79,13 @@ def streamed_round(
         inputs, size = _labeled(state, pool) if needs(stop, "labelled") else None, pool.batch_size
         return _watch(state, inputs, sets, tested, batch_size=size, stop=stop, **options)
 
+    choosing = {"strategy": strategy, "budget": budget, "stop": stop, "seeds": seeds}
+    copies = rule_of(strategy) is not None
     return Round(
         fit,
         measure,
-        partial(_observe, observer=observer),
-        partial(_select, strategy=strategy, budget=budget, stop=stop, seeds=seeds),
+        partial(_observe_copies if copies else _observe, observer=observer),
+        partial(_select_from_copies if copies else _select, **choosing),
         watch if stop else None,
     )
 
@@ -156,3 +159,61 @@ def _with_sets(state, observed, sets, key, *, observer, batch_size) -> Observed:
 def _select(state, pool, observed, *, strategy, budget, stop, seeds):
     function = partial(round.select, strategy=strategy, budget=budget, stop=stop)
     return _over(seeds, function, (0, None, 0))(state, pool, observed)
+
+
+def _observe_copies(
+    state: State, pool: StreamedPool, sets: ExampleSets, *, observer: Observer
+) -> Observed:
+    """What is kept where a strategy decides from copies: of each seed one, and a pass for each."""
+    (key, labels), strategy = _known(state, pool, seeds=observer.seeds), observer.strategy
+    shared, alone = (key, state.variables), Observer(strategy, observer.model)
+    if not observer.seeds:
+        return Observed((observe_copied(strategy, alone, shared, pool, labels),), {})
+    copies = []
+    for seed in range(len(key)):
+        own = _at(shared, seed)
+        copies.append(observe_copied(strategy, alone, own, pool, labels[:, seed]))
+    return Observed(tuple(copies), {})
+
+
+def _at(tree: Any, seed: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[seed], tree)
+
+
+def _select_from_copies(state, pool, observed, *, strategy, budget, stop, seeds):
+    """`round.select`, of which only the choice is made on the host, seed by seed."""
+    selection = choose_from_copies(
+        state, pool, observed, strategy=strategy, budget=budget, seeds=seeds
+    )
+    return _label(state, pool, selection, stop=stop, seeds=seeds)
+
+
+def choose_from_copies(
+    state: State,
+    pool: Pool,
+    observed: Observed,
+    *,
+    strategy: Strategy,
+    budget: int,
+    seeds: bool = False,
+) -> Selection:
+    """`round.choose` of what was observed as copies, one for each seed."""
+    given = _to_choose(state, pool, seeds=seeds)
+    if not seeds:
+        key, labels, available = given
+        return select_copied(key, strategy, observed.pool[0], labels, available, budget)
+    picked = []
+    for seed, copied in enumerate(observed.pool):
+        key, labels, available = _at(given, seed)
+        picked.append(select_copied(key, strategy, copied, labels, available, budget))
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *picked)
+
+
+@partial(jax.jit, static_argnames="seeds")
+def _to_choose(state, pool, *, seeds):
+    return _over(seeds, round.to_choose, (0, None))(state._replace(variables=()), pool)
+
+
+@partial(jax.jit, static_argnames=("stop", "seeds"))
+def _label(state, pool, selection, *, stop, seeds):
+    return _over(seeds, partial(round.label, stop=stop), (0, None, 0))(state, pool, selection)

@@ -4,7 +4,7 @@ import functools
 import math
 import mmap
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,6 +21,9 @@ from jaxal.rows import DATA, SHARED
 
 ALIGNED = 64
 """Bytes, of which the address of an array is a multiple that JAX takes over uncopied on CPUs."""
+
+IN_FLIGHT = 2
+"""Blocks that a device may have received and not worked on yet."""
 
 
 class Place(NamedTuple):
@@ -66,6 +69,30 @@ class Blocks:
             for first in range(0, count, batches)
         ]
         self._rooms = Rooms()
+
+    def fold(self, step: Callable[[Any, Place, PyTree], tuple[Any, jax.Array]], found: Any) -> Any:
+        """What comes of all blocks, each read while those before are computed on.
+
+        Args:
+          step: (found, place, block) -> found, and an array that is there once the block has been
+            used.
+          found: before the first.
+        """
+        waiting = deque()
+
+        def wait() -> None:
+            jax.block_until_ready(waiting.popleft())
+            self.release()
+
+        for place, block in zip(self.places, self, strict=True):
+            found, done = step(found, place, block)
+            # JAX would queue all blocks at once, and so keep them all.
+            waiting.append(done)
+            if len(waiting) > IN_FLIGHT:
+                wait()
+        while waiting:
+            wait()
+        return found
 
     def __iter__(self) -> Iterator[PyTree]:
         return read_ahead(self._block, self.places)

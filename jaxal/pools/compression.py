@@ -121,8 +121,8 @@ def compress(
     if len(source.shape) != 2:
         raise ValueError(f"source: expected features [N, D], got {tuple(source.shape)}")
     with processes.agreed(devices.is_shared(mesh)):
-        scale, offset = _ranges(source, precision)
-    scale, offset = devices.replicate((scale, offset), mesh)
+        ranges = ranges_of(np.asarray(source[spread_rows(len(source), SAMPLED)]), precision)
+    scale, offset = devices.replicate(ranges, mesh)
     codes, error = pool.map(ENCODERS[precision], (scale, offset))
     row = int(_first_not_finite(error, pool.valid))
     if row >= 0:
@@ -130,10 +130,14 @@ def compress(
     return CompressedPool(codes, error, pool.valid, scale, offset, pool.sources, mesh)
 
 
-def _ranges(source: Any, precision: str) -> tuple[np.ndarray, np.ndarray]:
-    """The scale and offset of every feature, of rows spread over the source."""
-    rows = np.unique(np.linspace(0, len(source) - 1, SAMPLED).astype(int))
-    some = np.asarray(source[rows]).astype(np.float32)
+def spread_rows(total: int, count: int) -> np.ndarray:
+    """About so many of so many rows, spread over all."""
+    return np.unique(np.linspace(0, total - 1, count).astype(int))
+
+
+def ranges_of(some: np.ndarray, precision: str) -> tuple[np.ndarray, np.ndarray]:
+    """The scale and the offset of every feature [D], by features of some rows [n, D]."""
+    some = some.astype(np.float32)
     some = np.where(np.isfinite(some), some, 0.0)  # refused where all rows are looked at
     low, high = some.min(axis=0), some.max(axis=0)
     if precision == "int8":

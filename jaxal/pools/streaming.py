@@ -1,7 +1,6 @@
 """Pools whose rows stay where they are, on a disk as a rule, and are read when they are needed."""
 
 import dataclasses
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +17,7 @@ from jaxal.checks import check_flag, check_integer, is_traced
 from jaxal.data.checks import check, check_structure
 from jaxal.numerics import is_known, num_rows, rows_from, with_rows
 from jaxal.pools import devices
-from jaxal.pools._blocks import Blocks
+from jaxal.pools._blocks import Blocks, Place
 from jaxal.pools._unseen import Unseen, register
 from jaxal.pools.memory import BATCH_SIZE, ArrayPool, on_each_device, put
 from jaxal.pools.sources import Source, check_sources, digest_sources
@@ -26,9 +25,6 @@ from jaxal.rows import REPLICATED, SHARED
 
 BLOCK = 2**23
 """Bytes of the inputs, about, that are read at a time for a device."""
-
-IN_FLIGHT = 2
-"""Blocks that a device may have received and not worked on yet."""
 
 
 @register
@@ -94,15 +90,12 @@ class StreamedPool:
         if not any(leaf.size for leaf in jax.tree.leaves(results)):
             return results
         blocks = Blocks(self.inputs, len(self), self.batch_size, self.mesh, BLOCK)
-        step, waiting = partial(_step, function, self.mesh, blocks.batch), deque()
-        for place, block in zip(blocks.places, blocks, strict=True):
-            results, done = step(results, tuple(map(np.int32, place)), shared, block, arrays)
-            # JAX would queue all blocks at once, and so keep them all.
-            waiting.append(done)
-            if len(waiting) > IN_FLIGHT:
-                jax.block_until_ready(waiting.popleft())
-                blocks.release()
-        return results
+
+        def step(results: PyTree, place: Place, block: PyTree) -> tuple[PyTree, jax.Array]:
+            here = tuple(map(np.int32, place))
+            return _step(function, self.mesh, blocks.batch, results, here, shared, block, arrays)
+
+        return blocks.fold(step, results)
 
     def labeled(self) -> "StreamedPool":
         """The same pool without the rows whose label is unknown: they keep their numbers."""

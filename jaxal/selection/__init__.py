@@ -6,6 +6,9 @@ a `Selection` of distinct available rows in the order picked. Points are arrays 
 shapes static; `take_top` and `take_stochastic` are not. All may be called inside `jit` and `vmap`.
 """
 
+from typing import TYPE_CHECKING
+
+from jaxal._lazy import lazy
 from jaxal.greedy.lazy import Rule, lazy_greedy
 from jaxal.greedy.take import take_stochastic, take_top
 from jaxal.points.embedding import Dense, Embedding
@@ -29,15 +32,30 @@ from jaxal.selection.gradient_matching._glister import glister
 from jaxal.selection.gradient_matching._grad_match import grad_match
 from jaxal.selection.gradient_matching._matching_pursuit import orthogonal_matching_pursuit
 
+if TYPE_CHECKING:
+    from jaxal.selection import anytime, certified, streamed
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {},
+        modules=[
+            "jaxal.selection.anytime",
+            "jaxal.selection.certified",
+            "jaxal.selection.streamed",
+        ],
+    )
+
 __all__ = [
     "GRADIENT_KINDS",
     "Dense",
     "Embedding",
     "GradientEmbedding",
     "Rule",
+    "anytime",
     "badge",
     "bait",
     "batch_bald",
+    "certified",
     "cluster_margin",
     "drop_query",
     "falcun",
@@ -54,6 +72,7 @@ __all__ = [
     "orthogonal_matching_pursuit",
     "nearest_pick",
     "random_projection",
+    "streamed",
     "take_stochastic",
     "take_top",
     "typiclust",

@@ -13,7 +13,9 @@ PATIENCE = 10  # batches without a lower smoothed inertia after which the center
 SEEDED = 3  # the seeds are drawn from so many batches, or so many rows a center if these are more
 
 
-class _State(NamedTuple):
+class State(NamedTuple):
+    """Where the centers are, and what tells whether they rest."""
+
     centers: jax.Array  # [K, D]
     counts: jax.Array  # [K] rows that joined each so far
     smoothed: jax.Array  # [] the running mean of a row's squared distance
@@ -74,27 +76,54 @@ def mini_batches(
     share = jnp.minimum(2.0 * batch_size / (count.astype(points.dtype) + 1.0), 1.0)
     rests_at = tolerance * mean_variance(points, usable)
 
-    def step(state: _State) -> _State:
+    def step(state: State) -> State:
         rows = _drawn(derive_keys(key, state.steps + 1), index, count, batch_size)
         near = None if taken is None else taken[rows]
-        squared, assigned = assign(points[rows], usable[rows], state.centers, valid, near)
-        moves, counts = _moves(state, points[rows], assigned)
-        now = jnp.mean(jnp.where(squared < jnp.inf, squared, 0.0))
-        return _moved(state, moves, counts, now, share, rests_at, max_steps)
+        stops = share, rests_at, max_steps
+        return after_batch(state, points[rows], usable[rows], valid, *stops, near)
 
-    end = jax.lax.while_loop(lambda state: ~state.rests, step, _start(centers))
+    end = jax.lax.while_loop(lambda state: ~state.rests, step, first_state(centers))
     _, assigned = assign(points, usable, end.centers, valid, taken)
     return settled(points, usable, end.centers, assigned, end.steps, taken)
 
 
-def _start(centers: jax.Array) -> _State:
+def after_batch(
+    state: State,
+    points: jax.Array,
+    usable: jax.Array,
+    valid: jax.Array,
+    share: jax.Array | float,
+    rests_at: jax.Array,
+    max_steps: int | jax.Array,
+    near: jax.Array | None = None,
+) -> State:
+    """The state after a batch of rows.
+
+    Args:
+      state: before.
+      points: [b, D], zeros where not usable.
+      usable: [b] bool.
+      valid: [K] bool, the centers that count.
+      share: of the batch in the running mean.
+      rests_at: [] the squared shifts of the centers, added up, at which they rest.
+      max_steps: batches at most.
+      near: [b], as `taken` of `assign`.
+    """
+    squared, assigned = assign(points, usable, state.centers, valid, near)
+    moves, counts = _moves(state, points, assigned)
+    now = jnp.mean(jnp.where(squared < jnp.inf, squared, 0.0))
+    return _moved(state, moves, counts, now, share, rests_at, max_steps)
+
+
+def first_state(centers: jax.Array) -> State:
+    """Before the first batch, of centers [K, D]."""
     zero = jnp.zeros_like(centers, shape=())
     counts = jnp.zeros_like(centers, shape=(len(centers),))
     nothing = jnp.int32(0)
-    return _State(centers, counts, zero, zero + jnp.inf, nothing, nothing, jnp.bool_(False))
+    return State(centers, counts, zero, zero + jnp.inf, nothing, nothing, jnp.bool_(False))
 
 
-def _moves(state: _State, some: jax.Array, assigned: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _moves(state: State, some: jax.Array, assigned: jax.Array) -> tuple[jax.Array, jax.Array]:
     """How far the rows of a batch [b, D] move their centers, [K, D], and the counts with them."""
     means, joined = group_means(some, assigned, len(state.centers))
     counts = state.counts + joined
@@ -103,14 +132,14 @@ def _moves(state: _State, some: jax.Array, assigned: jax.Array) -> tuple[jax.Arr
 
 
 def _moved(
-    state: _State,
+    state: State,
     moves: jax.Array,
     counts: jax.Array,
     now: jax.Array,
-    share: jax.Array,
+    share: jax.Array | float,
     rests_at: jax.Array,
     max_steps: int | jax.Array,
-) -> _State:
+) -> State:
     """The state after a batch whose rows have the mean squared distance `now`."""
     smoothed = jnp.where(state.steps > 0, state.smoothed, now)
     smoothed += share * (now - smoothed)
@@ -118,4 +147,4 @@ def _moved(
     steps = state.steps + 1
     rests = (waited >= PATIENCE) | (jnp.sum(moves**2) <= rests_at) | (steps >= max_steps)
     least = jnp.minimum(smoothed, state.least)
-    return _State(state.centers + moves, counts, smoothed, least, waited, steps, rests)
+    return State(state.centers + moves, counts, smoothed, least, waited, steps, rests)

@@ -8,6 +8,7 @@ from jaxal.base import Strategy
 from jaxal.checks import check_budget, check_integer
 from jaxal.factories import cached_factory
 from jaxal.strategies import filters
+from jaxal.strategies.copies import refuse_copy
 from jaxal.strategies.filters import Filter, Request
 from jaxal.strategies.observations import observe_all, views_of_each
 from jaxal.strategies.registry import register
@@ -61,6 +62,7 @@ def candidates(
     if max_labeled is not None:
         check_integer(1, max_labeled=max_labeled)
     made = cast(Strategy, strategy)  # of a name by now
+    refuse_copy("strategy", made)
     return _among(made, filters.make(kind, **hyper), size, max_labeled or size)
 
 

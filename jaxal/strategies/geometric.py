@@ -4,14 +4,16 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import selection
-from jaxal.base import Strategy, prepared
+from jaxal.base import CopyRule, Strategy, prepared
 from jaxal.checks import check_at_least, check_integer, check_name
 from jaxal.points.losses import Loss, check_loss
+from jaxal.selection import certified
+from jaxal.strategies.copies import check_precision, features_of_labeled
 from jaxal.strategies.registry import register
 
 
 @register
-def core_set(*, block_size: int = 256) -> Strategy:
+def core_set(*, block_size: int = 256, precision: str = "float32") -> Strategy:
     """Core-set: greedy k-center in feature space, with the labelled examples as centers.
 
     Repeatedly selects the example whose features are farthest from those of all labelled and
@@ -20,16 +22,20 @@ def core_set(*, block_size: int = 256) -> Strategy:
     Args:
       block_size: candidates examined in a pass over the pool. It changes the time alone: larger
         blocks mean fewer passes with more work in each.
+      precision: in which the features of a pool that is read are kept on the devices: "float32",
+        "bfloat16" or "int8". Of a copy the picks are the same, rounding of equal distances aside:
+        see `selection.certified.k_center`. Of a pool in memory it changes nothing.
 
     Raises:
       TypeError: if the block size is not an integer.
-      ValueError: if it is below 1.
+      ValueError: if it is below 1, or the precision unknown.
 
     References:
       Sener and Savarese, "Active learning for convolutional neural networks: a core-set approach",
       ICLR 2018.
     """
     check_integer(1, block_size=block_size)
+    check_precision(precision)
 
     def observe(key, model, variables, inputs, labels):
         return model.apply(variables, inputs).features
@@ -44,11 +50,22 @@ def core_set(*, block_size: int = 256) -> Strategy:
             block_size=block_size,
         )
 
-    return Strategy(observe, select, regresses=True)
+    def from_copy(key, pool, rest, view, budget):
+        centers = features_of_labeled(pool, view.labeled)
+        return certified.k_center(
+            pool, view.available, budget, centers=centers, block_size=block_size
+        )
+
+    copy = None
+    if precision != "float32":
+        copy = CopyRule(precision, lambda features: (features, ()), from_copy)
+    return Strategy(observe, select, regresses=True, copy=copy)
 
 
 @register
-def badge(*, block_size: int = 64, loss: Loss | None = None) -> Strategy:
+def badge(
+    *, block_size: int = 64, loss: Loss | None = None, precision: str = "float32"
+) -> Strategy:
     """BADGE: k-means++ on last-layer gradients of the pseudo-label.
 
     The gradient of each example's loss is taken at the label that the model predicts: it is large
@@ -59,10 +76,13 @@ def badge(*, block_size: int = 64, loss: Loss | None = None) -> Strategy:
       block_size: candidates drawn in a pass over the pool. It changes the time and the random
         draws, not their law.
       loss: (logits [n, C], labels [n]) -> [n]; the cross-entropy if None.
+      precision: in which the features of a pool that is read are kept on the devices: "float32",
+        "bfloat16" or "int8". Of a copy the law is the same, and the draws of a key are others: see
+        `selection.certified.badge`. Of a pool in memory it changes nothing.
 
     Raises:
       TypeError: if the block size is not an integer, or the loss no function.
-      ValueError: if it is below 1.
+      ValueError: if it is below 1, or the precision unknown.
 
     References:
       Ash et al., "Deep batch active learning by diverse, uncertain gradient lower bounds", ICLR
@@ -70,6 +90,7 @@ def badge(*, block_size: int = 64, loss: Loss | None = None) -> Strategy:
     """
     check_integer(1, block_size=block_size)
     check_loss("loss", loss)
+    check_precision(precision)
 
     def observe(key, model, variables, inputs, labels):
         outputs = model.apply(variables, inputs)
@@ -83,7 +104,13 @@ def badge(*, block_size: int = 64, loss: Loss | None = None) -> Strategy:
             key, residuals, features, view.available, budget, block_size=block_size
         )
 
-    return Strategy(observe, select, reads_labels=False)
+    def from_copy(key, pool, residuals, view, budget):
+        return certified.badge(key, residuals, pool, view.available, budget, block_size=block_size)
+
+    copy = None
+    if precision != "float32":
+        copy = CopyRule(precision, lambda observed: (observed[1], observed[0]), from_copy)
+    return Strategy(observe, select, reads_labels=False, copy=copy)
 
 
 REPRESENTATIONS = ("features", "inputs")

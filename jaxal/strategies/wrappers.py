@@ -10,6 +10,7 @@ from jaxal.base import Selection, Strategy
 from jaxal.checks import check_at_least, check_budget, check_integer, check_name
 from jaxal.greedy.take import STOCHASTIC_KINDS
 from jaxal.selection._partitions import at_random, budgets_of, in_order, shape_of
+from jaxal.strategies.copies import refuse_copy
 from jaxal.strategies.registry import register
 from jaxal.strategies.scoring import TopScores
 from jaxal.strategies.subpool import (
@@ -115,6 +116,7 @@ def partition(
     """
     if not isinstance(strategy, Strategy):
         raise TypeError(f"strategy: expected a Strategy, got {strategy!r}")
+    refuse_copy("strategy", strategy)
     check_integer(1, num_partitions=num_partitions)
     check_name("merge", merge, MERGES)
     oversampling = num_partitions if oversampling is None else oversampling

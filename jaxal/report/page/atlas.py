@@ -8,12 +8,16 @@ import numpy as np
 from jaxal.numerics import are_targets, is_known
 from jaxal.report.page.arrays import Arrays
 from jaxal.report.page.layout import layout, nearest, quantised
+from jaxal.report.page.neighbours import neighbour_layout
 from jaxal.report.page.picks import Group
 from jaxal.report.page.predicted import ends, predicted, steps
 from jaxal.report.page.shown import ShownPool
 
 POINTS = 1_000_000
 """Rows on the map; a larger pool is drawn by a random part of it, and all picks."""
+
+BOTH = 100_000
+"""Rows up to which the map has both layouts, if nothing else is asked for."""
 
 NEAREST = 1_500_000
 """Rows, over all lines, of which the page says which pick is nearest."""
@@ -54,7 +58,7 @@ def atlas(
         "explained": list(placed.explained[:2]),
         "components": placed.coordinates.shape[1],
         "words": pool.tokens,
-        "positions": arrays.add(quantised(placed.coordinates)),
+        "layouts": _layouts(placed.coordinates, pool.layout, arrays),
         "nearest": _nearest(placed.coordinates, rows, found, arrays),
         "predicted": predicted(
             pool.predicted or {}, rows, pool.labels, found[0].seed if found else 0, arrays
@@ -68,6 +72,17 @@ def atlas(
     if len(rows) < len(pool.labels):
         made["steps"] = arrays.add(np.diff(rows, prepend=0).astype(np.uint32))
     return made
+
+
+def _layouts(coordinates: np.ndarray, asked: str, arrays: Arrays) -> dict[str, Any]:
+    """Where the rows lie, by each layout that was asked for; the first is the one that is seen."""
+    if asked == "auto":
+        asked = "both" if len(coordinates) <= BOTH else "pca"
+    near = None if asked == "pca" else neighbour_layout(coordinates)
+    found = {"pca": coordinates, "t-sne": near}
+    if asked == "t-sne" and near is not None:
+        del found["pca"]
+    return {name: arrays.add(quantised(own)) for name, own in found.items() if own is not None}
 
 
 def _values(targets: np.ndarray, arrays: Arrays) -> dict[str, Any]:

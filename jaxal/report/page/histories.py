@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxal.base import Examples
-from jaxal.checks import describe
+from jaxal.checks import check_name, describe
 from jaxal.data.checks import check
 from jaxal.experiment.predictions import OfPool
 from jaxal.numerics import are_targets
@@ -16,7 +16,7 @@ from jaxal.report.baseline import random_name
 from jaxal.report.learning_curves import grouped
 from jaxal.report.page._write import write
 from jaxal.report.page.collecting import collect
-from jaxal.report.page.shown import Shown, ShownPool
+from jaxal.report.page.shown import LAYOUTS, Shown, ShownPool
 from jaxal.report.paired import paired_differences
 from jaxal.report.summary import names, summarize
 
@@ -30,6 +30,7 @@ def write_page(
     features: Any = None,
     outputs: Mapping[str, Any] | None = None,
     class_names: Sequence[str] = (),
+    layout: str = "auto",
 ) -> Path:
     """Writes one HTML file that shows what records say, and the pool as a map.
 
@@ -42,17 +43,21 @@ def write_page(
       outputs: by strategy, the logits [N, C] that its last model has for the pool's rows, or the
         predictions [N] of a regression, of the first seed: the map has colours of them.
       class_names: [C] names of the labels 0 to C - 1; those that are missing are numbers.
+      layout: of the map: "pca", the plane of two principal components; "t-sne", which keeps near
+        rows together, and in the plane where there are fewer than 10 rows or 3 components; "both",
+        to choose on the page; "auto", both up to 100,000 rows and above these the plane.
 
     Returns:
       The path.
 
     Raises:
       ValueError: there is no record, a pool that does not hold a row that was picked, or outputs
-        without a pool, of other rows, or of no strategy of the records.
+        without a pool, of other rows, of no strategy of the records, or that are not finite.
       TypeError: something else than records.
 
     Cost: of the map O(N D) time, and for each strategy O(N P) for P picks.
     """
+    check_name("layout", layout, LAYOUTS)
     if pool is None and outputs:
         raise ValueError("outputs: expected a pool beside them, got none")
     path = Path(path)
@@ -69,7 +74,9 @@ def write_page(
         [str(name) for name in class_names],
         None
         if pool is None
-        else _with_outputs(_pool(kept, pool, features), outputs or {}, [*lines]),
+        else _with_outputs(
+            _pool(kept, pool, features)._replace(layout=layout), outputs or {}, [*lines]
+        ),
         {},
         {},
     )
@@ -104,6 +111,9 @@ def _as_predictions(given: Any, labels: np.ndarray, name: str) -> OfPool:
     rank, shape = (1, "[N]") if are_targets(labels) else (2, "[N, C]")
     if made.ndim != rank or len(made) != len(labels):
         raise ValueError(f"{name}: expected {shape} of {len(labels)} rows, got {describe(given)}")
+    # A class may be impossible, with the logit -inf.
+    if not np.isfinite(made if rank == 1 else made.max(-1)).all():
+        raise ValueError(f"{name}: expected numbers, got NaN or inf")
     if rank == 1:
         return OfPool(made, np.full(len(made), np.nan, np.float32))
     chances = np.exp(made - made.max(-1, keepdims=True))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxal.checks import check_name
 from jaxal.data.readers.registry import FOLDER_VARIABLE
 from jaxal.data.readers.text import read_with_texts
 from jaxal.data.tables import open_table
@@ -24,14 +25,18 @@ from jaxal.report.learning_curves import grouped
 from jaxal.report.page._write import write
 from jaxal.report.page.collecting import collect
 from jaxal.report.page.histories import check_rows
-from jaxal.report.page.shown import Shown, ShownPool
+from jaxal.report.page.shown import LAYOUTS, Shown, ShownPool
 from jaxal.report.paired import paired_differences
 from jaxal.report.rebuild import Run, load_run
 from jaxal.report.summary import names, summarize
 
 
 def write_runs_page(
-    folders: Sequence[str | Path], path: str | Path, *, different_data: bool = False
+    folders: Sequence[str | Path],
+    path: str | Path,
+    *,
+    different_data: bool = False,
+    layout: str = "auto",
 ) -> list[str]:
     """Writes one HTML file that shows a run, or several on the same data side by side.
 
@@ -43,6 +48,7 @@ def write_runs_page(
       path: of the file, which is replaced.
       different_data: whether runs on different data are shown side by side all the same, without
         the pool.
+      layout: of the map, as of `write_page`.
 
     Returns:
       Notes on what is missing.
@@ -51,6 +57,7 @@ def write_runs_page(
       OSError: the records cannot be read, or the file not written.
       ValueError: no run, a run without a finished round, or runs on different data.
     """
+    check_name("layout", layout, LAYOUTS)
     if not folders:
         raise ValueError("folders: expected at least one run, got none")
     runs = [load_run(Path(folder)) for folder in folders]
@@ -60,7 +67,7 @@ def write_runs_page(
     pool, class_names, missing = _pool(runs[0], [one for line in own for one in line], differ)
     if pool is not None:
         found, damaged = _predicted(runs, len(pool.labels))
-        pool, missing = pool._replace(predicted=found), [*missing, *damaged]
+        pool, missing = pool._replace(predicted=found, layout=layout), [*missing, *damaged]
     texts = {run.name: _text(run.folder / CONFIG) for run in runs}
     shown = Shown(
         ", ".join(texts),
@@ -133,7 +140,12 @@ def _predicted(runs: Sequence[Run], rows: int) -> tuple[dict[int, OfPool], list[
         except (OSError, ValueError) as error:
             notes.append(f"without the predictions of {strategy}: {error}")
             continue
-        if own is not None and len(own.values) == rows:
+        if own is not None and len(own.values) != rows:
+            notes.append(
+                f"without the predictions of {strategy}: they are of {len(own.values)} rows, and "
+                f"the pool has {rows}"
+            )
+        elif own is not None:
             found[line] = own
     return found, notes
 

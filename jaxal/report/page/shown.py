@@ -10,6 +10,9 @@ from jaxal.records import Record
 from jaxal.report.paired import Paired
 from jaxal.report.summary import Summary
 
+LAYOUTS = ("auto", "pca", "t-sne", "both")
+"""How the rows of the map are placed."""
+
 
 class ShownPool(NamedTuple):
     """The pool, for the map and for what is shown of its rows."""
@@ -21,6 +24,7 @@ class ShownPool(NamedTuple):
     texts: Mapping[bytes, str] | None = None  # by the bytes of a row's inputs
     left_out: bool = False  # whether rows with label -1 are no rows of the pool
     predicted: Mapping[int, OfPool] | None = None  # by line, of the first seed
+    layout: str = "auto"  # one of LAYOUTS
 
 
 class Shown(NamedTuple):

@@ -17,8 +17,8 @@ from jaxal.pools import devices
 from jaxal.pools._read_ahead import read_ahead
 from jaxal.pools.streaming import StreamedPool
 from jaxal.selection._k_means import _seed
-from jaxal.selection._lloyd import assign, mean_variance
-from jaxal.selection._mini_batch import SEEDED, _moved, _moves, _start, _State
+from jaxal.selection._lloyd import mean_variance
+from jaxal.selection._mini_batch import SEEDED, State, after_batch, first_state
 from jaxal.selection.streamed import _passes
 
 SAMPLED = 4096
@@ -75,10 +75,10 @@ def k_means(
       pool: of features [N, D], from `pools.stream`.
       available: [N] bool; the rows of the source, or of the pool with its padding.
       budget: how many rows, 1 to N, which is the number of clusters.
-      init: [B, D], as of `k_means_centers`.
-      max_steps: the same.
-      tolerance: the same.
-      batch_size: the same.
+      init: [B, D] centers to begin with, as of `k_means_centers`.
+      max_steps: moves of the centers at most.
+      tolerance: when the centers rest, as of `k_means_centers`.
+      batch_size: rows of a mini-batch, as of `k_means_centers`; None: every step takes all rows.
       advance: is told after each step how many were made.
 
     Returns:
@@ -211,7 +211,7 @@ def _checked(
     return devices.place_rows(padded, pool.mesh)
 
 
-def _clusters(key, pool, available, number, init, options, advance) -> tuple[_Begun, _State]:
+def _clusters(key, pool, available, number, init, options, advance) -> tuple[_Begun, State]:
     """Where it began, and the centers that rest."""
     batch_size = options["batch_size"]
     sampling, seeding, drawing = jax.random.split(key, 3)
@@ -230,7 +230,7 @@ class _Draws:
     def __init__(self, pool: StreamedPool, available: jax.Array):
         mask = np.asarray(available)
         self.count = int(mask.sum())
-        # Of the first rows it is known where they are.
+        # If the available rows are the first ones, a place among them is a row.
         self.index = None if mask[: self.count].all() else np.flatnonzero(mask)
 
     def at(self, key: jax.Array, number: int) -> np.ndarray:
@@ -261,7 +261,7 @@ def _begun(points, usable, valid, uniform, init) -> _Begun:
     return _Begun(frame, scale, centers, valid, mean_variance(placed, usable))
 
 
-def _lloyd(pool, available, begun, options, advance) -> _State:
+def _lloyd(pool, available, begun, options, advance) -> State:
     reader = _passes.Reader(pool, available, begun.frame)
     centers, steps, counts, rests = begun.centers, 0, None, False
 
@@ -278,14 +278,14 @@ def _lloyd(pool, available, begun, options, advance) -> _State:
         rests = shift <= options["tolerance"] * float(variance) or steps >= options["max_steps"]
         if advance is not None:
             advance(steps)
-    return _start(centers)._replace(counts=counts, steps=jnp.int32(steps))
+    return first_state(centers)._replace(counts=counts, steps=jnp.int32(steps))
 
 
-def _mini_batches(key, pool, draws, begun, options, advance) -> _State:
+def _mini_batches(key, pool, draws, begun, options, advance) -> State:
     size, max_steps = options["batch_size"], options["max_steps"]
     share = min(2.0 * size / (draws.count + 1.0), 1.0)
     rests_at = options["tolerance"] * begun.variance
-    state = devices.replicate(_start(begun.centers), pool.mesh)
+    state = devices.replicate(first_state(begun.centers), pool.mesh)
 
     def keys() -> Iterator[jax.Array]:
         for step in range(max_steps):
@@ -304,15 +304,12 @@ def _mini_batches(key, pool, draws, begun, options, advance) -> _State:
 
 
 @jax.jit
-def _batch(state, batch, begun, share, rests_at, max_steps, is_any) -> _State:
+def _batch(state, batch, begun, share, rests_at, max_steps, is_any) -> State:
     """Centers moved by a batch [b, D] of rows as they were read."""
     points = Dense(batch.astype(float))
     usable = points.finite() & is_any
     placed = points.placed(begun.frame).masked(usable).features
-    squared, assigned = assign(placed, usable, state.centers, begun.valid)
-    moves, counts = _moves(state, placed, assigned)
-    now = jnp.mean(jnp.where(squared < jnp.inf, squared, 0.0))
-    return _moved(state, moves, counts, now, share, rests_at, max_steps)
+    return after_batch(state, placed, usable, begun.valid, share, rests_at, max_steps)
 
 
 def _picked(found: _passes.Picks, scale: float) -> Selection:

@@ -1,6 +1,5 @@
 """Passes of k-means over a pool that is read: what a block adds to sums, and to the best rows."""
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 from jaxal.points.distances import rounding_slack
 from jaxal.points.embedding import Dense
 from jaxal.pools import streaming
-from jaxal.pools._blocks import Blocks
+from jaxal.pools._blocks import Blocks, Place
 from jaxal.pools.streaming import StreamedPool
 from jaxal.rows import rows_over, top_rows
 from jaxal.selection._k_means import closest
@@ -93,17 +92,16 @@ class Reader:
 
     def fold(self, add: Callable[..., Any], found: Any, *shared: Any) -> Any:
         """What a pass finds: `add(mesh, found, block, here, mask, frame, *shared)` for each."""
-        waiting, done = deque(), 0
-        mesh = self.pool.mesh
-        for place, block in zip(self.blocks.places, self.blocks, strict=True):
-            here = jnp.int32(place.start), jnp.int32(done)
-            found = add(mesh, found, block, here, self.mask, self.frame, *shared)
-            done = place.start + place.batches * self.blocks.batch
-            # JAX would queue all blocks at once, and so keep them all.
-            waiting.append(found.counts + 0)
-            if len(waiting) > streaming.IN_FLIGHT:
-                jax.block_until_ready(waiting.popleft())
-        return found
+        end = 0  # of the rows that a block before had
+
+        def step(found: Any, place: Place, block: jax.Array) -> tuple[Any, jax.Array]:
+            nonlocal end
+            here = jnp.int32(place.start), jnp.int32(end)
+            end = place.start + place.batches * self.blocks.batch
+            found = add(self.pool.mesh, found, block, here, self.mask, self.frame, *shared)
+            return found, found.counts + 0  # as the next block takes the counts over
+
+        return self.blocks.fold(step, found)
 
 
 def _part(block: jax.Array, here: Any, mask: jax.Array, frame: Any) -> Part:

@@ -11,6 +11,7 @@ from jaxal.base import Strategy
 from jaxal.checks import check_at_least, check_integer
 from jaxal.numerics import derive_keys
 from jaxal.rows import rows_over
+from jaxal.strategies.copies import refuse_copy
 from jaxal.strategies.filters.base import Filter, Request, draw, select_among
 from jaxal.strategies.registry import by_name
 
@@ -57,6 +58,8 @@ def progressive(
         raise ValueError("rules: expected at least one strategy, got none")
     check_integer(len(rules), num_batches=num_batches)
     made = cast(tuple[Strategy, ...], rules)  # of names by now
+    for rule in made:
+        refuse_copy("rules", rule)
     batches = num_batches // len(rules) * len(rules)
 
     def find(key, request):

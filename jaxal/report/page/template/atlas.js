@@ -12,7 +12,11 @@ async function startAtlas() {
     $("atlas-about").textContent = "There is no map: the page was made without the pool.";
     return;
   }
-  atlas.positions = await arrayOf(own.positions);
+  const names = Object.keys(own.layouts);
+  atlas.layout = names[0];
+  atlas.positions = (await placesOf(atlas.layout)).slice();
+  fill($("atlas-layout"), names.map((name) => [name, LAYOUTS[name]]));
+  $("layout-label").hidden = names.length < 2;
   if (own.values) atlas.steps = await arrayOf(own.values.steps);
   else atlas.classes = await arrayOf(own.classes);
   atlas.rows = own.steps ? (await arrayOf(own.steps)).map(((sum) => (step) => (sum += step))(0)) : null;
@@ -42,8 +46,34 @@ function useCard() {
   recolor();
 }
 
+// Unpacked when it is asked for, and once.
+function placesOf(name) {
+  atlas.layouts ??= {};
+  return (atlas.layouts[name] ??= arrayOf(DATA.atlas.layouts[name]));
+}
+
+// The array of positions stays the same, as the renderer holds it; what is in it changes.
+async function layOut(name) {
+  const places = await placesOf(name);
+  if ($("atlas-layout").value !== name) return; // another was chosen meanwhile
+  atlas.layout = name;
+  atlas.positions.set(places);
+  atlas.finder = null;
+  hover(null);
+  atlas.renderer.moved();
+  describeMap(DATA.atlas);
+  showAll();
+}
+
+const LAYOUTS = { pca: "principal components", "t-sne": "t-SNE: neighbours together" };
+
 function describeMap(own) {
   const part = own.points < own.pool ? `${count(own.points)} of its ${count(own.pool)} rows, the picks among them` : `all its ${count(own.points)} rows`;
+  if (atlas.layout === "t-sne") {
+    const of = own.words ? "the words of its texts" : "its inputs";
+    $("atlas-about").textContent = `The pool, ${part}, by t-SNE of ${own.components} principal components of ${of}: rows that lie together are alike. How far groups are apart, and how large they are, says nothing.`;
+    return;
+  }
   const share = own.explained.map((value) => percent(value, 0)).join(" and ");
   const of = own.words ? "the words of its texts (truncated SVD)" : "its inputs (PCA)";
   $("atlas-about").textContent = `The pool, ${part}, by the first two principal components of ${of}, which have ${share} of the variance: what lies together here may be far apart in the others.`;

@@ -69,7 +69,7 @@ const short = (value) => (known(value) ? `${Number(value.toPrecision(3))}`.repla
 const measured = (value) => (ERRORS ? short(value) : percent(value));
 const COUNTS = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const count = (value) => (known(value) ? COUNTS.format(value) : "–");
-const className = (number) => (number < NONE ? DATA.classes[number] : "no class");
+const className = (number) => (number < NONE ? (DATA.classes[number] ?? String(number)) : "no class");
 
 function seconds(value) {
   if (!known(value)) return "–";

@@ -67,6 +67,12 @@ function drawnByWebGL(gl, canvas, positions) {
   gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   const uniform = (own) => gl.getUniformLocation(program, own);
   return {
+    // Where points lie was changed in the array.
+    moved() {
+      gl.bindBuffer(gl.ARRAY_BUFFER, places);
+      gl.bufferData(gl.ARRAY_BUFFER, positions, gl.STATIC_DRAW);
+      gl.bindBuffer(gl.ARRAY_BUFFER, kinds);
+    },
     blends: true, // where points lie on each other, the color is fuller
     // kinds [n] uint8, and colours [256, 4] uint8 by kind, not premultiplied.
     color(own, colors) {
@@ -91,6 +97,7 @@ function drawnByPixels(canvas, positions) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   let [kinds, colors] = [null, null];
   return {
+    moved() {},
     color(own, made) {
       [kinds, colors] = [own, new Uint32Array(made.buffer)];
     },

@@ -140,6 +140,7 @@ function listenToAtlas() {
   change("atlas-line", "line");
   change("atlas-seed", "seed");
   change("atlas-color", "color");
+  $("atlas-layout").addEventListener("change", (event) => layOut(event.target.value));
   $("round").addEventListener("input", (event) => setRound(Number(event.target.value)));
   $("play").addEventListener("click", play);
   $("zoom-in").addEventListener("click", () => zoomAt(1.6));

@@ -59,10 +59,8 @@ function drawComparison() {
     label(row.against),
     interval(row, reach),
     signed(100 * row.difference),
-    `${signed(100 * row.low)} to ${signed(100 * row.high)}`,
-    row.worse.toFixed(2),
-    row.same.toFixed(2),
-    row.better.toFixed(2),
+    known(row.low) && known(row.high) ? `${signed(100 * row.low)} to ${signed(100 * row.high)}` : "not known",
+    ...[row.worse, row.same, row.better].map((chance) => (known(chance) ? chance.toFixed(2) : "–")),
     verdict(row),
   ]);
   $("table-comparison").replaceChildren(table(headers, cells));
@@ -82,7 +80,8 @@ function interval(row, reach) {
     { width, height, "aria-hidden": "true" },
     svg("rect", { x: x(-0.01), width: x(0.01) - x(-0.01), y: 0, height, fill: cssColor("--grid") }),
     svg("line", { x1: x(0), x2: x(0), y1: 0, y2: height, stroke: cssColor("--line") }),
-    svg("line", { x1: x(row.low), x2: x(row.high), y1: 9, y2: 9, stroke: color, "stroke-width": 2 }),
+    // An interval without ends goes from edge to edge.
+    svg("line", { x1: known(row.low) ? x(row.low) : 0, x2: known(row.high) ? x(row.high) : width, y1: 9, y2: 9, stroke: color, "stroke-width": 2 }),
     svg("circle", { cx: x(row.difference), cy: 9, r: 4, fill: row.told_apart ? color : cssColor("--paper"), stroke: color, "stroke-width": 2 })
   );
 }
