@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def write_table(options: argparse.Namespace) -> None:
-    text = table.markdown(table.read(options.results, list(TOPICS)))
+    text = table.markdown(table.read(options.results, list(TOPICS)), list(TOPICS))
     if options.into is None:
         print(text)
     else:

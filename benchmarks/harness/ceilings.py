@@ -7,7 +7,7 @@ from typing import Any
 
 SIDE = 1024  # of the matrices
 NUMBERS = 1 << 24  # that are copied, 64 MiB of float32
-REPEATS = 5
+REPEATS = 20
 
 
 def measure() -> dict[str, dict[str, float]]:

@@ -28,13 +28,15 @@ def read(folder: pathlib.Path, order: Sequence[str]) -> list[dict[str, Any]]:
     return sorted(known, key=lambda one: (place[one["topic"]], ORDER.get(one["size"], 9)))
 
 
-def markdown(records: Sequence[dict[str, Any]]) -> str:
-    """Two tables, of times beside others and of first calls and memory, and what was measured."""
+def markdown(records: Sequence[dict[str, Any]], order: Sequence[str] = ()) -> str:
+    """Tables of times beside others, of first calls and memory, and of rates; who is missing."""
     compared = [row for record in records for row in _rows(record)]
     head = ("", "side", "import", "first call", "of it compiling", "MB at most", "versions")
     costs = [row for record in records for row in _costs(record)]
+    absent = [name for name in order if name not in {record["topic"] for record in records}]
+    missing = [f"Not measured: {', '.join(absent)}."] if absent else []
     return "\n\n".join(
-        [_grid(HEAD, compared), _about(records), _grid(head, costs), _ceilings(records)]
+        [_grid(HEAD, compared), *missing, _about(records), _grid(head, costs), _ceilings(records)]
     )
 
 
@@ -146,29 +148,35 @@ def _about(records: Sequence[dict[str, Any]]) -> str:
 
 
 def _ceilings(records: Sequence[dict[str, Any]]) -> str:
-    """How near jaxal's side comes to the machine's own rates, by the work of the definition."""
+    """How near jaxal's side comes to the machine's own rates, the best of all runs on it."""
+    best = {
+        rate: max(
+            (one[rate] for each in records for one in each.get("ceilings", {}).values()),
+            default=0.0,
+        )
+        for rate in ("flops", "bytes_per_second")
+    }
+    if not all(best.values()):
+        return ""
     rows = []
     for record in records:
         ours = next(iter(record["sides"].values()))
-        found = record.get("ceilings") or {}
-        if "seconds" not in ours or not found:
+        if "seconds" not in ours:
             continue
-        least = ours["seconds"]["min"]
+        work, least = record["work"], ours["cpu_seconds"]["min"]
         shares = [
-            record["work"][work] / least / max(one[rate] for one in found.values())
-            for work, rate in (("flops", "flops"), ("bytes", "bytes_per_second"))
+            work[kind] / least / best[rate]
+            for kind, rate in (("flops", "flops"), ("bytes", "bytes_per_second"))
         ]
-        rates = [max(one[rate] for one in found.values()) for rate in ("flops", "bytes_per_second")]
-        rows.append(
-            [
-                record["title"],
-                f"{record['work']['flops'] / 1e9:.3g}",
-                f"{shares[0]:.2g} of {rates[0] / 1e9:.0f} GFLOP/s",
-                f"{record['work']['bytes'] / 1e9:.3g}",
-                f"{shares[1]:.2g} of {rates[1] / 1e9:.1f} GB/s",
-            ]
-        )
-    head = ("", "GFLOP of the definition", "rate, of a product's", "GB of it", "rate, of a copy's")
+        amounts = [f"{work[kind] / 1e9:.3g}" for kind in ("flops", "bytes")]
+        rows.append([record["title"], *amounts, *(f"{share:.2g}" for share in shares)])
+    head = (
+        "the work of the definition",
+        "GFLOP",
+        "GB",
+        f"of {best['flops'] / 1e9:.0f} GFLOP/s of a matrix product",
+        f"of {best['bytes_per_second'] / 1e9:.1f} GB/s of a copy",
+    )
     return _grid(head, rows)
 
 
