@@ -12,13 +12,12 @@ import common
 import jax
 import jax.numpy as jnp
 import numpy as np
-from submodular import WIDTH, points
 
 from jaxal import submodular
 from jaxal.submodular.costs import make_knapsack
 from jaxal.submodular.optimizers import block_lazy
 
-BLOCK_SIZE = 256
+BLOCK_SIZE, WIDTH = 256, 128
 FORMS = {
     "all rows": ("facility_location", {"targets": "all"}),
     "a sample": ("facility_location", {"targets": 8_192}),  # the default above 16,384 rows
@@ -32,10 +31,18 @@ SIZES = [
 ]
 
 
+def points(rows, width):
+    """Rows of 50 wide clusters, float32 [rows, width]."""
+    rng = np.random.default_rng(0)
+    centers = np.random.default_rng(1).normal(size=(50, width))
+    near = 0.7 * rng.normal(size=(rows, width))
+    return (centers[rng.integers(0, 50, rows)] + near).astype(np.float32)
+
+
 def run(form, rows, width, picks):
     """One case."""
     name, options = FORMS[form]
-    x = jnp.asarray(points(rows, "", width=width))
+    x = jnp.asarray(points(rows, width))
 
     def select(x):
         function = submodular.make(name, x, **options)

@@ -1,0 +1,1 @@
+"""Measurements: `python -m benchmarks` beside other packages, and scripts of single questions."""

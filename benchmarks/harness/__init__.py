@@ -1,0 +1,1 @@
+"""Fair comparisons: the same inputs, the same cores, turn by turn, and quality beside time."""
