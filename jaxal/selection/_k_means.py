@@ -1,6 +1,5 @@
 """k-means: the row nearest to the center of each cluster."""
 
-import math
 from functools import partial
 
 import jax
@@ -16,7 +15,6 @@ from jaxal.checks import (
     check_rows,
     is_traced,
 )
-from jaxal.greedy.d2 import sample_rows
 from jaxal.greedy.take import take_top
 from jaxal.numerics import derive_keys
 from jaxal.points.distances import COLUMNS, fold_nearest
@@ -30,49 +28,7 @@ from jaxal.points.embedding import (
 from jaxal.points.placed import rewritten
 from jaxal.selection._lloyd import Clusters, lloyd
 from jaxal.selection._mini_batch import SEEDED, drawn_rows, mini_batches
-
-
-def _seed(
-    uniform: jax.Array, points: jax.Array, usable: jax.Array, taken: jax.Array | None = None
-) -> jax.Array:
-    """Greedy k-means++: of a few D^2 draws the one that lowers the inertia most is kept.
-
-    A pass over the pool a seed, where plain k-means++ needs few in all; but Lloyd's iteration does
-    not make up for worse seeds. Once every row lies on a seed, draws are of any row: they stay
-    empty.
-
-    Args:
-      uniform: [B, T] random numbers in [0, 1), of T draws for each seed.
-      points: [N, D], scaled.
-      usable: [N] bool.
-      taken: [N] squared distances to centers that are there already, infinite where none is; None
-        if there are none.
-
-    Returns:
-      [B] int32 rows.
-    """
-    dense = Dense(points)
-    if taken is None:
-        # The first seed is uniform: all of its draws are the same.
-        uniform = uniform.at[0].set(uniform[0, 0])
-
-    def draw(i, carry):
-        squared, rows = carry
-        some = sample_rows(uniform[i], squared)
-        fresh = jnp.minimum(squared[:, None], dense.squared_distance(dense.take(some)))
-        best = jnp.argmin(jnp.sum(fresh, axis=0))
-        # By its number: to scatter a zero, a TPU gathers the distances of all devices.
-        squared = jnp.where(jnp.arange(len(points)) == some[best], 0.0, fresh[:, best])
-        return squared, rows.at[i].set(some[best])
-
-    # Before the first seed all rows are equally far, and so far that any distance is less.
-    far = jnp.finfo(points.dtype).max / (4 * len(points))
-    squared = far if taken is None else jnp.minimum(taken, far)
-    start = (
-        jnp.where(usable, squared, jnp.zeros_like(points[:, 0])),
-        jnp.zeros(len(uniform), jnp.int32),
-    )
-    return jax.lax.fori_loop(0, len(uniform), draw, start)[1]
+from jaxal.selection._seeds import greedy_seeds, random_numbers
 
 
 @entry.checked(
@@ -221,20 +177,18 @@ def _k_means(
     drawn = key
     if batch_size is not None:
         key, drawn = jax.random.split(key)
-    # All random numbers at once: draws in loops are most of a small program.
-    trials = 2 + int(math.log(budget))
-    uniform = jax.random.uniform(key, (restarts, budget, trials), scaled.dtype)
+    uniform = random_numbers(key, (restarts, budget), scaled.dtype)
     stop = {"max_steps": max_steps, "tolerance": tolerance, "taken": taken}
 
     def from_all(i: jax.Array) -> Clusters:
-        centers = scaled[_seed(uniform[i], scaled, usable, taken)]
+        centers = scaled[greedy_seeds(uniform[i], scaled, usable, taken)]
         return lloyd(scaled, usable, centers, valid, **stop)
 
     def from_batches(i: jax.Array, size: int) -> Clusters:
         sample, draws = jax.random.split(derive_keys(drawn, i + 1))
         rows = drawn_rows(sample, usable, SEEDED * max(size, budget))
         near = None if taken is None else taken[rows]
-        seeds = rows[_seed(uniform[i], scaled[rows], usable[rows], near)]
+        seeds = rows[greedy_seeds(uniform[i], scaled[rows], usable[rows], near)]
         return mini_batches(draws, scaled, usable, scaled[seeds], valid, size, **stop)
 
     def restart(i: jax.Array, best: Clusters) -> Clusters:

@@ -8,16 +8,14 @@ import jax.numpy as jnp
 
 from jaxal import entry
 from jaxal.base import Selection
-from jaxal.greedy.d2 import d2_sampling
 from jaxal.greedy.take import fill
 from jaxal.points.embedding import Dense
-from jaxal.points.placed import Placed
 from jaxal.rows import index_of, set_rows, without
 from jaxal.selection import _rows
 from jaxal.selection._lloyd import lloyd
+from jaxal.selection._seeds import greedy_seeds, random_numbers
 
 CLUSTERS = 500  # at most, where k-means makes them
-DRAWN = 64  # seeds of theirs drawn in a pass over the pool
 SIDE = 64  # members compared with as many others at a time
 SMOOTHING = 1e-5
 
@@ -129,11 +127,10 @@ def make_clusters(
       [N] int32, from 0; `most` where not usable.
     """
     # The first of many seeds are the seeds of few clusters.
-    pool = Placed(placed, usable, None)
-    seeds = d2_sampling(key, pool, None, usable, most, block_size=DRAWN)[0].rows
-    valid = (seeds >= 0) & (jnp.arange(most) < number)
-    centers = placed.take(jnp.maximum(seeds, 0)).features
-    return lloyd(placed.features, usable, centers, valid, max_steps=100, tolerance=1e-4).assigned
+    points = placed.features
+    seeds = greedy_seeds(random_numbers(key, (most,), points.dtype), points, usable, count=number)
+    valid = jnp.arange(most) < jnp.minimum(number, jnp.sum(usable, dtype=jnp.int32))
+    return lloyd(points, usable, points[seeds], valid, max_steps=100, tolerance=1e-4).assigned
 
 
 @entry.checked(

@@ -1,6 +1,5 @@
 """k-means over a pool that is read: Lloyd's iteration by passes, and by mini-batches."""
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,9 +15,9 @@ from jaxal.points.embedding import Dense
 from jaxal.pools import devices
 from jaxal.pools._read_ahead import read_ahead
 from jaxal.pools.streaming import StreamedPool
-from jaxal.selection._k_means import _seed
 from jaxal.selection._lloyd import mean_variance
 from jaxal.selection._mini_batch import SEEDED, State, after_batch, first_state
+from jaxal.selection._seeds import greedy_seeds, random_numbers
 from jaxal.selection.streamed import _passes
 
 SAMPLED = 4096
@@ -242,7 +241,7 @@ def _begin(key, pool, draws, sample, number, init) -> _Begun:
     points = pool.take(sample).astype(float)
     usable = jnp.full(len(sample), draws.count > 0)
     valid = jnp.full(number, init is not None) | (jnp.arange(number) < draws.count)
-    uniform = jax.random.uniform(key, (number, 2 + int(math.log(number))), points.dtype)
+    uniform = random_numbers(key, (number,), points.dtype)
     if init is not None:
         init = devices.replicate(jnp.asarray(init).astype(points.dtype), pool.mesh)
     return _begun(points, usable, devices.replicate(valid, pool.mesh), uniform, init)
@@ -255,7 +254,7 @@ def _begun(points, usable, valid, uniform, init) -> _Begun:
     frame, scale = dense.frame(usable)
     placed = dense.placed(frame).masked(usable).features
     if init is None:
-        centers = placed[_seed(uniform, placed, usable)]
+        centers = placed[greedy_seeds(uniform, placed, usable)]
     else:
         centers = Dense(init).placed(frame).features
     return _Begun(frame, scale, centers, valid, mean_variance(placed, usable))
