@@ -216,6 +216,14 @@ def test_colors_of_predictions(browser, tmp_path, regression):
     page.select_option("#atlas-color", "predicted")
     page.wait_for_timeout(150)
     assert "Not known of this strategy" in opened.text("#map-legend")
+    page.select_option("#atlas-line", "-1")
+    page.wait_for_timeout(150)
+    legend = opened.text("#map-legend")
+    assert "badge" in legend and "Choose one strategy" in legend
+    marks = opened.colors("#marks")
+    page.select_option("#atlas-color", "class")
+    page.wait_for_timeout(150)
+    assert opened.colors("#marks") == marks  # of all strategies marks have the strategies' colours
     opened.close()
 
 

@@ -153,7 +153,7 @@ async function colorByNearest() {
 
 function drawMapLegend() {
   const box = $("map-legend");
-  if (atlas.line === ALL && atlas.color === "class") {
+  if (atlas.line === ALL && byLine()) {
     box.replaceChildren(
       ...LINES.map((line, number) => {
         const toggle = () => {
@@ -161,7 +161,8 @@ function drawMapLegend() {
           recolor();
         };
         return el("button", { type: "button", "aria-pressed": !atlas.hidden.has(number), onclick: toggle }, sample(number), line.name);
-      })
+      }),
+      ...(isPredicted() ? [el("div", { class: "keys" }, "Choose one strategy for what its model says.")] : [])
     );
     return;
   }
@@ -237,9 +238,13 @@ function drawMarks() {
   }
 }
 
+// Whether marks of all strategies have the strategies' colours.
+const byLine = () => atlas.color === "class" || isPredicted();
+
 function pickColor(pick) {
+  if (atlas.line === ALL && byLine()) return lineColor(pick.line);
   if (isPredicted()) return cssColor("--paper");
-  if (atlas.color === "class") return atlas.line === ALL ? lineColor(pick.line) : labelColor(pick.point);
+  if (atlas.color === "class") return labelColor(pick.point);
   return ramp((pick.round + 1) / Math.max(rounds, 1));
 }
 

@@ -43,12 +43,12 @@ async function colorByModel(paint, solid) {
 
 async function drawModelLegend(box) {
   const asked = [atlas.color, atlas.line];
-  const found = atlas.line === ALL ? null : await modelOf(atlas.line);
+  const found = await modelOf(atlas.line);
   if (asked[0] !== atlas.color || asked[1] !== atlas.line) return; // another was chosen meanwhile
   const { every, seed, low, error } = DATA.atlas.predicted;
   const said = el("div", { class: "keys" });
   if (!found) {
-    said.textContent = atlas.line === ALL ? "Choose one strategy." : seed !== atlas.seed ? `Known for seed ${seed} alone.` : "Not known of this strategy.";
+    said.textContent = seed !== atlas.seed ? `Known for seed ${seed} alone.` : "Not known of this strategy.";
     return box.replaceChildren(said);
   }
   said.textContent = `After the last round, of labelled rows too.${every > 1 ? ` One row in ${every} is coloured.` : ""}`;
