@@ -210,6 +210,28 @@ def test_a_page_shows_a_regression(tmp_path):
     assert said.search(page) and not said.search(other)
 
 
+FRIEDMAN = {
+    "friedman1": lambda x: (
+        10 * np.sin(np.pi * x[0] * x[1]) + 20 * (x[2] - 0.5) ** 2 + 10 * x[3] + 5 * x[4]
+    ),
+    "friedman3": lambda x: np.arctan((x[1] * x[2] - 1 / (x[1] * x[3])) / x[0]),
+}
+
+
+@pytest.mark.parametrize("name", FRIEDMAN)
+def test_a_function_of_friedman(name):
+    given = {"task": "regression", "standardize": False}
+    pool, test = data.load(f"{name}:80", options={"noise": 0.0}, **given)
+    expected = FRIEDMAN[name](np.asarray(pool.inputs, np.float64).T)
+    np.testing.assert_allclose(pool.labels, expected, rtol=1e-4, atol=1e-5)
+    noisy, _ = data.load(f"{name}:80", options={"noise": 0.5, "seed": 0}, **given)
+    np.testing.assert_array_equal(noisy.inputs, pool.inputs)
+    assert 0.3 < np.std(noisy.labels - pool.labels) < 0.7 and len(test.labels) == 16
+    for rows, options in (("none", {}), ("0", {}), ("80", {"noise": -1.0})):
+        with pytest.raises(ValueError, match=f"{name}: expected a number of rows|noise: expected"):
+            data.load(f"{name}:{rows}", options=options, **given)
+
+
 def test_squared_loss_is_not_for_classes():
     given = jaxal.Learner(models.linear(3), optax.sgd(0.1), loss="squared")
     with pytest.raises(ValueError, match="loss: 'squared' is for labels that are floats"):

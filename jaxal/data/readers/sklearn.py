@@ -1,4 +1,7 @@
-"""Small data sets that come with scikit-learn, and one that it makes."""
+"""Small data sets that come with scikit-learn, and regressions that it makes."""
+
+from collections.abc import Callable
+from typing import Any
 
 from jaxal.checks import check_at_least, check_integer
 from jaxal.data.readers.registry import Table, source
@@ -42,10 +45,35 @@ def read_friedman1(rows: str, *, noise: float = 1.0, seed: int = 0) -> Table:
     """
     from sklearn import datasets
 
+    return _made("friedman1", datasets.make_friedman1, rows, noise, seed)
+
+
+@source("friedman3")
+def read_friedman3(rows: str, *, noise: float = 0.1, seed: int = 0) -> Table:
+    """Makes Friedman's third regression, a phase: four inputs, and a target that is steep in few.
+
+    The target is `arctan((x1 x2 - 1 / (x1 x3)) / x0)` and Gaussian noise, of x0 uniform on [0,
+    100], x1 on [40 pi, 560 pi], x2 on [0, 1] and x3 on [1, 11].
+
+    Args:
+      rows: how many, at least 1.
+      noise: standard deviation of the noise, at least 0.
+      seed: of all that is drawn.
+
+    Returns:
+      float64 [N, 4], and targets float64 [N].
+
+    Raises:
+      ValueError: a number of rows that is none, or a negative noise.
+    """
+    from sklearn import datasets
+
+    return _made("friedman3", datasets.make_friedman3, rows, noise, seed)
+
+
+def _made(name: str, make: Callable[..., Any], rows: str, noise: float, seed: int) -> Table:
     if not rows.isdecimal() or int(rows) < 1:
-        raise ValueError(
-            f"friedman1: expected a number of rows, as in friedman1:2000, got {rows!r}"
-        )
+        raise ValueError(f"{name}: expected a number of rows, as in {name}:2000, got {rows!r}")
     check_at_least(0, noise=noise)
     check_integer(0, seed=seed)
-    return Table(datasets.make_friedman1(int(rows), noise=noise, random_state=seed))
+    return Table(make(int(rows), noise=noise, random_state=seed))
