@@ -3,6 +3,7 @@
 python -m benchmarks peers                       # makes .peers/, some minutes
 python -m benchmarks run k_center badge          # --size small|medium|large
 python -m benchmarks table --into docs/guide/benchmarks.md
+python -m benchmarks table --short --into README.md
 """
 
 import argparse
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     show = commands.add_parser("table", help="write markdown of what was measured")
     show.add_argument("--results", type=pathlib.Path, default=ROOT / "results")
     show.add_argument("--into", type=pathlib.Path, help="a page with marks; printed if not given")
+    show.add_argument("--short", action="store_true", help="one line a topic")
     return top
 
 
@@ -88,7 +90,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def write_table(options: argparse.Namespace) -> None:
-    text = table.markdown(table.read(options.results, list(TOPICS)), list(TOPICS))
+    order = list(TOPICS)
+    records = table.read(options.results, order)
+    text = table.short(records) if options.short else table.markdown(records, order)
     if options.into is None:
         print(text)
     else:

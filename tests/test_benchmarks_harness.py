@@ -100,6 +100,8 @@ def test_the_table_of_a_stored_record(harness, record, tmp_path):
     assert "0% of the rows" in rows["smallest"] and "% worse**" in rows["smallest"]
     assert "unavailable: no such release" in rows["left_out"]
     assert "unfinished: no answer in 2 s" in rows["sleeps"]
+    (line,) = table.short(stored).splitlines()[2:]
+    assert "again " in line and "smallest " in line and "sleeps" not in line and "*" not in line
     page = f"before\n{table.BEGIN}\nold\n{table.END}\nafter"
     assert table.into(page, text) == f"before\n{table.BEGIN}\n\n{text}\n\n{table.END}\nafter"
     with pytest.raises(ValueError, match="marks"):
@@ -147,6 +149,8 @@ def test_the_page_is_written_from_what_is_stored(harness):
     assert stored
     page = (ROOT / "docs" / "guide" / "benchmarks.md").read_text()
     assert table.into(page, table.markdown(stored, list(topics))) == page
+    readme = (ROOT / "README.md").read_text()
+    assert table.into(readme, table.short(stored)) == readme
 
 
 def test_every_topic_makes_its_inputs_and_measures_an_answer(harness):

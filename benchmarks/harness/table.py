@@ -40,6 +40,29 @@ def markdown(records: Sequence[dict[str, Any]], order: Sequence[str] = ()) -> st
     )
 
 
+def short(records: Sequence[dict[str, Any]]) -> str:
+    """One line a topic: how many times jaxal's processor time each of the others takes."""
+    rows = []
+    for record in records:
+        (_, ours), *others = record["sides"].items()
+        known = [(name, side) for name, side in others if "seconds" in side]
+        if "seconds" not in ours or not known:
+            continue
+        mine = f"{_number(1e3 * ours['seconds']['median'])} ms"
+        times = [f"{name}{_star(record, ours, side)} {_times(side)}" for name, side in known]
+        rows.append([f"{record['title']}: {record['shape']}", mine, "; ".join(times)])
+    return _grid(("one decision", "jaxal", "times jaxal's processor time"), rows)
+
+
+def _star(record: dict[str, Any], ours: dict[str, Any], side: dict[str, Any]) -> str:
+    return "*" if "better" in _difference(record, ours["quality"], side["quality"]) else ""
+
+
+def _times(side: dict[str, Any]) -> str:
+    ratio = side["times_cpu_seconds"]["median"]
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
+
+
 def into(page: str, text: str) -> str:
     """The page with the text between its two marks; raises ValueError if it lacks them."""
     before, begin, rest = page.partition(BEGIN)
