@@ -27,17 +27,22 @@ def environment() -> dict[str, Any]:
     info = pathlib.Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    commit = _git("describe", "--always", "--abbrev=12")
+    changed = _git("status", "--porcelain", "--", ".", ":!benchmarks/results")  # that it writes
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "processor": next(named, platform.processor()),
         "cores": os.cpu_count(),
         "platform": platform.platform(),
-        "git": commit,
+        "git": f"{commit}-dirty" if changed else commit,
         "variables": {
             name: os.environ[name]
             for name in ("OPENBLAS_CORETYPE", "XLA_FLAGS", "OMP_WAIT_POLICY")
             if name in os.environ
         },
     }
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip()
