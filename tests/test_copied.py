@@ -129,6 +129,20 @@ def test_rounds_of_badge(tmp_path):
     assert jaxal.ask(state, LEARNER, strategy, pool, 4)[1].rows.tolist() == whole[0]
 
 
+def test_what_is_missing_is_minus_one():
+    pool = pools.stream(Rows(POOL.inputs[:30]), POOL.labels[:30], devices.make_mesh(), batch_size=8)
+    state = jaxal.init(jax.random.key(0), LEARNER, pool, initial=4, capacity=12)
+    names: Any = ("float32", "int8")
+    asked = [
+        jaxal.ask(state, LEARNER, strategies.core_set(precision=name), pool, 31)[1]
+        for name in names
+    ]
+    expected, found = asked
+    assert len(pool) == 32 and (np.asarray(found.rows[26:]) == -1).all()
+    np.testing.assert_array_equal(found.rows, expected.rows)
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5)
+
+
 WITH_NAN = POOL.inputs.copy()
 WITH_NAN[150, 2] = np.nan
 

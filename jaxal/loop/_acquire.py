@@ -156,15 +156,20 @@ def acquire(
     variables, sets = devices.replicate((variables, sets), pool.mesh)
     if inside_jit:
         return acquire_unchecked(key, strategy, model, variables, pool, available, budget, sets)
-    decide = decide_in_memory
-    if isinstance(pool, StreamedPool):
-        decide = decide_streamed if rule_of(strategy) is None else decide_copied
+    decide = _decision(strategy, pool)
     selection, facts = decide(key, strategy, model, variables, pool, available, budget, sets)
     if is_traced(selection):  # in a program none of whose tracers is an argument here
         return selection
     selection = processes.whole(selection)
     _check(strategy_name(strategy), selection, jax.device_get(facts))
     return selection
+
+
+def _decision(strategy: Strategy, pool: Pool) -> Callable[..., tuple[Selection, Facts]]:
+    """How it is decided, by where the rows are and what is kept of them."""
+    if not isinstance(pool, StreamedPool):
+        return decide_in_memory
+    return decide_streamed if rule_of(strategy) is None else decide_copied
 
 
 def _placed(

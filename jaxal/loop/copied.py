@@ -207,7 +207,7 @@ def select_copied(
     available: jax.Array,
     budget: int,
 ) -> Selection:
-    """`decision.select` from a copy.
+    """`decision.select` from a copy, where rows are missing -1.
 
     Where a row has no finite features nothing is known of distances: the lowest rows are picked,
     and whoever called raises.
@@ -217,10 +217,14 @@ def select_copied(
     labels = hidden(available, labels)
     view = View(None, labels, is_known(labels), available)
     rule: Any = strategy.copy
+    picks = min(budget, len(copied.source))  # the padding of a pool has no rows to be read
     with explained(strategy_name(strategy)):
-        selection = rule.select(key, copied.features, copied.rest, view, budget)
-        check_selection_type(selection, budget)
-    return selection._replace(scores=selection.scores.astype(jnp.float32))
+        selection = rule.select(key, copied.features, copied.rest, view, picks)
+        check_selection_type(selection, picks)
+    rows = jnp.pad(selection.rows, (0, budget - picks), constant_values=-1)
+    scores = selection.scores.astype(jnp.float32)
+    scores = jnp.pad(scores, (0, budget - picks), constant_values=-jnp.inf)
+    return selection._replace(rows=rows, scores=scores)
 
 
 @partial(jax.jit, static_argnames="budget")
