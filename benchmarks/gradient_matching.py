@@ -1,13 +1,7 @@
-"""GLISTER and GradMatch on the factors of gradients, beside DISTIL, which writes the gradients out.
+"""GLISTER and GradMatch on the factors of gradients, which are never written out.
 
-The comparison is made where distil (with torch) is installed, in the same run; its time has the
-forward and backward passes through one linear layer in it. Only its fixed-weight GradMatch runs
-without CUDA.
+Beside DISTIL they are in `python -m benchmarks run glister grad_match`.
 """
-
-import time
-from importlib import import_module
-from importlib.util import find_spec
 
 import common
 import jax
@@ -65,7 +59,7 @@ def pursuit(pool, labeled, available, budget, **options):
 
 def case(rule, rows, width, budget, *, repeats, labeled=500, classes=10, **options):
     data = problem(rows, labeled, classes, width)
-    picked, report = common.measure(
+    _, report = common.measure(
         lambda *arrays: rule(*arrays, budget, **options).rows,
         *inputs(*data, rows),
         repeats=repeats,
@@ -73,68 +67,24 @@ def case(rule, rows, width, budget, *, repeats, labeled=500, classes=10, **optio
     gradients = 4 * rows * classes * (width + 1)
     report |= {"rows": rows, "classes": classes, "features": width, "budget": budget}
     report |= {"labeled": labeled, "bytes_of_gradients_written_out": gradients}
-    return picked.tolist(), report | options
-
-
-def distil(name, data, rows, classes, budget, **options):
-    """The rows that DISTIL picks, and its seconds."""
-    torch = import_module("torch")
-    kind = getattr(import_module("distil.active_learning_strategies"), name)
-    features, weights, labels = data
-
-    class Net(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear = torch.nn.Linear(*weights.shape)
-
-        def forward(self, inputs, last=False, freeze=False):
-            logits = self.linear(inputs)
-            return (logits, inputs) if last else logits
-
-        def get_embedding_dim(self):
-            return weights.shape[0]
-
-    net = Net()
-    with torch.no_grad():
-        net.linear.weight.copy_(torch.from_numpy(weights.T))
-        net.linear.bias.zero_()
-    points = torch.from_numpy(features)
-    known = torch.utils.data.TensorDataset(points[rows:], torch.from_numpy(labels[rows:]))
-    args = {"lr": RATE, "batch_size": 1000, "device": "cpu"}
-    strategy = kind(known, points[:rows], net, classes, args, **options)
-    start = time.perf_counter()
-    picked = strategy.select(budget)
-    return [int(row) for row in picked], time.perf_counter() - start
-
-
-def beside_distil(rule, name, rows, width, budget, theirs, **options):
-    picked, report = case(rule, rows, width, budget, repeats=5, **options)
-    if find_spec("distil"):
-        data = problem(rows, report["labeled"], report["classes"], width)
-        found, seconds = distil(name, data, rows, report["classes"], budget, **theirs)
-        report["distil"] = {
-            "seconds": seconds,
-            "picks_in_common": len(set(picked) & set(found)),
-        }
-        report["ratio"] = seconds / report["seconds"]
-    return report
+    return report | options
 
 
 def main():
     options = common.arguments(__doc__, large=1)
     small, large = (5_000, 128, 200), (50_000, 512, 1_000)
     cases = {
-        "GLISTER 5000": beside_distil(glister, "GLISTER", *small, {}),
-        "GradMatch 5000": beside_distil(grad_match, "GradMatchActive", *small, {}, target="pool"),
+        "GLISTER 5000": case(glister, *small, repeats=5),
+        "GradMatch 5000": case(grad_match, *small, repeats=5, target="pool"),
     }
     for name, strength in (("diversity", 0.1), ("facility_location", 0.01)):
         cases[f"GLISTER 5000, {name}"] = case(
             glister, *small, repeats=3, regularizer=name, strength=strength
-        )[1]
-    cases["matching pursuit 5000"] = case(pursuit, *small, repeats=3)[1]
+        )
+    cases["matching pursuit 5000"] = case(pursuit, *small, repeats=3)
     if options.large:
-        cases["GLISTER 50000"] = case(glister, *large, repeats=1)[1]
-        cases["GradMatch 50000"] = case(grad_match, *large, repeats=1)[1]
+        cases["GLISTER 50000"] = case(glister, *large, repeats=1)
+        cases["GradMatch 50000"] = case(grad_match, *large, repeats=1)
     common.write("gradient_matching", options.out, cases)
 
 

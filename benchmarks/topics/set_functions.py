@@ -100,13 +100,14 @@ def shape(size):
     return f"{size['rows']:,} x {size['width']}{queries}, {size['picks']:,} picks"
 
 
+SIZES = {
+    "small": {"rows": 1_000, "width": 64, "picks": 50},
+    "medium": {"rows": 5_000, "width": 128, "picks": 200},
+    "large": {"rows": 20_000, "width": 128, "picks": 500},
+}
 FACILITY_LOCATION = Topic(
     title="facility location",
-    sizes={
-        "small": {"rows": 1_000, "width": 64, "picks": 50},
-        "medium": {"rows": 5_000, "width": 128, "picks": 200},
-        "large": {"rows": 20_000, "width": 128, "picks": 500},
-    },
+    sizes=SIZES,
     make=make,
     sides={
         "jaxal": jaxal("facility_location", targets="all"),
@@ -123,11 +124,7 @@ FACILITY_LOCATION = Topic(
 )
 LOG_DETERMINANT = Topic(
     title="log-determinant",
-    sizes={
-        "small": {"rows": 1_000, "width": 64, "picks": 50},
-        "medium": {"rows": 5_000, "width": 128, "picks": 200},
-        "large": {"rows": 20_000, "width": 128, "picks": 500},
-    },
+    sizes=SIZES,
     make=make,
     sides={
         "jaxal": jaxal("log_determinant", ridge=RIDGE),
