@@ -53,9 +53,22 @@ def along(name, counts):
     return Markdown(f"{caption}\n\n{table(head, lines)}")
 
 
-def _with_error(row):
-    error = float(row["accuracy_std"]) / int(row["seeds"]) ** 0.5
-    return f"{100 * float(row['accuracy_mean']):.1f} ± {100 * error:.1f}"
+def _with_error(row, key="accuracy", times=100, digits=1):
+    error = float(row[f"{key}_std"]) / int(row["seeds"]) ** 0.5
+    return f"{times * float(row[f'{key}_mean']):.{digits}f} ± {times * error:.{digits}f}"
+
+
+def errors(*names):
+    """A table of regressions: the logarithm of the RMSE, averaged over the labels, of each run."""
+    runs = [outcomes(name)[0] for name in names]
+    first = sorted(runs[0], key=lambda each: float(runs[0][each]["area_mean"]))
+    lines = [
+        [f"`{each}`", *(_with_error(run[each], "area", 1, 3) for run in runs)] for each in first
+    ]
+    caption = (
+        "Mean log RMSE over the labels, with the standard error over the seeds; less is better."
+    )
+    return Markdown(f"{caption}\n\n{table(['strategy', *(f'`{name}`' for name in names)], lines)}")
 
 
 def all_strategies():
