@@ -42,7 +42,7 @@ def open_rows(points, bandwidth):
 
 def main():
     options = common.arguments(__doc__)
-    points = load_digits().data
+    points, _ = load_digits(return_X_y=True)
     points = points / np.linalg.norm(points, axis=1, keepdims=True)
     cases = {f"bandwidth {each}": open_rows(points, each) for each in (0.5, 1.0)}
     common.write("kernel_bound", options.out, cases)
