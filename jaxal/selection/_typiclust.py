@@ -114,7 +114,7 @@ def make_clusters(
 ) -> jax.Array:
     """k-means with a number of clusters [] that need not be known when it is compiled.
 
-    Time O(N D most) a step.
+    Time O(N D most) a step, and O(N D log most) for each of the seeds (`greedy_seeds`).
 
     Args:
       key: PRNG key, consumed.
