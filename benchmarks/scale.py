@@ -115,6 +115,37 @@ def residuals_of(variables: Any, inputs: jax.Array) -> jax.Array:
     return selection.gradient_embedding(outputs.logits, inputs).residuals
 
 
+_residuals_of = jax.jit(residuals_of)
+
+
+class Residuals:
+    """A source of the residuals of a linear head, computed when they are asked for."""
+
+    AT_ONCE = 1 << 13
+    """Rows."""
+
+    def __init__(self, source: Any):
+        self._source, self._variables = source, linear(source.shape[1])[1]
+        self.shape, self.dtype = (len(source), CLASSES), np.dtype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        if isinstance(rows, slice):
+            rows = range(len(self))[rows]
+        found = np.empty((len(rows), CLASSES), np.float32)
+        for first in range(0, len(rows), self.AT_ONCE):
+            some = slice(first, first + self.AT_ONCE)
+            found[some] = self._of(rows[some])
+        return found
+
+    def _of(self, rows: Any) -> np.ndarray:
+        features = self._source[slice(rows.start, rows.stop) if isinstance(rows, range) else rows]
+        padded = np.pad(features, ((0, pools.size_class(len(features)) - len(features)), (0, 0)))
+        return np.asarray(_residuals_of(self._variables, padded))[: len(features)]
+
+
 def throughput(directory: Any, repeats: int = 4) -> dict[str, Any]:
     """Rows a second of margins of an MLP over the disk, beside the source's and the model's alone.
 
@@ -202,7 +233,7 @@ def from_copy(name: str, source: Counted, budget: int) -> dict[str, Any]:
     found = {"compress_seconds": time.perf_counter() - start}
     available = jnp.ones(len(source), bool)
     if name == "badge":
-        residuals = pools.stream(source).map(residuals_of, linear(source.shape[1])[1])
+        residuals = pools.compress(Residuals(source))
         found["with_residuals_seconds"] = time.perf_counter() - start
         rule = partial(certified.badge, jax.random.key(1), residuals)
     else:

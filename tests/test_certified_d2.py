@@ -13,7 +13,7 @@ from jaxal import pools, selection
 from jaxal.pools import devices
 from jaxal.selection import certified
 from jaxal.selection.certified._d2 import one_pass, propose, sample, start
-from jaxal.selection.certified._points import copy_of
+from jaxal.selection.certified._points import Points, copy_of
 
 RNG = np.random.default_rng(0)
 CENTERS = RNG.normal(size=(50, 8)) * 3
@@ -67,8 +67,11 @@ def law(points, first, budget, available):
     return chance
 
 
-def drawn(copy, first, available, budget, source, draws=DRAWS):
-    """How often each sequence is drawn: the passes of the rule, over many keys at once."""
+def drawn(copy, first, available, budget, source, residuals=None, draws=DRAWS):
+    """How often each sequence is drawn: the passes of the rule, over many keys at once.
+
+    What is read comes from a source [N, D], and from residuals [N, C] where these are copies too.
+    """
     middle, size = jnp.zeros(source.shape[1]), max(16, 2 * budget)
 
     @jax.jit
@@ -78,7 +81,9 @@ def drawn(copy, first, available, budget, source, draws=DRAWS):
 
         def body(drawing):
             candidates = propose(copy, drawing.state, begins, num=size)
-            return one_pass(copy, drawing, candidates, source[candidates.rows], middle)
+            own = None if residuals is None else residuals[candidates.rows]
+            read = Points(own, source[candidates.rows])
+            return one_pass(copy, drawing, candidates, read, middle)
 
         drawing = jax.lax.while_loop(lambda one: one.state.count < budget, body, drawing)
         return drawing.state.rows, drawing.state.passes
@@ -97,19 +102,23 @@ def chi_square(found, expected, draws=DRAWS):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [pytest.param("features", marks=pytest.mark.slow), "gradients"])
+@pytest.mark.parametrize("kind", ["features", "gradients", "copies of both"])
 def test_follows_the_sequential_law(kind):
     points = clusters(7, seed=5) if kind == "features" else clusters(7, seed=5) + 2
     pool, said = coarse(points, 60)
     available = np.arange(7) != 3
     residuals = None if kind == "features" else residuals_of(7)
     first = None if kind == "features" else 5
-    copy = copy_of(pool, residuals, jnp.asarray(available), at_zero=kind == "gradients")
+    given, blurred_residuals, read = residuals, residuals, None
+    if kind == "copies of both":
+        given, blurred_residuals = coarse(np.asarray(residuals), 40)
+        read = residuals
+    copy = copy_of(pool, given, jnp.asarray(available), at_zero=kind != "features")
     where = None if first is None else jnp.int32(first)
-    found, passes = drawn(copy, where, jnp.asarray(available), 3, jnp.asarray(points))
+    found, passes = drawn(copy, where, jnp.asarray(available), 3, jnp.asarray(points), read)
     exact, blurred = points.astype(float), said
     if residuals is not None:
-        exact, blurred = outer(residuals, points), outer(residuals, said)
+        exact, blurred = outer(residuals, points), outer(blurred_residuals, said)
     assert chi_square(found, law(exact, first, 3, available)) < 4
     # The same test tells the law of the copies from that of the rows.
     assert chi_square(found, law(blurred, first, 3, available)) > 6
@@ -131,7 +140,14 @@ def test_the_passes_are_those_of_the_function():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "kind, precision", [("features", "bfloat16"), ("gradients", "int8"), ("gradients", "bfloat16")]
+    "kind, precision",
+    [
+        ("features", "bfloat16"),
+        ("gradients", "int8"),
+        ("gradients", "bfloat16"),
+        ("copies of both", "int8"),
+        ("copies of both", "bfloat16"),
+    ],
 )
 def test_no_row_is_farther_than_its_bound(kind, precision):
     points = POINTS[:500] + np.float32(20)
@@ -139,13 +155,15 @@ def test_no_row_is_farther_than_its_bound(kind, precision):
     residuals = None if kind == "features" else RESIDUALS[:500]
     available = pool.by_row(np.ones(500, bool))
     padded = None if residuals is None else pool.by_row(residuals)
-    copy = copy_of(pool, padded, available, at_zero=kind == "gradients")
+    if kind == "copies of both":
+        padded = pools.compress(np.asarray(residuals), precision=precision)
+    copy = copy_of(pool, padded, available, at_zero=kind != "features")
     exact = points.astype(float) if residuals is None else outer(residuals, points)
     drawing, begins = start(jax.random.key(0), copy, None, available, 40)
     while int(drawing.state.count) < 40:
         candidates = propose(copy, drawing.state, begins, num=64)
-        features = pool.features(candidates.rows)
-        drawing = one_pass(copy, drawing, candidates, features, jnp.zeros(8))
+        read = copy.read(candidates.rows)
+        drawing = one_pass(copy, drawing, candidates, read, jnp.zeros(8))
     picks = np.asarray(drawing.state.rows)
     unit = float(copy.unit * copy.weight)
     bound = np.sqrt(np.asarray(drawing.state.squared, float)[:500]) * unit
@@ -217,6 +235,41 @@ class Counted:
         if not isinstance(rows, slice):
             self.read += len(rows)
         return self.rows[rows]
+
+
+def test_a_program_serves_all_passes():
+    """What a pass returns is of the types that it was given, weak ones too."""
+    copy = copy_of(SMALL["pool"], None, jnp.ones(40, bool), at_zero=False)
+
+    def pass_(drawing, begins):
+        candidates = propose(copy, drawing.state, begins, num=16)
+        read = Points(None, jnp.zeros((16, 8)))
+        return one_pass(copy, drawing, candidates, read, jnp.zeros(8))
+
+    given = start(jax.random.key(0), copy, None, jnp.ones(40, bool), 5)
+    found = jax.eval_shape(pass_, *given)
+    expected = jax.eval_shape(lambda drawing: drawing, given[0])
+    for before, after in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+        assert (before.shape, before.dtype) == (after.shape, after.dtype)
+        assert before.weak_type == after.weak_type
+
+
+@pytest.mark.slow
+def test_residuals_may_be_copies_too():
+    pool, residuals = pools.compress(POINTS), np.asarray(RESIDUALS)
+    short = pools.compress(residuals, precision="bfloat16")
+    picked = certified.badge(jax.random.key(0), short, pool, FREE, 60)
+    known = certified.badge(jax.random.key(0), RESIDUALS, pool, FREE, 60)
+    assert picked.rows[0] == known.rows[0]
+    rows, exact = np.asarray(picked.rows), outer(RESIDUALS, POINTS)
+    assert len(set(rows.tolist())) == 60 and np.asarray(FREE)[rows].all()
+    for turn in range(1, 60):
+        nearest = ((exact[rows[:turn]] - exact[rows[turn]]) ** 2).sum(-1).min()
+        np.testing.assert_allclose(picked.scores[turn], nearest, rtol=1e-4)
+    mesh = devices.make_mesh(8)
+    residuals = pools.compress(residuals, mesh, precision="bfloat16")
+    shared = certified.badge(jax.random.key(0), residuals, pools.compress(POINTS, mesh), FREE, 60)
+    np.testing.assert_array_equal(shared.rows, rows)
 
 
 @pytest.mark.slow
@@ -322,6 +375,16 @@ def test_bad_input(given, error, message):
         "rows": ({"residuals": RESIDUALS[:9]}, ValueError, "residuals: expected 40 rows, got 9"),
         "a vector": ({"residuals": RESIDUALS[:40, 0]}, ValueError, r"residuals: expected shape"),
         "none": ({"residuals": None}, TypeError, r"residuals: expected an array \[N, C\]"),
+        "a pool of others": (
+            {"residuals": pools.compress(np.asarray(RESIDUALS[:9]))},
+            ValueError,
+            "residuals: expected 40 rows, got 9",
+        ),
+        "a pool elsewhere": (
+            {"residuals": pools.compress(np.asarray(RESIDUALS[:40]), devices.make_mesh(8))},
+            ValueError,
+            "residuals: expected a pool on the devices of the other",
+        ),
     }
 )
 def test_residuals_that_are_refused(given, error, message):

@@ -82,6 +82,7 @@ def test_sample_rows_keeps_small_weights_in_a_long_sum():
 
 def test_draws_are_fine_where_there_are_many_lines(monkeypatch):
     """In three levels, of numbers that one level alone would not tell apart."""
+    monkeypatch.setattr(d2, "COARSE", 4)
     monkeypatch.setattr(d2, "BLOCK", 4)
     count, draws = 3_000, 40_000
     weights = np.random.default_rng(0).uniform(size=count) ** 4

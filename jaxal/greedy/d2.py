@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from jaxal.base import Selection
@@ -20,7 +21,7 @@ from jaxal.points.placed import Placed
 from jaxal.rows import LINE, largest, line_sums
 
 # The tiers that rows are drawn from: a tier is empty before the next lower one is drawn from.
-_TAKEN, _NOT_FINITE, _COVERED, _DISTANT, FIRST = -1.0, 0.0, 1.0, 2.0, 3.0
+_TAKEN, _NOT_FINITE, _COVERED, _DISTANT, FIRST = map(np.int8, range(-1, 4))
 
 
 class D2Pool(NamedTuple):
@@ -50,12 +51,15 @@ class Candidates(NamedTuple):
     rows: jax.Array  # [Q] int32, with replacement
     drawn: jax.Array  # [Q] the weights by which they were
     limit: jax.Array  # [Q] a row is accepted if its weight, at its turn, is above
-    tier: jax.Array  # [] that of all of them
+    tier: jax.Array  # [] int8, that of all of them
     key: jax.Array  # the next
 
 
-BLOCK = 2**13
+COARSE = 2**13
 """Lines from which on one number of 24 bits is too coarse to choose among them."""
+
+BLOCK = 2**9
+"""Lines that are then chosen among at once: [Q, BLOCK] numbers, and N / LINE / BLOCK blocks."""
 
 
 def sample_rows(
@@ -71,14 +75,14 @@ def sample_rows(
       uniform: [num] numbers in [0, 1), a draw of each.
       weights: [N] floats >= 0.
       inside: [2, num] numbers as `uniform`, which choose inside a line, and which line of a block
-        of BLOCK where there are more; what `uniform` leaves does if not given. It has 24 bits in
+        where there are more than COARSE; what `uniform` leaves does if not given. It has 24 bits in
         all, which are few where there are as many rows.
 
     Returns:
       [num] int32; a row of weight 0 only if all are 0, or by rounding.
     """
     sums = line_sums(weights)
-    if inside is not None and len(sums) > BLOCK:
+    if inside is not None and len(sums) > COARSE:
         blocks = jnp.pad(sums, (0, -len(sums) % BLOCK)).reshape(-1, BLOCK)
         block, rest = _invert(uniform, running_sum(jnp.sum(blocks, axis=1)))
         ends = running_sum(blocks[block])
@@ -132,7 +136,7 @@ def _accept(now: jax.Array, limit: jax.Array, between: jax.Array) -> tuple[jax.A
 
 
 def _weigh(state: D2State, begins: jax.Array, usable: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The tier to draw from [], and the weights of its rows [N].
+    """The tier to draw from [] int8, and the weights of its rows [N].
 
     Args:
       state: before a pass.
@@ -197,7 +201,7 @@ def draw_candidates(
     """
     key, (draw, accept) = next_uniforms(state.key, num, state.squared.dtype)
     inside = None
-    if finely or len(usable) > BLOCK * LINE:
+    if finely or len(usable) > COARSE * LINE:
         key, inside = next_uniforms(key, num, state.squared.dtype)
     tier, weights = _weigh(state, begins, usable)
     rows = sample_rows(draw, weights, inside)

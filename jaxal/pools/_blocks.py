@@ -19,9 +19,6 @@ from jaxal.pools.directory.reader import Directory, read_into
 from jaxal.pools.memory import batch_rows
 from jaxal.rows import DATA, SHARED
 
-ALIGNED = 64
-"""Bytes, of which the address of an array is a multiple that JAX takes over uncopied on CPUs."""
-
 IN_FLIGHT = 2
 """Blocks that a device may have received and not worked on yet."""
 
@@ -157,10 +154,13 @@ class Rooms:
 
 
 def _empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Pages of its own, which the system has back once nothing needs them.
+
+    They are aligned, so that JAX takes them over uncopied on CPUs. What came from the heap would
+    stay there.
+    """
     size = math.prod(shape) * dtype.itemsize
-    room = np.empty(size + ALIGNED, np.uint8)
-    start = -room.ctypes.data % ALIGNED
-    return room[start : start + size].view(dtype).reshape(shape)
+    return np.frombuffer(mmap.mmap(-1, max(size, 1)), np.uint8, size).view(dtype).reshape(shape)
 
 
 def read_rows(found: np.ndarray, source: Any, start: int) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaxal import entry, processes
+from jaxal.checks import is_traced
 from jaxal.numerics import matmul, row_norms
 from jaxal.pools import devices
 from jaxal.pools._unseen import Unseen, register
@@ -62,6 +63,9 @@ class CompressedPool:
 
     def by_row(self, array: Any) -> jax.Array:
         """An array [N, ...] of the source's rows or of the pool's, as one of the latter."""
+        if len(array) == len(self) and isinstance(array, jax.Array) and not is_traced(array, self):
+            if array.sharding.is_equivalent_to(self.valid.sharding, array.ndim):
+                return array  # a second one would take as much memory again
         return _padded(len(self), self.mesh, array)
 
 

@@ -14,8 +14,8 @@ from jaxal.numerics import as_floats
 from jaxal.pools.compression import CompressedPool
 from jaxal.rows import rows_over
 from jaxal.selection.certified._d2 import sample
-from jaxal.selection.certified._points import Copy, copy_of
-from jaxal.selection.certified.checks import check_pool
+from jaxal.selection.certified._points import Copy, Points, copy_of
+from jaxal.selection.certified.checks import check_pool, check_residuals
 
 FIRST_BLOCK = 64
 """Rows read at once in search of the largest gradient."""
@@ -23,14 +23,13 @@ FIRST_BLOCK = 64
 
 @entry.checked(
     key=entry.key,
-    residuals=entry.matrix("[N, C]"),
     available=entry.mask,
     budget=entry.budget,
     block_size=entry.integer(1),
 )
 def badge(
     key: jax.Array,
-    residuals: jax.Array,
+    residuals: jax.Array | CompressedPool,
     pool: CompressedPool,
     available: jax.Array,
     budget: int,
@@ -42,10 +41,10 @@ def badge(
 
     The first pick is the largest gradient, residual (x) features; each further one is drawn with
     probability proportional to the squared distance of its gradient to the nearest gradient picked
-    before. The law is that of `selection.badge`; the draws of a key are others. The residuals are
-    on the devices, and the gradient of a row is known to within the error of its features times the
-    size of its residual: rows are proposed by these bounds and accepted once they are read, as of
-    `k_means_plus_plus`.
+    before. The law is that of `selection.badge`; the draws of a key are others. The gradient of a
+    row is known to within the error of its features times the size of its residual, and that of its
+    residual, if it is a copy too, times the size of its features: rows are proposed by these bounds
+    and accepted once they are read, as of `k_means_plus_plus`.
 
     O(N (C + D) B) time as products, Q rows read a pass, and some more for the first. Memory is the
     codes and the residuals, a few numbers a row, and O(Q (Q + D) + B (C + D)).
@@ -54,7 +53,8 @@ def badge(
       key: PRNG key, consumed.
       residuals: [N, C], softmax minus the one-hot predicted class (`gradient_embedding`), of the
         rows of the source, or of the pool with its padding, as `pools.stream(source).map` gives
-        them. Floats of 16 bits stay such.
+        them. Floats of 16 bits stay such. Or a compressed pool of as many rows on the same devices,
+        of a source that gives the residuals of rows when they are asked for.
       pool: of the features, the input of the last layer, from `pools.compress`.
       available: [N] bool; the rows of the source, or of the pool with its padding.
       budget: how many rows, 1 to N.
@@ -68,7 +68,8 @@ def badge(
       read; rows whose residuals have a NaN or an infinity come last.
 
     Raises:
-      TypeError: no compressed pool, a mask that is not bool, a number that is not an integer.
+      TypeError: no compressed pool, residuals that are no array either, a mask that is not bool, a
+        number that is not an integer.
       ValueError: shapes that disagree, a budget outside 1 to N, or a block_size below 1.
 
     References:
@@ -76,11 +77,11 @@ def badge(
       2020, algorithm 1.
     """
     check_pool(pool, available, budget)
-    rows = len(pool.sources.value)
-    if len(residuals) not in (rows, len(pool)):
-        raise ValueError(f"residuals: expected {rows} rows, got {len(residuals)}")
+    check_residuals(residuals, pool)
+    if not isinstance(residuals, CompressedPool):
+        residuals = pool.by_row(as_floats(residuals))
     available = pool.by_row(available) & pool.valid
-    copy = copy_of(pool, pool.by_row(as_floats(residuals)), available, at_zero=True)
+    copy = copy_of(pool, residuals, available, at_zero=True)
     first = _largest(copy, available)
     options = {"block_size": block_size, "advance": advance}
     middle = jnp.zeros_like(pool.offset)
@@ -98,8 +99,8 @@ def _largest(copy: Copy, available: jax.Array) -> jax.Array:
     row = jnp.int32(0)
     while not sure:
         rows = _highest(copy, bounds, available, num=block_size)
-        features = copy.pool.features(rows[0])
-        bounds, row, sure = _best_of(copy, bounds, available, rows, features)
+        read = copy.read(rows[0])
+        bounds, row, sure = _best_of(copy, bounds, available, rows, read)
     return row
 
 
@@ -118,10 +119,10 @@ def _highest(copy: Copy, bounds, available, *, num) -> tuple[jax.Array, jax.Arra
 
 
 @partial(jax.jit, donate_argnums=1)
-def _best_of(copy: Copy, bounds, available, block, features) -> tuple[jax.Array, ...]:
+def _best_of(copy: Copy, bounds, available, block, read: Points) -> tuple[jax.Array, ...]:
     """The bounds once rows are read, the best of these [], and whether no other can be better."""
     rows, limit, limit_row = block
-    norms = copy.exact(rows, features).squared_norms()
+    norms = copy.exact(rows, read).squared_norms()
     norms = jnp.where(copy.usable[rows], norms, -1.0)
     ranked = priority(norms, available[rows])
     place = jnp.argmax(ranked)  # the rows are in order, so that a tie goes to the lowest

@@ -24,6 +24,7 @@ from jaxal.greedy.d2 import (
     fresh_state,
 )
 from jaxal.pools import devices
+from jaxal.pools.compression import CompressedPool
 from jaxal.rows import rows_over
 from jaxal.selection._badge import as_squared_distances
 from jaxal.selection.certified._points import Copy, Points, apart, between, nearest_of
@@ -47,7 +48,7 @@ def sample(
     block_size: int,
     advance: Callable[[int], None] | None,
 ) -> Selection:
-    """Draws rows by the sequential D^2 law; `copy.pool` reads those that are proposed.
+    """Draws rows by the sequential D^2 law; `copy` reads those that are proposed.
 
     Args:
       key: PRNG key, consumed.
@@ -64,8 +65,8 @@ def sample(
     picks = min(budget, int(jnp.sum(available)))
     while int(drawing.state.count) < picks:
         candidates = propose(copy, drawing.state, begins, num=size)
-        features = copy.pool.features(candidates.rows)
-        drawing = one_pass(copy, drawing, candidates, features, middle)
+        read = copy.read(candidates.rows)
+        drawing = one_pass(copy, drawing, candidates, read, middle)
         if advance is not None:
             advance(int(drawing.state.count))
     state = drawing.state
@@ -82,7 +83,8 @@ def start(key, copy: Copy, first, available, budget) -> tuple[Drawing, jax.Array
     state = state._replace(squared=devices.share_rows(state.squared, mesh))
     residuals = copy.residuals
     if residuals is not None:
-        residuals = jnp.zeros((budget, residuals.shape[1]), jnp.float32)
+        codes = residuals.codes if isinstance(residuals, CompressedPool) else residuals
+        residuals = jnp.zeros((budget, codes.shape[1]), jnp.float32)
     centers = Points(residuals, jnp.zeros((budget, width), jnp.float32))
     begins = copy.usable if first is None else devices.share_rows(rows == first, mesh)
     return Drawing(state, centers), begins
@@ -99,11 +101,11 @@ def propose(copy: Copy, state: D2State, begins, *, num) -> Candidates:
 
 @partial(jax.jit, donate_argnums=1)
 def one_pass(
-    copy: Copy, drawing: Drawing, candidates: Candidates, features: jax.Array, middle: jax.Array
+    copy: Copy, drawing: Drawing, candidates: Candidates, read: Points, middle: jax.Array
 ) -> Drawing:
     """What is accepted of rows that were read, and the bounds of all after that."""
     state, centers = drawing
-    points = copy.exact(candidates.rows, features)
+    points = copy.exact(candidates.rows, read)
     nearest = nearest_of(points, centers, state.count)
     after, accepted = accept_candidates(
         state,

@@ -1,8 +1,8 @@
 """Points of which a compressed copy is on the devices: bounds of distances, and exact ones.
 
-Points are features, or last-layer gradients, residual (x) features, whose residuals are known: the
-gradient of a row is no farther from that of its codes than the features are, times the size of the
-residual.
+Points are features, or last-layer gradients, residual (x) features. With a and h the residual and
+the features of a row, and a' and h' what is known of them, a (x) h is at most
+|a| |h - h'| + |a - a'| |h'| from a' (x) h'. Residuals on the devices are known exactly.
 """
 
 from functools import partial
@@ -35,33 +35,46 @@ class Copy(NamedTuple):
     """N points: what is on the devices, and the units."""
 
     pool: CompressedPool
-    residuals: jax.Array | None  # [N, C] as given, zeros where not usable; None: features alone
+    # Of the residuals too, or they themselves [N, C]; None: features alone
+    residuals: CompressedPool | jax.Array | None
     usable: jax.Array  # [N] bool, rows that have distances
     origin: jax.Array  # [D], of products: near the features, or 0 for gradients
     unit: jax.Array  # [], a power of two: features are divided by it
     weight: jax.Array  # [], the same of residuals
 
-    def exact(self, rows: jax.Array, features: jax.Array) -> Points:
-        """The points at rows [Q], of features [Q, D] that were read."""
-        return Points(self._scaled(gather(self.residuals, rows)), features / self.unit)
+    def read(self, rows: jax.Array) -> Points:
+        """What is not on the devices of the points at rows [Q], as their sources have it."""
+        residuals = self.residuals
+        if isinstance(residuals, CompressedPool):
+            return Points(residuals.features(rows), self.pool.features(rows))
+        return Points(None, self.pool.features(rows))
 
-    def _scaled(self, residuals: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf.astype(jnp.float32) / self.weight, residuals)
+    def exact(self, rows: jax.Array, read: Points) -> Points:
+        """The points at rows [Q], of which that was read."""
+        residuals = read.residuals
+        if residuals is None and self.residuals is not None:
+            residuals = gather(self.residuals, rows)
+        if residuals is not None:
+            residuals = _in_weights(residuals, self.weight)
+        return Points(residuals, read.features / self.unit)
 
-    def _inside(self) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-        """What all tiles need: scale and shift of the codes [D], and the two units."""
+    def _inside(self) -> "Inside":
         shift = (self.pool.offset - self.origin) / self.unit
-        return self.pool.scale / self.unit, shift, self.unit, self.weight
+        scale, residuals = self.pool.scale / self.unit, None
+        if isinstance(self.residuals, CompressedPool):
+            ranges = self.residuals.scale, self.residuals.offset
+            residuals = jax.tree.map(lambda vector: vector / self.weight, ranges)
+        return Inside(scale, shift, residuals, self.unit, self.weight)
 
     def norm_bounds(self) -> jax.Array:
         """No squared norm is above: [N]."""
 
-        def bound(own, *inside):
+        def bound(own, inside):
             points, error = _decoded(own, inside)
             norms = (1.0 + _rounding(points)) * points.squared_norms()
             return (jnp.sqrt(norms) + error) ** 2 * (1.0 + 8.0 * EPS + _rounding(points))
 
-        return in_tiles(bound, self._own(), TILE // COLUMNS, *self._inside())
+        return in_tiles(bound, self._own(), TILE // COLUMNS, self._inside())
 
     def lowered(self, squared: jax.Array, centers: Points, num: jax.Array) -> jax.Array:
         """Upper bounds of squared distances to the nearest center, of those before and of these.
@@ -74,7 +87,7 @@ class Copy(NamedTuple):
           num: [] the first that count; others cost little.
         """
 
-        def fold(own, centers, num, *inside):
+        def fold(own, centers, num, inside):
             (*own, before), size = own, centers.squared_norms()
             points, error = _decoded(own, inside)
             norms, slack = points.squared_norms(), 2.0 * _rounding(points)
@@ -94,25 +107,56 @@ class Copy(NamedTuple):
         moved = centers.features - (self.origin / self.unit)[None, :]
         centers = centers._replace(features=moved)
         own = (*self._own(), squared)
-        return in_tiles(fold, own, TILE // COLUMNS, centers, num, *self._inside())
+        return in_tiles(fold, own, TILE // COLUMNS, centers, num, self._inside())
 
     def _own(self) -> tuple[Any, ...]:
-        return self.pool.codes, self.pool.error, self.residuals
+        residuals = self.residuals
+        if isinstance(residuals, CompressedPool):
+            residuals = residuals.codes, residuals.error
+        return self.pool.codes, self.pool.error, residuals
 
 
-def _decoded(own: Any, inside: Any) -> tuple[Points, jax.Array]:
-    """The points that codes say, and how far at most [n] the rows are from them."""
-    (codes, error, residuals), (scale, shift, unit, weight) = own, inside
-    features = codes.astype(jnp.float32) * scale[None, :] + shift[None, :]
-    # The codes and the shift are added with a rounding, each of its operands' size.
-    sizes = jnp.sqrt(jnp.sum(features**2, axis=1)) + jnp.sqrt(jnp.sum(shift**2))
-    error = error / unit + 2.0 * EPS * sizes
+class Inside(NamedTuple):
+    """What all tiles need of a `Copy`, in its units."""
+
+    scale: jax.Array  # [D] of the codes
+    shift: jax.Array  # [D]
+    residuals: tuple[jax.Array, jax.Array] | None  # scale and shift [C], if they have codes
+    unit: jax.Array
+    weight: jax.Array
+
+
+def _decoded(own: Any, inside: Inside) -> tuple[Points, jax.Array]:
+    """The points that are known, and how far at most [n] the rows are from them."""
+    codes, error, residuals = own
+    features, error = _of_codes(codes, error / inside.unit, inside.scale, inside.shift)
     if residuals is None:
         return Points(None, features), error
-    residuals = residuals.astype(jnp.float32) / weight
+    if inside.residuals is None:
+        residuals, apart = _in_weights(residuals, inside.weight), 0.0
+    else:
+        residuals, apart = _of_codes(residuals[0], residuals[1] / inside.weight, *inside.residuals)
     points = Points(residuals, features)
-    size = jnp.sqrt(jnp.sum(residuals**2, axis=1))
-    return points, error * size * (1.0 + _rounding(points))
+    sizes = (jnp.sqrt(jnp.sum(leaf**2, axis=1)) for leaf in (residuals, features))
+    residual, feature = (size * (1.0 + _rounding(points)) for size in sizes)
+    return points, (1.0 + 4.0 * EPS) * ((residual + apart) * error + apart * feature)
+
+
+def _of_codes(codes, error, scale, shift) -> tuple[jax.Array, jax.Array]:
+    """What codes [n, D] say, and how far at most [n] the rows are from that."""
+    said = codes.astype(jnp.float32) * scale[None, :] + shift[None, :]
+    # The codes and the shift are added with a rounding, each of its operands' size.
+    sizes = jnp.sqrt(jnp.sum(said**2, axis=1)) + jnp.sqrt(jnp.sum(shift**2))
+    return said, error + 2.0 * EPS * sizes
+
+
+def _in_weights(residuals: jax.Array, weight: jax.Array) -> jax.Array:
+    """Residuals [n, C] in their unit, and zeros in rows that have none.
+
+    So they are made where they are needed: those of all rows would be as many bytes again.
+    """
+    there = jnp.all(jnp.isfinite(residuals), axis=1, keepdims=True)
+    return jnp.where(there, residuals.astype(jnp.float32) / weight, 0.0)
 
 
 def _rounding(points: Points) -> float:
@@ -163,18 +207,23 @@ def _at(tree: Any, slots: jax.Array) -> Any:
 
 
 def copy_of(
-    pool: CompressedPool, residuals: jax.Array | None, available: jax.Array, *, at_zero: bool
+    pool: CompressedPool,
+    residuals: CompressedPool | jax.Array | None,
+    available: jax.Array,
+    *,
+    at_zero: bool,
 ) -> Copy:
     """The points of a compressed pool.
 
     Args:
       pool: of the features.
-      residuals: [N, C], padded as the pool is; None: the features are the points.
+      residuals: [N, C], padded as the pool is, or a pool of them; None: the features are the
+        points.
       available: [N] bool, the rows whose sizes count for the units.
       at_zero: whether norms mean something, as of gradients; else the origin is where it is best.
     """
     # What a compiled program returns is a pool of the sources that it was compiled with.
-    return Copy(pool, *_in_units(pool, residuals, available, at_zero=at_zero))
+    return Copy(pool, residuals, *_in_units(pool, residuals, available, at_zero=at_zero))
 
 
 @partial(jax.jit, static_argnames="at_zero")
@@ -183,19 +232,25 @@ def _in_units(pool: CompressedPool, residuals: Any, available: jax.Array, *, at_
     with rows_over(pool.mesh):
         usable, weight = pool.valid, jnp.float32(1)
         if residuals is not None:
-            size = jnp.max(jnp.abs(residuals), axis=1).astype(jnp.float32)
-            usable &= jnp.all(jnp.isfinite(residuals), axis=1)
-            residuals = jnp.where(usable[:, None], residuals, jnp.zeros_like(residuals))
-            weight = power_of_two(largest(jnp.where(available & usable, size, 0.0)))
+            if isinstance(residuals, CompressedPool):
+                sizes = _sizes(residuals, residuals.offset)
+            else:
+                sizes = jnp.max(jnp.abs(residuals), axis=1).astype(jnp.float32)
+                usable &= jnp.all(jnp.isfinite(residuals), axis=1)
+            weight = power_of_two(largest(jnp.where(available & usable, sizes, 0.0)))
         origin = jnp.zeros_like(pool.offset) if at_zero else pool.offset
-        own, shift = (pool.codes, pool.error), pool.offset - origin
-        sizes = in_tiles(_size, own, TILE // COLUMNS, pool.scale, shift)
+        sizes = _sizes(pool, pool.offset - origin)
         unit = power_of_two(largest(jnp.where(available & usable, sizes, 0.0)))
-    return residuals, usable, origin, unit, weight
+    return usable, origin, unit, weight
+
+
+def _sizes(pool: CompressedPool, shift: jax.Array) -> jax.Array:
+    """No coordinate of a row, moved so that a code of 0 is at the shift [D], is larger: [N]."""
+    own = pool.codes, pool.error
+    return in_tiles(_size, own, TILE // COLUMNS, pool.scale, shift)
 
 
 def _size(own: Any, scale: jax.Array, shift: jax.Array) -> jax.Array:
-    """No coordinate of a row is farther from the origin, [n]."""
     codes, error = own
     features = codes.astype(jnp.float32) * scale[None, :] + shift[None, :]
     return jnp.max(jnp.abs(features), axis=1) + error

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxal.checks import check_budget, check_mask
+from jaxal.checks import check_budget, check_mask, check_rank
 from jaxal.pools.compression import CompressedPool
 
 
@@ -13,3 +13,17 @@ def check_pool(pool: Any, available: Any, budget: Any) -> None:
     rows = len(pool.sources.value)
     check_mask("available", available, len(pool) if len(available) == len(pool) else rows)
     check_budget(budget, rows)
+
+
+def check_residuals(residuals: Any, pool: CompressedPool) -> None:
+    """Raises unless there are residuals [N, C] of the rows of a pool, or a pool like it of them."""
+    rows = len(pool.sources.value)
+    if isinstance(residuals, CompressedPool):
+        found = len(residuals.sources.value)
+        if (residuals.mesh, len(residuals)) != (pool.mesh, len(pool)) and found == rows:
+            raise ValueError("residuals: expected a pool on the devices of the other, got others")
+    else:
+        check_rank("residuals", residuals, 2, "[N, C]")
+        found = rows if len(residuals) == len(pool) else len(residuals)
+    if found != rows:
+        raise ValueError(f"residuals: expected {rows} rows, got {found}")
