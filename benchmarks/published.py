@@ -47,9 +47,28 @@ def rebenchmark() -> str:
     return _table(head, rows)
 
 
+def cdalbench(name: str) -> str:
+    """A set of CDALBench: each strategy, by its published area."""
+    found = sorted(cases(f"cdalbench-{name}").items(), key=lambda case: -case[1]["published"][0])
+    rows = [
+        [
+            f"`{strategy}`",
+            _figure(each["published"], each["published_runs"], 3),
+            _figure(each["here"], each["runs"], 3),
+            f"{each['standard_errors_apart']:+.1f}",
+        ]
+        for strategy, each in found
+    ]
+    return _table(["strategy", "published", "here", "apart"], rows)
+
+
 def tables() -> dict[str, str]:
     """The tables of the page, by the name in their mark."""
-    return {"re-benchmark": rebenchmark()}
+    return {
+        "re-benchmark": rebenchmark(),
+        "honeypot": cdalbench("honeypot"),
+        "diverging sine": cdalbench("diverging_sine"),
+    }
 
 
 def into(page: str) -> str:
@@ -64,9 +83,9 @@ def into(page: str) -> str:
     return page
 
 
-def _figure(figure: list[float], runs: int) -> str:
+def _figure(figure: list[float], runs: int, digits: int = 4) -> str:
     mean, deviation = figure
-    return f"{mean:.4f} ± {deviation:.4f} ({runs})"
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f} ({runs})"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

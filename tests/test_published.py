@@ -23,7 +23,7 @@ THIN = {  # seeds, and labels a round
 @pytest.fixture(scope="module")
 def benchmarks():
     """The modules of `benchmarks/` that measure what is published."""
-    names = ("common", "published", "rebenchmark")
+    names = ("common", "published", "rebenchmark", "cdalbench")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "benchmarks")
         yield {name: importlib.import_module(name) for name in names}
@@ -53,6 +53,30 @@ def test_another_strategy_does_not_agree(benchmarks):
     found = stored("rebenchmark")["banana"]
     random = {"margin": found["random"], "runs": found["runs"]}
     assert abs(benchmarks["rebenchmark"].agreement("banana", random)["standard_errors_apart"]) > 2
+
+
+@pytest.mark.parametrize("name", ["rebenchmark", "cdalbench-honeypot", "cdalbench-diverging_sine"])
+def test_what_is_stored_is_beside_what_is_published(name, benchmarks):
+    apart = benchmarks["published"].standard_errors_apart
+    for key, cell in stored(name).items():
+        if name == "rebenchmark":
+            ours, theirs = cell["margin"], benchmarks["rebenchmark"].CELLS[key][1:]
+            assert abs(cell["standard_errors_apart"]) < 2
+        else:
+            published = benchmarks["cdalbench"].PUBLISHED[name.removeprefix("cdalbench-")]
+            ours, theirs = cell["here"], (*published[key], benchmarks["cdalbench"].RUNS)
+        assert [*cell["published"], cell["published_runs"]] == [*theirs]
+        assert cell["standard_errors_apart"] == apart((*ours, cell["runs"]), theirs)
+
+
+def test_areas_are_means_over_the_rounds(benchmarks):
+    class Round:
+        def __init__(self, seed, accuracy):
+            self.strategy, self.seed, self.test_accuracy = "margin", seed, accuracy
+
+    rounds = [Round(0, 0.5), Round(1, 0.7), Round(0, 0.9), Round(1, 0.9)]
+    found = benchmarks["cdalbench"].areas(rounds)
+    np.testing.assert_allclose(found["margin"], [0.7, 0.8])
 
 
 def test_the_page_says_what_is_stored(benchmarks):
