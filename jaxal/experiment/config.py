@@ -255,8 +255,9 @@ def _to_table(config: Any) -> dict[str, Any]:
             table["sets"] = sets
         if config.stop == StopConfig():
             del table["stop"]
-        if not config.data.resplit:
-            del table["data"]["resplit"]
+        for key in ("resplit", "redraw"):
+            if not table["data"][key]:
+                del table["data"][key]
         if config.data.task == "classification":
             del table["data"]["task"]
     scalars = {key: value for key, value in table.items() if not isinstance(value, dict)}

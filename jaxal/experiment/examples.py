@@ -38,8 +38,11 @@ def examples(config: Config) -> Loaded:
     Raises:
       ValueError: settings that do not fit the data, or each other.
     """
-    if config.data.resplit:
-        raise ValueError("data.resplit: expected false but in `jaxal sweep`: a run has one split")
+    for key in ("resplit", "redraw"):
+        if getattr(config.data, key):
+            raise ValueError(
+                f"data.{key}: expected false but in `jaxal sweep`: a run has one split"
+            )
     if is_on_disk(config.data):
         pool, test, sets, normalization = examples_on_disk(config)
         return Loaded(pool, test, sets, None, normalization)

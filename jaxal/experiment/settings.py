@@ -66,6 +66,7 @@ class DataConfig(SourceConfig):
     )
     split_seed: int = seed(0)  # Equal seeds hold out the same rows and keep the same ones.
     resplit: bool = False  # In a sweep, seed number i has a split of its own: split_seed + i.
+    redraw: bool = False  # And data of its own, of a source that makes them: its option seed + i.
     limit: int | None = count(None)  # So many pool rows are kept; None keeps all.
     test_limit: int | None = count(None)  # At most so many test rows are kept; None keeps all.
     num_classes: int | None = count(None)  # The model has so many; None: as many as labels.

@@ -217,10 +217,15 @@ def _load(cell: Cell, whole_pool: bool) -> _Loaded:
 
 def _splits(config: Config) -> Iterator[Config]:
     """The settings of each split, as a run takes them."""
-    for number in range(config.seeds if config.data.resplit else 1):
-        seed = config.data.split_seed + number
-        data = dataclasses.replace(config.data, resplit=False, split_seed=seed)
-        yield dataclasses.replace(config, data=data)
+    data = config.data
+    for number in range(config.seeds if data.resplit or data.redraw else 1):
+        options = dict(data.options)
+        if data.redraw:
+            options["seed"] = options.get("seed", 0) + number
+        one = dataclasses.replace(data, split_seed=data.split_seed + number, options=options)
+        yield dataclasses.replace(
+            config, data=dataclasses.replace(one, resplit=False, redraw=False)
+        )
 
 
 def _settle(cell: _Loaded, folder: Path) -> None:

@@ -12,6 +12,7 @@ from jaxal.data.readers import (  # noqa: F401  # to register them
     parquet,
     python,
     sklearn,
+    synthetic,
     text,
     tfds,
 )
