@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxal import selection, submodular, targets
 from jaxal.greedy import inside
 from jaxal.greedy.farthest_first import farthest_first
 from jaxal.selection._k_center import RULE, KCenterBlock
@@ -74,38 +73,3 @@ def test_vmap(by):
     for place, one in enumerate(several):
         own = jax.tree.map(lambda leaf, place=place: leaf[place], found)
         jax.tree.map(np.testing.assert_array_equal, own, by_loop(*one))
-
-
-def k_center(points, available):
-    return selection.k_center(points, available, 40)
-
-
-def facility_location(points, available):
-    function = submodular.facility_location(points)
-    return submodular.maximize(function, available, 40, optimizer="lazy", block_size=32)
-
-
-def batch_bald(points, available):
-    logits = jnp.stack([points[:, :3], points[:, 3:6], points[:, 6:9]])
-    key = jax.random.key(1)
-    return selection.batch_bald(key, logits, available, 4, num_samples=9, block_size=16)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "rule, rows", [(k_center, 9_001), (facility_location, 301), (batch_bald, 301)]
-)
-def test_programs_for_a_card_pick_the_same(monkeypatch, rule, rows):
-    """Larger tiles, and a kernel that is traced and, on this device, not used."""
-    points = jax.random.normal(jax.random.key(0), (rows, 16))  # of a shape of its own
-    available = jnp.arange(rows) % 7 != 0
-    expected = rule(points, available)
-    jax.clear_caches()
-    with monkeypatch.context() as patched:
-        patched.setattr(targets, "_for_gpu", True)
-        found = rule(points, available)
-        text = jax.jit(rule).lower(points, available).as_text()
-    jax.clear_caches()
-    assert "triton" not in text
-    np.testing.assert_array_equal(found.rows, expected.rows)
-    np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-5, atol=1e-6)
