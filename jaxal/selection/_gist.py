@@ -15,6 +15,7 @@ from jaxal.points.embedding import Dense
 from jaxal.points.placed import Placed, rewritten
 from jaxal.rows import best_row, row_at, without
 from jaxal.selection import _rows
+from jaxal.targets import is_gpu
 
 
 class Spread(NamedTuple):
@@ -153,11 +154,15 @@ def _gist(features, utilities, available, budget, trade_off, epsilon) -> Selecti
     utilities = jnp.asarray(utilities).astype(points.features.dtype)
     usable = available & points.finite() & jnp.isfinite(utilities)
     utilities = jnp.where(usable, utilities, 0.0)
-    (origin, _), scale = points.masked(usable).frame(usable)
-    # In place of the points, of which a loop would keep a copy; by a power of two, so exact.
-    points = rewritten(_in_units, points, usable, scale)
-    unit = jnp.ones_like(scale)
-    placed = Placed(points, usable, (origin, unit)).copied_unless_on_gpu()
+    frame, scale = points.masked(usable).frame(usable)
+    unit = scale
+    if is_gpu():
+        # In place of the points, of which a loop would keep a copy; by a power of two, so exact.
+        points, unit = rewritten(_in_units, points, usable, scale), jnp.ones_like(scale)
+        frame = frame[0], unit
+    else:
+        points = points.masked(usable)
+    placed = Placed(points, usable, frame).copied_unless_on_gpu()
     pair, diameter = _farthest_pair(points, placed, unit, usable)
     number = 1 + math.floor(math.log(2 / epsilon) / math.log1p(epsilon) + 1e-9)
     powers = [0.0, *(epsilon / 2 * (1 + epsilon) ** i for i in range(number))]
