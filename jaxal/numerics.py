@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 
 from jaxal.base import PyTree
 from jaxal.checks import is_key
+from jaxal.targets import is_gpu
 
 SUMMED = 256
 """Numbers that a running sum adds up by one product."""
@@ -93,7 +94,10 @@ def running_sum(x: jax.Array) -> jax.Array:
         # Not a transposed triangle: XLA sums by one in another order where it is known beforehand,
         # and the sums of a loop would differ from those of a program of one step.
         places = jnp.arange(total)
-        return matmul(x, (places[:, None] <= places[None, :]).astype(x.dtype))
+        before = places[:, None] <= places[None, :]
+        if is_gpu():  # one kernel in place of two or three; a CPU would add them one by one
+            return jnp.sum(jnp.where(before.T, x[..., None, :], 0.0), axis=-1)
+        return matmul(x, before.astype(x.dtype))
     widths = [(0, 0)] * (x.ndim - 1) + [(0, -total % SUMMED)]
     inside = running_sum(jnp.pad(x, widths).reshape(*x.shape[:-1], -1, SUMMED))
     ends = running_sum(inside[..., -1])

@@ -12,7 +12,7 @@ GPU = textwrap.dedent("""\
 
     FunctionNames
     1 "lazy_greedy"
-    2 "pick_inside"
+    2 "_by_loop"
 
     FileLocations
     1 {file_name_id=1 function_name_id=1 line=1 end_line=1 column=1 end_column=2}

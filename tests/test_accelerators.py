@@ -29,7 +29,7 @@ def test_loops_and_collectives():
         ("all-gather", 16, 64)
     ]
     assert (picks.written_by, picks.inside, picks.counted) == (
-        "pick_inside",
+        "_by_loop",
         ("lazy_greedy",),
         None,
     )

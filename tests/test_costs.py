@@ -4,17 +4,21 @@ import pathlib
 import re
 import textwrap
 
+import jax
+import jax.numpy as jnp
 import pytest
 from bad_values import INTEGER, OTHERS, but, check_refused, each, refused, tables
 from test_accelerator_compiler import NOT_ONCE_A_PICK
 
 import jaxal
-from jaxal import costs
+from jaxal import costs, targets
 from jaxal.costs.explicit import explicit
-from jaxal.costs.loops import STEPS, OpenLoop, Sizes, steps
+from jaxal.costs.loops import PICKS, STEPS, OpenLoop, Sizes, steps
 from jaxal.costs.machine import SERIAL
 from jaxal.costs.program import read, trips_of
 from jaxal.costs.work import work_of
+from jaxal.greedy.inside import Rule
+from jaxal.greedy.lazy import lazy_greedy
 
 MACHINE = jaxal.Machine(flops=1e9, bandwidth=1e8, launch=1e-3, vector=1e7, link=1e6)
 TEXT = textwrap.dedent("""\
@@ -110,7 +114,7 @@ SIZES = Sizes(rows=1000, budget=512, labeled=600)
 def test_steps_of_loops():
     assert steps(SIZES, open_loop("lazy_greedy")) == 1 + 512 / 256
     assert steps(SIZES._replace(passes=2.0), open_loop("lazy_greedy")) == 1 + 2 * 512 / 256
-    assert steps(SIZES, open_loop("pick_inside", entered=4.0)) == 1 + 512 / 4
+    assert steps(SIZES, open_loop("_by_loop", entered=4.0)) == 1 + 512 / 4
     assert steps(SIZES, open_loop("_heaviest")) == 2  # 1,112 clusters, 1,024 at a time
     moves = steps(SIZES, open_loop("lloyd", "_k_means"))
     assert 2 * steps(SIZES, open_loop("lloyd", "_k_means", "one_a_cluster")) == moves
@@ -122,16 +126,38 @@ def test_passes_of_set_functions_are_of_blocks():
 
     def passes(width, **more):
         inside = (1, (250,)), (4, (250, width)), (4, (512,))
-        loop = open_loop("lazy_greedy", "block_lazy", nested={"pick_inside": inside}, **more)
+        loop = open_loop("lazy_greedy", "block_lazy", nested={"_by_loop": inside}, **more)
         return steps(SIZES, loop)
 
     assert passes(40) == 1 + 4
     assert 1 + 2 * 4 < passes(1000) < 1 + 8 * 4
     # Of rows that 4 devices share each sees its own.
     shared = open_loop(
-        "lazy_greedy", "block_lazy", shapes=((4, (250,)),), nested={"pick_inside": ((1, (250,)),)}
+        "lazy_greedy", "block_lazy", shapes=((4, (250,)),), nested={"_by_loop": ((1, (250,)),)}
     )
     assert steps(SIZES._replace(devices=4), shared) == 1 + 4
+
+
+@pytest.mark.parametrize("for_gpu", [False, True])
+def test_picks_inside_a_block_are_known_by_the_writer_of_their_loop(monkeypatch, for_gpu):
+    """Those of a loop that is not known are all taken to be made in every pass."""
+    monkeypatch.setattr(targets, "_for_gpu", for_gpu)
+    rule = Rule(
+        bounds=lambda scores: scores,
+        load_block=lambda scores, rows: scores[rows],
+        scores=lambda block: block,
+        pick=lambda block, position: block,
+        flush=lambda scores, block, rows: scores,
+    )
+
+    def decide(scores, available):
+        return lazy_greedy(rule, scores, available, 2, block_size=4)[0]
+
+    compiled = jax.jit(decide).lower(jnp.ones(6), jnp.ones(6, bool)).compile()
+    program = read(compiled.as_text() or "")
+    loops = [one for lines in program.computations.values() for one in lines.values()]
+    writers = {program.writers_of(one)[:1] for one in loops if one.opcode == "while"}
+    assert writers >= {("lazy_greedy",), (PICKS[for_gpu],)}
 
 
 def test_loops_are_of_functions_that_there_are():

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 ENTRIES = 1 << 19  # numbers of a product of BatchBALD
+PICKS = ("_by_loop", "_by_few_kernels")  # what writes the loop over the picks inside a block
 
 
 class Sizes(NamedTuple):
@@ -41,7 +42,7 @@ class OpenLoop(NamedTuple):
 
 def _in_blocks(sizes: Sizes, loop: OpenLoop) -> tuple[float, float]:
     """How many blocks of an engine are a pool, and over how many rows it sums, of each."""
-    inside = loop.nested.get("pick_inside", ())
+    inside = next((loop.nested[name] for name in PICKS if name in loop.nested), ())
     # Those that are available are a mask.
     block = max((axes[0] for size, axes in inside if size == 1 and len(axes) == 1), default=1)
     width = max((axes[1] for _, axes in inside if len(axes) == 2 and axes[0] == block), default=0)
@@ -107,7 +108,7 @@ STEPS: dict[str, Callable[[Sizes, OpenLoop], float]] = {
     # The function that wrote a loop -> its steps, each time that it is entered.
     "lazy_greedy": _passes,
     # A look in each pass that finds the best outside, besides the picks.
-    "pick_inside": lambda sizes, loop: 1.0 + sizes.budget / loop.entered,
+    **dict.fromkeys(PICKS, lambda sizes, loop: 1.0 + sizes.budget / loop.entered),
     "d2_sampling": lambda sizes, loop: 2.0 + sizes.passes * sizes.budget / 64,
     "_accept": lambda sizes, loop: 4.0,
     "_refresh": lambda sizes, loop: 1.0 + _full_slots(sizes) / loop.entered,

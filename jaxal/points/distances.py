@@ -20,6 +20,7 @@ DIFFERENCES = 16  # centers to a difference: memory is Q x DIFFERENCES x D
 TILE = 2**20  # distances at once where no center is asked for by name
 CACHED = 2**19  # where the nearest one is: the reductions find them in a core's cache
 GPU_CACHED = 2**22  # the same where there is none to speak of
+GPU_COPIED = 2**22  # numbers of the points that are copied for it, where centers are few
 
 
 def rounding_slack(points: Embedding) -> jax.Array:
@@ -93,12 +94,14 @@ def nearest_center(
         found = least < jnp.inf
         return jnp.where(found, least, jnp.inf), jnp.where(found, place, -1)
 
-    return in_tiles(nearest, points, _tile(size), centers, usable, places)
+    return in_tiles(nearest, points, _tile(size, points.width), centers, usable, places)
 
 
-def _tile(centers: int) -> int:
-    """Rows whose distances to all centers are computed at once."""
-    return max((GPU_CACHED if is_gpu() else CACHED) // centers, 128)
+def _tile(centers: int, width: int) -> int:
+    """Rows of so many numbers each whose distances to all centers are computed at once."""
+    if is_gpu():
+        return max(min(GPU_CACHED // centers, GPU_COPIED // width), 128)
+    return max(CACHED // centers, 128)
 
 
 def _nearest_of_dense(
@@ -130,4 +133,4 @@ def _nearest_of_dense(
         squared = jnp.maximum(some.squared_norm() - 2.0 * most, 0.0)
         return jnp.where(found, squared, jnp.inf), jnp.where(found, place, -1)
 
-    return in_tiles(nearest, points, _tile(size), table, ranks)
+    return in_tiles(nearest, points, _tile(size, points.width), table, ranks)

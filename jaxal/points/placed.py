@@ -60,11 +60,31 @@ class Placed(NamedTuple):
         """The same; points that fit into one tile are placed once for all passes."""
         if self.points.size * self.points.width > TILE:
             return self
+        return self.copied()
+
+    def copied(self) -> "Placed":
+        """The same, placed once for all passes, at the price of a copy."""
         return Placed(self.everything(), self.usable, None)
+
+    def copied_unless_on_gpu(self) -> "Placed":
+        """The same, placed once; on a GPU, where memory is dearer than the time, only if small."""
+        return self.copied_if_small() if is_gpu() else self.copied()
 
     def take(self, rows: jax.Array) -> Embedding:
         """The points at `rows` [M]."""
         return Placed(self.points.take(rows), self.usable[rows], self.frame).everything()
+
+    def squared_distance(self, centers: Embedding) -> jax.Array:
+        """Squared distances to M points placed alike, by products, [N, M]; a tile at a time."""
+        if self.frame is None:
+            return self.points.squared_distance(centers)
+
+        def some(own, frame, centers):
+            points, usable = own
+            return Placed(points, usable, frame).everything().squared_distance(centers)
+
+        tile = max(TILE // max(self.points.width, centers.size), 128)
+        return in_tiles(some, (self.points, self.usable), tile, self.frame, centers)
 
     def fold_centers(
         self,

@@ -9,7 +9,8 @@ shapes static; `take_top` and `take_stochastic` are not. All may be called insid
 from typing import TYPE_CHECKING
 
 from jaxal._lazy import lazy
-from jaxal.greedy.lazy import Rule, lazy_greedy
+from jaxal.greedy.inside import Rule
+from jaxal.greedy.lazy import lazy_greedy
 from jaxal.greedy.take import take_stochastic, take_top
 from jaxal.points.embedding import Dense, Embedding
 from jaxal.points.gradient import GRADIENT_KINDS, GradientEmbedding, gradient_embedding

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxal import entry
 from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
-from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
+from jaxal.greedy.inside import Rule
+from jaxal.greedy.lazy import LazyState, lazy_greedy
 from jaxal.selection._outcomes import (
     CandidateRows,
     LabelOutcomes,

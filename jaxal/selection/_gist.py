@@ -12,8 +12,10 @@ from jaxal.base import Selection
 from jaxal.greedy.take import priority
 from jaxal.points.distances import COLUMNS
 from jaxal.points.embedding import Dense
+from jaxal.points.placed import Placed, rewritten
 from jaxal.rows import best_row, row_at, without
 from jaxal.selection import _rows
+from jaxal.targets import is_gpu
 
 
 class Spread(NamedTuple):
@@ -25,7 +27,7 @@ class Spread(NamedTuple):
 
 
 def _farthest_pair(
-    points: Dense, placed: Dense, scale: jax.Array, usable: jax.Array
+    points: Dense, placed: Placed, scale: jax.Array, usable: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """The two usable rows that are farthest apart [2], and their distance []. O(N^2 D)."""
     size = len(usable)
@@ -37,7 +39,7 @@ def _farthest_pair(
         squared = jnp.where(usable[slots][None, :], squared, -jnp.inf)
         return start + COLUMNS, jnp.maximum(farthest, jnp.max(squared, axis=1))
 
-    start = jnp.int32(0), jnp.full_like(placed.squared_norm(), -jnp.inf)
+    start = jnp.int32(0), jnp.full_like(points.features[:, 0], -jnp.inf)
     _, farthest = jax.lax.while_loop(lambda carry: carry[0] < size, body, start)
     first = best_row(priority(farthest, usable)).astype(jnp.int32)
     # The pair is found by products; its distance is by differences.
@@ -79,6 +81,10 @@ def _greedy(
     found = Spread(jnp.full(budget, -1, jnp.int32), none, none + jnp.inf)
     start = found, jnp.full_like(utilities, jnp.inf), usable, jnp.int32(0), jnp.bool_(True)
     return jax.lax.while_loop(goes_on, pick, start)[0]
+
+
+def _in_units(points: Dense, scale: jax.Array) -> Dense:
+    return Dense(points.features / scale)
 
 
 @entry.checked(
@@ -147,16 +153,22 @@ def _gist(features, utilities, available, budget, trade_off, epsilon) -> Selecti
     points = Dense(jnp.asarray(features).astype(float))
     utilities = jnp.asarray(utilities).astype(points.features.dtype)
     usable = available & points.finite() & jnp.isfinite(utilities)
-    points = points.masked(usable)
     utilities = jnp.where(usable, utilities, 0.0)
-    frame, scale = points.frame(usable)
-    placed = points.placed(frame).masked(usable)
-    pair, diameter = _farthest_pair(points, placed, scale, usable)
+    frame, scale = points.masked(usable).frame(usable)
+    unit = scale
+    if is_gpu():
+        # In place of the points, of which a loop would keep a copy; by a power of two, so exact.
+        points, unit = rewritten(_in_units, points, usable, scale), jnp.ones_like(scale)
+        frame = frame[0], unit
+    else:
+        points = points.masked(usable)
+    placed = Placed(points, usable, frame).copied_unless_on_gpu()
+    pair, diameter = _farthest_pair(points, placed, unit, usable)
     number = 1 + math.floor(math.log(2 / epsilon) / math.log1p(epsilon) + 1e-9)
     powers = [0.0, *(epsilon / 2 * (1 + epsilon) ** i for i in range(number))]
     least = jnp.asarray(powers, points.features.dtype) * diameter
     # Distances are in units of the scale.
-    found = jax.vmap(lambda one: _greedy(one, points, scale, utilities, usable, budget))(least)
+    found = jax.vmap(lambda one: _greedy(one, points, unit, utilities, usable, budget))(least)
     value = found.utility + trade_off * scale * jnp.minimum(found.diversity, diameter)
     rows = found.rows
     if budget >= 2:

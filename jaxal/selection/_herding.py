@@ -10,7 +10,8 @@ from jaxal import entry
 from jaxal.base import Selection
 from jaxal.points.distances import COLUMNS, DIFFERENCES, fold_nearest, rounding_slack
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_points
-from jaxal.rows import index_of, largest, set_rows
+from jaxal.points.placed import TILE, Placed
+from jaxal.rows import in_tiles, index_of, largest, set_rows
 from jaxal.selection import _rows
 from jaxal.submodular import SetFunction, maximize
 
@@ -25,19 +26,24 @@ SIDE = 64  # labelled rows compared with as many others at a time
 class Distances:
     """Squared distances of rows to all rows, by products where these are exact enough."""
 
-    exact: Embedding  # N, as given; rows that do not count are 0
-    placed: Embedding  # N, centred and scaled
+    points: Embedding  # N, as given
+    placed: Placed  # N, centred and scaled; rows that do not count are 0
     scale: jax.Array  # []
     slack: jax.Array  # [N], what a squared distance by product may err by
     precise: jax.Array  # [] bool, by differences
 
+    @property
+    def by_product(self) -> bool:
+        """Whether there is no other way."""
+        return self.points.product_error is None
+
     def of_rows(self, rows: jax.Array) -> jax.Array:
         """Of placed rows [Q] to all, [Q, N]."""
-        if self.placed.product_error is None:
-            return self.placed.take(rows).squared_distance(self.placed)
+        if self.by_product:
+            return self._by_product(rows).T
 
         def one(row: jax.Array) -> jax.Array:
-            return self.exact.take(row[None]).difference(self.exact, self.scale)[0]
+            return self._by_difference(row[None])[:, 0]
 
         return jax.lax.cond(
             self.precise, lambda: jax.lax.map(one, rows), lambda: self._by_product(rows).T
@@ -56,13 +62,23 @@ class Distances:
 
         def by_difference():
             def some(slots):
-                return self.exact.difference(self.exact.take(set_rows(index, slots)), self.scale)
+                return self._by_difference(set_rows(index, slots))
 
             return fold_nearest(some, 0, count, none, DIFFERENCES)
 
-        if self.placed.product_error is None:
+        if self.by_product:
             return by_product()
         return jax.lax.cond(self.precise, by_difference, by_product)
+
+    def _by_difference(self, rows: jax.Array) -> jax.Array:
+        def some(own, chosen, scale):
+            points, usable = own
+            return points.masked(usable).difference(chosen, scale)
+
+        usable = self.placed.usable
+        chosen = self.points.take(rows).masked(usable[rows])
+        tile = max(TILE // self.points.width, 128)
+        return in_tiles(some, (self.points, usable), tile, chosen, self.scale)
 
     def _by_product(self, rows: jax.Array) -> jax.Array:
         squared = self.placed.squared_distance(self.placed.take(rows))
@@ -171,9 +187,9 @@ def herding(
 
     Time O(N^2 D) as matrix products for the first gains, and as much for about four gains a row
     afterwards: lazy greedy computes those that could still win. Memory is that of at most 2^24
-    kernel values, and of two copies of the points. Where points are so close together that products
-    round away what the bandwidth tells apart, distances are by differences, if the points have
-    coordinates.
+    kernel values, and of a copy of the points, which a GPU does without. Where points are so close
+    together that products round away what the bandwidth tells apart, distances are by differences,
+    if the points have coordinates.
 
     Args:
       features: [N, D], or any `Embedding` of N rows; the papers divide them by their lengths.
@@ -216,17 +232,16 @@ def _herding(features, available, budget, labeled, weights, kernel, bandwidth) -
     points = as_embedding("features", features)
     free, labeled, counted = _rows.free_and_counted(available, labeled)
     usable = counted & points.finite()
-    exact = points.masked(usable)
-    (placed,), scale = exact.conditioned(usable)
-    placed = placed.masked(usable)
+    frame, scale = points.masked(usable).frame(usable)
+    placed = Placed(points, usable, frame)
     if bandwidth is None:
-        gap = smallest_gap(exact, scale, labeled & usable)
+        gap = smallest_gap(points, scale, labeled & usable)
         length = jnp.where(gap < jnp.inf, gap, 1.0 / scale)
     else:
         length = bandwidth / scale
-    slack = rounding_slack(placed)
+    slack = rounding_slack(placed.everything())
     doubtful = largest(slack) > DOUBTFUL * length * length
-    distances = Distances(exact, placed, scale, slack, doubtful)
+    distances = Distances(points, placed.copied_unless_on_gpu(), scale, slack, doubtful)
     start = kernel_values(kernel, distances.nearest(labeled & usable), length)
     worth = usable.astype(slack.dtype)
     if weights is not None:

@@ -10,7 +10,8 @@ from jaxal import entry
 from jaxal.base import PyTree, Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.farthest_first import farthest_first
-from jaxal.greedy.lazy import LazyState, Rule, lazy_greedy
+from jaxal.greedy.inside import Rule
+from jaxal.greedy.lazy import LazyState, lazy_greedy
 from jaxal.greedy.take import priority
 from jaxal.points.distances import DIFFERENCES, fold_nearest, rounding_slack
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_alike, check_points

@@ -47,6 +47,7 @@ def greedy_seeds(
       section 5: several draws, of which the best is kept.
     """
     dense = Dense(points)
+    norms = dense.squared_norm()  # not in the loop, where they would read all points once more
     if taken is None:
         # The first seed is uniform: all of its draws are the same.
         uniform = uniform.at[0].set(uniform[0, 0])
@@ -54,7 +55,9 @@ def greedy_seeds(
     def draw(i, carry):
         squared, rows = carry
         some = sample_rows(uniform[i], squared)
-        fresh = jnp.minimum(squared[:, None], dense.squared_distance(dense.take(some)))
+        chosen = dense.take(some)
+        sums = norms[:, None] + chosen.squared_norm()[None, :]
+        fresh = jnp.minimum(squared[:, None], jnp.maximum(sums - 2.0 * dense.inner(chosen), 0.0))
         best = jnp.argmin(jnp.sum(fresh, axis=0))
         # By its number: to scatter a zero, a TPU gathers the distances of all devices.
         squared = jnp.where(jnp.arange(len(points)) == some[best], 0.0, fresh[:, best])

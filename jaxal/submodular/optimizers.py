@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import PyTree, Selection
-from jaxal.greedy.lazy import Rule, lazy_greedy
+from jaxal.greedy.inside import Rule
+from jaxal.greedy.lazy import lazy_greedy
 from jaxal.greedy.take import priority
 from jaxal.rows import best_row, row_at, top_rows
 from jaxal.submodular.costs import Knapsack

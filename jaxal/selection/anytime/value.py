@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxal.greedy.lazy import Picks
+from jaxal.greedy.inside import Picks
 from jaxal.rows import top_rows
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from jaxal import entry
 from jaxal.base import Selection
-from jaxal.greedy.lazy import Picks, Rule, highest_bounds, pick_inside
+from jaxal.greedy.inside import Picks, Rule, pick_inside
+from jaxal.greedy.lazy import highest_bounds
 from jaxal.numerics import power_of_two
 from jaxal.points.distances import COLUMNS, DIFFERENCES, TILE, fold_nearest
 from jaxal.points.embedding import Dense
