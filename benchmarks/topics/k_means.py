@@ -17,7 +17,7 @@ def make(rng, size):
 
 
 def jaxal(inputs, size):
-    """Seeds of k-means++, and Lloyd's steps."""
+    """Seeds of greedy k-means++, and Lloyd's steps, once."""
     import jax
     import jax.numpy as jnp
 
@@ -34,23 +34,6 @@ def jaxal(inputs, size):
         )
 
     return call
-
-
-def jaxal_greedy(inputs, size):
-    """Seeds of greedy k-means++, as `selection.k_means` has them, and Lloyd's steps, once."""
-    import jax
-    import jax.numpy as jnp
-
-    from jaxal.selection._k_means import _k_means
-
-    points = jnp.asarray(inputs["points"])
-    free = jnp.ones(len(points), bool)
-
-    @jax.jit
-    def fit(key, points, free):
-        return _k_means(key, points, free, size["centers"], STEPS, TOLERANCE, 1)[1].centers
-
-    return lambda seed: np.asarray(fit(jax.random.key(seed), points, free))
 
 
 def scikit_learn(inputs, size):
@@ -97,7 +80,6 @@ TOPIC = Topic(
     make=make,
     sides={
         "jaxal": jaxal_side(jaxal),
-        "jaxal, greedy seeds": jaxal_side(jaxal_greedy),
         "scikit-learn": Side(scikit_learn, "scikit-learn", ("sklearn.cluster",)),
         "faiss": Side(faiss, "faiss-cpu", ("faiss",)),
     },
