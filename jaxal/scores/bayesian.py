@@ -82,8 +82,8 @@ def bald(logits: jax.Array) -> jax.Array:
     odds = jnp.where(gaps == -jnp.inf, 0, jnp.exp(gaps))
     probs = odds / odds.sum(-1, keepdims=True)
     mean = probs.mean(0, keepdims=True)
-    ratio = probs / jnp.where(mean < jnp.finfo(mean.dtype).tiny, 1, mean)
-    return uncertainty.not_below_zero((mean[0] * divergence(ratio).mean(0)).sum(-1))
+    found = mean[0] * divergence(ratio_to(probs, mean)).mean(0)
+    return uncertainty.not_below_zero(found.sum(-1))
 
 
 def variation_ratio(logits: jax.Array) -> jax.Array:
@@ -234,6 +234,11 @@ def _by_targets(
     size = max(_EPIG_BLOCK // (targets * classes), 1)
     found = in_tiles(part, pool, size, deviations, target_mean)
     return uncertainty.not_below_zero(found.reshape(rows, classes).sum(1) / targets)
+
+
+def ratio_to(probs: jax.Array, mean: jax.Array) -> jax.Array:
+    """Probabilities divided by their mean; as they are where the mean is below normal numbers."""
+    return probs / jnp.where(mean < jnp.finfo(mean.dtype).tiny, 1, mean)
 
 
 def divergence(ratio: jax.Array) -> jax.Array:

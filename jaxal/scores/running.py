@@ -22,7 +22,7 @@ class RunningScores(NamedTuple):
 
     count: jax.Array  # [] int32, draws seen
     log_total: jax.Array  # [..., C], log of the summed probabilities
-    entropy: jax.Array  # [...], summed entropies of the draws, in nats
+    information: jax.Array  # [...], summed divergences of the draws from their mean, in nats
     votes: jax.Array  # [..., C] int32, draws that predict the class
     mean: jax.Array  # [..., C], mean probability
     scatter: jax.Array  # [..., C], summed squared deviations from the mean
@@ -67,7 +67,7 @@ def init_running_scores(
     return RunningScores(
         count=jnp.zeros((), jnp.int32),
         log_total=jnp.full(shape, -jnp.inf, dtype),
-        entropy=jnp.zeros(shape[:-1], dtype),
+        information=jnp.zeros(shape[:-1], dtype),
         votes=jnp.zeros(shape, jnp.int32),
         mean=zeros,
         scatter=zeros,
@@ -108,16 +108,26 @@ def update_running_scores(state: RunningScores, logits: jax.Array) -> RunningSco
     count = (state.count + 1).astype(logits.dtype)
     # Running means: a sum of p^2 would lose the deviations' digits. Squared, the deviation cannot
     # go below 0 where the mean is rounded; Welford's own product can.
-    deviation = jax.nn.softmax(logits) - state.mean
+    probs = jax.nn.softmax(logits)
+    deviation = probs - state.mean
+    mean = state.mean + deviation / count
+    # The divergences from another point are those from the mean, and that of the mean as often:
+    # sums of what is not below 0, where a difference of entropies would lose all digits.
+    moved = (count - 1) * _divergence(state.mean, mean) + _divergence(probs, mean)
     return RunningScores(
         count=state.count + 1,
         log_total=jnp.logaddexp(state.log_total, jax.nn.log_softmax(logits)),
-        entropy=state.entropy + uncertainty.entropy(logits),
+        information=state.information + moved,
         votes=state.votes + bayesian.votes(logits),
-        mean=state.mean + deviation / count,
+        mean=mean,
         scatter=state.scatter + deviation**2 * (1 - 1 / count),
         valid=state.valid & uncertainty.has_maximum(logits),
     )
+
+
+def _divergence(probs: jax.Array, mean: jax.Array) -> jax.Array:
+    """Kullback-Leibler divergence of distributions [..., C] from others, in nats: [...]."""
+    return (mean * bayesian.divergence(bayesian.ratio_to(probs, mean))).sum(-1)
 
 
 @entry.checked(draw=entry.function)
@@ -170,10 +180,7 @@ def draw_scores(state: RunningScores) -> DrawScores:
     ratio = bayesian.minority(state.votes, state.count, state.mean.dtype)
     return DrawScores(
         predictive=predictive,
-        # Entropy takes logits up to a constant, so it needs no count.
-        bald=uncertainty.not_below_zero(
-            uncertainty.entropy(state.log_total) - state.entropy / count
-        ),
+        bald=state.information / count,
         variation_ratio=jnp.where(state.valid, ratio, jnp.nan),
         mean_std=bayesian.root(state.scatter / count).mean(-1),
     )
