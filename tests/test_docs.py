@@ -1,6 +1,7 @@
 """The pages of `docs/`, as far as they can be checked without Sphinx."""
 
 import importlib
+import json
 import pathlib
 import re
 import sys
@@ -92,6 +93,19 @@ def test_the_gallery_has_every_config_and_every_picture(monkeypatch):
     assert all(f"\n   jaxal run {config.relative_to(ROOT)}\n" in text for config in configs)
     for picture in (ROOT / "benchmarks" / "results").glob("*/curves.png"):
         assert f".. image:: ../../{picture.relative_to(ROOT)}\n" in text
+
+
+def test_badge_of_ten_million_rows_is_what_was_measured():
+    stored = ROOT / "benchmarks" / "results" / "scale-badge-10000000x64-cpu.json"
+    cases = json.loads(stored.read_text())["cases"]
+    disk, memory = cases["badge, disk"], cases["badge, memory"]
+    said = " ".join((DOCS / "guide" / "pools.md").read_text().split())
+    assert f"{disk['passes']} passes and {disk['rows_read']:,} reads of a row" in said
+    of_each = (
+        f"{one['processor_seconds']:.0f} s {kind}and {one['peak_bytes'] / 1e9:.1f} GB"
+        for one, kind in ((disk, "of processor time "), (memory, ""))
+    )
+    assert f"{', and '.join(of_each)} in memory" in said
 
 
 def test_the_citation_is_of_this_version():

@@ -102,6 +102,15 @@ def test_each_seed_of_a_sweep_draws_data_of_its_own(tmp_path):
     assert "redraw" not in to_toml(sweep_of(tmp_path, "").cells[0].config)
 
 
+@pytest.mark.parametrize(
+    ("seed", "error"), [('"a"', TypeError), ("true", TypeError), ("-1", ValueError)]
+)
+def test_the_seed_to_begin_at_is_checked(tmp_path, seed, error):
+    grid = sweep_of(tmp_path, f"redraw = true\noptions = {{ seed = {seed} }}")
+    with pytest.raises(error, match="data.options.seed: expected an integer"):
+        experiment.Sweep(grid)
+
+
 def test_a_source_without_a_seed_is_not_drawn_anew(tmp_path):
     sweep_of(tmp_path, "redraw = true")
     grid = experiment.load_grid(tmp_path / "drawn.toml", ["data.source=sklearn:iris"])

@@ -38,11 +38,11 @@ def k_means_clusters(
     """Clusters of the rows by k-means: the centers, and the nearest one of each row.
 
     Lloyd's iteration, once. Up to 1,000 clusters the seeds are those of greedy k-means++ (each the
-    best of 2 + log K draws), as in `selection.k_means`, which selects rows; they save 7 to 9 % of
-    the inertia for at most 60 % more time, and are a pass over the rows each. More clusters start
-    from plain k-means++, of few passes. Time O(N K D) a step as matrix products, and the seeds
-    O(N K D log K), or about as much as two steps; memory a copy of the features. Under
-    `jaxal.rows.rows_over` the rows may be shared by devices; centers are on all of them.
+    best of 2 + log K draws), as in `selection.k_means`, which selects rows; they find better
+    clusters than plain ones, and are a pass over the rows each. More clusters start from plain
+    k-means++, of few passes. Time O(N K D) a step as matrix products, and the seeds O(N K D log K),
+    or about as much as two steps; memory a copy of the features. Under `jaxal.rows.rows_over` the
+    rows may be shared by devices; centers are on all of them.
 
     Args:
       key: PRNG key, consumed.

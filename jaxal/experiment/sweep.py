@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from jaxal import processes
+from jaxal.checks import check_integer
 from jaxal.experiment._provenance import provenance
 from jaxal.experiment._run import Silence
 from jaxal.experiment.build import Parts, build
@@ -221,7 +222,9 @@ def _splits(config: Config) -> Iterator[Config]:
     for number in range(config.seeds if data.resplit or data.redraw else 1):
         options = dict(data.options)
         if data.redraw:
-            options["seed"] = options.get("seed", 0) + number
+            seed = options.get("seed", 0)
+            check_integer(0, **{"data.options.seed": seed})
+            options["seed"] = seed + number
         one = dataclasses.replace(data, split_seed=data.split_seed + number, options=options)
         yield dataclasses.replace(
             config, data=dataclasses.replace(one, resplit=False, redraw=False)

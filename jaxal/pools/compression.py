@@ -63,7 +63,8 @@ class CompressedPool:
 
     def by_row(self, array: Any) -> jax.Array:
         """An array [N, ...] of the source's rows or of the pool's, as one of the latter."""
-        if len(array) == len(self) and isinstance(array, jax.Array) and not is_traced(array, self):
+        is_whole = isinstance(array, jax.Array) and len(array) == len(self)
+        if is_whole and not is_traced(array, self):
             if array.sharding.is_equivalent_to(self.valid.sharding, array.ndim):
                 return array  # a second one would take as much memory again
         return _padded(len(self), self.mesh, array)

@@ -5,7 +5,7 @@ import numpy as np
 from jaxal.checks import check_at_least, check_integer
 from jaxal.data.readers.registry import Table, source
 
-CENTRES = ((0.0, 0.0), (4.0, 3.0), (0.0, 6.0), (4.0, 3.0))
+CENTERS = ((0.0, 0.0), (4.0, 3.0), (0.0, 6.0), (4.0, 3.0))
 """Of the clusters of the honeypot; the first two are of class 1."""
 
 
@@ -34,8 +34,8 @@ def read_honeypot(rows: str, *, seed: int = 0) -> Table:
     """
     count = _count("honeypot", rows, seed)
     rng = np.random.default_rng(seed)
-    cluster = np.arange(count) % len(CENTRES)
-    inputs = np.array(CENTRES)[cluster] + rng.normal(size=(count, 2))
+    cluster = np.arange(count) % len(CENTERS)
+    inputs = np.array(CENTERS)[cluster] + rng.normal(size=(count, 2))
     return _parts(rng, inputs, (cluster < 2).astype(np.int64))
 
 

@@ -24,7 +24,6 @@ from jaxal.greedy.d2 import (
     fresh_state,
 )
 from jaxal.pools import devices
-from jaxal.pools.compression import CompressedPool
 from jaxal.rows import rows_over
 from jaxal.selection._badge import as_squared_distances
 from jaxal.selection.certified._points import Copy, Points, apart, between, nearest_of
@@ -77,15 +76,11 @@ def sample(
 @partial(jax.jit, static_argnames="budget")
 def start(key, copy: Copy, first, available, budget) -> tuple[Drawing, jax.Array]:
     """Before any pick, and the rows that the first may be, [N] bool."""
-    mesh, width = copy.pool.mesh, copy.pool.codes.shape[1]
+    mesh = copy.pool.mesh
     rows = jnp.arange(len(available), dtype=jnp.int32)
     state = fresh_state(key, available, budget, jnp.float32)
     state = state._replace(squared=devices.share_rows(state.squared, mesh))
-    residuals = copy.residuals
-    if residuals is not None:
-        codes = residuals.codes if isinstance(residuals, CompressedPool) else residuals
-        residuals = jnp.zeros((budget, codes.shape[1]), jnp.float32)
-    centers = Points(residuals, jnp.zeros((budget, width), jnp.float32))
+    centers = copy.zeros(budget)
     begins = copy.usable if first is None else devices.share_rows(rows == first, mesh)
     return Drawing(state, centers), begins
 

@@ -35,7 +35,7 @@ class Copy(NamedTuple):
     """N points: what is on the devices, and the units."""
 
     pool: CompressedPool
-    # Of the residuals too, or they themselves [N, C]; None: features alone
+    # A copy of the residuals, or they themselves [N, C]; None: the features are the points
     residuals: CompressedPool | jax.Array | None
     usable: jax.Array  # [N] bool, rows that have distances
     origin: jax.Array  # [D], of products: near the features, or 0 for gradients
@@ -43,20 +43,29 @@ class Copy(NamedTuple):
     weight: jax.Array  # [], the same of residuals
 
     def read(self, rows: jax.Array) -> Points:
-        """What is not on the devices of the points at rows [Q], as their sources have it."""
+        """What sources have of the points at rows [Q]; no residuals if the devices have these."""
         residuals = self.residuals
         if isinstance(residuals, CompressedPool):
             return Points(residuals.features(rows), self.pool.features(rows))
         return Points(None, self.pool.features(rows))
 
     def exact(self, rows: jax.Array, read: Points) -> Points:
-        """The points at rows [Q], of which that was read."""
+        """The points at rows [Q], given what was read of them."""
         residuals = read.residuals
         if residuals is None and self.residuals is not None:
             residuals = gather(self.residuals, rows)
         if residuals is not None:
             residuals = _in_weights(residuals, self.weight)
         return Points(residuals, read.features / self.unit)
+
+    def zeros(self, number: int) -> Points:
+        """So many points, all zeros."""
+        residuals = self.residuals
+        if isinstance(residuals, CompressedPool):
+            residuals = residuals.codes
+        if residuals is not None:
+            residuals = jnp.zeros((number, residuals.shape[1]), jnp.float32)
+        return Points(residuals, jnp.zeros((number, self.pool.codes.shape[1]), jnp.float32))
 
     def _inside(self) -> "Inside":
         shift = (self.pool.offset - self.origin) / self.unit

@@ -19,11 +19,12 @@ def check_residuals(residuals: Any, pool: CompressedPool) -> None:
     """Raises unless there are residuals [N, C] of the rows of a pool, or a pool like it of them."""
     rows = len(pool.sources.value)
     if isinstance(residuals, CompressedPool):
-        found = len(residuals.sources.value)
-        if (residuals.mesh, len(residuals)) != (pool.mesh, len(pool)) and found == rows:
-            raise ValueError("residuals: expected a pool on the devices of the other, got others")
+        found, expected = len(residuals.sources.value), {rows}
     else:
         check_rank("residuals", residuals, 2, "[N, C]")
-        found = rows if len(residuals) == len(pool) else len(residuals)
-    if found != rows:
+        found, expected = len(residuals), {rows, len(pool)}
+    if found not in expected:
         raise ValueError(f"residuals: expected {rows} rows, got {found}")
+    if isinstance(residuals, CompressedPool):
+        if (residuals.mesh, len(residuals)) != (pool.mesh, len(pool)):  # with padding
+            raise ValueError("residuals: expected a pool on the devices of the other, got others")
