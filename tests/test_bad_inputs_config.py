@@ -202,6 +202,11 @@ def test_known_optimizers_take_a_step(name):
         assert jax.tree.structure(jax.eval_shape(step, params)) == jax.tree.structure(params)
 
 
+def test_an_optimizer_that_is_a_partial_of_another_is_one():
+    assert is_optimizer("nadam") and is_optimizer("nadamw")
+    assert built("learner.optimizer", "nadam").learner is not None
+
+
 def test_labels_that_are_unknown(tmp_path):
     path = tmp_path / "partly.npz"
     labels = np.tile([0, 1, -1], 10)

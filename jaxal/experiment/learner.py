@@ -138,6 +138,7 @@ UNUSABLE = ("lbfgs", "noisy_sgd")
 def is_optimizer(name: str) -> bool:
     """Whether this name of optax is that of an optimizer, whose step takes a gradient alone."""
     value = getattr(optax, name)
-    if name.startswith(("_", "scale_by_")) or name in UNUSABLE or not inspect.isfunction(value):
+    plain = getattr(value, "func", value)  # `nadam` is a partial of `adam`
+    if name.startswith(("_", "scale_by_")) or name in UNUSABLE or not inspect.isfunction(plain):
         return False
     return next(iter(inspect.signature(value).parameters), None) == "learning_rate"
