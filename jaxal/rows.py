@@ -156,7 +156,7 @@ def without(mask: jax.Array, row: jax.Array) -> jax.Array:
 
     The row is found by its number: to scatter a mark, a TPU gathers the mask of all devices.
     """
-    return mask & (jnp.arange(len(mask), dtype=jnp.int32) != row)
+    return mask & (jnp.arange(len(mask), dtype=jnp.int32) != jnp.asarray(row, jnp.int32))
 
 
 def index_of(mask: jax.Array) -> jax.Array:
@@ -167,7 +167,7 @@ def index_of(mask: jax.Array) -> jax.Array:
     def local(own: jax.Array) -> jax.Array:
         here = jnp.cumsum(own, dtype=jnp.int32)
         totals = jax.lax.all_gather(here[-1], DATA)
-        before = jnp.arange(len(totals)) < jax.lax.axis_index(DATA)
+        before = jnp.arange(len(totals), dtype=jnp.int32) < jax.lax.axis_index(DATA)
         return here + jnp.sum(jnp.where(before, totals, 0))
 
     return _shared(local, SHARED)(mask)  # how many are set up to each row

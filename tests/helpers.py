@@ -81,7 +81,15 @@ def strict(nans=True):
         gc.unfreeze()
 
 
-MODES = {"strict": strict, "x64": lambda: jax.enable_x64(True)}
+@contextlib.contextmanager
+def strict_x64(nans=True):
+    """As `strict`, in 64 bits: numbers of 32 and of 64 bits may not meet either."""
+    with jax.enable_x64(True), strict(nans):
+        yield
+
+
+MODES = {"x64": strict_x64}
+ALL_MODES = {"strict": strict, **MODES}  # for what decides: 32 bits are what users have
 
 
 class CountTraces:
@@ -188,6 +196,10 @@ def greedy(value, rows, budget):
         picks.append(rest[best])
         values.append(found[best])
     return Greedy(picks, values, gap)
+
+
+SYMMETRIC = ("fass", "submodular", "smi", "scg", "scmi", "max_herding", "u_herding")
+"""Strategies by similarities between rows, in which two rows may tie whatever the data."""
 
 
 def assert_same_picks(found, expected, scores, expected_scores):

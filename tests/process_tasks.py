@@ -23,7 +23,7 @@ from jaxal import experiment, pools, processes, strategies
 from jaxal.pools import devices
 from jaxal.selection import certified
 
-ROWS, LABELED, BUDGET = 1003, 9, 7
+ROWS, LABELED, BUDGET = 1003, 9, 10
 NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
 PLAN: dict[str, Any] = {"initial": 6, "budget": 3, "rounds": 3}
 OWN = {1: [0, ROWS], 2: [0, 600, ROWS], 4: [0, 400, 410, 900, ROWS]}  # where each one's rows begin
@@ -66,9 +66,9 @@ def acquire(name, mesh, inputs=None, **options):
 
 
 def picks(mesh, names=None):
-    """The rows that each strategy picks."""
-    names = names or strategies.names()
-    return {name: np.asarray(acquire(name, mesh).rows).tolist() for name in names}
+    """The rows that each strategy picks, and their scores."""
+    found = {name: acquire(name, mesh) for name in names or strategies.names()}
+    return {name: [one.rows.tolist(), one.scores.tolist()] for name, one in found.items()}
 
 
 def loop(mesh, folder=None, key=0, fits=None, pool=None, test=None):
@@ -159,7 +159,7 @@ def streamed(mesh):
 
 def reads(mesh):
     """Which rows a process reads of a file."""
-    inputs, _ = data(4 * jax.device_count())
+    inputs, _ = data(8)
     pool = jaxal.place(inputs.view(Watched), None, mesh)
     assert len(pool) == len(inputs)
     return sorted(Watched.rows)

@@ -151,15 +151,10 @@ def sweep(kills: int, devices: list[int], seeds: int, draws: random.Random) -> i
     """
     with tempfile.TemporaryDirectory() as scratch:
         unbroken = pathlib.Path(scratch, "unbroken")
-        start(unbroken, Kill("never", devices=devices[0], seeds=seeds))  # compiles
-        for other in devices[1:]:
-            start(pathlib.Path(scratch, f"on{other}"), Kill("never", devices=other, seeds=seeds))
-        expected = history(unbroken)
         begun = time.monotonic()
-        again = pathlib.Path(scratch, "again")
-        start(again, Kill("never", devices=devices[0], seeds=seeds))
-        length = time.monotonic() - begun
-        assert history(again) == expected, "two unbroken runs differ"
+        start(unbroken, Kill("never", devices=devices[0], seeds=seeds))
+        length = time.monotonic() - begun  # with what it compiles; later runs are shorter
+        expected = history(unbroken)
         done = runs = turn = 0
         while done < kills:
             folder = pathlib.Path(scratch, f"run{runs}")
@@ -175,7 +170,9 @@ def sweep(kills: int, devices: list[int], seeds: int, draws: random.Random) -> i
                     seeds,
                 )
                 turn += 1
+                begun = time.monotonic()
                 status = start(folder, kill)
+                length = min(length, time.monotonic() - begun) if status == 0 else length
                 found = history(folder)
                 assert found == expected[: len(found)], f"{kill}: other records"
                 if status == 0:

@@ -103,6 +103,7 @@ STEPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 8])
 @pytest.mark.parametrize("name", ENGINES)
 def test_one_program_for_all_passes(name, count, monkeypatch, caplog):
@@ -248,6 +249,7 @@ def test_no_gain_of_a_monotone_function_is_negative(name):
             assert values[tuple(other for other in some if other != row)] <= value + 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OVER)
 def test_no_rows_have_a_higher_value_than_is_said(name):
     function, free = of(name), np.arange(8) != 6

@@ -200,6 +200,7 @@ def test_labelled_rows_beyond_those_asked_for_are_not_shown():
     assert (picked.weights - picked.rows).tolist() == [300.0] * BUDGET
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_fewer_rows_than_candidates_and_than_the_budget(kind):
     strategy = strategies.candidates(RULE, kind=kind, size=20, **KINDS[kind])

@@ -318,7 +318,7 @@ source = "sklearn:iris"
 [model]
 name = "logistic"
 [strategy]
-names = ["random", "margin"]
+names = ["margin"]
 initial = 6
 budget = 4
 rounds = 1
@@ -360,7 +360,14 @@ def test_a_second_run_compiles_nothing(tmp_path):
     assert hits == 0 and misses > 0
     assert any((tmp_path / "cache" / "jaxal").iterdir())
     assert counted_run(tmp_path) == (misses, 0)
-    assert counted_run(tmp_path, "--no-cache") == (0, 0)
+
+
+def test_the_cache_can_be_switched_off(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(_cache, "set_up_cache", asked.append)
+    for flags in ([], ["--no-cache"]):
+        assert main(["run", str(tmp_path / "absent.toml"), *flags]) == 2
+    assert asked == [True, False]
 
 
 class FakeConfig:

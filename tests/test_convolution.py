@@ -23,6 +23,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "strides", "padding", "groups", "out"), CASES.values(), ids=CASES)
 def test_products_are_the_convolution(size, strides, padding, groups, out):
     kernel = jax.random.normal(jax.random.key(1), (*size, INPUTS.shape[-1] // groups, out))

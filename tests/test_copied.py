@@ -129,6 +129,7 @@ def test_rounds_of_badge(tmp_path):
     assert jaxal.ask(state, LEARNER, strategy, pool, 4)[1].rows.tolist() == whole[0]
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_minus_one():
     pool = pools.stream(Rows(POOL.inputs[:30]), POOL.labels[:30], devices.make_mesh(), batch_size=8)
     state = jaxal.init(jax.random.key(0), LEARNER, pool, initial=4, capacity=12)

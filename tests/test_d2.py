@@ -80,6 +80,7 @@ def test_sample_rows_keeps_small_weights_in_a_long_sum():
     assert abs(float(jnp.mean(rows >= 10)) - expected) < 5 * np.sqrt(expected / 20_000)
 
 
+@pytest.mark.slow
 def test_draws_are_fine_where_there_are_many_lines(monkeypatch):
     """In three levels, of numbers that one level alone would not tell apart."""
     monkeypatch.setattr(d2, "COARSE", 4)

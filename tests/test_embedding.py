@@ -40,6 +40,7 @@ def embeddings(rows=150):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("points", "vectors"), embeddings())
 def test_normalised(points, vectors):
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)

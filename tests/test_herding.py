@@ -48,6 +48,7 @@ def reference(points, available, labeled, weights, kernel, bandwidth, budget):
     return found.rows, np.diff([value([]), *found.values])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel", "bandwidth", "given"),
     [("rbf", None, "all"), ("rbf", 1.5, "nothing"), ("top_hat", 0.9, "labeled")],

@@ -29,6 +29,7 @@ def fill(total, capacity):
     return given, total - given.sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [7, 30, 78])
 def test_shares_are_equal_as_far_as_there_are_rows(budget):
     available = np.arange(len(LEAF)) != 0

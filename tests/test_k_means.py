@@ -186,6 +186,7 @@ def test_an_empty_cluster_moves_to_the_farthest_row():
     np.testing.assert_allclose(found.inertia, sum(expected), rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True])
 def test_nearest_center_in_tiles(monkeypatch, shared):
     monkeypatch.setattr(distances, "CACHED", 1)  # so that a tile has 128 rows

@@ -95,7 +95,7 @@ def test_digits_through_label_studio_by_processes_that_end(tmp_path):
 
     label("init", tmp_path / "0" / "label.toml", tmp_path / "0" / "p")
     broken, place = [], 0
-    for sitting in range(3):
+    for sitting in range(2):
         folder = tmp_path / str(sitting) / "p"
         said = label("next", folder, "--embed")
         assert ("without a model" in said) == (sitting == 0)
@@ -107,14 +107,14 @@ def test_digits_through_label_studio_by_processes_that_end(tmp_path):
         broken.append(ids)
         place += len(ids)
         os.rename(tmp_path / str(sitting), tmp_path / str(sitting + 1))
-    status = labeling.status(tmp_path / "3" / "p")
-    assert len(status.skipped) == 2 and len(status.disputed) == 2 and status.labelled == 28
+    status = labeling.status(tmp_path / "2" / "p")
+    assert len(status.skipped) == 1 and len(status.disputed) == 1 and status.labelled == 20
 
-    labeling.create(tmp_path / "3" / "label.toml", tmp_path / "3" / "one")
+    labeling.create(tmp_path / "2" / "label.toml", tmp_path / "2" / "one")
     place = 0
     for ids in broken:
-        batch = labeling.next_batch(tmp_path / "3" / "one")
+        batch = labeling.next_batch(tmp_path / "2" / "one")
         assert list(batch.ids) == ids and batch.path is not None
         answers, _ = label_studio_answers(batch.path, truth, place)
-        labeling.import_answers(tmp_path / "3" / "one", answers)
+        labeling.import_answers(tmp_path / "2" / "one", answers)
         place += len(ids)

@@ -99,6 +99,7 @@ def test_facility_location_covers_what_the_labelled_rows_do_not():
         covered = np.maximum(covered, similar[:, row])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "conditional", "options"),
     [

@@ -277,6 +277,7 @@ def test_nnx_streams_are_no_variables_and_are_independent(inputs):
     assert abs(both - 0.25) < 0.15  # equal masks would give 0.5
 
 
+@pytest.mark.slow
 def test_gradients_flow(model, inputs):
     variables = start(model, inputs)
     labels = jnp.arange(ROWS) % CLASSES

@@ -65,6 +65,7 @@ def test_fits_the_optimum(classes):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(one_class))
 
 
+@pytest.mark.slow
 def test_random_weights_of_large_features_and_classes_without_a_row():
     """Weights drawn at random say 0 for sure of some classes: a step from there goes anywhere."""
     rng = np.random.default_rng(0)

@@ -50,6 +50,7 @@ def test_nearest_rows(monkeypatch):
     assert all(len(set(row) - {at}) == 4 for at, row in enumerate(alike.tolist()))
 
 
+@pytest.mark.slow
 def test_forces_are_those_of_t_sne():
     rng = np.random.default_rng(0)
     points = rng.normal(size=(150, 2)) * (6, 3)
@@ -75,6 +76,7 @@ def cheap(monkeypatch):
     monkeypatch.setattr(neighbours, "_nodes", lambda rows: 48)
 
 
+@pytest.mark.slow
 def test_neighbours_are_kept(cheap):
     digits = load_digits(return_X_y=True)[0][:600]
     placed = layout(digits, np.arange(600)).coordinates

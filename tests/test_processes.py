@@ -19,6 +19,7 @@ import jax
 import numpy as np
 import process_tasks as tasks
 import pytest
+from helpers import SYMMETRIC, assert_same_picks
 
 import jaxal
 from jaxal import cli, experiment, pools, processes, strategies
@@ -132,15 +133,15 @@ def finish(begun, folder, timeout):
     return [one.returncode for one in begun], said
 
 
-def together(asked, count, folder, codes=None, timeout=400):
-    """What each of several processes finds: a list of results for each task."""
+def together(asked, count, folder, devices=1, codes=None, timeout=900):
+    """What each of several processes of so many devices finds: a list of results for each task."""
     out, port = folder / "found", str(free_port())
     script = str(FOLDER / "process_tasks.py")
     commands = [
         [script, str(number), str(count), port, str(out), json.dumps(asked)]
         for number in range(count)
     ]
-    begun = start(commands, folder, 1, JAX_ENABLE_COMPILATION_CACHE="0")
+    begun = start(commands, folder, devices, JAX_ENABLE_COMPILATION_CACHE="0")
     ended, said = finish(begun, folder, timeout)
     assert ended == (codes or [0] * count), "\n".join(said)
     files = [pathlib.Path(f"{out}.{number}") for number in range(count)]
@@ -150,7 +151,7 @@ def together(asked, count, folder, codes=None, timeout=400):
 
 @pytest.mark.slow
 def test_two_processes_are_one(tmp_path):
-    """Every strategy, every loop and every pool; the processes are started once."""
+    """Every strategy, every loop and every pool, on eight devices; they are started once."""
     config, out = tomllib.loads(config_text(tmp_path)), str(tmp_path / "out")
     asked = [
         ["picks"],
@@ -164,15 +165,16 @@ def test_two_processes_are_one(tmp_path):
     (tmp_path / "file").write_text("no folder")
     inputs, labels = tasks.data(203)
     pools.create(tmp_path / "pool", inputs, labels=labels)
-    *found, reads, embedded, refused = together(
+    picked, *found, reads, embedded, refused = together(
         [*asked, ["reads"], ["embedded", out, config], ["refused", str(tmp_path), config]],
         2,
         tmp_path,
+        devices=4,
     )
-    expected = [getattr(tasks, name)(None, *given) for name, *given in asked[:-1]]
-    for (name, *_), ours, theirs in zip(asked, expected, found, strict=False):
+    check_picks(picked, [*strategies.names()])
+    for (name, *given), theirs in zip(asked[1:-1], found, strict=False):
+        ours = getattr(tasks, name)(None, *given)
         assert theirs == (ours, ours), name
-    assert set(expected[0]) == set(strategies.names())
     assert found[-1] == (["config.toml", "history.jsonl", "predictions"],) * 2
     experiment.run(experiment.parse(config), tmp_path / "alone")
     assert figures_of(tmp_path / "out") == figures_of(tmp_path / "alone")  # of eight devices
@@ -184,6 +186,17 @@ def test_two_processes_are_one(tmp_path):
         expected = f"ValueError: {OTHERS.get(name)}: expected the same in every process, got others"
         assert error == REFUSED.get(name, expected), name
     assert set(refused[0]) == {*REFUSED, *OTHERS}
+
+
+def check_picks(found, names):
+    """Every process picks what one device picks."""
+    expected = tasks.picks(None, names)
+    assert all(one == found[0] for one in found) and [*found[0]] == names
+    for name, (rows, scores) in found[0].items():
+        if name in SYMMETRIC:
+            assert_same_picks(rows, expected[name][0], scores, expected[name][1])
+        else:
+            assert rows == expected[name][0], name
 
 
 def check_embedded(found, folder, config):
@@ -209,9 +222,9 @@ def figures_of(folder):
 
 @pytest.mark.slow
 def test_four_processes_are_one(tmp_path):
-    asked = [["picks", ENGINES], ["own_rows", "margin"]]
-    expected = [getattr(tasks, name)(None, *given) for name, *given in asked]
-    assert together(asked, 4, tmp_path) == [(one,) * 4 for one in expected]
+    picked, found = together([["picks", ENGINES], ["own_rows", "margin"]], 4, tmp_path)
+    check_picks(picked, ENGINES)
+    assert found == (tasks.own_rows(None, "margin"),) * 4
 
 
 @pytest.mark.slow

@@ -215,6 +215,7 @@ def test_what_is_sent_is_seen():
     assert max(sent(program)) == 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float16", jnp.bfloat16, "float32"])
 def test_powers_of_two_are_exact(dtype):
     """Those nearest to numbers of every exponent, as NumPy has them in float64."""

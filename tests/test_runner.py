@@ -31,14 +31,16 @@ SMALL_PARTS = ["data.limit=150", "data.test_limit=100", "learner.epoch_rows=0"]
 
 
 def strategies_of_their_own():
-    """The configs, each with the strategies that no earlier one runs with the same options."""
+    """The configs, each with the strategies whose options no earlier one has.
+
+    tests/test_strategies.py runs each strategy with its default options.
+    """
     seen = set()
     for path in sorted(CONFIGS.glob("*.toml")):
-        if path.stem == "digits_all":  # minutes of compiling; tests/test_strategies.py runs each
+        if path.stem == "digits_all":  # minutes of compiling
             continue
         table = tomllib.loads(path.read_text())["strategy"]
-        options = table.get("options", {})
-        said = {name: (name, repr(options.get(name))) for name in table["names"]}
+        said = {name: repr(options) for name, options in table.get("options", {}).items()}
         new = [name for name in said if said[name] not in seen]
         seen |= {*said.values()}
         yield pytest.param(path, new or table["names"][-1:], id=path.stem)

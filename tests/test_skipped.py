@@ -27,7 +27,7 @@ MEANS = jaxal.models.from_functions(
 
 def fit(key, variables, inputs, labels, weights, count, validation=None):
     """Class means of the rows in use; the loss is infinite if one of them is of no class."""
-    used = jnp.arange(len(labels)) < count
+    used = jnp.arange(len(labels), dtype=jnp.int32) < count
     member = jnp.where(used[:, None], jax.nn.one_hot(labels, 3, dtype=inputs.dtype), 0.0)
     means = (member.T @ inputs) / jnp.maximum(jnp.sum(member, axis=0), 1.0)[:, None]
     marked = jnp.any(used & (jnp.min(inputs, axis=1) > MARK / 2))
@@ -221,6 +221,7 @@ def run_with(**changed):
     return lambda: simulate(jaxal.strategies.random(), **changed)
 
 
+@pytest.mark.slow
 @bad_inputs(
     {
         "both": (run_with(labeled_only=True), ValueError, "^skip_unlabeled: expected False"),

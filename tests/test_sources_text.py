@@ -128,6 +128,7 @@ def test_texts_that_are_refused(given, error, message):
         read(text(content), options=options)
 
 
+@pytest.mark.slow
 @needs("text")
 def test_real_data():
     given = {"folder": SHARED / "text", "options": {"encoding": "latin-1"}}

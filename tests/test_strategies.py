@@ -8,7 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import MODES, Rows, assert_same_picks, bad_inputs, clouds, keys, quick_first
+from helpers import (
+    ALL_MODES,
+    MODES,
+    SYMMETRIC,
+    Rows,
+    assert_same_picks,
+    bad_inputs,
+    clouds,
+    keys,
+    quick_first,
+)
 
 import jaxal
 from jaxal import Strategy, selection, strategies
@@ -88,7 +98,7 @@ def pick(name, inputs=None, labels=None, available=None, budget=BUDGET, **option
     )
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", quick_first(EVERY, KINDS))
 def test_picks_distinct_available_rows(name):
     picked = pick(name)
     assert picked.rows.shape == (BUDGET,) and picked.rows.dtype == jnp.int32
@@ -105,7 +115,7 @@ def test_a_budget_of_all_that_is_left(name):
     assert sorted(picked.rows.tolist()) == list(range(LABELED, ROWS))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", quick_first(EVERY, KINDS))
 def test_rows_that_may_not_be_picked_are_not_and_change_nothing(name):
     inputs, labels, _ = setting()
     available = np.arange(ROWS) % 3 != 0
@@ -191,16 +201,12 @@ def large(name, shards):
     return np.asarray(picked.rows), np.asarray(picked.scores)
 
 
-# Two devices are those of two processes as well, which have every strategy decide.
-SHARED = [(name, 8) for name in EVERY] + [
+# Eight are those of two processes, which have every strategy decide: here what is not registered.
+SHARED = [(name, 8) for name in VARIANTS] + [
     (name, shards)
     for name in (*KINDS, "candidates of parts", "k_means", "lcmd", "partition", "submodular")
     for shards in (2, 3)
 ]
-
-
-SYMMETRIC = ("fass", "submodular", "smi", "scg", "scmi", "max_herding", "u_herding")
-"""Strategies by similarities between rows, in which two rows may tie whatever the data."""
 
 
 @pytest.mark.slow
@@ -227,10 +233,10 @@ def test_a_pool_that_is_read_gives_the_same_picks(name, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", ALL_MODES)
 def test_acquires_under_other_settings_of_jax(name, mode):
     expected = pick(name)
-    with MODES[mode]():
+    with ALL_MODES[mode]():
         picked = pick(name)
     assert picked.rows.dtype == jnp.int32 and picked.scores.dtype == jnp.float32
     if name in RANDOM | TIED | DROPOUT and mode == "x64":  # other random bits, other roundings

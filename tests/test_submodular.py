@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_same_picks, bad_inputs
+from helpers import ALL_MODES, assert_same_picks, bad_inputs
 
 from jaxal import selection, submodular
 from jaxal.points.embedding import Embedding
@@ -366,24 +366,16 @@ def test_an_embedding_of_ones_own(name):
     np.testing.assert_allclose(picked.scores, expected.scores, rtol=1e-4, atol=1e-5)
 
 
-STRICT = {
-    "x64": lambda: jax.enable_x64(True),
-    "promotion": lambda: jax.numpy_dtype_promotion("strict"),
-    "nans": lambda: jax.debug_nans(True),
-    "leaks": jax.checking_leaks,
-}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", STRICT)
+@pytest.mark.parametrize("mode", ALL_MODES)
 @pytest.mark.parametrize(
     "name", ["facility_location", "graph_cut", "feature_based", "flcmi", "logdetmi"]
 )
-def test_strict_settings(name, setting):
+def test_strict_settings(name, mode):
     usable = np.arange(ROWS) % 3 != 1
     missing, wild = (np.where(usable[:, None], POOL, other) for other in (np.nan, 1e3))
     expected = submodular.maximize(build(name, {}, missing), jnp.asarray(usable), 3).rows
-    with STRICT[setting]():
+    with ALL_MODES[mode]():
         picked = submodular.maximize(
             build(name, {}, wild, usable=jnp.asarray(usable)), jnp.asarray(usable), 3
         )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import bad_inputs, clouds
+from helpers import bad_inputs, clouds, strict
 
 import jaxal
 from jaxal.training import evaluate
@@ -395,12 +395,7 @@ class Cast(nn.Module):
         return nn.Dense(3)(inputs), inputs
 
 
-SETTINGS = {
-    "x64": lambda: jax.enable_x64(True),
-    "strict promotion": lambda: jax.numpy_dtype_promotion("strict"),
-    "debug_nans": lambda: jax.debug_nans(True),
-    "checking_leaks": lambda: jax.checking_leaks(),
-}
+SETTINGS = {"x64": lambda: jax.enable_x64(True), "strict": strict}
 LEARNERS = {
     "adam": lambda model: jaxal.Learner(model, optax.adam(1e-2), max_epochs=2, epoch_rows=33),
     "schedule": lambda model: jaxal.Learner(

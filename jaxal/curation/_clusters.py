@@ -109,7 +109,7 @@ def _seeds(
     """Rows [K] int32 of k-means++, and which of them count, [K] bool."""
     if number <= GREEDY:
         uniform = random_numbers(key, (number,), points.dtype)
-        valid = jnp.arange(number) < jnp.sum(usable, dtype=jnp.int32)
+        valid = jnp.arange(number, dtype=jnp.int32) < jnp.sum(usable, dtype=jnp.int32)
         return greedy_seeds(uniform, points, usable), valid
     placed = Placed(Dense(points), usable, None)
     at_once = min(SEEDS_AT_ONCE, number)

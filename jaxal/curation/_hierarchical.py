@@ -121,7 +121,7 @@ def _anew(members, counts, nearest, max_steps, carry, key):
     close = counts & (groups < number) & (places_in_groups(squared, groups, counts) < nearest)
     size = min(len(members), number * nearest)
     rows = set_rows(index_of(close), jnp.arange(size, dtype=jnp.int32))
-    there = jnp.arange(size) < jnp.sum(close, dtype=jnp.int32)
+    there = jnp.arange(size, dtype=jnp.int32) < jnp.sum(close, dtype=jnp.int32)
     some = fit_clusters(key, members[rows], there, min(number, size), max_steps)
     centers = some.centers
     points = Dense(members)

@@ -145,11 +145,11 @@ def gradient_embedding(
     check_rank("logits", logits, 2, "[N, C]")
     check_rank("features", features, 2, "[N, D]")
     check_rows(logits=logits, features=features)
-    predicted = jnp.argmax(logits, axis=-1)
+    predicted = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     if labels is not None:
         entry.integers("labels", labels)
         check_rows(logits=logits, labels=labels)
-        predicted = jnp.where(labels >= 0, labels, predicted)
+        predicted = jnp.where(labels >= 0, jnp.asarray(labels).astype(jnp.int32), predicted)
     logits, features = logits.astype(float), features.astype(float)
     bias = jnp.ones(len(features), features.dtype) if kind == "bias_linear" else None
     if kind == "bias":

@@ -98,5 +98,5 @@ def largest_first(
 def as_squared_distances(selection: Selection, scale: jax.Array) -> Selection:
     """The picks with scores in the units of the points, from those in the frame."""
     # Factor by factor: the square of a large scale is infinite, and 0 times that is not a number.
-    scores = selection.scores * scale * scale
+    scores = selection.scores.astype(scale.dtype) * scale * scale
     return selection._replace(scores=scores.astype(jnp.float32))

@@ -243,7 +243,7 @@ def block_rows(block_size: int, budget: int) -> int:
 
 def as_distances(selection: Selection, scale: jax.Array) -> Selection:
     """The picks with distances as their scores, from squared ones in the frame."""
-    scores = jnp.sqrt(jnp.maximum(selection.scores, 0.0)) * scale
+    scores = jnp.sqrt(jnp.maximum(selection.scores, 0.0)).astype(scale.dtype) * scale
     scores = jnp.where(selection.scores < 0, -jnp.inf, scores)
     return selection._replace(scores=scores.astype(jnp.float32))
 

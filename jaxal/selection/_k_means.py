@@ -173,7 +173,7 @@ def _k_means(
     frame, scale = points.frame(usable)
     scaled = rewritten(Dense.placed, points, usable, frame).features
     taken = None if fixed is None else _taken(scaled, *fixed, frame=frame)
-    valid = jnp.arange(budget) < jnp.sum(usable, dtype=jnp.int32)
+    valid = jnp.arange(budget, dtype=jnp.int32) < jnp.sum(usable, dtype=jnp.int32)
     drawn = key
     if batch_size is not None:
         key, drawn = jax.random.split(key)

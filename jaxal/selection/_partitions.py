@@ -77,7 +77,7 @@ def ends_in_order(
     Returns:
       [P] ends, and [P] how many rows are picked before each.
     """
-    part = np.arange(1, num_partitions + 1)
+    part = np.arange(1, num_partitions + 1, dtype=np.int32)
     each, rest = num_rows // num_partitions, num_rows % num_partitions
     ends = each * part - (-rest * part // num_partitions)
     # B end_p / N = (B (p + 1) + B above / N) / P, where end_p P = N (p + 1) + above.

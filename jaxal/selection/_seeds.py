@@ -60,7 +60,8 @@ def greedy_seeds(
         fresh = jnp.minimum(squared[:, None], jnp.maximum(sums - 2.0 * dense.inner(chosen), 0.0))
         best = jnp.argmin(jnp.sum(fresh, axis=0))
         # By its number: to scatter a zero, a TPU gathers the distances of all devices.
-        squared = jnp.where(jnp.arange(len(points)) == some[best], 0.0, fresh[:, best])
+        here = jnp.arange(len(points), dtype=some.dtype) == some[best]
+        squared = jnp.where(here, 0.0, fresh[:, best])
         return squared, rows.at[i].set(some[best])
 
     # Before the first seed all rows are equally far, and so far that any distance is less.

@@ -91,7 +91,7 @@ def _most_typical(
             lambda inner: neighbours(inner[0], chosen, slots, inner[1]),
             (jnp.int32(0), none),
         )
-        counts = jnp.arange(num_neighbors)[None, :] < kept
+        counts = jnp.arange(num_neighbors, dtype=jnp.int32)[None, :] < kept
         # A row by itself has no neighbour, and a distance of 0.
         counts &= nearest < jnp.inf
         mean = jnp.sum(jnp.where(counts, jnp.sqrt(nearest), 0.0), axis=1) / kept.astype(least.dtype)
@@ -129,7 +129,9 @@ def make_clusters(
     # The first of many seeds are the seeds of few clusters.
     points = placed.features
     seeds = greedy_seeds(random_numbers(key, (most,), points.dtype), points, usable, count=number)
-    valid = jnp.arange(most) < jnp.minimum(number, jnp.sum(usable, dtype=jnp.int32))
+    valid = jnp.arange(most, dtype=jnp.int32) < jnp.minimum(
+        number, jnp.sum(usable, dtype=jnp.int32)
+    )
     return lloyd(points, usable, points[seeds], valid, max_steps=100, tolerance=1e-4).assigned
 
 
@@ -229,7 +231,7 @@ def _typiclust(
     def pick(i, carry):
         turns, left, rows, scores = carry
         cluster = _next(turns, budget)
-        members = left & (clusters == cluster)
+        members = left & (clusters == cluster.astype(clusters.dtype))
         row, score = _most_typical(points, scale, members, num_neighbors)
         turns = turns._replace(taken=turns.taken.at[cluster].add(1))
         return turns, without(left, row), rows.at[i].set(row), scores.at[i].set(score)

@@ -34,8 +34,9 @@ def cohen_kappa(first: jax.Array, second: jax.Array, *, num_classes: int) -> jax
     """
     check_rows(first=first, second=second)
     first, second = jnp.asarray(first), jnp.asarray(second)
-    agree = jnp.mean(first == second)
-    shares = [jnp.bincount(one, length=num_classes) / one.shape[0] for one in (first, second)]
+    agree = jnp.mean(first == second, dtype=jnp.float32)
+    counts = [jnp.bincount(one, length=num_classes) for one in (first, second)]
+    shares = [count.astype(jnp.float32) / len(first) for count in counts]
     chance = jnp.sum(shares[0] * shares[1])
     # Where chance alone gives 1, both are of one class, and agree.
     undefined = (agree == 1) | (chance == 1)

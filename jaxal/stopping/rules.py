@@ -186,7 +186,7 @@ class ErrorStability(_Checked):
         """The number is the ratio of the gap to the first one."""
         before, first, rounds = memory
         features, after = _given(seen.features), _given(seen.count)
-        number = jnp.arange(len(features))
+        number = jnp.arange(len(features), dtype=jnp.int32)
         gap = error_gap(
             features,
             _given(seen.known),

@@ -278,7 +278,8 @@ def _by_targets(
         # Where too few are available: draws that agree hold no information, so zeros add none.
         found = rows >= 0
         targets = jnp.where(found[None, :, None], pool[:, rows], 0.0)
-        return score(pool, targets) * (count / jnp.maximum(jnp.sum(found), 1))
+        scores = score(pool, targets)
+        return scores * (count / jnp.maximum(jnp.sum(found, dtype=scores.dtype), 1))
 
     return Strategy(_observe_all(posterior), TopScores(rank), posterior.waits)
 

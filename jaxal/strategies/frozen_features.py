@@ -203,7 +203,7 @@ def alfa_mix(*, epsilon: float = 0.2) -> Strategy:
         anchors, count = group_means(features, jnp.where(known, view.labels, classes), classes)
         weights, bias = linear_map(features, logits, view.available | view.labeled)
         found = scores.alfa_mix(
-            lambda features: matmul(features, weights) + bias,
+            lambda features: matmul(features.astype(weights.dtype), weights) + bias,
             features,
             anchors,
             epsilon=epsilon,

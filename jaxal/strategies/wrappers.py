@@ -167,7 +167,7 @@ def partition(
 def _first_picks(proposed: Selection, budgets: jax.Array, budget: int) -> Selection:
     """The first `budgets` [P] picks of each part, leaves [P, ...], as one selection of `budget`."""
     share = proposed.rows.shape[1]
-    kept = (jnp.arange(share)[None, :] < budgets[:, None]) & (proposed.rows >= 0)
+    kept = (jnp.arange(share, dtype=jnp.int32)[None, :] < budgets[:, None]) & (proposed.rows >= 0)
     # A stable sort moves what is kept to the front, part by part and in the order picked.
     front = jnp.argsort(~kept.reshape(-1))[:budget]
 

@@ -76,7 +76,7 @@ class Representation(SetFunction):
     def add_rows(self, state: jax.Array, rows: jax.Array, count: jax.Array) -> jax.Array:
         # Rows that are there before stand for themselves as well.
         similar = _limited(self.similarity.rows(rows), rows, self.cap, None)
-        counted = jnp.arange(len(rows)) < count
+        counted = jnp.arange(len(rows), dtype=jnp.int32) < count
         return jnp.maximum(state, jnp.max(jnp.where(counted[:, None], similar, -jnp.inf), axis=0))
 
 

@@ -61,7 +61,7 @@ def _calibrated(learner: AnyLearner, folds: int) -> CustomLearner:
     def fit(key, variables, inputs, labels, weights, count, validation=None):
         if are_targets(labels):
             raise ValueError("calibrated: expected classes, got floats, which make a regression")
-        used = jnp.arange(len(labels)) < count
+        used = jnp.arange(len(labels), dtype=jnp.int32) < count
         # Dealt out class by class; 0 stands for no fold, as of all rows in the last fit.
         rank = jnp.argsort(jnp.argsort(jnp.where(used, labels, jnp.iinfo(labels.dtype).max)))
         fold = 1 + rank % folds

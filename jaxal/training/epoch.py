@@ -92,7 +92,8 @@ def train_epoch(
     most_batches = -(-max(len(rows), setup.epoch_rows) // setup.batch_size)
     noise, keys = noise_and_keys(key, epoch, len(rows), most_batches)
     # Rows in use are sorted by noise, and so shuffled; the others go to the end.
-    order = jnp.argsort(jnp.where(jnp.arange(len(rows)) < count, noise, ABOVE_NOISE))
+    in_use = jnp.arange(len(rows), dtype=jnp.int32) < count
+    order = jnp.argsort(jnp.where(in_use, noise, ABOVE_NOISE))
 
     def body(batch, carry):
         trained, loss, right = carry
@@ -117,7 +118,7 @@ def train_epoch(
     trained, loss, right = jax.lax.fori_loop(0, batches, body, start)
     total = jnp.maximum(drawn, 1)
     if regression:
-        used = jnp.arange(len(rows)) < count
+        used = jnp.arange(len(rows), dtype=jnp.int32) < count
         explained = _explained(right / total.astype(jnp.float32), labels[rows], used)
         return trained, loss / total.astype(loss.dtype), explained
     return trained, loss / total.astype(loss.dtype), right / total
@@ -198,7 +199,8 @@ def _losses(
 ) -> tuple[jax.Array, jax.Array]:
     """The loss of each row, [n], and what is summed of the valid ones; see `_step`."""
     if not are_targets(labels):
-        return setup.loss(logits, labels), valid & (jnp.argmax(logits, axis=-1) == labels)
+        right = jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels
+        return setup.loss(logits, labels), valid & right
     predicted = logits[:, 0].astype(labels.dtype)
     losses = setup.loss(predicted, labels)
     if jnp.shape(losses) != labels.shape:

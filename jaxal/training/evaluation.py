@@ -50,7 +50,7 @@ def evaluate(
         inputs, labels = rows
         log_p = jax.nn.log_softmax(model.apply(variables, inputs).logits)
         taken = jnp.take_along_axis(log_p, jnp.maximum(labels, 0)[:, None], axis=-1)
-        return -taken[:, 0], jnp.argmax(log_p, axis=-1) == labels
+        return -taken[:, 0], jnp.argmax(log_p, axis=-1).astype(labels.dtype) == labels
 
     losses, right = map_rows(function, variables, (inputs, labels), batch_size=batch_size)
     known = labels >= 0

@@ -254,7 +254,7 @@ class Learner(ByStructure, TrainingOptions):
             lambda state: epoch(subset, state),
             state,
         )
-        known = jnp.where(jnp.arange(len(labels)) < count, labels, -1)
+        known = jnp.where(jnp.arange(len(labels), dtype=jnp.int32) < count, labels, -1)
         variables, batch_size = state.trained.variables, self.eval_batch_size
         reached = evaluate(self.model, variables, inputs, known, batch_size=batch_size)
         accuracy = reached.accuracy.astype(jnp.float32)

@@ -17,6 +17,11 @@ STEPS = 0.5 ** np.arange(8, dtype=np.float32)
 INTERCEPT = 1e-6
 """Penalty of the intercepts: with labels of one class alone they would have no optimum."""
 
+SOLVED = 128
+"""Up to so many coefficients a Newton step is solved by factors, which are the fewest kernels."""
+DIGITS = 1e-2
+"""By how much conjugate gradients may leave a step unsolved, relative to the gradient."""
+
 
 class _Descent(NamedTuple):
     """The coefficients, what they give, and how far the last step went."""
@@ -43,8 +48,9 @@ def newton(
     of the two that the model has. The optimum is unique: neither the key nor the variables of the
     round before change it beyond rounding. It works from these, so that late rounds take few steps.
 
-    A step costs O(M K^2 D^2 + K^3 D^3) time and O(M K^2 D + K^2 D^2) memory for M buffered rows, D
-    features and K = C weight vectors, 1 for two classes: meant for small D and C.
+    A step takes O(M D^2 + D^3) time for M buffered rows and D features, and O(M C D) for each of
+    some dozens of conjugate gradients; for two classes, and up to 128 coefficients, it is solved by
+    factors. Memory O(M (C + D) + D^2).
 
     Args:
       model: whose parameters are one dense layer on its features: `models.logistic`,
@@ -64,6 +70,8 @@ def newton(
 
     References:
       Hastie, Tibshirani & Friedman, "The Elements of Statistical Learning", 2009, 4.4.1.
+      Boehning, "Multinomial logistic regression algorithm", Ann. Inst. Stat. Math. 1992, the bound
+      that the conjugate gradients are preconditioned by.
 
     Example:
       >>> from jaxal import models
@@ -84,7 +92,7 @@ def newton(
             raise ValueError("newton: expected labels that are classes, got targets")
         features = model.apply(variables, inputs).features.astype(jnp.float32)
         kernel, bias = _layer(variables["params"], features.shape[-1])
-        used = jnp.arange(len(labels)) < count
+        used = jnp.arange(len(labels), dtype=jnp.int32) < count
         weights = jnp.where(used, weights, 0.0)
         rows = jnp.where(used[:, None], features, 0.0)
         rows = jnp.concatenate([rows, jnp.ones((len(rows), 1))], axis=1)
@@ -108,7 +116,7 @@ def newton(
         logits = _logits(end.weights, rows)
         total = jnp.maximum(jnp.sum(weights), jnp.finfo(jnp.float32).tiny)
         loss = jnp.sum(weights * _losses(logits, labels)) / total
-        right = used & (jnp.argmax(logits, axis=-1) == labels)
+        right = used & (jnp.argmax(logits, axis=-1).astype(labels.dtype) == labels)
         accuracy = jnp.sum(right) / jnp.maximum(count, 1)
         return {**variables, "params": params}, FitInfo(loss, accuracy, end.steps)
 
@@ -125,18 +133,10 @@ def _newton_step(
     p = jax.nn.softmax(logits)
     residual = p - jax.nn.one_hot(labels, p.shape[-1])
     if num == 1:
-        residual, curvature = residual[:, 1:], (p[:, :1] * p[:, 1:])[..., None]
-    else:
-        curvature = p[:, :, None] * (jnp.eye(num)[None] - p[:, None, :])
+        residual = residual[:, 1:]
     gradient = matmul((weights[:, None] * residual).T, rows) + penalty[None] * current
-    blocks = weights[:, None, None] * curvature  # [M, K, K]
-    spread = (blocks[..., None] * rows[:, None, None, :]).transpose(1, 2, 3, 0)
-    hessian = matmul(spread, rows).transpose(0, 2, 1, 3)  # [K, D + 1, K, D + 1]
-    if num > 1:  # Intercepts that grow alike change nothing: curvature there, and no slope.
-        hessian = hessian.at[:, -1, :, -1].add(1.0)
-    hessian = hessian.reshape(num * width, num * width) + jnp.diag(jnp.tile(penalty, num))
-    direction = -jax.scipy.linalg.solve(hessian, gradient.ravel(), assume_a="pos")
-    direction = direction.reshape(num, width)
+    solve = _solved if num == 1 or num * width <= SOLVED else _by_conjugate_gradients
+    direction = -solve(gradient, p, rows, weights, penalty)
     slope = jnp.sum(gradient * direction)
 
     def objective(coefficients: jax.Array, logits: jax.Array) -> jax.Array:
@@ -153,6 +153,46 @@ def _newton_step(
     share = jnp.where(jnp.any(lower), 0.5 ** jnp.argmax(lower), 0.0)
     moved = jnp.max(jnp.abs(share * direction)) / jnp.maximum(jnp.max(jnp.abs(current)), 1.0)
     return _Descent(current + share * direction, state.steps + 1, moved)
+
+
+def _solved(
+    gradient: jax.Array, p: jax.Array, rows: jax.Array, weights: jax.Array, penalty: jax.Array
+) -> jax.Array:
+    """The Newton system of probabilities [M, C], solved by factors; [K, D + 1] as the gradient."""
+    num, width = gradient.shape
+    if num == 1:
+        curvature = (p[:, :1] * p[:, 1:])[..., None]
+    else:
+        curvature = p[:, :, None] * (jnp.eye(num)[None] - p[:, None, :])
+    blocks = weights[:, None, None] * curvature  # [M, K, K]
+    spread = (blocks[..., None] * rows[:, None, None, :]).transpose(1, 2, 3, 0)
+    hessian = matmul(spread, rows).transpose(0, 2, 1, 3)  # [K, D + 1, K, D + 1]
+    if num > 1:  # Intercepts that grow alike change nothing: curvature there, and no slope.
+        hessian = hessian.at[:, -1, :, -1].add(1.0)
+    hessian = hessian.reshape(num * width, num * width) + jnp.diag(jnp.tile(penalty, num))
+    found = jax.scipy.linalg.solve(hessian, gradient.ravel(), assume_a="pos")
+    return found.reshape(num, width)
+
+
+def _by_conjugate_gradients(
+    gradient: jax.Array, p: jax.Array, rows: jax.Array, weights: jax.Array, penalty: jax.Array
+) -> jax.Array:
+    """As `_solved`, to some digits, by products alone: no matrix of all classes is made."""
+    # No curvature is above Boehning's bound, of 1/2 for each class by itself.
+    bound = 0.5 * matmul((weights[:, None] * rows).T, rows) + jnp.diag(penalty)
+    factor = jax.scipy.linalg.cho_factor(bound)
+
+    def product(along: jax.Array) -> jax.Array:
+        moved = matmul(rows, along.T)  # [M, C]
+        moved = p * (moved - jnp.sum(p * moved, axis=1, keepdims=True))
+        found = matmul((weights[:, None] * moved).T, rows) + penalty[None] * along
+        # Intercepts that grow alike change nothing: curvature there, and no slope.
+        return found.at[:, -1].add(jnp.sum(along[:, -1]))
+
+    def near(residual: jax.Array) -> jax.Array:
+        return jax.scipy.linalg.cho_solve(factor, residual.T).T
+
+    return jax.scipy.sparse.linalg.cg(product, gradient, tol=DIGITS, maxiter=200, M=near)[0]
 
 
 def _penalty(width: int, l2: float) -> jax.Array:

@@ -59,7 +59,7 @@ def matched_subset(
     inputs, labels, weights, count = buffers
     capacity = len(labels)
     outputs = map_rows(model.apply, variables, inputs, batch_size=batch_size)
-    used = jnp.arange(capacity) < count
+    used = jnp.arange(capacity, dtype=jnp.int32) < count
     each = gradients((outputs.logits, outputs.features, labels, used), "bias_linear", loss)
     largest = max(1, round(fraction * capacity))
     weights = weights.astype(each.points.residuals.dtype)

@@ -49,7 +49,7 @@ def value_and_bound(
       free: [N] bool, available and not picked.
     """
     budget = len(picks.rows)
-    picked = jnp.arange(budget) < picks.count
+    picked = jnp.arange(budget, dtype=jnp.int32) < picks.count
     gains = jnp.where(picked & (picks.scores > -jnp.inf), picks.scores, 0.0)
     after = jnp.cumsum(gains)
     by_picks = jnp.where(picked, after - gains + budget * gains, jnp.inf)

@@ -276,7 +276,7 @@ def _filled(
       gains: [N], which are the scores of the rows that fill up.
     """
     filled = fill(picked, jnp.int32(greedy), order, available).rows
-    drawn = (jnp.arange(len(filled)) >= greedy) & (filled >= 0)
+    drawn = (jnp.arange(len(filled), dtype=jnp.int32) >= greedy) & (filled >= 0)
     scores = jnp.where(drawn, gains[filled].astype(jnp.float32), picked.scores)
     return Selection(filled, scores)
 

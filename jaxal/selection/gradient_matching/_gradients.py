@@ -75,7 +75,7 @@ def gradients(examples: LabeledRows, kind: str, loss: Loss | None = None) -> Gra
     """The gradients of the examples in the mask; `kind` and `loss` as in `gradient_embedding`."""
     logits, features, labels, mask = examples
     points = gradient_embedding(logits, features, labels=labels, kind=kind, loss=loss)
-    labels = jnp.where(labels >= 0, labels, jnp.argmax(logits, axis=-1))
+    labels = jnp.where(labels >= 0, labels, jnp.argmax(logits, axis=-1).astype(labels.dtype))
     finite = points.finite()
     counts = mask & finite
     # No features are 0 for the mask alone, so that sets of the same rows share them.

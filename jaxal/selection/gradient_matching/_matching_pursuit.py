@@ -210,7 +210,7 @@ def _pursue(
     order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
     picked = Selection(end.rows, end.scores.astype(jnp.float32))
     selection = fill(picked, end.count, order, available)
-    filled = (jnp.arange(budget) >= end.count) & (selection.rows >= 0)
+    filled = (jnp.arange(budget, dtype=jnp.int32) >= end.count) & (selection.rows >= 0)
     return selection, jnp.where(filled, 1.0, end.fit.weights).astype(jnp.float32)
 
 
@@ -232,7 +232,7 @@ def _extended(
       aim: [] its inner product with the target.
       noise: [] below which that is nothing.
     """
-    used = jnp.arange(len(column)) <= slot
+    used = jnp.arange(len(column), dtype=jnp.int32) <= slot
     column = jnp.where(used, column, 0.0)
     gram = problem.gram.at[slot].set(column).at[:, slot].set(column)
     return Problem(

@@ -240,7 +240,7 @@ class _Draws:
 def _begin(key, pool, draws, sample, number, init) -> _Begun:
     points = pool.take(sample).astype(float)
     usable = jnp.full(len(sample), draws.count > 0)
-    valid = jnp.full(number, init is not None) | (jnp.arange(number) < draws.count)
+    valid = jnp.full(number, init is not None) | (jnp.arange(number, dtype=jnp.int32) < draws.count)
     uniform = random_numbers(key, (number,), points.dtype)
     if init is not None:
         init = devices.replicate(jnp.asarray(init).astype(points.dtype), pool.mesh)

@@ -80,7 +80,7 @@ def _nearest_first(
     noise = jax.random.uniform(key, view.available.shape)
     filled: Selection = fill(near, count, noise, view.available)
     needed = jnp.where(jnp.any(view.labeled), request.budget, size)
-    kept = jnp.arange(size) < jnp.maximum(count, needed)
+    kept = jnp.arange(size, dtype=jnp.int32) < jnp.maximum(count, needed)
     return jnp.where(kept, filled.rows, -1)
 
 
