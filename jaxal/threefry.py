@@ -1,8 +1,8 @@
 """JAX's random numbers by a short program: its generator without a loop.
 
 For CPUs, JAX compiles each call of threefry as a loop of ten kernels, which takes 70 to 400 ms of
-compiling, where a whole decision takes a second. Written out, the rounds are one kernel, or part of
-the one that uses the numbers: 45 ms, and quicker too. Every bit is that of `jax.random`.
+compiling, where a whole decision takes a second. Written out, the rounds are one kernel, of 45 ms,
+and quicker. Every bit is that of `jax.random`.
 """
 
 import math
@@ -61,24 +61,33 @@ def _numbered(key: jax.Array, shape: tuple[int, ...]) -> tuple[jax.Array, jax.Ar
     return _encrypted(key, jnp.zeros_like(low), low)
 
 
+def _stacked(words: tuple[jax.Array, jax.Array], axis: int) -> jax.Array:
+    """A stack that is made once, and not anew for each number that is computed from it.
+
+    A kernel whose result is a stack stays one of its own, if the barrier hides from the compiler
+    what is stacked; any other is repeated inside those that use it: a mask of the features that all
+    rows share would be drawn for each row.
+    """
+    return jax.lax.optimization_barrier(jnp.stack(words, axis))
+
+
 def _split(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     if math.prod(shape) >= 2**WORD:  # its numbers have two words
         return threefry_prng_impl.split(key, shape)
-    return jnp.stack(_numbered(key, shape), axis=-1)
-
-
-def _random_bits(key: jax.Array, width: int, shape: tuple[int, ...]) -> jax.Array:
-    if math.prod(shape) >= 2**WORD:
-        return threefry_prng_impl.random_bits(key, width, shape)
-    high, low = _numbered(key, shape)
-    if width > WORD:
-        return (high.astype("uint64") << jnp.uint64(WORD)) | low.astype("uint64")
-    return (high ^ low).astype(f"uint{width}")
+    return _stacked(_numbered(key, shape), -1)
 
 
 def _fold_in(key: jax.Array, number: int | jax.Array) -> jax.Array:
     low = jnp.asarray(number, jnp.uint32)
-    return jnp.stack(_encrypted(key, jnp.zeros_like(low), low))
+    return _stacked(_encrypted(key, jnp.zeros_like(low), low), -1)
+
+
+def _random_bits(key: jax.Array, width: int, shape: tuple[int, ...]) -> jax.Array:
+    if width > WORD or math.prod(shape) >= 2**WORD:
+        return threefry_prng_impl.random_bits(key, width, shape)
+    high, low = _numbered(key, shape)
+    bits = _stacked((high ^ low, jnp.zeros_like(low)), 0)
+    return (bits[0] ^ bits[1]).astype(f"uint{width}")
 
 
 _SHORT = define_prng_impl(
