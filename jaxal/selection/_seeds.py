@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.greedy.d2 import sample_rows
+from jaxal.numerics import rows_from, with_rows
 from jaxal.points.embedding import Dense
 
 
@@ -54,14 +55,14 @@ def greedy_seeds(
 
     def draw(i, carry):
         squared, rows = carry
-        some = sample_rows(uniform[i], squared)
+        some = sample_rows(rows_from(uniform, i, 1)[0], squared)
         chosen = dense.take(some)
         sums = norms[:, None] + chosen.squared_norm()[None, :]
         fresh = jnp.minimum(squared[:, None], jnp.maximum(sums - 2.0 * dense.inner(chosen), 0.0))
         best = jnp.argmin(jnp.sum(fresh, axis=0))
         # By its number: to scatter a zero, a TPU gathers the distances of all devices.
         squared = jnp.where(jnp.arange(len(points)) == some[best], 0.0, fresh[:, best])
-        return squared, rows.at[i].set(some[best])
+        return squared, with_rows(rows, i, some[best][None])
 
     # Before the first seed all rows are equally far, and so far that any distance is less.
     far = jnp.finfo(points.dtype).max / (4 * len(points))
