@@ -36,6 +36,13 @@ def short_key(key: jax.Array) -> jax.Array:
     return jax.random.wrap_key_data(jax.random.key_data(key), impl=_SHORT)
 
 
+def with_kind(keys: jax.Array, like: jax.Array) -> jax.Array:
+    """Keys [...] of the generator of another key, for what is not of this package."""
+    if not is_key(like):
+        return keys
+    return jax.random.wrap_key_data(jax.random.key_data(keys), impl=jax.random.key_impl(like))
+
+
 @jax.jit
 def _encrypted(key: jax.Array, high: jax.Array, low: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Threefry-2x32 of 20 rounds: words [...] under a key [2], uint32; jitted to be traced once.

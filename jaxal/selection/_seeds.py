@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxal.greedy.d2 import sample_rows
 from jaxal.numerics import rows_from, with_rows
 from jaxal.points.embedding import Dense
+from jaxal.threefry import short_key
 
 
 def random_numbers(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
@@ -16,7 +17,7 @@ def random_numbers(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> 
     All at once: draws in loops are most of a small program. Each of B seeds is the best of T = 2 +
     log B draws, as in scikit-learn.
     """
-    return jax.random.uniform(key, (*shape, 2 + int(math.log(shape[-1]))), dtype)
+    return jax.random.uniform(short_key(key), (*shape, 2 + int(math.log(shape[-1]))), dtype)
 
 
 def greedy_seeds(
