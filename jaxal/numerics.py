@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from jaxal.base import PyTree
@@ -135,7 +136,7 @@ def derive_keys(key: jax.Array, numbers: jax.Array) -> jax.Array:
       Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section 3.
     """
     data = jax.random.key_data(key)
-    odd = 2 * jnp.arange(len(data), dtype=jnp.uint32) + 1  # words that are not all changed alike
+    odd = 2 * np.arange(len(data), dtype=np.uint32) + 1  # words that are not all changed alike
     words = jax.lax.convert_element_type(numbers, jnp.uint32)[..., None]
     words = words * odd.reshape((1,) * (words.ndim - 1) + (-1,))
     mixed = jnp.broadcast_to(data, words.shape) ^ words

@@ -18,6 +18,7 @@ from jaxal.checks import (
     check_rows,
 )
 from jaxal.rows import top_rows
+from jaxal.threefry import short_key
 
 STOCHASTIC_KINDS = ("power", "softmax", "softrank")
 
@@ -132,7 +133,7 @@ def take_balanced(
     check_rank("labels", labels, 1, "[N]")
     check_rows(labels=labels, available=available)
     check_budget(budget, len(labels))
-    within, between = jax.random.uniform(key, (2, len(labels)))
+    within, between = jax.random.uniform(short_key(key), (2, len(labels)))
     available &= labels >= 0
     # The first of every class, in random order, then the second of every class, ...
     place = jnp.where(available, places_in_groups(within, labels, available), len(labels))
@@ -165,7 +166,7 @@ def take_per_class(
     check_rows(labels=labels, available=available)
     classes = jnp.array(sorted(counts), labels.dtype)
     asked = jnp.array([counts[number] for number in sorted(counts)], jnp.int32)
-    within, between = jax.random.uniform(key, (2, len(labels)))
+    within, between = jax.random.uniform(short_key(key), (2, len(labels)))
     nearest = jnp.minimum(jnp.searchsorted(classes, labels), len(classes) - 1)
     wanted = jnp.where(classes[nearest] == labels, asked[nearest], 0)
     drawn = available & (places_in_groups(within, labels, available) < wanted)
@@ -243,7 +244,7 @@ def take_stochastic(
         best_first = jnp.argsort(priority(scores, available), descending=True)
         ranks = jnp.arange(1, len(scores) + 1, dtype=scores.dtype)
         log_weight = -jnp.log(jnp.zeros_like(scores).at[best_first].set(ranks))
-    gumbel = jax.random.gumbel(key, scores.shape)
+    gumbel = jax.random.gumbel(short_key(key), scores.shape)
     perturbed = coldness * log_weight + gumbel
     # Rows of probability zero are still drawn once the others run out, uniformly: below all other
     # rows, in the order of exponential waiting times (Gumbel noise is minus the log of one).

@@ -22,6 +22,7 @@ from jaxal.numerics import are_targets, derive_keys, is_known, unknown_label
 from jaxal.pools import Pool, map_rows
 from jaxal.rows import rows_over
 from jaxal.sameness import ByStructure
+from jaxal.threefry import short_key
 
 
 class Observed(NamedTuple):
@@ -79,7 +80,7 @@ def observe(
       sets: further examples.
     """
     check_task(strategy, labels)
-    observer, shared = Observer(strategy, model), (key, variables)
+    observer, shared = Observer(strategy, model), (short_key(key), variables)
     with explained(f"{strategy_name(strategy)}: observe"):
         observed = pool.map(observer, shared, labels)
         if not sets.given():
@@ -138,7 +139,7 @@ def select(
     labels = hidden(available, labels)
     view = View(observed.pool, labels, is_known(labels), available, **observed.sets)
     with explained(strategy_name(strategy)), rows_over(mesh):
-        selection = strategy.select(key, view, budget)
+        selection = strategy.select(short_key(key), view, budget)
         check_selection_type(selection, budget)
     # Some rules compute in the widest type there is; what they report is the same everywhere.
     return selection._replace(scores=selection.scores.astype(jnp.float32))

@@ -34,6 +34,7 @@ from jaxal.loop.answers import (
 from jaxal.loop.plan import check_model, check_pool
 from jaxal.numerics import are_targets, is_known, unknown_label
 from jaxal.pools import Pool, devices
+from jaxal.threefry import short_key, with_kind
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner
 
@@ -328,5 +329,5 @@ class Keys(NamedTuple):
 
 def round_keys(state: State) -> Keys:
     """The keys of the state's round."""
-    keys = jax.random.split(jax.random.fold_in(state.key, state.round), len(Keys._fields))
-    return Keys(*keys)
+    key = jax.random.fold_in(short_key(state.key), state.round)
+    return Keys(*with_kind(jax.random.split(key, len(Keys._fields)), state.key))

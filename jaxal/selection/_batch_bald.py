@@ -19,6 +19,7 @@ from jaxal.selection._outcomes import (
     extend,
     gains,
 )
+from jaxal.threefry import short_key
 
 _ROWS = 256  # whose first gains are computed at a time
 
@@ -62,7 +63,7 @@ def _measure(key: jax.Array, block: BatchBALDBlock) -> BatchBALDBlock:
     fresh = jnp.where(block.computed == block.count, block.gains, fresh)
     # The pick happens in one of two branches, into which no key may go.
     uniform = jax.random.uniform(
-        jax.random.fold_in(key, block.count), block.uniform.shape, fresh.dtype
+        jax.random.fold_in(short_key(key), block.count), block.uniform.shape, fresh.dtype
     )
     computed = jnp.full_like(block.computed, block.count)
     return block._replace(gains=fresh, computed=computed, uniform=uniform)

@@ -11,6 +11,7 @@ from jaxal.greedy.d2 import sample_rows
 from jaxal.rows import best_row, largest, row_at, without
 from jaxal.scores.uncertainty import as_logits, margin
 from jaxal.selection import _rows
+from jaxal.threefry import short_key
 
 
 @entry.checked(
@@ -71,7 +72,7 @@ def _falcun(key, logits, available, budget, gamma) -> Selection:
     usable = jnp.isfinite(uncertainty)
     uncertainty = jnp.where(usable, uncertainty, 0.0)
     probs = jnp.where(usable[:, None], jax.nn.softmax(logits), 0.0)
-    draws = jax.random.uniform(key, (budget, 1), logits.dtype)
+    draws = jax.random.uniform(short_key(key), (budget, 1), logits.dtype)
     blank = jnp.full(budget, -1, jnp.int32), jnp.full(budget, -jnp.inf, logits.dtype)
 
     def pick(place, carry):

@@ -16,7 +16,7 @@ from jaxal.checks import (
     is_traced,
 )
 from jaxal.greedy.take import take_top
-from jaxal.numerics import derive_keys
+from jaxal.numerics import derive_keys, rows_from
 from jaxal.points.distances import COLUMNS, fold_nearest
 from jaxal.points.embedding import (
     Dense,
@@ -181,14 +181,15 @@ def _k_means(
     stop = {"max_steps": max_steps, "tolerance": tolerance, "taken": taken}
 
     def from_all(i: jax.Array) -> Clusters:
-        centers = scaled[greedy_seeds(uniform[i], scaled, usable, taken)]
+        centers = scaled[greedy_seeds(rows_from(uniform, i, 1)[0], scaled, usable, taken)]
         return lloyd(scaled, usable, centers, valid, **stop)
 
     def from_batches(i: jax.Array, size: int) -> Clusters:
         sample, draws = jax.random.split(derive_keys(drawn, i + 1))
         rows = drawn_rows(sample, usable, SEEDED * max(size, budget))
         near = None if taken is None else taken[rows]
-        seeds = rows[greedy_seeds(uniform[i], scaled[rows], usable[rows], near)]
+        drawn_seeds = greedy_seeds(rows_from(uniform, i, 1)[0], scaled[rows], usable[rows], near)
+        seeds = rows[drawn_seeds]
         return mini_batches(draws, scaled, usable, scaled[seeds], valid, size, **stop)
 
     def restart(i: jax.Array, best: Clusters) -> Clusters:

@@ -142,11 +142,16 @@ def lloyd(
 
 
 def mean_variance(points: jax.Array, usable: jax.Array) -> jax.Array:
-    """The variance of a feature over the usable rows [N], in the mean of all features, []."""
-    mask = usable[:, None]
+    """The variance of a feature over the usable rows, in the mean of all features, [].
+
+    Args:
+      points: [N, D], zeros in rows that are not usable.
+      usable: [N] bool.
+    """
     count = jnp.maximum(jnp.sum(usable, dtype=jnp.int32), 1).astype(points.dtype)
-    mean = jnp.sum(jnp.where(mask, points, 0.0), axis=0, keepdims=True) / count
-    return jnp.sum(jnp.where(mask, points - mean, 0.0) ** 2) / (count * points.shape[1])
+    mean = jnp.sum(points, axis=0, keepdims=True) / count
+    away = jnp.where(usable[:, None], points - mean, 0.0)
+    return jnp.sum(away**2) / (count * points.shape[1])
 
 
 def settled(

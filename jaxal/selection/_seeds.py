@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.greedy.d2 import sample_rows
+from jaxal.numerics import rows_from, with_rows
 from jaxal.points.embedding import Dense
+from jaxal.threefry import short_key
 
 
 def random_numbers(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
@@ -15,7 +17,7 @@ def random_numbers(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> 
     All at once: draws in loops are most of a small program. Each of B seeds is the best of T = 2 +
     log B draws, as in scikit-learn.
     """
-    return jax.random.uniform(key, (*shape, 2 + int(math.log(shape[-1]))), dtype)
+    return jax.random.uniform(short_key(key), (*shape, 2 + int(math.log(shape[-1]))), dtype)
 
 
 def greedy_seeds(
@@ -54,7 +56,7 @@ def greedy_seeds(
 
     def draw(i, carry):
         squared, rows = carry
-        some = sample_rows(uniform[i], squared)
+        some = sample_rows(rows_from(uniform, i, 1)[0], squared)
         chosen = dense.take(some)
         sums = norms[:, None] + chosen.squared_norm()[None, :]
         fresh = jnp.minimum(squared[:, None], jnp.maximum(sums - 2.0 * dense.inner(chosen), 0.0))
@@ -62,7 +64,7 @@ def greedy_seeds(
         # By its number: to scatter a zero, a TPU gathers the distances of all devices.
         here = jnp.arange(len(points), dtype=some.dtype) == some[best]
         squared = jnp.where(here, 0.0, fresh[:, best])
-        return squared, rows.at[i].set(some[best])
+        return squared, with_rows(rows, i, some[best][None])
 
     # Before the first seed all rows are equally far, and so far that any distance is less.
     far = jnp.finfo(points.dtype).max / (4 * len(points))

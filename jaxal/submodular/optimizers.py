@@ -13,6 +13,7 @@ from jaxal.greedy.take import priority
 from jaxal.rows import best_row, row_at, top_rows
 from jaxal.submodular.costs import Knapsack
 from jaxal.submodular.function import SetFunction, add_row, all_gains, gains_of, rows_at_once
+from jaxal.threefry import short_key
 
 REFRESHED = 16  # gains brought up to date at a time in a sample
 
@@ -195,7 +196,9 @@ def best_of_all(function: SetFunction, greedy: GreedyState) -> Best:
 
 def _draw(greedy: GreedyState, key: jax.Array, sample: int) -> jax.Array:
     """Random rows [sample] in order, available ones as long as there are any."""
-    uniform = jax.random.uniform(jax.random.fold_in(key, greedy.count), greedy.available.shape)
+    uniform = jax.random.uniform(
+        jax.random.fold_in(short_key(key), greedy.count), greedy.available.shape
+    )
     ranked = jnp.where(greedy.available, uniform, -1.0)
     return jnp.sort(top_rows(ranked, sample)[1].astype(jnp.int32))
 

@@ -11,6 +11,7 @@ from jaxal.checks import check_integer
 from jaxal.points.similarity import Similarities, Similarity
 from jaxal.rows import top_rows
 from jaxal.submodular.function import COLUMN_ENTRIES, SetFunction
+from jaxal.threefry import short_key
 
 ROUNDING = 2.0**-20  # a similarity that much higher is the same but for rounding
 EXACT = 16_384  # rows of a pool up to which "auto" sums over all of them
@@ -157,7 +158,7 @@ def represented(near: Similarities, targets: str | int, key: jax.Array | None) -
     if count == pool.size:
         return Represented(near, pool, None, None)
     key = jax.random.key(0) if key is None else key
-    drawn = jnp.where(pool.usable, jax.random.uniform(key, (pool.size,)), -1.0)
+    drawn = jnp.where(pool.usable, jax.random.uniform(short_key(key), (pool.size,)), -1.0)
     rows = jnp.sort(top_rows(drawn, count)[1])
     usable, total = pool.usable[rows], jnp.sum(pool.usable, dtype=float)
     weight = total / jnp.maximum(jnp.sum(usable, dtype=float), 1.0)

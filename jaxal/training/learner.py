@@ -12,6 +12,7 @@ from jaxal.checks import check_name, describe
 from jaxal.fields import check_fields, count
 from jaxal.numerics import are_targets, first
 from jaxal.sameness import ByStructure
+from jaxal.threefry import short_key
 from jaxal.training.averaging import Average, averaged, start_average, with_average
 from jaxal.training.base import FitInfo, check_model_functions
 from jaxal.training.epoch import LossFn, Trained, TrainingRows, train_epoch, with_dtypes_of
@@ -159,7 +160,7 @@ class Learner(ByStructure, TrainingOptions):
                 f"patience: {self.patience} epochs without a fall of the validation loss, but "
                 "there are no validation examples"
             )
-        key_init, key_epochs = jax.random.split(key)
+        key_init, key_epochs = jax.random.split(short_key(key))
         if not self.warm_start:
             variables = self.model.init(key_init, first(inputs))
         count = jnp.asarray(count, jnp.int32)

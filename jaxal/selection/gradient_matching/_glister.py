@@ -37,6 +37,7 @@ from jaxal.selection.gradient_matching._regularizers import (
     Regularizer,
     coverage,
 )
+from jaxal.threefry import short_key
 
 REGULARIZERS = ("none", "random", "facility_location", "diversity")
 
@@ -259,7 +260,7 @@ def _glister(
     picked = Selection(end.rows, end.scores.astype(jnp.float32))
     if not num_random:
         return picked
-    order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
+    order = jnp.where(rows.finite, jax.random.uniform(short_key(key), available.shape), jnp.nan)
     return _filled(picked, greedy, order, available, gains(end.logits))
 
 

@@ -24,6 +24,7 @@ from jaxal.selection.gradient_matching._gradients import (
     LabeledRows,
     Rows,
 )
+from jaxal.threefry import short_key
 
 NOISE = 16.0  # times the rounding unit: inner products that small, relative to the norms, are 0
 
@@ -207,7 +208,7 @@ def _pursue(
 ) -> tuple[Selection, jax.Array]:
     rows, matched = matching(pool, available, budget, validation, kind, loss)
     end = pursue(rows, matched.points.total(), available, budget, budget, ridge, tolerance)
-    order = jnp.where(rows.finite, jax.random.uniform(key, available.shape), jnp.nan)
+    order = jnp.where(rows.finite, jax.random.uniform(short_key(key), available.shape), jnp.nan)
     picked = Selection(end.rows, end.scores.astype(jnp.float32))
     selection = fill(picked, end.count, order, available)
     filled = (jnp.arange(budget, dtype=jnp.int32) >= end.count) & (selection.rows >= 0)
