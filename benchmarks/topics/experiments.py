@@ -28,7 +28,7 @@ SIZES = {
 
 
 def digits(rng, size):
-    """1,437 rows to choose from and 360 to test on, 64 standardised numbers each."""
+    """1,438 rows to choose from and 359 to test on, 64 standardised numbers each."""
     from jaxal import data
 
     parts = dict(zip(("pool", "test"), data.load("sklearn:digits"), strict=True))
@@ -245,18 +245,18 @@ def experiment(kind, title, words):
         sides=sides,
         quality=Quality("final accuracy", final),
         work=None,
-        shape=lambda size: f"{size['rounds']} rounds of {size['picks']} by margin, {words(size)}",
+        shape=lambda size: f"{size['rounds']} rounds of {size['picks']} by margin{words(size)}",
         picks_rows=False,
         random=True,
         whole=True,
     )
 
 
-EXPERIMENT = experiment("logistic", "digits", lambda size: "logistic regression")
+EXPERIMENT = experiment("logistic", "digits, logistic regression", lambda size: "")
 EXPERIMENT_MLP = experiment(
     "mlp",
-    "digits",
-    lambda size: f"{size['epochs']} epochs of an MLP of {size['hidden']} a round",
+    "digits, an MLP",
+    lambda size: f", {size['epochs']} epochs of {size['hidden']} units a round",
 )
 
 
