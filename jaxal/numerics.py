@@ -1,5 +1,6 @@
 """Small tools of every room: products in full float32, random keys, and rows of pytrees."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -104,6 +105,53 @@ def running_sum(x: jax.Array) -> jax.Array:
     ends = running_sum(inside[..., -1])
     before = jnp.concatenate([jnp.zeros_like(ends[..., :1]), ends[..., :-1]], axis=-1)
     return (inside + before[..., None]).reshape(*x.shape[:-1], -1)[..., :total]
+
+
+def rarely(
+    condition: jax.Array, rare: Callable[..., PyTree], usual: Callable[..., PyTree], *given: PyTree
+) -> PyTree:
+    """`rare(*given)` where the condition holds and `usual(*given)` elsewhere, as `jax.lax.cond`.
+
+    Under vmap `cond` computes both, always. Here the rare one is computed, for all seeds, if one
+    of them needs it, and what the others get is the usual one.
+
+    Args:
+      condition: [] bool.
+      rare: of arrays alone: what else it looks at must be the same for all seeds.
+      usual: the same, with results of the same shapes.
+      *given: their arguments.
+    """
+    leaves, structure = jax.tree.flatten(given)
+
+    def of_leaves(function):
+        return lambda *leaves: function(*jax.tree.unflatten(structure, leaves))
+
+    rare, usual = of_leaves(rare), of_leaves(usual)
+    chosen = jax.custom_batching.custom_vmap(
+        lambda condition, *leaves: jax.lax.cond(condition, rare, usual, *leaves)
+    )
+
+    @chosen.def_vmap
+    def _(seeds: int, batched: Any, condition: jax.Array, *leaves: jax.Array) -> tuple[Any, Any]:
+        axes = tuple(0 if one else None for one in batched[1:])
+        if not batched[0]:
+            found = jax.lax.cond(condition, jax.vmap(rare, axes), jax.vmap(usual, axes), *leaves)
+            return found, jax.tree.map(lambda _: True, found)
+        several = {"in_axes": axes, "axis_size": seeds}
+
+        def all_usual(*leaves: jax.Array) -> PyTree:
+            return jax.vmap(usual, **several)(*leaves)
+
+        def some_rare(*leaves: jax.Array) -> PyTree:
+            def each(one: jax.Array, other: jax.Array) -> jax.Array:
+                return jnp.where(condition.reshape(-1, *[1] * (one.ndim - 1)), one, other)
+
+            return jax.tree.map(each, jax.vmap(rare, **several)(*leaves), all_usual(*leaves))
+
+        found = jax.lax.cond(jnp.any(condition), some_rare, all_usual, *leaves)
+        return found, jax.tree.map(lambda _: True, found)
+
+    return chosen(condition, *leaves)
 
 
 def next_uniforms(key: jax.Array, num: int, dtype: DTypeLike) -> tuple[jax.Array, jax.Array]:

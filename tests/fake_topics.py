@@ -1,5 +1,6 @@
 """Topics whose sides are a few lines of NumPy, for `tests/test_benchmarks_harness.py`."""
 
+import subprocess
 import sys
 import time
 
@@ -36,20 +37,28 @@ def sleeps(inputs, size, seed):
     time.sleep(60)
 
 
+def starts(inputs, size, seed):
+    """A process that counts for 0.2 s, and holds 64 MB."""
+    code = "import time; held = bytearray(b'x') * 2**26\nwhile time.process_time() < 0.2: pass"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return largest(inputs, size, seed)
+
+
 def drawn(inputs, size, seed):
     return np.random.default_rng(seed).choice(size["rows"], size["picks"], False)
 
 
-def topic(random=False, **sides):
+def topic(random=False, whole=False, **sides):
     return Topic(
         title="the largest",
         sizes={"small": {"rows": 50, "picks": 5}},
         make=lambda rng, size: {"values": rng.normal(size=size["rows"])},
         sides=sides,
         quality=Quality("sum", lambda inputs, size, rows: float(inputs["values"][rows].sum())),
-        work=lambda size: Work(1e3, 1e3),
+        work=None if whole else lambda size: Work(1e3, 1e3),
         shape=lambda size: f"{size['rows']} rows",
         random=random,
+        whole=whole,
     )
 
 
@@ -65,4 +74,5 @@ TOPICS = {
         sleeps=of(sleeps),
     ),
     "random": topic(random=True, ours=of(drawn), theirs=of(drawn)),
+    "whole": topic(whole=True, ours=of(largest), starts=of(starts)),
 }

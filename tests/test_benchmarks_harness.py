@@ -109,6 +109,20 @@ def test_the_table_of_a_stored_record(harness, record, tmp_path):
     assert table.read(tmp_path, ["another"]) == []
 
 
+def test_whole_experiments_have_a_table_of_their_own(harness, record, said):
+    table = harness["table"]
+    whole = harness["conductor"].compare("whole", "small", settings(harness, said))
+    ours, starts = whole["sides"].values()
+    # What it started is counted with it.
+    assert 0.2 <= starts["cpu_seconds"]["min"] < 2 and ours["cpu_seconds"]["max"] < 0.1
+    assert starts["peak_bytes"] > 2**26
+    assert whole["whole"] and whole["work"] is None
+    parts = table.short([record, whole]).split("\n\n")
+    assert [part.split(" | ")[0] for part in parts] == ["| one decision", "| a whole experiment"]
+    assert "starts " in parts[1] and "starts" not in parts[0]
+    assert table.markdown([whole]).startswith("|  | beside jaxal")
+
+
 def test_random_answers_are_told_apart_by_their_spread(harness, said):
     record = harness["conductor"].compare("random", "small", settings(harness, said))
     ours, theirs = record["sides"].values()
@@ -162,9 +176,50 @@ def test_every_topic_makes_its_inputs_and_measures_an_answer(harness):
         if topic.picks_rows:
             count = topic.sizes["small"]["rows"]
             answer = rng.choice(count, size["picks"], False)
+        elif topic.whole:
+            answer = rng.random(size.get("rounds", 0) + 1)
         else:
             answer = inputs["points"][: size["centers"]]
         assert np.isfinite(topic.quality.measure(inputs, size, answer)), name
-        assert min(topic.work(size)) > 0 and topic.shape(size), name
+        assert topic.shape(size) and (topic.whole or min(topic.work(size)) > 0), name
         first, *others = topic.sides.values()
-        assert not first.peer and any(side.peer for side in others), name
+        assert not first.peer and any(side.peer for side in others) != topic.alone, name
+
+
+@pytest.fixture(scope="module")
+def experiments(harness):
+    pytest.importorskip("sklearn")
+    return importlib.import_module("benchmarks.topics.experiments")
+
+
+def test_loops_begin_with_jaxal_s_model(experiments):
+    topic = experiments.EXPERIMENT
+    inputs = topic.make(None, {})
+    size = {"rounds": 1, "picks": 5, "hidden": 8, "epochs": 2}
+    ours, by_hand = (
+        topic.sides[name].prepare(inputs, size)(1) for name in ("jaxal", "a loop by hand")
+    )
+    assert ours.shape == by_hand.shape == (2,) and 0.6 < ours[0] < 0.9
+    np.testing.assert_allclose(ours[0], by_hand[0], atol=0.006)  # two rows of the test set
+    rows = experiments.first_rows(inputs["pool_labels"], 1)
+    assert sorted(inputs["pool_labels"][rows]) == [label for label in range(10) for _ in "ab"]
+
+
+@pytest.mark.slow
+def test_seeds_in_one_program_are_those_of_single_runs(experiments):
+    topic = experiments.SEEDS
+    inputs = topic.make(None, {})
+    size = {"rounds": 1, "picks": 5, "hidden": 8, "epochs": 5, "seeds": 3}
+    together, alone = (side.prepare(inputs, size)(0) for side in topic.sides.values())
+    assert together.shape == alone.shape == (3,)
+    np.testing.assert_allclose(together, alone, atol=0.03)
+
+
+@pytest.mark.slow
+def test_a_command_is_timed_to_its_picture(experiments, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    quick = ["strategy.names=random,margin", "seeds=2", "strategy.rounds=1", "learner.max_epochs=2"]
+    side = experiments.COLD_START.sides["jaxal"]
+    accuracies = side.prepare({}, {"changed": quick})(0)
+    assert accuracies.shape == (4,) and 0 < accuracies.min() <= accuracies.max() <= 1
+    assert [*tmp_path.glob("*/cache/*")] and [*tmp_path.glob("*/*/run/curves.png")]

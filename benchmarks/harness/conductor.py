@@ -58,7 +58,8 @@ def compare(name: str, size: str, settings: Settings) -> dict[str, Any]:
         "cores": list(settings.cores),
         "load_before": list(before),
         "load_after": list(os.getloadavg()),
-        "work": topic.work(given)._asdict(),
+        "whole": topic.whole,
+        "work": None if topic.work is None else topic.work(given)._asdict(),
         "sides": {title: (reports | record)[title] for title in topic.sides},
     }
 

@@ -38,13 +38,20 @@ class Unfinished(Exception):
 class Worker:
     """A pinned process that is asked, and answers."""
 
-    def __init__(self, python: str, cores: tuple[int, ...], threads: int) -> None:
+    def __init__(
+        self,
+        python: str,
+        cores: tuple[int, ...],
+        threads: int,
+        folder: pathlib.Path | None = None,  # of what it leaves
+    ) -> None:
         environment = {
             **os.environ,
             "PYTHONWARNINGS": "ignore",
             "JAX_ENABLE_COMPILATION_CACHE": "0",
         }
         environment |= {f"{name}_NUM_THREADS": str(threads) for name in THREADS}
+        environment |= {} if folder is None else {"TMPDIR": str(folder)}
         path = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         self._process = subprocess.Popen(
@@ -121,7 +128,7 @@ def warm(
     least = len(settings.cores) if "jax" in side.imports else 1
     for threads in sorted({least, len(settings.cores)}):
         settings.say(f"  {title}: first call, {threads} thread{'s' * (threads > 1)}")
-        worker = Worker(python, settings.cores, threads)
+        worker = Worker(python, settings.cores, threads, folder)
         try:
             player = _first(worker, name, title, folder, size, threads, settings)
         except Unfinished as error:

@@ -42,16 +42,29 @@ def markdown(records: Sequence[dict[str, Any]], order: Sequence[str] = ()) -> st
 
 def short(records: Sequence[dict[str, Any]]) -> str:
     """One line a topic: how many times jaxal's processor time each of the others takes."""
-    rows = []
-    for record in records:
-        (_, ours), *others = record["sides"].items()
-        known = [(name, side) for name, side in others if "seconds" in side]
-        if "seconds" not in ours or not known:
-            continue
-        mine = f"{_number(1e3 * ours['seconds']['median'])} ms"
-        times = [f"{name}{_star(record, ours, side)} {_times(side)}" for name, side in known]
-        rows.append([f"{record['title']}: {record['shape']}", mine, "; ".join(times)])
-    return _grid(("one decision", "jaxal", "times jaxal's processor time"), rows)
+    grids = []
+    for what, whole in (("one decision", False), ("a whole experiment", True)):
+        rows = [_line(one) for one in records if one.get("whole", False) == whole and _asked(one)]
+        if rows:
+            grids.append(_grid((what, "jaxal", "times jaxal's processor time"), rows))
+    return "\n\n".join(grids)
+
+
+def _asked(record: dict[str, Any]) -> bool:
+    """Whether jaxal and another have answered."""
+    ours, *others = record["sides"].values()
+    return "seconds" in ours and any("seconds" in side for side in others)
+
+
+def _line(record: dict[str, Any]) -> list[str]:
+    (_, ours), *others = record["sides"].items()
+    mine = f"{_number(1e3 * ours['seconds']['median'])} ms"
+    times = [
+        f"{name}{_star(record, ours, side)} {_times(side)}"
+        for name, side in others
+        if "seconds" in side
+    ]
+    return [f"{record['title']}: {record['shape']}", mine, "; ".join(times)]
 
 
 def _star(record: dict[str, Any], ours: dict[str, Any], side: dict[str, Any]) -> str:
@@ -148,7 +161,7 @@ def _costs(record: dict[str, Any]) -> list[list[str]]:
                 name,
                 _number(side["import_seconds"]),
                 _number(side["first"]["seconds"]),
-                "" if compiled is None else _number(compiled),
+                _number(compiled) if compiled else "",
                 f"{peak / 1e6:.0f}" if peak else "unknown",
                 str(side["version"] or next(iter(side["versions"].values()), "")),
             ]
@@ -184,7 +197,7 @@ def _ceilings(records: Sequence[dict[str, Any]]) -> str:
     rows = []
     for record in records:
         ours = next(iter(record["sides"].values()))
-        if "seconds" not in ours:
+        if "seconds" not in ours or record["work"] is None:
             continue
         work, least = record["work"], ours["cpu_seconds"]["min"]
         shares = [

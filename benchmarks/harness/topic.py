@@ -50,10 +50,12 @@ class Topic:
     make: Callable[[np.random.Generator, Size], Inputs]
     sides: Mapping[str, Side]
     quality: Quality
-    work: Callable[[Size], Work]
+    work: Callable[[Size], Work] | None  # None: there is no one way to do it
     shape: Callable[[Size], str]  # the inputs in words
     picks_rows: bool = True  # an answer is rows; otherwise there are none to compare
     random: bool = False  # answers depend on the seed: picks of two sides need not agree
+    whole: bool = False  # an experiment, or more, and no decision
+    alone: bool = False  # jaxal is beside itself, with no peers
 
 
 def jaxal_side(prepare: Callable[[Inputs, Size], Call]) -> Side:

@@ -4,6 +4,7 @@ from benchmarks.harness.topic import Topic
 from benchmarks.topics import (
     badge,
     batch_bald,
+    experiments,
     gradient_matching,
     herding,
     k_center,
@@ -28,4 +29,8 @@ TOPICS: dict[str, Topic] = {
     "batch_bald": batch_bald.TOPIC,
     "glister": gradient_matching.GLISTER,
     "grad_match": gradient_matching.GRAD_MATCH,
+    "experiment": experiments.EXPERIMENT,
+    "experiment_mlp": experiments.EXPERIMENT_MLP,
+    "seeds": experiments.SEEDS,
+    "cold_start": experiments.COLD_START,
 }

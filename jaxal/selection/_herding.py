@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxal import entry
-from jaxal.base import Selection
+from jaxal.base import PyTree, Selection
+from jaxal.numerics import rarely
 from jaxal.points.distances import COLUMNS, DIFFERENCES, fold_nearest, rounding_slack
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_points
 from jaxal.points.placed import TILE, Placed
@@ -42,33 +43,35 @@ class Distances:
         if self.by_product:
             return self._by_product(rows).T
 
-        def one(row: jax.Array) -> jax.Array:
-            return self._by_difference(row[None])[:, 0]
+        def by_difference(self: Distances, rows: jax.Array) -> jax.Array:
+            return jax.lax.map(lambda row: self._by_difference(row[None])[:, 0], rows)
 
-        return jax.lax.cond(
-            self.precise, lambda: jax.lax.map(one, rows), lambda: self._by_product(rows).T
-        )
+        def by_product(self: Distances, rows: jax.Array) -> jax.Array:
+            return self._by_product(rows).T
+
+        return rarely(self.precise, by_difference, by_product, self, rows)
 
     def nearest(self, chosen: jax.Array) -> jax.Array:
         """To the nearest of the chosen rows [N] bool, [N]; inf if there is none."""
         index, count = index_of(chosen), jnp.sum(chosen, dtype=jnp.int32)
-        none = jnp.full_like(self.slack, jnp.inf)
 
-        def by_product():
+        def by_product(self: Distances, index: PyTree, count: jax.Array) -> jax.Array:
             def some(slots):
                 return self._by_product(set_rows(index, slots))
 
+            none = jnp.full_like(self.slack, jnp.inf)
             return fold_nearest(some, 0, count, none, COLUMNS)
 
-        def by_difference():
+        def by_difference(self: Distances, index: PyTree, count: jax.Array) -> jax.Array:
             def some(slots):
                 return self._by_difference(set_rows(index, slots))
 
+            none = jnp.full_like(self.slack, jnp.inf)
             return fold_nearest(some, 0, count, none, DIFFERENCES)
 
         if self.by_product:
-            return by_product()
-        return jax.lax.cond(self.precise, by_difference, by_product)
+            return by_product(self, index, count)
+        return rarely(self.precise, by_difference, by_product, self, index, count)
 
     def _by_difference(self, rows: jax.Array) -> jax.Array:
         def some(own, chosen, scale):

@@ -13,6 +13,7 @@ from jaxal.greedy.farthest_first import farthest_first
 from jaxal.greedy.inside import Rule
 from jaxal.greedy.lazy import LazyState, lazy_greedy
 from jaxal.greedy.take import priority
+from jaxal.numerics import rarely
 from jaxal.points.distances import DIFFERENCES, fold_nearest, rounding_slack
 from jaxal.points.embedding import Embedding, Points, as_embedding, check_alike, check_points
 from jaxal.points.placed import Placed
@@ -108,13 +109,12 @@ def _refresh(state: KCenterState, rows: jax.Array, count: jax.Array) -> KCenterS
 
 
 def _load_block(state: KCenterState, rows: jax.Array) -> KCenterBlock:
-    squared = state.squared[rows]
-    placed, exact = state.placed.take(rows), state.covering
+    def plain(state: KCenterState, rows: jax.Array):
+        placed = state.placed.take(rows)
+        return state.squared[rows], placed.squared_distance(placed)
 
-    def plain():
-        return squared, placed.squared_distance(placed)
-
-    def refined():
+    def refined(state: KCenterState, rows: jax.Array):
+        exact = state.covering
         block = exact.points.take(rows).masked(exact.usable[rows])
 
         def by_difference(slots):
@@ -122,13 +122,13 @@ def _load_block(state: KCenterState, rows: jax.Array) -> KCenterBlock:
             return jnp.where(counts[None, :], block.difference(some, state.scale), jnp.inf)
 
         # Measured again, a row may only fall.
-        nearest = fold_nearest(by_difference, 0, state.folded, squared, DIFFERENCES)
+        nearest = fold_nearest(by_difference, 0, state.folded, state.squared[rows], DIFFERENCES)
         return nearest, block.difference(block, state.scale)
 
-    if placed.product_error is None:
-        nearest, between = plain()
+    if state.placed.take(rows).product_error is None:
+        nearest, between = plain(state, rows)
         return KCenterBlock(nearest, between, jnp.zeros_like(nearest))
-    nearest, between = jax.lax.cond(state.precise, refined, plain)
+    nearest, between = rarely(state.precise, refined, plain, state, rows)
     floor = jnp.where(state.precise, 0.0, TRUSTED * state.slack[rows])
     return KCenterBlock(nearest, between, floor)
 
