@@ -227,6 +227,7 @@ def test_a_training_loop_on_the_host_in_iterate_and_acquire_alone():
         jaxal.simulate(learner, strategy, POOL, TEST, **PLAN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAST_LAYERS)
 def test_features_are_the_inputs_of_the_last_layer(name):
     model = LAST_LAYERS[name]

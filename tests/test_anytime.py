@@ -161,6 +161,7 @@ SPREADS = {"apart": POINTS[:10], "close": (1000 + 1e-3 * POINTS[:10]).astype(np.
 SPREADS["copies"] = np.repeat(POINTS[:5], 2, axis=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", SPREADS)
 @pytest.mark.parametrize("given", [0, 2])
 def test_the_radius_and_what_no_picks_could_cover(spread, given):
@@ -239,6 +240,7 @@ def test_which_functions_are_known_to_be_monotone():
     assert some.monotone and not submodular.SetFunction.monotone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MONOTONE)
 def test_no_gain_of_a_monotone_function_is_negative(name):
     function = of(name)
@@ -306,6 +308,7 @@ RULE = selection.Rule(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 8])
 def test_passes_by_a_rule_of_ones_own(count):
     scores: Any = np.random.default_rng(6).random(ROWS).astype(np.float32)

@@ -142,6 +142,7 @@ def test_a_copy_of_a_picked_row_gains_less():
     assert (picked.rows[:3] < 4).all(), "one of each, by its lowest copy"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num", "num_samples"), [(1, 10_000), (6, 1), (6, 10_000)])
 def test_draws_that_agree_gain_nothing(num, num_samples):
     logits = jnp.asarray(np.repeat(draws(num=1), num, axis=0))

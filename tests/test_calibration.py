@@ -23,6 +23,7 @@ def loss(logits, labels, temperature):
     return -log_p[np.arange(known.sum()), labels[known]].mean()
 
 
+@pytest.mark.slow
 @cases("calibration")
 def test_conformance(path):
     case, meta = load_case(path)

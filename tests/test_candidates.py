@@ -88,6 +88,7 @@ def test_rows_that_are_not_finite_are_nobodys_neighbours():
     assert (rows[2] == -1).all() and (rows[:, 2] == -1).all() and (rows != 2).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num", "size"), [(3, 30), (6, 8)])
 @pytest.mark.parametrize("given", [False, True])
 def test_candidates_are_the_neighbours_of_what_is_labelled(num, size, given):
@@ -148,6 +149,7 @@ def test_what_is_left_is_distinct_and_drawn_where_it_is_too_much():
     assert {tuple(sorted(some.tolist())) for some in drawn} == {(2, 4), (2, 9), (4, 9)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 2])
 def test_progressive_filtering_goes_level_by_level(depth):
     """Of each half of the pool the best stay, then of all these the best."""
@@ -182,6 +184,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rule", [RULE, READER], ids=["blind", "reader"])
 def test_weights_are_kept_and_labels_shown_to_rules_that_read_them(kind, rule):
@@ -210,6 +213,7 @@ def test_fewer_rows_than_candidates_and_than_the_budget(kind):
     assert picked.weights.tolist() == [30, 12, 3, 0] and picked.scores[3] == -jnp.inf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["uniform", "top"])
 def test_all_rows_as_candidates_are_the_pool(kind):
     strategy = strategies.candidates("core_set", kind=kind, size=10 * ROWS)

@@ -53,6 +53,7 @@ def test_the_picks_are_those_of_the_features(precision, shards):
     assert source.read == 64 * len(passes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-30, 1e25])
 def test_the_size_of_features_changes_nothing(scale):
     """Their squares are no float32 numbers."""

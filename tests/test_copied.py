@@ -88,6 +88,7 @@ def test_badge_draws_gradients_that_are_exact(shards):
         np.testing.assert_array_equal(found.rows, acquire(strategy, source).rows)
 
 
+@pytest.mark.slow
 def test_another_decision_compiles_nothing():
     strategy = strategies.core_set(block_size=32, precision="int8")
     traces = CountTraces(strategy.observe)

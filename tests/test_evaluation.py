@@ -162,6 +162,7 @@ def coda_reference(probabilities, concentration):
     return p_best, gain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.2, 1.0, 300.0], ids="few some many".split())
 def test_coda_as_defined(scale):
     """Laws from flat to sharp, of models that differ much and little."""

@@ -55,6 +55,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("size", [5, 16])
 def test_few_kernels_pick_as_the_loop_does(size, case):
@@ -65,6 +66,7 @@ def test_few_kernels_pick_as_the_loop_does(size, case):
             jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [by_kernel, by_few], ids=["one kernel", "few"])
 def test_vmap(by):
     several = [given(16, seed, limit=1.0) for seed in range(3)]

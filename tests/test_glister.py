@@ -101,6 +101,7 @@ def pick(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held_out", [False, True], ids=["pool", "validation"])
 @pytest.mark.parametrize(
     ("regularizer", "strengths"),
@@ -244,6 +245,7 @@ def test_jit_and_vmap():
     np.testing.assert_array_equal(jax.jit(jax.vmap(choose))(pools), one_by_one)
 
 
+@pytest.mark.slow
 def test_largest_distance():
     find = jax.jit(largest_distance)
     for seed, scale in ((0, 1.0), (1, np.linspace(0.01, 3, 600)[:, None])):
@@ -257,6 +259,7 @@ def test_largest_distance():
         np.testing.assert_allclose(found, squared.max(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_strategy():
     """Its pool holds the labelled rows too; validation examples bring their labels."""
     pool, _, _, _ = setting()

@@ -151,6 +151,7 @@ def test_conformance(path):
         )
 
 
+@pytest.mark.slow
 def test_many_picks_do_not_drift():
     """What is added up pick by pick stays near what float64 finds for the same rows."""
     logits, features = outputs(3_000, 4, width=12)
@@ -208,6 +209,7 @@ def test_a_gram_matrix_that_rounding_spoilt_keeps_the_weights():
     assert fit.weights.tolist() == [1.0, 0.0] and fit.passive.tolist() == [True, False]
 
 
+@pytest.mark.slow
 def test_pursuit_ends_early_and_fills_up_at_random():
     """Three classes' biases span a plane: two picks match any target in their cone."""
     logits, features = outputs(40, 0, classes=3)
@@ -258,6 +260,7 @@ def test_what_does_not_count_changes_nothing_and_nan_comes_last(rule):
         assert (picked[1][count:] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [match, pursue])
 def test_jit_and_vmap(rule):
     pool = arrays(setting()[0])

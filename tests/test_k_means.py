@@ -311,6 +311,7 @@ def test_rows_that_are_as_near_but_for_rounding_tie():
     assert closest(clusters).tolist() == [0, 3]
 
 
+@pytest.mark.slow
 def test_mini_batches_as_defined():
     """Each center is the mean of all that ever joined it, the seed itself not among them."""
     x, key = grid(), jax.random.key(3)

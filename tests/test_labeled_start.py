@@ -75,6 +75,7 @@ def test_conditional_gains_are_those_of_the_function(case):
     assert float(evaluate(further, found.rows)) == pytest.approx(sum(found.scores.tolist()), 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["facility_location", "log_determinant", "graph_cut"])
 def test_without_rows_it_is_the_function(case):
     function, everything = function_of(case), jnp.ones(ROWS, bool)

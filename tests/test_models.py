@@ -153,6 +153,7 @@ def differ(one, other):
     return any(bool((a != b).any()) for a, b in leaves)
 
 
+@pytest.mark.slow
 def test_shapes(model, inputs):
     outputs = model.apply(start(model, inputs), inputs)
     assert isinstance(outputs, Outputs)
@@ -160,6 +161,7 @@ def test_shapes(model, inputs):
     assert outputs.features.shape == (ROWS, HIDDEN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADAPTED)
 def test_jit_matches_eager(name, inputs):
     variables = start(ADAPTED[name], inputs)
@@ -168,6 +170,7 @@ def test_jit_matches_eager(name, inputs):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5), one, other)
 
 
+@pytest.mark.slow
 def test_dropout_is_on_with_a_key_only(model, inputs):
     variables = start(model, inputs)
     assert_equal(model.apply(variables, inputs), model.apply(variables, inputs))
@@ -331,6 +334,7 @@ def test_training_reaches_high_accuracy(name):
     assert np.mean(logits.argmax(1) == test.labels) >= 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_vmap_over_seeds_matches_the_loop(name, inputs):
     model = ADAPTED[name]
@@ -344,6 +348,7 @@ def test_vmap_over_seeds_matches_the_loop(name, inputs):
         np.testing.assert_allclose(logits[seed], one, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_vmap_over_dropout_keys_matches_the_loop(name, inputs):
     model = ADAPTED[name]
@@ -360,6 +365,7 @@ def test_vmap_over_dropout_keys_matches_the_loop(name, inputs):
 # The zoo
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make, shape, width",
     [
@@ -415,6 +421,7 @@ def test_logistic_by_hand(inputs):
     assert isinstance(features, jax.Array)
 
 
+@pytest.mark.slow
 def test_cnn_batch_norm_collections():
     inputs = jax.random.normal(jax.random.key(0), (5, 8, 8))
     model = compiled(models.cnn(CLASSES, channels=(4,), batch_norm=True))

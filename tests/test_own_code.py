@@ -146,6 +146,7 @@ def test_a_strategy_knows_its_name():
     assert made.name == "mine" and not made.reads_labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -146,6 +146,7 @@ NO_DROPOUT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NO_DROPOUT)
 def test_a_model_without_dropout_is_an_error(name):
     model = NO_DROPOUT[name]
@@ -183,6 +184,7 @@ def test_derived_keys_are_fair_and_their_streams_are_unrelated():
         assert abs(pairs).max() < 6.5 and abs(pairs.std() - 1) < 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float16", "uint8", "int32", "bool"])
 def test_fingerprints_tell_examples_apart(dtype):
     values = np.random.default_rng(0).integers(0, 2, (2000, 4, 16)).astype(dtype)

@@ -126,6 +126,7 @@ def test_asked_and_told_is_simulated():
         jaxal.tell(state, [30], ["much"])
 
 
+@pytest.mark.slow
 def test_acquisition_without_labels_and_with():
     (inputs, targets), _ = examples()
     model = learner().model

@@ -277,6 +277,7 @@ def test_looks_of_several_runs():
         assert first.linestyle != second.linestyle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [1, 2, 3])
 def test_curves_of_short_runs(rounds, tmp_path):
     records = curve("random", 0, [0.5, 0.7, 0.9][:rounds])

@@ -63,6 +63,7 @@ def shared(function, mesh, **vmap):
     return jax.jit(jax.vmap(call, **vmap) if vmap else call)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_many_devices_as_one(name):
     mesh = devices.make_mesh(SHARDS)

@@ -96,6 +96,7 @@ def run(attack, apply, inputs, **options):
     return jax.jit(lambda x: attack(apply, x, **options))(inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_steps", [2, 40])
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 50.0])
 def test_basic_iterative_against_float64(max_steps, scale):
@@ -112,6 +113,7 @@ def test_basic_iterative_against_float64(max_steps, scale):
     assert_same(found, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_steps, overshoot", [(2, 0.0), (50, 0.02)])
 @pytest.mark.parametrize("scale", [1e-25, 1.0, 1e3])
 def test_deep_fool_against_float64(max_steps, overshoot, scale):
@@ -225,6 +227,7 @@ def test_stuck_examples_do_not_use_up_the_steps():
     assert len(bodies) <= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_bad_rows_end_and_come_last(attack, bad):

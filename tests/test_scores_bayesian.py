@@ -192,6 +192,7 @@ def test_rows_are_independent_and_draws_exchangeable(name):
     np.testing.assert_allclose(function(logits[draws]), got, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bald", "mean_std"])
 @pytest.mark.parametrize("case", EXTREMES)
 def test_gradients_are_finite(name, case):

@@ -64,6 +64,7 @@ EXTREMES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXTREMES)
 def test_extremes(name):
     logits, *expected = EXTREMES[name]
@@ -104,6 +105,7 @@ def test_half_precision_is_computed_in_float32(dtype):
         np.testing.assert_array_equal(got, function(logits.astype(jnp.float32)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("rows", [(), (0,), (1,), (7,), (2, 3)])
 def test_leading_axes(function, rows):
@@ -157,6 +159,7 @@ def test_gradient_of_entropy_where_classes_tie():
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("name", EXTREMES)
 def test_gradients_are_finite(function, name):

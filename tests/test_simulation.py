@@ -239,6 +239,7 @@ def test_balanced_initial_rows(initial):
     assert set(rows.tolist()) != set(first_labels(1, initial)[0].tolist())
 
 
+@pytest.mark.slow
 def test_balanced_initial_rows_where_a_class_runs_out():
     labels = np.array([0] * 2 + [1] * 80 + [2] * 8, np.int32)
     _, counts = first_labels(0, 30, jaxal.Examples(POOL.inputs, labels))

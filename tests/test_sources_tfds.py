@@ -224,6 +224,7 @@ def test_files_that_are_spoilt(given, error, message, tmp_path):
         read("tfds:tiny", folder=tmp_path)
 
 
+@pytest.mark.slow
 @needs("tfds/mnist")
 def test_mnist_as_it_was_published():
     """Reading logs a line about groups of rows for each file, which is about speed alone."""

@@ -58,6 +58,7 @@ def by_definition(features, free, centers, steps):
     return centers, counts, rows[far.argmin(axis=0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [None, 1, 8])
 def test_steps_are_those_of_lloyd(shards, tmp_path):
     mesh = None if shards is None else devices.make_mesh(shards)
@@ -85,6 +86,7 @@ def placed(features, free):
     return points, Dense(jnp.asarray(INIT)).placed(frame).features, (frame, scale)
 
 
+@pytest.mark.slow
 def test_rests_where_the_same_in_memory_does_with_empty_clusters():
     """Two centers begin at one place: the second has no row, and moves to the farthest one."""
     init: Any = INIT.copy()
@@ -103,6 +105,7 @@ def test_rests_where_the_same_in_memory_does_with_empty_clusters():
     np.testing.assert_array_equal(picked.rows, closest(expected))
 
 
+@pytest.mark.slow
 def test_mini_batches_are_those_in_memory_and_read_nothing_else(monkeypatch):
     read = []
 
@@ -163,6 +166,7 @@ def test_seeds_of_a_sample_find_the_clusters(monkeypatch):
         assert squared.min(axis=1).max() < 1
 
 
+@pytest.mark.slow
 def test_batches_are_filled_up():
     """Three points, rows that are not finite, and fewer of both than picks."""
     features = np.repeat(np.array([[0, 0], [4, 0], [0, 9]], np.float32), 3, axis=0)

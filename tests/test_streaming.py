@@ -29,6 +29,7 @@ def weigh(shared, inputs, labels):
     return {"sum": shared * inputs.sum(axis=1), "labels": labels, "rows": inputs}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [None, 1, 3, 8])
 def test_maps_as_in_memory(shards, small_blocks, tmp_path):
     mesh = None if shards is None else devices.make_mesh(shards)
@@ -76,6 +77,7 @@ def test_every_row_is_read_once_and_in_order(small_blocks):
     assert last == (ROWS - 10, ROWS)  # a whole batch, as in memory
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1003, 1000, 7, 41, 53])
 def test_batches_are_those_of_a_pool_in_memory(rows, monkeypatch):
     monkeypatch.setattr(streaming, "BLOCK", 40 * 12)

@@ -201,6 +201,7 @@ def test_every_function_has_a_case():
     assert {name for name, _ in CASES} == set(submodular.names())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fl1mi", "flcmi", "logdetmi", "fl2mi"])
 def test_differences_of_prefixes_are_the_scores(name):
     function = build(name, {"shifted": False})

@@ -59,6 +59,7 @@ def test_take_top_is_the_reference(pairs, data):
     assert picked.rows.tolist() == reference(scores, available, budget)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [None, "power", "softmax", "softrank"])
 def test_numpy_float64_scores_lose_no_row(kind):
     scores, everything = np.array([NAN, 1.0, 2.0, -5.0]), np.ones(4, bool)
@@ -79,6 +80,7 @@ def test_integer_and_half_scores():
     assert take_top(half, everything, 2).scores.dtype == jnp.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["power", "softmax", "softrank"])
 @pytest.mark.parametrize("coldness", [0.0, 0.5, 2.0])
 def test_stochastic_follows_the_law_of_successive_draws(kind, coldness):

@@ -46,6 +46,7 @@ def reference(name, picks, sample, weight, before=()):
     return weight * np.sum(best - start + offset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["facility_location", *EXAMPLES])
 def test_greedy_follows_the_definition(name):
     function = make(name, targets=SAMPLE)
@@ -148,6 +149,7 @@ def test_strategies_take_targets_and_draw_them_by_their_key():
         strategies.submodular(targets="some")
 
 
+@pytest.mark.slow
 def test_lists_of_neighbours_that_are_given():
     lists = np.array([[1, -1], [2, 2], [3, 2], [-1, -1]])  # some twice, one itself
     x = np.abs(POOL[:4])

@@ -26,6 +26,7 @@ def close(one, other):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing_wherever_it_stands(apply):
     plain = apply([TEXT])
     padded = apply([[*TEXT, 0, 0, 0], [0, 0, 0, *TEXT], [5, 0, 3, 0, 8, 0, 2], [*TEXT, -1, -1, 0]])
@@ -33,6 +34,7 @@ def test_padding_changes_nothing_wherever_it_stands(apply):
         close((padded.logits[row], padded.features[row]), (plain.logits[0], plain.features[0]))
 
 
+@pytest.mark.slow
 def test_padding_has_no_gradient():
     tokens = jnp.array([[*TEXT, 0, 0]])
     variables = jax.jit(MODEL.init)(jax.random.key(0), tokens)

@@ -63,6 +63,7 @@ def test_an_array_is_a_pool(dtype, write, tmp_path):
     assert pool.digest == pools.open(tmp_path / "pool.zarr").digest
 
 
+@pytest.mark.slow
 def test_a_decision_is_that_of_the_array(write, tmp_path):
     model = jaxal.models.linear(3)
     variables = model.init(jax.random.key(0), FEATURES[:1])

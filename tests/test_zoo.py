@@ -366,6 +366,7 @@ def test_the_stem_for_imagenet_pools_as_with_padding_of_minus_infinity():
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(3, 3, 16, 8), (1, 1, 4, 32), (3, 3, 1, 12)])
 def test_convolutions_begin_with_he_normal_by_the_channels_out(shape):
     flax = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
