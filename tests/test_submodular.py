@@ -268,31 +268,28 @@ def test_a_function_of_ones_own(optimizer):
 @pytest.mark.parametrize("kind", selection.GRADIENT_KINDS)
 def test_factorised_gradients_are_as_dense_ones(kind, metric):
     rng = np.random.default_rng(6)
+    given = [(3 * rng.normal(size=(rows, 3)), rng.normal(size=(rows, 4))) for rows in (ROWS, 5)]
 
-    def gradients(rows):
-        logits, features = rng.normal(size=(rows, 3)), rng.normal(size=(rows, 4))
-        return selection.gradient_embedding(
-            jnp.asarray(3 * logits), jnp.asarray(features), kind=kind
-        )
+    @jax.jit
+    def factorised_and_dense(given):
+        pool, query = (selection.gradient_embedding(*some, kind=kind) for some in given)
+        rows = jnp.arange(ROWS)
 
-    pool, query = gradients(ROWS), gradients(5)
-    cut, dense_cut = (
-        submodular.graph_cut(points, metric=metric) for points in (pool, pool.dense())
-    )
-    rows = jnp.arange(ROWS)
-    np.testing.assert_allclose(
-        cut.similarity.rows(rows), dense_cut.similarity.rows(rows), atol=1e-4
-    )
-    np.testing.assert_allclose(cut.values, dense_cut.values, atol=1e-3)
-    aimed, dense_aimed = (
-        submodular.make("fl2mi", x, query=q, metric=metric)
-        for x, q in ((pool, query), (pool.dense(), query.dense()))
-    )
-    np.testing.assert_allclose(
-        submodular.evaluate(aimed, rows[:BUDGET]),
-        submodular.evaluate(dense_aimed, rows[:BUDGET]),
-        rtol=1e-4,
-    )
+        def of(pool, query):
+            cut = submodular.graph_cut(pool, metric=metric)
+            aimed = submodular.make("fl2mi", pool, query=query, metric=metric)
+            return (
+                cut.similarity.rows(rows),
+                cut.values,
+                submodular.evaluate(aimed, rows[:BUDGET]),
+            )
+
+        return of(pool, query), of(pool.dense(), query.dense())
+
+    found, dense = factorised_and_dense(jax.tree.map(np.float32, given))
+    np.testing.assert_allclose(found[0], dense[0], atol=1e-4)
+    np.testing.assert_allclose(found[1], dense[1], atol=1e-3)
+    np.testing.assert_allclose(found[2], dense[2], rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -324,14 +321,17 @@ def test_rows_that_are_not_usable_are_not_there(name, hyper):
     wild = np.where(usable[:, None], data_of(name), 1e5).astype(np.float32)
     wild[1] = np.nan
     masked = build(name, hyper, wild, usable=jnp.asarray(usable))
-    part = build(name, hyper, data_of(name)[usable])
-    rows = jnp.array([3, 0, 7])
-    places = jnp.asarray(np.flatnonzero(usable))
-    np.testing.assert_allclose(
-        submodular.evaluate(masked, places[rows]), submodular.evaluate(part, rows), rtol=1e-4
-    )
-    assert submodular.evaluate(masked, jnp.array([3, 1])) == -np.inf
-    last = submodular.maximize(masked, EVERY, ROWS).rows[usable.sum() :]
+
+    def evaluate(*rows):
+        padded = np.pad(rows, (0, BUDGET + 1 - len(rows)), constant_values=-1)
+        return submodular.evaluate(masked, jnp.asarray(padded))
+
+    # Programs are those of `test_greedy_follows_the_definition`.
+    expected = reference(name, [3, 0, 7], x=data_of(name)[usable], **hyper)
+    found = evaluate(*np.flatnonzero(usable)[[3, 0, 7]])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert evaluate(3, 1) == -np.inf
+    last = submodular.maximize(masked, EVERY, ROWS, optimizer="naive").rows[usable.sum() :]
     assert last.tolist() == np.flatnonzero(~usable).tolist()
 
 
