@@ -1,7 +1,9 @@
 """Data and reference implementations that several test files share."""
 
 import contextlib
+import functools
 import gc
+import itertools
 import json
 import os
 import pathlib
@@ -88,6 +90,17 @@ def strict_x64(nans=True):
         yield
 
 
+numbered, numbers = jax.make_user_context(default_value=0), itertools.count(1)
+
+
+def traced_anew():
+    """A context with programs of its own, for a test that changes a constant they are made of.
+
+    What other tests have compiled stays, which `jax.clear_caches` would forget.
+    """
+    return numbered(next(numbers))
+
+
 MODES = {"x64": strict_x64}
 ALL_MODES = {"strict": strict, **MODES}  # for what decides: 32 bits are what users have
 
@@ -126,6 +139,7 @@ def table_model(logits, features):
     )
 
 
+@functools.cache
 def by_number(reads_labels=False):
     """Selects the last rows; each weighs its number, plus 100 for each labelled row in sight."""
 

@@ -1,10 +1,9 @@
 """BAIT against its definition in float64: every trace from the matrices themselves."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import softmax
+from helpers import softmax, traced_anew
 
 from jaxal import selection
 from jaxal.selection import _bait
@@ -76,9 +75,8 @@ def test_sums_made_anew_change_no_pick(monkeypatch):
     given = (*data()[:3], 6, data()[3], "binary", 0.1)
     plain = bait(*given)
     monkeypatch.setattr(_bait, "REFRESHED", 1)
-    jax.clear_caches()
-    np.testing.assert_array_equal(bait(*given).rows, plain.rows)
-    jax.clear_caches()
+    with traced_anew():
+        np.testing.assert_array_equal(bait(*given).rows, plain.rows)
 
 
 def test_rows_that_do_not_count_change_nothing():

@@ -1,5 +1,6 @@
 """The numeric cases in tests/conformance, made by running the reference systems."""
 
+import functools
 import inspect
 from typing import Any
 
@@ -29,7 +30,8 @@ def check_scores(case, found):
         order = case.get(f"out_order_{name}")
         if order is not None:
             sign = -1 if name == "margin" else 1
-            picked = selection.take_top(sign * score, everything(len(score)), len(order))
+            score = jnp.asarray(sign * np.asarray(score))
+            picked = selection.take_top(score, everything(len(score)), len(order))
             np.testing.assert_array_equal(picked.rows, order, err_msg=name)
 
 
@@ -38,28 +40,31 @@ def test_pointwise(path):
     case, _ = load_case(path)
     if "in_pool_mc_log_probs" in case:
         pool, targets = case["in_pool_mc_log_probs"], case["in_target_mc_log_probs"]
-        found = scores.epig(jnp.asarray(pool), jnp.asarray(targets))
+        found = jax.jit(scores.epig)(pool, targets)
         np.testing.assert_allclose(found, case["out_epig"], rtol=1e-4, atol=2e-5)
         return
-    draws, found = case.get("in_mc_log_probs"), {}
-    if draws is not None:
-        draws = jnp.asarray(draws)
-        logits = scores.predictive(draws)
-        found = {
-            "bald": scores.bald(draws),
-            "variation_ratio": scores.variation_ratio(draws),
-            "mean_std": scores.mean_std(draws),
-        }
-    elif "in_logits" in case:
-        logits = jnp.asarray(case["in_logits"])
-    else:
+    draws = case.get("in_mc_log_probs")
+    logits = case["in_logits"] if "in_logits" in case else None
+    if draws is None and logits is None:
         logits = jnp.log(jnp.asarray(case["in_probs"]))
-    found |= {
-        "entropy": scores.entropy(logits),
-        "least_confidence": scores.least_confidence(logits),
-        "margin": -scores.margin(logits),
-    }
-    check_scores(case, found)
+
+    @jax.jit
+    def found(draws, logits):
+        several = {}
+        if draws is not None:
+            logits = scores.predictive(draws)
+            several = {
+                "bald": scores.bald(draws),
+                "variation_ratio": scores.variation_ratio(draws),
+                "mean_std": scores.mean_std(draws),
+            }
+        return several | {
+            "entropy": scores.entropy(logits),
+            "least_confidence": scores.least_confidence(logits),
+            "margin": -scores.margin(logits),
+        }
+
+    check_scores(case, found(draws, logits))
 
 
 @cases("core_set")
@@ -86,27 +91,19 @@ def test_core_set(path):
 @cases("grademb")
 def test_gradient_embedding(path):
     case, _ = load_case(path)
-    labels = jnp.asarray(case["in_labels"]) if "in_labels" in case else None
+
+    @functools.partial(jax.jit, static_argnames="kind")
+    def found(logits, features, labels, kind):
+        points = selection.gradient_embedding(logits, features, labels=labels, kind=kind)
+        return points.dense(), points.inner(points), points.squared_distance(points)
+
+    given = case["in_logits"], case["in_features"], case.get("in_labels")
     for kind in selection.GRADIENT_KINDS:
-        found = selection.gradient_embedding(
-            jnp.asarray(case["in_logits"]),
-            jnp.asarray(case["in_features"]),
-            labels=labels,
-            kind=kind,
-        )
+        dense, inner, squared = found(*given, kind=kind)
         size = max(1.0, float(np.abs(case[f"out_inner_{kind}"]).max()))
-        np.testing.assert_allclose(
-            found.dense(), case[f"out_emb_{kind}"], rtol=1e-4, atol=1e-5 * size**0.5
-        )
-        np.testing.assert_allclose(
-            found.inner(found), case[f"out_inner_{kind}"], rtol=1e-4, atol=1e-5 * size
-        )
-        np.testing.assert_allclose(
-            found.squared_distance(found),
-            case[f"out_sqdist_{kind}"],
-            rtol=1e-3,
-            atol=1e-4 * size,
-        )
+        np.testing.assert_allclose(dense, case[f"out_emb_{kind}"], rtol=1e-4, atol=1e-5 * size**0.5)
+        np.testing.assert_allclose(inner, case[f"out_inner_{kind}"], rtol=1e-4, atol=1e-5 * size)
+        np.testing.assert_allclose(squared, case[f"out_sqdist_{kind}"], rtol=1e-3, atol=1e-4 * size)
 
 
 @cases("badge")

@@ -35,7 +35,7 @@ def law(points, first, budget):
 @pytest.mark.parametrize("block_size", [1, 16])
 def test_follows_the_sequential_law(block_size):
     points = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
-    draws = 20_000
+    draws = 10_000
 
     @jax.jit
     @jax.vmap
@@ -49,9 +49,13 @@ def test_follows_the_sequential_law(block_size):
         found[tuple(rows)] = found.get(tuple(rows), 0) + 1
     expected = law(points, 2, 3)
     assert set(found) <= set(expected)
+    squares = 0.0  # chi squared: all of them together tell more than each of them
     for picks, probability in expected.items():
-        band = 5 * np.sqrt(probability * (1 - probability) / draws) + 1e-4
-        assert abs(found.get(picks, 0) / draws - probability) < band
+        apart = found.get(picks, 0) / draws - probability
+        assert abs(apart) < 5 * np.sqrt(probability * (1 - probability) / draws) + 1e-4
+        squares += draws * apart**2 / probability
+    freedom = len(expected) - 1
+    assert squares < freedom + 4 * np.sqrt(2 * freedom)
 
 
 @pytest.mark.slow
@@ -61,7 +65,7 @@ def test_sample_rows_inverts_the_cumulative_sum(count):
     weights[::3] = 0.0 if count > 1 else weights[::3]
     draws = 40_000
     uniform = jax.random.uniform(jax.random.key(0), (draws,))
-    rows = np.asarray(sample_rows(uniform, jnp.asarray(weights, jnp.float32)))
+    rows = np.asarray(jax.jit(sample_rows)(uniform, weights.astype(np.float32)))
     found, expected = (
         np.bincount(rows, minlength=count) / draws,
         weights / weights.sum(),
@@ -74,10 +78,10 @@ def test_sample_rows_inverts_the_cumulative_sum(count):
 @pytest.mark.slow
 def test_sample_rows_keeps_small_weights_in_a_long_sum():
     # In one float32 running sum, terms of 1e-8 of the total would be rounded away.
-    weights = jnp.concatenate([jnp.ones(10), jnp.full(1_000_000, 1e-7)])
-    rows = sample_rows(jax.random.uniform(jax.random.key(0), (20_000,)), weights)
+    weights = np.concatenate([np.ones(10), np.full(1_000_000, 1e-7)]).astype(np.float32)
+    rows = jax.jit(sample_rows)(jax.random.uniform(jax.random.key(0), (20_000,)), weights)
     expected = 0.1 / 10.1
-    assert abs(float(jnp.mean(rows >= 10)) - expected) < 5 * np.sqrt(expected / 20_000)
+    assert abs(np.mean(np.asarray(rows) >= 10) - expected) < 5 * np.sqrt(expected / 20_000)
 
 
 @pytest.mark.slow
@@ -88,8 +92,9 @@ def test_draws_are_fine_where_there_are_many_lines(monkeypatch):
     count, draws = 3_000, 40_000
     weights = np.random.default_rng(0).uniform(size=count) ** 4
     coarse, *inside = jax.random.uniform(jax.random.key(0), (3, draws))
-    coarse = jnp.floor(coarse * 64) / 64  # 6 bits: the lines alone are 24
-    rows = sample_rows(coarse, jnp.asarray(weights, jnp.float32), jnp.stack(inside))
+    coarse = np.floor(np.asarray(coarse) * 64) / 64  # 6 bits: the lines alone are 24
+    sample = jax.jit(lambda *given: sample_rows(*given))  # no program of other levels
+    rows = sample(coarse, weights.astype(np.float32), np.stack(inside))
     found = np.bincount(np.asarray(rows), minlength=count) / draws
     expected = weights / weights.sum()
     # What is drawn inside of a block is fine, and the blocks are by their 6 bits.
@@ -175,10 +180,10 @@ def test_rows_are_distinct_and_available(kind, budget):
         lambda key: selection.k_means_plus_plus(key, features, available, budget),
     ):
         picked = pick(jax.random.key(3))
-        rows = picked.rows[picked.rows >= 0].tolist()
+        rows = [row for row in picked.rows.tolist() if row >= 0]
         assert len(rows) == len(set(rows)) == min(budget, 35)
-        assert bool(available[jnp.array(rows)].all())
-        assert not jnp.isnan(picked.scores).any()
+        assert np.asarray(available)[rows].all()
+        assert not np.isnan(picked.scores).any()
 
 
 @pytest.mark.slow

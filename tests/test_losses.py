@@ -72,25 +72,30 @@ def test_rows_that_are_no_numbers_stay_such():
 
 def picks(name, budget=5, **options):
     """What a strategy picks where the first rows are labelled."""
-    logits, features, labels = data()
-    strategy = strategies.make(name, **options)
-    model, key = table_model(logits, features), jax.random.key(0)
-    labeled = jnp.arange(ROWS) < 4
-    known = jnp.where(labeled, labels, -1)
-    seen = strategy.observe(key, model, {}, jnp.arange(ROWS), known)
-    query, private = (
-        strategy.observe(key, model, {}, jnp.arange(ROWS)[rows], jnp.asarray(labels[rows]))
-        for rows in (slice(0, 2), slice(2, 4))
-    )
-    view = jaxal.View(
-        seen,
-        known,
-        labeled,
-        ~labeled,
-        query=query if name in ("smi", "scmi") else None,
-        private=private if name in ("scg", "scmi") else None,
-    )
-    return strategy.select(key, view, budget)
+    strategy, numbers = strategies.make(name, **options), np.arange(ROWS)
+
+    @jax.jit
+    def pick(key, logits, features, labels):
+        model = table_model(logits, features)
+        labeled = jnp.arange(ROWS) < 4
+        known = jnp.where(labeled, labels, -1)
+
+        def observe(rows, labels):
+            with jax.debug_key_reuse(False):  # one key for all examples, as of a decision
+                return strategy.observe(key, model, {}, rows, labels)
+
+        view = jaxal.View(
+            observe(numbers, known),
+            known,
+            labeled,
+            ~labeled,
+            query=observe(numbers[:2], labels[:2]) if name in ("smi", "scmi") else None,
+            private=observe(numbers[2:4], labels[2:4]) if name in ("scg", "scmi") else None,
+        )
+        with jax.debug_key_reuse(False):
+            return strategy.select(key, view, budget)
+
+    return pick(jax.random.key(0), *data())
 
 
 CASES = {

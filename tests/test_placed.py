@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import traced_anew
 
 import jaxal
 from jaxal import selection
@@ -23,11 +24,10 @@ EVERYTHING = jnp.ones(len(FEATURES), bool)
 
 @pytest.fixture
 def small_tiles(monkeypatch):
-    """Tiles of 128 rows; programs that were compiled with larger ones are forgotten."""
+    """Tiles of 128 rows, in programs of their own."""
     monkeypatch.setattr(placed, "TILE", 1)
-    jax.clear_caches()
-    yield
-    jax.clear_caches()
+    with traced_anew():
+        yield
 
 
 @pytest.mark.slow
@@ -59,8 +59,7 @@ def test_tiles_change_no_pick(small_tiles):
         return covered.rows.tolist(), drawn.rows.tolist()
 
     tiled = picks()
-    jax.clear_caches()
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, traced_anew():
         patch.setattr(placed, "TILE", 2**22)
         assert picks() == tiled
 

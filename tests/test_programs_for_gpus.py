@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import traced_anew
 
 from jaxal import rows as _tiles
 from jaxal import selection, submodular, targets
@@ -60,8 +61,7 @@ def test_programs_for_a_card_pick_the_same(monkeypatch, rule, rows):
     points = jax.random.normal(jax.random.key(0), (rows, 16))  # of a shape of its own
     available = jnp.arange(rows) % 7 != 0
     expected = rule(points, available)
-    jax.clear_caches()
-    with monkeypatch.context() as patched:
+    with monkeypatch.context() as patched, traced_anew():
         patched.setattr(targets, "_for_gpu", True)
         if rows < 1_000:  # several tiles of few rows
             for module, name in [(placed, "TILE"), (_herding, "TILE"), (distances, "GPU_COPIED")]:
@@ -69,7 +69,6 @@ def test_programs_for_a_card_pick_the_same(monkeypatch, rule, rows):
             patched.setattr(_tiles, "GPU_TILES", 1)
         found = rule(points, available)
         text = jax.jit(rule).lower(points, available).as_text()
-    jax.clear_caches()
     assert "triton" not in text
     np.testing.assert_array_equal(found.rows, expected.rows)
     np.testing.assert_allclose(found.scores, expected.scores, rtol=1e-4, atol=1e-6)
