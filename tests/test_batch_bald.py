@@ -89,7 +89,8 @@ def test_gain_is_the_difference_of_joint_entropies():
 @pytest.mark.slow
 @pytest.mark.parametrize("capacity", [10, 200])
 def test_sampled_gains_are_unbiased(capacity):
-    batch, repeats = np.array([5, 11, 2, 7, 5]), 2000
+    batch = np.array([5, 11, 2, 7, 5])
+    repeats = 2000 if capacity == 10 else 500  # of more outcomes each, and as close in all
 
     def estimate(key, logits):
         rows = candidate_rows(logits)

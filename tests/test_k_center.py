@@ -119,7 +119,8 @@ def test_nan_is_never_ahead_of_a_number():
 @pytest.mark.slow
 def test_few_passes_over_the_pool():
     x = jnp.asarray(points("plain", rows=4000, width=32))
-    _, lazy = _k_center(x, jnp.ones(4000, bool), 400, x[:50] + 0.01, None, 256)
+    run = jax.jit(_k_center, static_argnums=(2, 5))
+    _, lazy = run(x, jnp.ones(4000, bool), 400, x[:50] + 0.01, None, 256)
     assert lazy.passes <= 8  # plain greedy makes 400
     assert not lazy.state.precise
 
@@ -127,7 +128,8 @@ def test_few_passes_over_the_pool():
 @pytest.mark.slow
 def test_measures_again_where_products_round_away_the_differences():
     x = jnp.asarray(points("clusters"))
-    _, lazy = _k_center(x, jnp.ones(len(x), bool), 60, x[:4], None, 64)
+    run = jax.jit(_k_center, static_argnums=(2, 5))
+    _, lazy = run(x, jnp.ones(len(x), bool), 60, x[:4], None, 64)
     assert lazy.state.precise
 
 

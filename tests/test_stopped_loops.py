@@ -1,6 +1,8 @@
 # pyright: reportArgumentType=false, reportOptionalMemberAccess=false
 """Stopping rules in a loop: as over the whole history, compiled, vmapped, on the host."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,16 +50,17 @@ def simulate(stop, strategy=None, **more):
 def test_a_rule_by_rounds_is_that_of_the_history(name, options):
     rng = np.random.default_rng(0)
     steps = rng.normal(size=(8, 20, 3)) * 2.0 ** -np.arange(8)[:, None, None]
-    logits = jnp.asarray(3 * steps.cumsum(0), jnp.float32)
-    features, labels = jnp.asarray(rng.normal(size=(40, 2)), jnp.float32), rng.integers(0, 3, 40)
+    logits = (3 * steps.cumsum(0)).astype(np.float32)
+    features, labels = rng.normal(size=(40, 2)).astype(np.float32), rng.integers(0, 3, 40)
     counts = [5, 15, 25, 30, 32, 33, 33, 40]
-    number, gaps = jnp.arange(40), []
+    number, gaps = np.arange(40), []
+    gap = jax.jit(functools.partial(stopping.error_gap, num_classes=3))
     for before, after in zip([0, *counts], counts, strict=False):
-        masks = number < before, number < after
-        gaps.append(stopping.error_gap(features, jnp.asarray(labels), *masks, num_classes=3))
-    expected = HISTORIES[name](logits, jnp.stack(gaps), options)
+        gaps.append(gap(features, labels, number < before, number < after))
+    history = jax.jit(lambda *given: HISTORIES[name](*given, options))
+    expected = np.asarray(history(logits, np.stack(gaps)))
     rules = (stopping.rule(name, **options),)
-    seen = stopping.Seen(features=features, known=jnp.asarray(labels))
+    seen = stopping.Seen(features=jnp.asarray(features), known=jnp.asarray(labels))
     look = jax.jit(
         lambda state, logits, count: watch.look(
             rules, state, seen._replace(logits=logits, count=count)._replace(num_classes=3)
@@ -67,7 +70,7 @@ def test_a_rule_by_rounds_is_that_of_the_history(name, options):
         with mode():
             state, fired = watch.begin(rules, 20, 3), []
             for one, count in zip(logits, counts, strict=True):
-                state = look(state, one, jnp.int32(count))
+                state = look(state, one, np.int32(count))
                 fired.append(int(state.stopped.rule) == 0)
             first = int(np.argmax(expected)) if expected.any() else len(counts)
             assert fired == [one >= first for one in range(len(counts))]

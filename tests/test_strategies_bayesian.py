@@ -83,7 +83,7 @@ def test_scores_are_those_of_the_draws(name):
     given = mc_dropout(4)
     found = observe(strategies.make(name, posterior=given), MLP, variables(MLP))
     assert found.shape == (ROWS,)
-    expected = MULTIPLE_SCORES[name](draws(given, MLP, variables(MLP)))
+    expected = jax.jit(MULTIPLE_SCORES[name])(draws(given, MLP, variables(MLP)))
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -91,15 +91,15 @@ def test_scores_are_those_of_the_draws(name):
 @pytest.mark.parametrize("name", PREDICTIVE_SCORES)
 def test_dropout_scores_are_those_of_the_mean_prediction(name):
     found = observe(strategies.make(name, num_draws=4), MLP, variables(MLP))
-    mean = scores.predictive(draws(mc_dropout(4), MLP, variables(MLP)))
-    np.testing.assert_allclose(found, PREDICTIVE_SCORES[name](mean), atol=1e-5)
+    mean = jax.jit(scores.predictive)(draws(mc_dropout(4), MLP, variables(MLP)))
+    np.testing.assert_allclose(found, jax.jit(PREDICTIVE_SCORES[name])(mean), atol=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MULTIPLE_SCORES)
 def test_acquire_takes_the_top_scores(name):
     picked = acquire(strategies.make(name, posterior=deep_ensemble()), ENSEMBLE)
-    score = MULTIPLE_SCORES[name](draws(deep_ensemble(), ENSEMBLE, variables(ENSEMBLE)))
+    score = jax.jit(MULTIPLE_SCORES[name])(draws(deep_ensemble(), ENSEMBLE, variables(ENSEMBLE)))
     expected = selection.take_top(score, jnp.asarray(LABELS < 0), BUDGET)
     np.testing.assert_array_equal(picked.rows, expected.rows)
     np.testing.assert_allclose(picked.scores, expected.scores, atol=1e-5)
@@ -119,13 +119,18 @@ def test_picks_are_the_same_in_any_order_batch_and_mesh(given):
         np.testing.assert_array_equal(order[np.asarray(moved)], rows)
 
 
+# Every posterior, with a score by rows and with one that needs the same model for all rows;
+# the other scores with one of them.
+SETTINGS = [("bald", given) for given in MODELS]
+SETTINGS += [("epig", given) for given in MODELS if given.consistent]
+SETTINGS += [("variation_ratio", deep_ensemble()), ("mean_std", last_layer_laplace(5))]
+SETTINGS += [("batch_bald", deep_ensemble())]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bald", "variation_ratio", "mean_std", "epig", "batch_bald"])
-@pytest.mark.parametrize("given", MODELS, ids=repr)
+@pytest.mark.parametrize(("name", "given"), SETTINGS, ids=repr)
 @pytest.mark.parametrize("mode", MODES)
 def test_picks_are_the_same_under_other_settings_of_jax(mode, given, name):
-    if name in ("epig", "batch_bald") and not given.consistent:
-        pytest.skip("needs draws that are the same model for all rows")
     strategy = strategies.make(name, posterior=given)
     expected = acquire(strategy, MODELS[given])
     with MODES[mode]():
@@ -161,12 +166,18 @@ def test_epig_takes_the_query_for_its_targets(given):
     observation, query = (
         observe(strategy, model, variables(model), inputs) for inputs in (INPUTS, INPUTS[:3])
     )
-    picked = strategy.select(jax.random.key(5), view(observation, query), BUDGET)
-    given_view = view(observation, query)
-    key_draws = jax.random.split(jax.random.key(5))[0]
-    resolved = given.resolve(key_draws, given_view, Draws.stack)
-    logits = jnp.moveaxis(resolved.observation, 1, 0)
-    expected = selection.take_top(scores.epig(logits, logits[:, :3]), given_view.available, BUDGET)
+    select = jax.jit(strategy.select, static_argnums=2)
+    picked = select(jax.random.key(5), view(observation, query), BUDGET)
+
+    @jax.jit
+    def of_all_draws(given_view):
+        key_draws = jax.random.split(jax.random.key(5))[0]
+        resolved = given.resolve(key_draws, given_view, Draws.stack)
+        logits = jnp.moveaxis(resolved.observation, 1, 0)
+        score = scores.epig(logits, logits[:, :3])
+        return selection.take_top(score, given_view.available, BUDGET)
+
+    expected = of_all_draws(view(observation, query))
     np.testing.assert_array_equal(picked.rows, expected.rows)
     np.testing.assert_allclose(picked.scores, expected.scores, rtol=1e-4)
 
@@ -243,7 +254,7 @@ def test_stochastic_draws_rows_by_their_scores(kind):
     strategy = strategies.stochastic(fixed(values), kind=kind, coldness=2.0)
     ones = jnp.ones(5, bool)
     seen = jaxal.View(jnp.asarray(values), jnp.full(5, -1), ~ones, ones)
-    picked = jax.vmap(lambda key: strategy.select(key, seen, 2))(keys(4000))
+    picked = jax.jit(jax.vmap(lambda key: strategy.select(key, seen, 2)))(keys(4000))
     first = np.bincount(picked.rows[:, 0], minlength=5) / 4000
     expected = WEIGHTS[kind](values) / WEIGHTS[kind](values).sum()
     sigma = np.sqrt(expected * (1 - expected) / 4000)
@@ -262,12 +273,16 @@ SCORING = [
 def test_stochastic_takes_every_scoring_strategy(name):
     plain = strategies.make(name)
     cold = strategies.stochastic(plain, kind="softmax", coldness=1e30)
-    seen = view(observe(plain, MLP, variables(MLP)))
+
+    @jax.jit
+    def both(key, same_key, variables):
+        seen = view(observe(plain, MLP, variables))
+        alone = plain.select(jax.random.split(same_key)[0], seen, BUDGET)
+        return cold.select(key, seen, BUDGET).scores, alone.scores
+
     # Scores that tie may come in any order.
-    np.testing.assert_array_equal(
-        cold.select(jax.random.key(0), seen, BUDGET).scores,
-        plain.select(jax.random.split(jax.random.key(0))[0], seen, BUDGET).scores,
-    )
+    key = functools.partial(jax.random.key, 0)
+    np.testing.assert_array_equal(*both(key(), key(), variables(MLP)))
 
 
 def test_the_strategies_that_score_row_by_row():

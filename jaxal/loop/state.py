@@ -6,6 +6,7 @@ Nothing in a state is as long as the pool, so it is the same on any number of de
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -109,7 +110,10 @@ def init(
     if isinstance(initial, Mapping):
         rows = take_per_class(key_rows, pool.labels, pool.valid, initial)
     else:
-        rows = _draw(key_rows, pool, initial, balanced) if is_integer(initial) else initial
+        rows = initial
+        if is_integer(initial):
+            known = pool.valid & is_known(pool.labels)
+            rows = _draw(key_rows, pool.labels, known, int(initial), balanced)
     rows = jnp.asarray(rows, jnp.int32)
     state = State(
         rows=jnp.full(capacity, -1, jnp.int32),
@@ -123,19 +127,21 @@ def init(
         pool_rows=pool_size(pool),
         num_classes=jnp.int32(num_classes),
     )
-    state = _add(state, rows, pool.labels[rows], None)
+    state = _add(state, rows, _of_rows(pool.labels, rows), None)
     if devices.is_shared(pool.mesh) and not is_traced(state):
         state = devices.replicate(state, pool.mesh)
     return state
 
 
-def _draw(key: jax.Array, pool: Pool, count: int, balanced: bool) -> jax.Array:
+@partial(jax.jit, static_argnames=("count", "balanced"))
+def _draw(
+    key: jax.Array, labels: jax.Array, known: jax.Array, count: int, balanced: bool
+) -> jax.Array:
     """So many rows of known labels; -1 where there are fewer."""
-    known = pool.valid & is_known(pool.labels)
     if count == 0:
         return jnp.zeros(0, jnp.int32)
     if balanced:
-        return take_balanced(key, pool.labels, known, count)
+        return take_balanced(key, labels, known, count)
     return take_top(jax.random.uniform(key, known.shape), known, count).rows
 
 
@@ -219,25 +225,49 @@ def check_state(state: Any) -> None:
 def _add(state: State, rows: Any, labels: Any, weights: Any) -> State:
     """`tell` without its checks."""
     rows, labels = jnp.asarray(rows, jnp.int32), jnp.asarray(labels, state.labels.dtype)
-    weights = jnp.ones(len(rows)) if weights is None else jnp.asarray(weights)
-    weights = weights.astype(jnp.float32)
+    weights = None if weights is None else jnp.asarray(weights)
+    buffers = state.rows, state.labels, state.weights, state.count, state.skipped, state.round
+    kept_rows, kept_labels, kept_weights, count, skipped, number = _filled(
+        buffers, rows, labels, weights
+    )
+    return state._replace(
+        rows=kept_rows,
+        labels=kept_labels,
+        weights=kept_weights,
+        count=count,
+        skipped=skipped,
+        round=number,
+    )
+
+
+@jax.jit
+def _of_rows(labels: jax.Array, rows: jax.Array) -> jax.Array:
+    """The labels [B] of these rows."""
+    return labels[rows]
+
+
+@jax.jit  # where people label nothing around it is compiled, and it is a dozen operations
+def _filled(
+    buffers: tuple[jax.Array, ...], rows: jax.Array, labels: jax.Array, weights: jax.Array | None
+) -> tuple[jax.Array, ...]:
+    """The fields of a state that answers change, once they are added."""
+    kept_rows, kept_labels, kept_weights, count, skipped, number = buffers
+    weights = jnp.ones(len(rows)) if weights is None else weights
     used = rows >= 0
     known = is_known(labels)
     labelled = used & known
-    slots = _slots(labelled, state.count, len(state.rows))
-    count = state.count + jnp.sum(labelled, dtype=jnp.int32)
-    skipped = state.skipped
+    slots = _slots(labelled, count, len(kept_rows))
     if len(skipped):
         taken = jnp.sum(skipped >= 0, dtype=jnp.int32)
         places = _slots(used & ~known, taken, len(skipped))
         skipped = skipped.at[places].set(rows)
-    return state._replace(
-        rows=state.rows.at[slots].set(rows),
-        labels=state.labels.at[slots].set(labels),
-        weights=state.weights.at[slots].set(weights),
-        count=jnp.minimum(count, len(state.rows)),
-        skipped=skipped,
-        round=state.round + 1,
+    return (
+        kept_rows.at[slots].set(rows),
+        kept_labels.at[slots].set(labels),
+        kept_weights.at[slots].set(weights.astype(jnp.float32)),
+        jnp.minimum(count + jnp.sum(labelled, dtype=jnp.int32), len(kept_rows)),
+        skipped,
+        number + 1,
     )
 
 
@@ -294,7 +324,8 @@ def reveal(state: State, pool: Pool, selection: Selection) -> State:
 
     A row whose label is unknown is of no class, out of distribution: it is skipped, as in `tell`.
     """
-    return _add(state, selection.rows, pool.labels[selection.rows], selection.weights)
+    labels = _of_rows(pool.labels, selection.rows)
+    return _add(state, selection.rows, labels, selection.weights)
 
 
 def known_labels(state: State, pool: Pool) -> jax.Array:
