@@ -1,8 +1,5 @@
-"""Decisions over rows that devices share: as on one, and nothing of a pool's size is sent."""
+"""Functions of rows that devices share: as on one."""
 
-import functools
-import math
-import re
 from functools import partial
 from typing import Any
 
@@ -10,12 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import clouds
-from jax.sharding import NamedSharding
 
-import jaxal
-from jaxal import rows, strategies
-from jaxal.loop._acquire import acquire_unchecked
+from jaxal import rows
 from jaxal.numerics import power_of_two
 from jaxal.pools import devices, place
 
@@ -134,86 +127,6 @@ def test_large_pools_are_padded_to_whole_lines():
     assert len(place(np.zeros((1003, 1)), None, mesh)) == 1004
     assert len(place(np.zeros((20_001, 1)), None, mesh)) % (SHARDS * rows.LINE) == 0
     assert len(place(np.zeros((20_001, 1)), None)) == 20_001  # padding would be a copy
-
-
-# So many rows that what is the same on every device, a batch's activations or a tile of distances,
-# is little of the memory. Programs are compiled for their shapes: none of them is there.
-ROWS, CLASSES, BUDGET = 2**26, 3, 20
-MODEL = jaxal.models.mlp(CLASSES, hidden=(8,), dropout=0.3)
-NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
-COLLECTIVES = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"
-PARTS = {  # whose options send other things than the default ones
-    "partition in order": strategies.partition(shuffle=False),
-    "partition, labelled rows too": strategies.partition("core_set", merge="greedi"),
-}
-
-
-@functools.cache
-def compiled(name, mesh, seeds=None):
-    """The decision of a strategy with its default options, or of one a seed."""
-    over = NamedSharding(mesh, rows.SHARED)
-    pool = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((ROWS, *leaf.shape[1:]), leaf.dtype, sharding=over),
-        place(np.zeros((8, 4), np.float32), None, mesh),
-    )
-    some = clouds(4, width=4)
-    variables = MODEL.init(jax.random.key(0), jnp.zeros((1, 4)))
-    sets = jaxal.ExampleSets(**dict.fromkeys(NEEDS.get(name, []), some))
-    variables, sets = devices.replicate((variables, sets), mesh)
-    strategy = PARTS[name] if name in PARTS else strategies.make(name)
-
-    def decide(key, variables, pool, sets):
-        free = pool.labels < 0
-        return acquire_unchecked(key, strategy, MODEL, variables, pool, free, BUDGET, sets)
-
-    key = jax.random.key(1)
-    if seeds is not None:
-        several = jax.tree.map(lambda leaf: jnp.stack([leaf] * seeds), variables)
-        key, variables = devices.place_seeds((jax.random.split(key, seeds), several), mesh)
-        decide = jax.vmap(decide, (0, 0, None, None))
-    return jax.jit(decide).lower(key, variables, pool, sets).compile()
-
-
-def sent(program):
-    """How many numbers each collective of a program hands on."""
-    shapes = re.findall(rf"= (.*?) (?:{COLLECTIVES})(?:-start)?\(", program.as_text())
-    sizes = [re.findall(r"\w+\[([\d,]*)\]", shape) for shape in shapes]
-    return [math.prod(map(int, size.split(","))) for some in sizes for size in some if size]
-
-
-def temporaries(program):
-    """The bytes that a program takes of each device above its arguments and results."""
-    memory = program.memory_analysis()
-    assert memory is not None
-    return memory.temp_size_in_bytes
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*strategies.names(), *PARTS])
-def test_nothing_of_a_pools_size_is_sent(name):
-    assert max(sent(compiled(name, devices.make_mesh(8))), default=0) < ROWS // 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*strategies.names(), *PARTS])
-def test_memory_is_shared(name):
-    one, eight = (temporaries(compiled(name, devices.make_mesh(shards))) for shards in (1, 8))
-    assert one >= 7 * eight
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["entropy", "core_set", "badge", "k_means", "partition"])
-def test_nothing_of_a_pools_size_is_sent_for_other_seeds(name):
-    mesh = devices.make_mesh(4, seeds=2)
-    assert max(sent(compiled(name, mesh, seeds=4)), default=0) < ROWS // 2
-
-
-@pytest.mark.slow
-def test_what_is_sent_is_seen():
-    mesh = devices.make_mesh(8)
-    placed = devices.place_rows(np.zeros(1024, np.float32), mesh)
-    program = jax.jit(lambda values: jax.lax.top_k(values, 5)).lower(placed).compile()
-    assert max(sent(program)) == 1024
 
 
 @pytest.mark.slow
