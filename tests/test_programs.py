@@ -167,7 +167,8 @@ def test_every_strategy_has_a_ceiling():
 
 
 if __name__ == "__main__":
-    table = {name: decision(name, 1).fusions for name in [*strategies.names(), *PARTS]}
-    for name, count in table.items():
-        print(f'    "{name}": {count + max(2, count // 25)},')
+    every = [*strategies.names(), *PARTS]
+    table = {strategy: decision(strategy, 1).fusions for strategy in every}
+    for strategy, count in table.items():
+        print(f'    "{strategy}": {count + max(2, count // 25)},')
     print("in all:", sum(table.values()))

@@ -57,7 +57,7 @@ def test_a_rule_by_rounds_is_that_of_the_history(name, options):
     gap = jax.jit(functools.partial(stopping.error_gap, num_classes=3))
     for before, after in zip([0, *counts], counts, strict=False):
         gaps.append(gap(features, labels, number < before, number < after))
-    history = jax.jit(lambda *given: HISTORIES[name](*given, options))
+    history = jax.jit(lambda logits, gaps: HISTORIES[name](logits, gaps, options))
     expected = np.asarray(history(logits, np.stack(gaps)))
     rules = (stopping.rule(name, **options),)
     seen = stopping.Seen(features=jnp.asarray(features), known=jnp.asarray(labels))
