@@ -33,13 +33,19 @@ def small_tiles(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("num", [1, 7, 100])
 def test_fold_centers(num, small_tiles):
-    usable = EVERYTHING.at[5].set(False)
-    points = Dense(FEATURES.at[5].set(jnp.nan))
-    frame, scale = points.frame(usable)
-    pool = Placed(points, usable, frame)
-    chosen, counts = pool.take(jnp.arange(num)), jnp.arange(num) % 3 != 1
-    end = max(1, num - 2)
-    found = pool.fold_centers(jnp.full(300, 0.7), chosen, counts, end=end)
+    features, usable = np.array(FEATURES), np.arange(300) != 5
+    features[5] = np.nan
+    counts, end = np.arange(num) % 3 != 1, max(1, num - 2)
+
+    @jax.jit
+    def fold(features, usable, counts):
+        points = Dense(features)
+        frame, scale = points.frame(usable)
+        pool = Placed(points, usable, frame)
+        chosen = pool.take(jnp.arange(num))
+        return pool.fold_centers(jnp.full(300, 0.7), chosen, counts, end=end), frame, scale
+
+    found, frame, scale = fold(features, usable, counts)
     x = np.asarray(FEATURES, np.float64) / float(scale)
     x[5] = np.asarray(frame[0], np.float64)  # zero in the frame
     squared = ((x[:, None] - x[None, :num]) ** 2).sum(-1)

@@ -1,5 +1,7 @@
 """A learner that begins a failed fit anew, and one that averages its parameters."""
 
+import contextlib
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -182,13 +184,16 @@ def test_an_average_begins_anew_with_the_fit():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", ["x64", "strict", "subset"])
+@pytest.mark.parametrize("setting", ["x64", "strict, of a subset"])
 def test_under_other_settings(setting):
     options = {"restart_every": 2, "restart_below": 1.0, "average_from": 2, "max_epochs": 4}
-    if setting == "subset":
-        options |= {"subset_fraction": 0.5, "subset_every": 2}
-    modes = {"x64": jax.enable_x64(True), "strict": jax.numpy_dtype_promotion("strict")}
-    with modes.get(setting, jax.debug_nans(True)):
+    with contextlib.ExitStack() as modes:
+        if setting == "x64":
+            modes.enter_context(jax.enable_x64(True))
+        else:
+            options |= {"subset_fraction": 0.5, "subset_every": 2}
+            modes.enter_context(jax.numpy_dtype_promotion("strict"))
+            modes.enter_context(jax.debug_nans(True))
         learner = jaxal.Learner(jaxal.models.from_linen(Normed()), optax.adam(1e-2), **options)
         _, info = fitted(learner, *buffers())
         assert info.epochs <= 4 and np.isfinite(info.loss)

@@ -1,5 +1,7 @@
 """Both attacks against their definitions in float64, and where nothing can move."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -92,8 +94,19 @@ LAYERS = network([6, 16, 12, 4])
 APPLY = apply_network(LAYERS)
 
 
+@functools.cache
+def jitted(attack, apply, **options):
+    return jax.jit(lambda x: attack(apply, x, **options))
+
+
 def run(attack, apply, inputs, **options):
-    return jax.jit(lambda x: attack(apply, x, **options))(inputs)
+    return jitted(attack, apply, **options)(inputs)
+
+
+@functools.cache
+def of_layers(attack, **options):
+    """One program for networks of any weights."""
+    return jax.jit(lambda layers, x: attack(apply_network(layers), x, **options))
 
 
 @pytest.mark.slow
@@ -101,13 +114,8 @@ def run(attack, apply, inputs, **options):
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 50.0])
 def test_basic_iterative_against_float64(max_steps, scale):
     layers, inputs = network([6, 16, 4], scale, seed=3), random_inputs(seed=4)
-    found = run(
-        scores.basic_iterative,
-        apply_network(layers),
-        inputs,
-        epsilon=0.05,
-        max_steps=max_steps,
-    )
+    attack = of_layers(scores.basic_iterative, epsilon=0.05, max_steps=max_steps)
+    found = attack(layers, inputs)
     rows = np.asarray(inputs, np.float64)
     expected = [reference_basic_iterative(layers, x, 0.05, max_steps) for x in rows]
     assert_same(found, expected)
@@ -118,13 +126,8 @@ def test_basic_iterative_against_float64(max_steps, scale):
 @pytest.mark.parametrize("scale", [1e-25, 1.0, 1e3])
 def test_deep_fool_against_float64(max_steps, overshoot, scale):
     layers, inputs = network([6, 16, 4], scale, seed=3), random_inputs(seed=4)
-    found = run(
-        scores.deep_fool,
-        apply_network(layers),
-        inputs,
-        max_steps=max_steps,
-        overshoot=overshoot,
-    )
+    attack = of_layers(scores.deep_fool, max_steps=max_steps, overshoot=overshoot)
+    found = attack(layers, inputs)
     rows = np.asarray(inputs, np.float64)
     expected = [reference_deep_fool(layers, x, max_steps, overshoot) for x in rows]
     assert_same(found, expected)
@@ -248,18 +251,16 @@ def test_jit_rows_and_order_change_nothing(attack):
     inputs = random_inputs((9, 6))
     expected = attack(APPLY, inputs, max_steps=12)
     order = np.random.default_rng(0).permutation(9)
+
+    def row_of(x):
+        return jax.tree.map(lambda y: y[0], attack(APPLY, x[None], max_steps=12))
+
     got = {
         "jit": run(attack, APPLY, inputs, max_steps=12),
-        "rows": jax.lax.map(
-            lambda x: jax.tree.map(lambda y: y[0], attack(APPLY, x[None], max_steps=12)),
-            inputs,
-        ),
-        "vmap": jax.tree.map(
-            lambda y: y[:, 0],
-            jax.jit(jax.vmap(lambda x: attack(APPLY, x[None], max_steps=12)))(inputs),
-        ),
+        "rows": jax.jit(lambda inputs: jax.lax.map(row_of, inputs))(inputs),
+        "vmap": jax.jit(jax.vmap(row_of))(inputs),
         "order": jax.tree.map(
-            lambda y: y[np.argsort(order)],
+            lambda y: np.asarray(y)[np.argsort(order)],
             run(attack, APPLY, inputs[order], max_steps=12),
         ),
     }
@@ -273,9 +274,13 @@ def test_jit_rows_and_order_change_nothing(attack):
 def test_vmap_over_models(attack):
     stack = jnp.stack([jnp.eye(3), 2 * jnp.eye(3)[::-1]])
     inputs = random_inputs((5, 3))
-    got = jax.jit(jax.vmap(lambda w: attack(lambda x: x @ w, inputs)))(stack)
+
+    def of_model(weights):
+        return attack(lambda x: x @ weights, inputs)
+
+    got, alone = jax.jit(jax.vmap(of_model))(stack), jax.jit(of_model)
     for index, weights in enumerate(stack):
-        expected = run(attack, lambda x, w=weights: x @ w, inputs)
+        expected = alone(weights)
         np.testing.assert_allclose(
             got.squared_distance[index], expected.squared_distance, rtol=1e-5
         )

@@ -162,13 +162,12 @@ def test_private_examples_are_the_rows_so_far(kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["labeled", "found"])
-def test_the_same_picks_on_several_devices(kind):
+def test_the_same_picks_on_several_devices():
     strategy = jaxal.strategies.scg(function="flcg", representation="features")
-    initial = {0: 2, 1: 2, 2: 2}
-    state, info = simulate(strategy, private=kind, initial=initial)(jax.random.key(3))
+    given = {"private": "found", "initial": {0: 2, 1: 2, 2: 2}}
+    state, info = simulate(strategy, **given)(jax.random.key(3))
     mesh = jaxal.devices.make_mesh(4, devices=jax.devices()[:4])
-    spread, shared = simulate(strategy, private=kind, initial=initial, mesh=mesh)(jax.random.key(3))
+    spread, shared = simulate(strategy, mesh=mesh, **given)(jax.random.key(3))
     assert_same_picks(shared.rows, info.rows, shared.scores, info.scores)
     for one, its_info in ((state, info), (spread, shared)):
         check_picks(one, its_info)
