@@ -49,7 +49,7 @@ def test_pointwise(path):
         logits = jnp.log(jnp.asarray(case["in_probs"]))
 
     @jax.jit
-    def found(draws, logits):
+    def of_case(draws, logits):
         several = {}
         if draws is not None:
             logits = scores.predictive(draws)
@@ -64,7 +64,7 @@ def test_pointwise(path):
             "margin": -scores.margin(logits),
         }
 
-    check_scores(case, found(draws, logits))
+    check_scores(case, of_case(draws, logits))
 
 
 @cases("core_set")
@@ -211,13 +211,14 @@ def test_targeted(path):
 @cases("partition")
 def test_partition(path):
     case, _ = load_case(path)
+    in_order = jax.jit(ends_in_order, static_argnums=1)
     for (rows, parts, budget), ends, budgets in zip(
         case["in_config"].tolist(),
         case["out_splits"],
         case["out_budgets"],
         strict=True,
     ):
-        found, picked = ends_in_order(rows, parts, budget)
+        found, picked = in_order(rows, parts, budget)
         np.testing.assert_array_equal(found, ends[:parts])
         np.testing.assert_array_equal(np.diff(picked, prepend=0), budgets[:parts])
 
@@ -245,10 +246,11 @@ def test_training(path):
 
 
 def check_stopping(case):
+    saturated = jax.jit(is_saturated)
     for row, expected in zip(case["in_windows"], case["out_window_saturated"], strict=True):
         size = int(row[1])
-        window = jnp.asarray(row[2 : 2 + size], jnp.float32)
-        assert is_saturated(window, jnp.int32(size), float(row[0])) == expected
+        window = np.asarray(row[2 : 2 + size], np.float32)
+        assert saturated(window, np.int32(size), float(row[0])) == expected
     given = zip(case["in_accuracy"], case["in_config"], case["out_epochs"], strict=True)
     for accuracies, (cap, window, min_gain, enough), expected in given:
         epochs, seen = 0, np.zeros(int(window), np.float32)
@@ -257,6 +259,6 @@ def check_stopping(case):
             epochs += 1
             if accuracies[epochs - 1] >= enough:
                 break
-            if is_saturated(jnp.asarray(seen), jnp.int32(epochs), float(min_gain)):
+            if saturated(seen.astype(np.float32), np.int32(epochs), float(min_gain)):
                 break
         assert epochs == expected

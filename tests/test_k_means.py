@@ -70,11 +70,17 @@ def test_conformance(path):
     x, budget = case["in_features"], len(case["in_fixed_centers"])
     rows, width = x.shape
     # Padded to the same shapes, the three cases compile once.
-    padded = jnp.zeros((300, 8)).at[:rows, :width].set(x)
-    usable, live = jnp.arange(300) < rows, jnp.arange(12) < budget
+    padded, usable, live = (
+        np.zeros((300, 8), np.float32),
+        np.arange(300) < rows,
+        np.arange(12) < budget,
+    )
+    padded[:rows, :width] = x
     for name, turn in (("fixed", 0), ("init", 1)):
-        centers = jnp.zeros((12, 8)).at[:budget, :width].set(case[f"in_{name}_centers"])
+        centers = np.zeros((12, 8), np.float32)
+        centers[:budget, :width] = case[f"in_{name}_centers"]
         found = iterate(padded, usable, centers, live, max_steps=300, tolerance=0.0)
+        found = jax.tree.map(np.asarray, found)
         clusters, nearest = found[turn]
         out = {"fixed": "out_fixed", "init": "out_lloyd"}[name]
         np.testing.assert_array_equal(clusters.assigned[:rows], case[f"{out}_assign"])
