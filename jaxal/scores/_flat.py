@@ -6,6 +6,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jaxal.numerics import by_rows
+
 
 @partial(jax.tree_util.register_dataclass, data_fields=["flat"], meta_fields=["num_draws"])
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class FlatDraws:
     def of_rows(cls, stacked: jax.Array) -> "FlatDraws":
         """From [N, K, C]."""
         rows, draws, classes = stacked.shape
-        return cls(stacked.reshape(rows, draws * classes), draws)
+        return cls(by_rows(stacked.reshape(rows, draws * classes)), draws)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -43,4 +45,4 @@ class FlatDraws:
     def by_draw(self) -> jax.Array:
         """One draw after another, [K, N, C]."""
         draws, rows, classes = self.shape
-        return jnp.moveaxis(self.flat.reshape(rows, draws, classes), 1, 0)
+        return jnp.moveaxis(by_rows(self.flat).reshape(rows, draws, classes), 1, 0)
