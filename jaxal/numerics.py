@@ -6,14 +6,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.typing import DTypeLike
 
 from jaxal.base import PyTree
 from jaxal.checks import is_key
-from jaxal.targets import is_gpu
+from jaxal.targets import is_cpu, is_gpu, is_tpu
 
 SUMMED = 256
 """Numbers that a running sum adds up by one product."""
+
+LANES = 128
+"""Numbers of a TPU's vectors, of which it holds rows."""
 
 
 def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
@@ -216,7 +220,8 @@ def rows_from(tree: PyTree, start: jax.Array | int, size: int) -> PyTree:
     """`size` rows of every leaf that follow one another, from `start` on, which is not below 0."""
 
     def some(leaf: jax.Array) -> jax.Array:
-        return jax.lax.dynamic_slice_in_dim(leaf, start, size, allow_negative_indices=False)
+        rows = jax.lax.dynamic_slice_in_dim(leaf, start, size, allow_negative_indices=False)
+        return by_rows(rows)
 
     return jax.tree.map(some, tree)
 
@@ -226,10 +231,24 @@ def with_rows(tree: PyTree, start: jax.Array | int, rows: PyTree) -> PyTree:
 
     def put(leaf: jax.Array, some: jax.Array) -> jax.Array:
         return jax.lax.dynamic_update_slice_in_dim(
-            leaf, some, start, 0, allow_negative_indices=False
+            leaf, by_rows(some), start, 0, allow_negative_indices=False
         )
 
     return jax.tree.map(put, tree, rows)
+
+
+def by_rows(leaf: jax.Array) -> jax.Array:
+    """The same array, which a program for a TPU holds row after row, if it is a wide matrix.
+
+    What writes a matrix in blocks of rows and what reads it may each have that compiler choose an
+    order of its own, at the cost of a copy of the whole between them. The order is that of the
+    blocks. It fills up rows to whole vectors of 128 numbers, which narrow matrices cannot afford.
+    """
+    if not is_tpu() or leaf.ndim != 2 or not isinstance(leaf, jax.core.Tracer):
+        return leaf
+    width = leaf.shape[1]
+    is_wide = -(-width // LANES) * LANES <= 1.5 * width
+    return with_layout_constraint(leaf, Layout((0, 1))) if is_wide else leaf
 
 
 def writable(tree: PyTree) -> PyTree:
@@ -240,7 +259,7 @@ def writable(tree: PyTree) -> PyTree:
     """
 
     def bits(leaf: jax.Array) -> jax.Array:
-        if leaf.dtype == jnp.bfloat16 and jax.default_backend() == "cpu":
+        if leaf.dtype == jnp.bfloat16 and is_cpu():
             return jax.lax.bitcast_convert_type(leaf, jnp.uint16)
         return leaf
 

@@ -2,15 +2,29 @@
 
 import jax
 
-_for_gpu = False
+_platform: str | None = None
 
 
 def is_gpu() -> bool:
     """Whether programs are for a GPU: those of JAX's default backend are, or all that follow."""
-    return _for_gpu or jax.default_backend() == "gpu"
+    return _is("gpu")
 
 
-def compile_for_gpu() -> None:
-    """All programs are for a GPU from here on, which need not be here; before any is traced."""
-    global _for_gpu
-    _for_gpu = True
+def is_tpu() -> bool:
+    """Whether programs are for a TPU, likewise."""
+    return _is("tpu")
+
+
+def is_cpu() -> bool:
+    """Whether programs are for CPUs, likewise."""
+    return _is("cpu")
+
+
+def _is(platform: str) -> bool:
+    return platform == (_platform or jax.default_backend())
+
+
+def compile_for(platform: str) -> None:
+    """All programs are for this platform from here on, which need not be here; before any trace."""
+    global _platform
+    _platform = platform

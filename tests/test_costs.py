@@ -141,7 +141,7 @@ def test_passes_of_set_functions_are_of_blocks():
 @pytest.mark.parametrize("for_gpu", [False, True])
 def test_picks_inside_a_block_are_known_by_the_writer_of_their_loop(monkeypatch, for_gpu):
     """Those of a loop that is not known are all taken to be made in every pass."""
-    monkeypatch.setattr(targets, "_for_gpu", for_gpu)
+    monkeypatch.setattr(targets, "_platform", "gpu" if for_gpu else "cpu")
     rule = Rule(
         bounds=lambda scores: scores,
         load_block=lambda scores, rows: scores[rows],

@@ -62,7 +62,7 @@ def test_programs_for_a_card_pick_the_same(monkeypatch, rule, rows):
     available = jnp.arange(rows) % 7 != 0
     expected = rule(points, available)
     with monkeypatch.context() as patched, traced_anew():
-        patched.setattr(targets, "_for_gpu", True)
+        patched.setattr(targets, "_platform", "gpu")
         if rows < 1_000:  # several tiles of few rows
             for module, name in [(placed, "TILE"), (_herding, "TILE"), (distances, "GPU_COPIED")]:
                 patched.setattr(module, name, 1)

@@ -13,6 +13,7 @@ import jaxal
 from jaxal import models, posterior, scores, selection, strategies
 from jaxal.pools import devices
 from jaxal.posterior import Draws, deep_ensemble, last_layer_laplace, mc_dropout
+from jaxal.scores._flat import FlatDraws
 from jaxal.strategies import TopScores
 from jaxal.training.ensembles import ensemble
 
@@ -172,8 +173,7 @@ def test_epig_takes_the_query_for_its_targets(given):
     @jax.jit
     def of_all_draws(given_view):
         key_draws = jax.random.split(jax.random.key(5))[0]
-        resolved = given.resolve(key_draws, given_view, Draws.stack)
-        logits = jnp.moveaxis(resolved.observation, 1, 0)
+        logits = given.resolve(key_draws, given_view, Draws.flat).observation.by_draw()
         score = scores.epig(logits, logits[:, :3])
         return selection.take_top(score, given_view.available, BUDGET)
 
@@ -189,7 +189,7 @@ def test_epig_draws_its_targets_from_the_available_rows(targets):
     given = view(observe(strategy, MLP, variables(MLP)))
     assert isinstance(strategy.select, TopScores)
     found = np.asarray(jax.jit(strategy.select.scores)(jax.random.key(0), given))
-    logits = jnp.moveaxis(given.observation, 1, 0)
+    logits = given.observation.by_draw()
     each = jax.jit(jax.vmap(lambda target: scores.epig(logits, target[:, None]), 1))
     each = np.asarray(each(logits[:, LABELED:]))
     if targets == 1:
@@ -213,11 +213,9 @@ def test_batch_bald_takes_all_draws(given):
     seen = view(observe(strategy, model, variables(model)))
     found = strategy.select(jax.random.key(5), seen, 3)
     key_draws, key_outcomes = jax.random.split(jax.random.key(5))
-    logits = given.resolve(key_draws, seen, Draws.stack).observation
-    assert logits.shape[0] == ROWS
-    expected = selection.batch_bald(
-        key_outcomes, jnp.moveaxis(logits, 1, 0), seen.available, 3, num_samples=10_000
-    )
+    logits = given.resolve(key_draws, seen, Draws.flat).observation.by_draw()
+    assert logits.shape[1] == ROWS
+    expected = selection.batch_bald(key_outcomes, logits, seen.available, 3, num_samples=10_000)
     np.testing.assert_array_equal(found.rows, expected.rows)
 
 
@@ -418,7 +416,7 @@ def test_targets_of_the_wrong_width():
         ValueError,
         strategy.select,
         jax.random.key(0),
-        view(seen, query=seen[:3, :, :2]),
+        view(seen, query=FlatDraws.of_rows(seen.by_draw()[:, :3, :2].swapaxes(0, 1))),
         BUDGET,
     )
     assert "target_logits: expected shape" in said

@@ -10,7 +10,7 @@ from jaxal.base import PyTree
 from jaxal.points.distances import COLUMNS, GPU_COLUMNS, fold_nearest
 from jaxal.points.embedding import Embedding
 from jaxal.rows import in_tiles
-from jaxal.targets import is_gpu
+from jaxal.targets import is_cpu, is_gpu
 
 Some = TypeVar("Some", bound=Embedding)
 
@@ -66,9 +66,9 @@ class Placed(NamedTuple):
         """The same, placed once for all passes, at the price of a copy."""
         return Placed(self.everything(), self.usable, None)
 
-    def copied_unless_on_gpu(self) -> "Placed":
-        """The same, placed once; on a GPU, where memory is dearer than the time, only if small."""
-        return self.copied_if_small() if is_gpu() else self.copied()
+    def copied_on_cpus(self) -> "Placed":
+        """The same, placed once; elsewhere, where memory is dearer than time, only if small."""
+        return self.copied() if is_cpu() else self.copied_if_small()
 
     def take(self, rows: jax.Array) -> Embedding:
         """The points at `rows` [M]."""

@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxal.base import Model, PyTree, View
+from jaxal.scores._flat import FlatDraws
 
 
 class Draws(NamedTuple):
     """The logits of n rows under K draws of the model, one draw at a time.
 
-    `scores.fold_draws(*draws)` folds them in the memory of one draw; `stack` keeps them all.
+    `scores.fold_draws(*draws)` folds them in the memory of one draw; `stack` keeps them all, as
+    does `flat`, in less memory of accelerators.
     """
 
     logits: Callable[[PyTree], jax.Array]  # one of `each` -> [n, C]
@@ -21,6 +23,10 @@ class Draws(NamedTuple):
     def stack(self) -> jax.Array:
         """All draws of each row, [n, K, C]."""
         return jnp.moveaxis(jax.lax.map(self.logits, self.each), 0, 1)
+
+    def flat(self) -> FlatDraws:
+        """All draws of each row, laid flat."""
+        return FlatDraws.of_rows(self.stack())
 
 
 Reduce = Callable[[Draws], PyTree]

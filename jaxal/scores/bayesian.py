@@ -13,8 +13,13 @@ import jax.numpy as jnp
 from jaxal.numerics import matmul
 from jaxal.rows import in_tiles
 from jaxal.scores import uncertainty
+from jaxal.scores._flat import FlatDraws
 
 _EPIG_BLOCK = 1 << 21  # joint probabilities held at a time
+
+Part = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+"""Maps a class's probability under each draw [m, K], deviations [K, T C] of the targets'
+probabilities from their means over the draws, and these means [T C] to numbers [m], at least 0."""
 
 
 def predictive(logits: jax.Array) -> jax.Array:
@@ -167,7 +172,7 @@ def epig(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
     References:
       Bickford Smith et al., Prediction-Oriented Bayesian Active Learning, 2023, equation 5.
     """
-    return _by_targets(_information, logits, target_logits)
+    return _by_targets(information, logits, target_logits)
 
 
 def core_mse(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
@@ -197,43 +202,48 @@ def core_mse(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
       Tan et al., Diversity Enhanced Active Learning with Strictly Proper Scoring Rules, 2021,
       section 3.
     """
-    return _by_targets(_movement, logits, target_logits)
+    return _by_targets(movement, logits, target_logits)
 
 
-def _by_targets(
-    part: Callable[..., jax.Array], logits: jax.Array, target_logits: jax.Array
-) -> jax.Array:
-    """The mean over the targets of what one class of a row says of them, summed over classes.
+def _by_targets(part: Part, logits: jax.Array, target_logits: jax.Array) -> jax.Array:
+    """`by_targets` of draws [K, N, C] and [K, T, C]."""
+    logits = uncertainty.as_logits("logits", logits, "[K, N, C]")
+    target_logits = uncertainty.as_logits("target_logits", target_logits, "[K, T, C]")
+    return by_targets(part, FlatDraws.of_rows(jnp.moveaxis(logits, 0, 1)), target_logits)
+
+
+def by_targets(part: Part, draws: FlatDraws, target_logits: jax.Array) -> jax.Array:
+    """The mean over the targets of what the classes of a row say of them, summed over classes.
 
     Args:
-      part: (a class's probability under each draw [m, K], deviations [K, T C] of the targets'
-        probabilities from their means over the draws, these means [T C]) -> [m], at least 0.
-      logits: [K, N, C].
+      part: `information` or `movement`, of one class.
+      draws: of N rows.
       target_logits: [K, T, C].
 
     Returns:
       [N].
     """
-    logits = uncertainty.as_logits("logits", logits, "[K, N, C]")
-    target_logits = uncertainty.as_logits("target_logits", target_logits, "[K, T, C]")
-    draws, rows, classes = logits.shape
+    num_draws, rows, classes = draws.shape
     targets = target_logits.shape[1]
-    if target_logits.shape != (draws, targets, classes) or targets == 0:
+    if target_logits.shape != (num_draws, targets, classes) or targets == 0:
         raise ValueError(
-            f"target_logits: expected shape ({draws}, T, {classes}) with T at least 1, to go with "
-            f"logits {logits.shape}, got {target_logits.shape}"
+            f"target_logits: expected shape ({num_draws}, T, {classes}) with T at least 1, to go "
+            f"with logits {draws.shape}, got {target_logits.shape}"
         )
     if rows == 0:
-        return jnp.zeros(0, logits.dtype)
-    target = jax.nn.softmax(target_logits).reshape(draws, targets * classes)
+        return jnp.zeros(0, draws.flat.dtype)
+    target = jax.nn.softmax(target_logits).reshape(num_draws, targets * classes)
     target_mean = target.mean(0)
-    deviations = target - target_mean[None]
-    # Each class of each row is a row of its own, so that one GEMM serves any block of them.
-    pool = jax.nn.softmax(logits).reshape(draws, rows * classes).T
-    # Rows that fill up a tile have probability 0 and hold nothing.
-    size = max(_EPIG_BLOCK // (targets * classes), 1)
-    found = in_tiles(part, pool, size, deviations, target_mean)
-    return uncertainty.not_below_zero(found.reshape(rows, classes).sum(1) / targets)
+
+    def tile(draws: FlatDraws, deviations: jax.Array, target_mean: jax.Array) -> jax.Array:
+        probs = jax.nn.softmax(draws.by_draw())
+        # Each class of each row is a row of its own, so that one GEMM serves any block of them.
+        found = part(probs.reshape(num_draws, -1).T, deviations, target_mean)
+        return found.reshape(-1, classes).sum(1)
+
+    size = max(_EPIG_BLOCK // (targets * classes**2), 1)
+    found = in_tiles(tile, draws, size, target - target_mean[None], target_mean)
+    return uncertainty.not_below_zero(found / targets)
 
 
 def ratio_to(probs: jax.Array, mean: jax.Array) -> jax.Array:
@@ -268,7 +278,7 @@ def root(variance: jax.Array) -> jax.Array:
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, variance)))
 
 
-def _information(probs: jax.Array, deviations: jax.Array, target_mean: jax.Array) -> jax.Array:
+def information(probs: jax.Array, deviations: jax.Array, target_mean: jax.Array) -> jax.Array:
     """Parts of `I(y; y_t)`, one class of y at a time, summed over the targets.
 
     With `J = P R v`, so that v - 1 is the covariance over the draws by `P R`, the sum of
@@ -292,7 +302,7 @@ def _information(probs: jax.Array, deviations: jax.Array, target_mean: jax.Array
     return (product * divergence(jnp.where(ratio < 0, 0, ratio))).sum(1)
 
 
-def _movement(probs: jax.Array, deviations: jax.Array, target_mean: jax.Array) -> jax.Array:
+def movement(probs: jax.Array, deviations: jax.Array, target_mean: jax.Array) -> jax.Array:
     """Parts of `core_mse`, one class of y at a time, summed over the targets.
 
     The label moves the predictions by the covariance over the draws divided by P.

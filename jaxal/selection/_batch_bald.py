@@ -11,6 +11,8 @@ from jaxal.base import Selection
 from jaxal.checks import check_budget, check_integer, check_rank, check_rows
 from jaxal.greedy.inside import Rule
 from jaxal.greedy.lazy import LazyState, lazy_greedy
+from jaxal.rows import in_tiles
+from jaxal.scores._flat import FlatDraws
 from jaxal.selection._outcomes import (
     CandidateRows,
     LabelOutcomes,
@@ -22,12 +24,13 @@ from jaxal.selection._outcomes import (
 from jaxal.threefry import short_key
 
 _ROWS = 256  # whose first gains are computed at a time
+_BLOCK = 64  # rows examined in a pass
 
 
 class BatchBALDState(NamedTuple):
     """The gains of the pool, each as it was when it was computed last."""
 
-    logits: jax.Array  # [K, N, C]
+    logits: jax.Array | FlatDraws  # [K, N, C], or laid flat
     gains: jax.Array  # [N]
     computed: jax.Array  # [N] int32, after how many picks
     outcomes: LabelOutcomes
@@ -45,9 +48,14 @@ class BatchBALDBlock(NamedTuple):
     count: jax.Array  # []
 
 
+def _of_rows(logits: jax.Array | FlatDraws, rows: jax.Array) -> jax.Array:
+    """The draws [K, Q, C] of rows [Q]."""
+    return logits[rows].by_draw() if isinstance(logits, FlatDraws) else logits[:, rows]
+
+
 def _load_block(state: BatchBALDState, rows: jax.Array) -> BatchBALDBlock:
     return BatchBALDBlock(
-        candidate_rows(state.logits[:, rows]),
+        candidate_rows(_of_rows(state.logits, rows)),
         state.gains[rows],
         state.computed[rows],
         state.outcomes,
@@ -99,7 +107,7 @@ def batch_bald(
     budget: int,
     *,
     num_samples: int = 10_000,
-    block_size: int = 64,
+    block_size: int = _BLOCK,
 ) -> Selection:
     """BatchBALD: greedily maximises the mutual information of a batch's labels and the model.
 
@@ -189,25 +197,50 @@ def nothing_known(
         )
     check_rows(**{"logits (axis 1)": logits[0], "available": available})
     check_budget(budget, rows)
-    logits = logits.astype(float)
+    capacity = min(num_samples, classes ** (budget - 1))
+    return _before_any_pick(logits.astype(float), draws, rows, capacity)
+
+
+def _before_any_pick(
+    logits: jax.Array | FlatDraws, draws: int, rows: int, capacity: int
+) -> BatchBALDState:
     return BatchBALDState(
         logits=logits,
-        gains=_first_gains(logits),
+        gains=_first_gains(logits, rows),
         computed=jnp.zeros(rows, jnp.int32),
-        outcomes=empty_outcomes(min(num_samples, classes ** (budget - 1)), draws),
+        outcomes=empty_outcomes(capacity, draws),
         count=jnp.int32(0),
     )
 
 
-def _first_gains(logits: jax.Array) -> jax.Array:
-    """BALD of [K, N, C], by blocks of rows of one size: copies of a row tie wherever they are."""
-    num = logits.shape[1]
+def batch_bald_of(
+    key: jax.Array, draws: FlatDraws, available: jax.Array, budget: int, num_samples: int
+) -> Selection:
+    """`batch_bald` of draws that are laid flat, in blocks of the default size.
+
+    Args:
+      key: PRNG key, consumed.
+      draws: of N rows.
+      available: [N] bool.
+      budget: how many rows, at most N.
+      num_samples: outcomes of the picked labels that are kept.
+    """
+    num_draws, rows, classes = draws.shape
+    capacity = min(num_samples, classes ** (budget - 1))
+    state = _before_any_pick(draws.astype(float), num_draws, rows, capacity)
+    return lazy_greedy(rule_of(key), state, available, budget, block_size=_BLOCK)[0]
+
+
+def _first_gains(logits: jax.Array | FlatDraws, num: int) -> jax.Array:
+    """BALD of N rows, by blocks of rows of one size: copies of a row tie wherever they are."""
     width = min(_ROWS, num)
+    if isinstance(logits, FlatDraws):  # a pool's, of which each device has rows of its own
+        return in_tiles(_bald, logits, width)
     # Rows past the end repeat the last one.
     blocks = jnp.minimum(jnp.arange(num + -num % width), num - 1).reshape(-1, width)
+    return jax.lax.map(lambda rows: _bald(logits[:, rows]), blocks).reshape(-1)[:num]
 
-    def bald(rows):
-        some = candidate_rows(logits[:, rows])
-        return jnp.where(some.usable, jnp.mean(some.divergence, axis=0), jnp.nan)
 
-    return jax.lax.map(bald, blocks).reshape(-1)[:num]
+def _bald(logits: jax.Array | FlatDraws) -> jax.Array:
+    some = candidate_rows(logits.by_draw() if isinstance(logits, FlatDraws) else logits)
+    return jnp.where(some.usable, jnp.mean(some.divergence, axis=0), jnp.nan)

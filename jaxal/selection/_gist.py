@@ -162,7 +162,9 @@ def _gist(features, utilities, available, budget, trade_off, epsilon) -> Selecti
         frame = frame[0], unit
     else:
         points = points.masked(usable)
-    placed = Placed(points, usable, frame).copied_unless_on_gpu()
+    placed = Placed(points, usable, frame)
+    # Every pick reads all points, which a GPU places on the way.
+    placed = placed.copied_if_small() if is_gpu() else placed.copied()
     pair, diameter = _farthest_pair(points, placed, unit, usable)
     number = 1 + math.floor(math.log(2 / epsilon) / math.log1p(epsilon) + 1e-9)
     powers = [0.0, *(epsilon / 2 * (1 + epsilon) ** i for i in range(number))]

@@ -190,9 +190,9 @@ def herding(
 
     Time O(N^2 D) as matrix products for the first gains, and as much for about four gains a row
     afterwards: lazy greedy computes those that could still win. Memory is that of at most 2^24
-    kernel values, and of a copy of the points, which a GPU does without. Where points are so close
-    together that products round away what the bandwidth tells apart, distances are by differences,
-    if the points have coordinates.
+    kernel values, and of a copy of the points, which GPUs and TPUs do without. Where points are so
+    close together that products round away what the bandwidth tells apart, distances are by
+    differences, if the points have coordinates.
 
     Args:
       features: [N, D], or any `Embedding` of N rows; the papers divide them by their lengths.
@@ -244,7 +244,7 @@ def _herding(features, available, budget, labeled, weights, kernel, bandwidth) -
         length = bandwidth / scale
     slack = rounding_slack(placed.everything())
     doubtful = largest(slack) > DOUBTFUL * length * length
-    distances = Distances(points, placed.copied_unless_on_gpu(), scale, slack, doubtful)
+    distances = Distances(points, placed.copied_on_cpus(), scale, slack, doubtful)
     start = kernel_values(kernel, distances.nearest(labeled & usable), length)
     worth = usable.astype(slack.dtype)
     if weights is not None:

@@ -10,6 +10,8 @@ from jaxal.base import ObserveFn, Strategy
 from jaxal.checks import check_integer
 from jaxal.posterior import Draws, Posterior, mc_dropout
 from jaxal.scores import DrawScores
+from jaxal.scores.bayesian import Part, by_targets, information, movement
+from jaxal.selection._batch_bald import batch_bald_of
 from jaxal.strategies.registry import register
 from jaxal.strategies.scoring import TopScores
 
@@ -197,14 +199,8 @@ def batch_bald(*, posterior: Posterior = _BATCH_BALD_DRAWS, num_samples: int = 1
 
     def select(key, view, budget):
         key_draws, key_outcomes = posterior.split(key)
-        logits = posterior.resolve(key_draws, view, Draws.stack).observation
-        return selection.batch_bald(
-            key_outcomes,
-            jnp.moveaxis(logits, 1, 0),
-            view.available,
-            budget,
-            num_samples=num_samples,
-        )
+        draws = posterior.resolve(key_draws, view, Draws.flat).observation
+        return batch_bald_of(key_outcomes, draws, view.available, budget, num_samples)
 
     return Strategy(_observe_all(posterior), select, posterior.waits)
 
@@ -231,7 +227,7 @@ def epig(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> Strat
     References:
       Bickford Smith et al., "Prediction-oriented Bayesian active learning", AISTATS 2023.
     """
-    return _by_targets("epig", scores.epig, posterior, num_targets)
+    return _by_targets("epig", information, posterior, num_targets)
 
 
 @register
@@ -253,33 +249,32 @@ def core_mse(*, posterior: Posterior = _EPIG_DRAWS, num_targets: int = 100) -> S
       Tan et al., "Diversity enhanced active learning with strictly proper scoring rules", NeurIPS
       2021.
     """
-    return _by_targets("core_mse", scores.core_mse, posterior, num_targets)
+    return _by_targets("core_mse", movement, posterior, num_targets)
 
 
 def _by_targets(
     name: str,
-    score: Callable[[jax.Array, jax.Array], jax.Array],
+    part: Part,
     posterior: Posterior,
     num_targets: int,
 ) -> Strategy:
-    """The strategy of the top scores by draws of the pool [K, N, C] and of targets [K, T, C]."""
+    """The strategy of the top sums, over targets, of what a row's classes say of them."""
     _check_joint(name, posterior)
     check_integer(1, num_targets=num_targets)
 
     def rank(key, view):
         key_draws, key_targets = posterior.split(key)
-        view = posterior.resolve(key_draws, view, Draws.stack)
-        pool = jnp.moveaxis(view.observation, 1, 0)
+        view = posterior.resolve(key_draws, view, Draws.flat)
         if view.query is not None:
-            return score(pool, jnp.moveaxis(view.query, 1, 0))
+            return by_targets(part, view.observation, view.query.by_draw())
         count = min(num_targets, len(view.available))
         noise = jax.random.uniform(key_targets, view.available.shape)
         rows = selection.take_top(noise, view.available, count).rows
         # Where too few are available: draws that agree hold no information, so zeros add none.
         found = rows >= 0
-        targets = jnp.where(found[None, :, None], pool[:, rows], 0.0)
-        scores = score(pool, targets)
-        return scores * (count / jnp.maximum(jnp.sum(found, dtype=scores.dtype), 1))
+        targets = jnp.where(found[None, :, None], view.observation[rows].by_draw(), 0.0)
+        ranked = by_targets(part, view.observation, targets)
+        return ranked * (count / jnp.maximum(jnp.sum(found, dtype=ranked.dtype), 1))
 
     return Strategy(_observe_all(posterior), TopScores(rank), posterior.waits)
 
@@ -294,6 +289,6 @@ def _check_joint(name: str, posterior: Posterior) -> None:
 
 def _observe_all(posterior: Posterior) -> ObserveFn:
     def observe(key, model, variables, inputs, labels):
-        return posterior.observe(key, model, variables, inputs, Draws.stack)
+        return posterior.observe(key, model, variables, inputs, Draws.flat)
 
     return observe
