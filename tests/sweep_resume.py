@@ -24,13 +24,13 @@ from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parent.parent
 SETTINGS = [
-    "strategy.names=random,margin,badge",
     "strategy.rounds=4",
     "strategy.budget=10",
     "learner.max_epochs=15",
     "model.hidden=[32]",
     "data.limit=400",
 ]
+NAMES = "random,margin,badge"
 PLACES = ("instant", "before", "during", "before commit", "after commit", "record")
 
 
@@ -43,6 +43,7 @@ class Kill(NamedTuple):
     devices: int = 1
     every_round: bool = True  # checkpoints after every round, whatever they cost
     seeds: int = 2
+    names: str = NAMES
 
 
 def child(folder: str, kill: Kill) -> None:
@@ -58,7 +59,8 @@ def child(folder: str, kill: Kill) -> None:
         _run.CHECKPOINT_SHARE = float("inf")
     if kill.place not in ("never", "instant"):
         set_trap(folder, kill)
-    config = experiment.load(ROOT / "configs" / "digits.toml", [*SETTINGS, f"seeds={kill.seeds}"])
+    settings = [*SETTINGS, f"seeds={kill.seeds}", f"strategy.names={kill.names}"]
+    config = experiment.load(ROOT / "configs" / "digits.toml", settings)
     experiment.run(config, pathlib.Path(folder), resume=True)
 
 
@@ -143,8 +145,10 @@ def history(folder: pathlib.Path) -> list[dict]:
     return [records.figures(one) for one in records.read(path)] if path.exists() else []
 
 
-def sweep(kills: int, devices: list[int], seeds: int, draws: random.Random) -> int:
-    """Kills so many processes; returns how many runs were compared.
+def sweep(
+    kills: int, devices: list[int], seeds: int, draws: random.Random, names: str = NAMES
+) -> int:
+    """Kills so many processes of runs of these strategies; returns how many runs were compared.
 
     Raises:
       AssertionError: a run that is not the unbroken one.
@@ -152,7 +156,7 @@ def sweep(kills: int, devices: list[int], seeds: int, draws: random.Random) -> i
     with tempfile.TemporaryDirectory() as scratch:
         unbroken = pathlib.Path(scratch, "unbroken")
         begun = time.monotonic()
-        start(unbroken, Kill("never", devices=devices[0], seeds=seeds))
+        start(unbroken, Kill("never", devices=devices[0], seeds=seeds, names=names))
         length = time.monotonic() - begun  # with what it compiles; later runs are shorter
         expected = history(unbroken)
         done = runs = turn = 0
@@ -168,6 +172,7 @@ def sweep(kills: int, devices: list[int], seeds: int, draws: random.Random) -> i
                     devices[(turn + turn // len(PLACES)) % len(devices) if found else 0],
                     place != "instant" or draws.random() < 0.5,
                     seeds,
+                    names,
                 )
                 turn += 1
                 begun = time.monotonic()
@@ -198,9 +203,15 @@ def main() -> None:
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        folder, place, count, seconds, devices, every_round, seeds = given.child
+        folder, place, count, seconds, devices, every_round, seeds, names = given.child
         kill = Kill(
-            place, int(count), float(seconds), int(devices), every_round == "True", int(seeds)
+            place,
+            int(count),
+            float(seconds),
+            int(devices),
+            every_round == "True",
+            int(seeds),
+            names,
         )
         child(folder, kill)
         return
