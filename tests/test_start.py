@@ -78,8 +78,9 @@ def test_every_public_package_is_an_attribute_of_the_one_above(monkeypatch):
 
 
 @pytest.mark.slow
-def test_only_a_checkpoint_loads_orbax():
-    assert "orbax" not in loaded("import jaxal.experiment; jaxal.iterate; jaxal.Learner")
+def test_only_what_needs_them_loads_orbax_and_scipy():
+    code = "import jaxal.experiment, jaxal.labeling, jaxal.report; jaxal.iterate; jaxal.Learner"
+    assert not loaded(code) & {"orbax", "scipy"}
 
 
 @pytest.mark.parametrize(
