@@ -22,6 +22,8 @@ import time
 import types
 from typing import NamedTuple
 
+import numpy as np
+
 ROOT = pathlib.Path(__file__).parent.parent
 SETTINGS = [
     "strategy.rounds=4",
@@ -30,6 +32,7 @@ SETTINGS = [
     "model.hidden=[32]",
     "data.limit=400",
 ]
+DATA = "digits.npz"
 NAMES = "random,margin,badge"
 PLACES = ("instant", "before", "during", "before commit", "after commit", "record")
 
@@ -60,6 +63,7 @@ def child(folder: str, kill: Kill) -> None:
     if kill.place not in ("never", "instant"):
         set_trap(folder, kill)
     settings = [*SETTINGS, f"seeds={kill.seeds}", f"strategy.names={kill.names}"]
+    settings.append(f"data.source=npz:{pathlib.Path(folder).parent / DATA}")
     config = experiment.load(ROOT / "configs" / "digits.toml", settings)
     experiment.run(config, pathlib.Path(folder), resume=True)
 
@@ -145,6 +149,14 @@ def history(folder: pathlib.Path) -> list[dict]:
     return [records.figures(one) for one in records.read(path)] if path.exists() else []
 
 
+def write_digits(folder: str) -> None:
+    """Writes the data of all runs: each process would take a second to import scikit-learn."""
+    from sklearn.datasets import load_digits
+
+    inputs, labels = load_digits(return_X_y=True)
+    np.savez(pathlib.Path(folder, DATA), inputs=inputs.astype(np.float32), labels=labels)
+
+
 def sweep(
     kills: int, devices: list[int], seeds: int, draws: random.Random, names: str = NAMES
 ) -> int:
@@ -154,6 +166,7 @@ def sweep(
       AssertionError: a run that is not the unbroken one.
     """
     with tempfile.TemporaryDirectory() as scratch:
+        write_digits(scratch)
         unbroken = pathlib.Path(scratch, "unbroken")
         begun = time.monotonic()
         start(unbroken, Kill("never", devices=devices[0], seeds=seeds, names=names))
