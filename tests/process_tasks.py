@@ -5,6 +5,7 @@ the list of these goes to the file OUT.NUMBER.
 """
 
 import functools
+import gc
 import json
 import math
 import os
@@ -23,10 +24,10 @@ from jaxal import experiment, pools, processes, strategies
 from jaxal.pools import devices
 from jaxal.selection import certified
 
-ROWS, LABELED, BUDGET = 1003, 9, 10
+ROWS, LABELED, BUDGET = 403, 9, 5
 NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
 PLAN: dict[str, Any] = {"initial": 6, "budget": 3, "rounds": 3}
-OWN = {1: [0, ROWS], 2: [0, 600, ROWS], 4: [0, 400, 410, 900, ROWS]}  # where each one's rows begin
+OWN = {1: [0, ROWS], 2: [0, 240, ROWS], 4: [0, 160, 164, 360, ROWS]}  # where each one's rows begin
 
 
 def is_last():
@@ -66,7 +67,13 @@ def acquire(name, mesh, inputs=None, **options):
 
 
 def picks(mesh, names=None):
-    """The rows that each strategy picks, and their scores."""
+    """The rows that each strategy picks, and their scores, on one device of each process.
+
+    Of more devices each step of a loop is an exchange of many arrays, for which they wait in turn.
+    """
+    if mesh is not None:
+        own = {one.process_index: one for one in mesh.devices.flat}
+        mesh = devices.make_mesh(devices=[*own.values()])
     found = {name: acquire(name, mesh) for name in names or strategies.names()}
     return {name: [one.rows.tolist(), one.scores.tolist()] for name, one in found.items()}
 
@@ -153,7 +160,7 @@ def streamed(mesh):
     totals = processes.to_host(pool.map(total, ()))[:ROWS]
     packed = pools.compress(inputs, mesh)
     picked = certified.k_center(packed, jnp.ones(ROWS, bool), BUDGET, block_size=16)
-    rows = np.asarray(pool.take(np.array([5, 1002])))
+    rows = np.asarray(pool.take(np.array([5, ROWS - 1])))
     return [totals.tolist(), rows.tolist(), np.asarray(picked.rows).tolist()]
 
 
@@ -314,6 +321,7 @@ def killed(mesh, folder):
 def main():
     number, count, port, out, asked = sys.argv[1:]
     jax.config.update("jax_numpy_rank_promotion", "raise")
+    gc.set_threshold(200_000, 50, 50)  # tracing makes many objects, and few cycles
     address = f"127.0.0.1:{port}"
     jax.distributed.initialize(
         address,

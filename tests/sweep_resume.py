@@ -22,15 +22,18 @@ import time
 import types
 from typing import NamedTuple
 
+import numpy as np
+
 ROOT = pathlib.Path(__file__).parent.parent
 SETTINGS = [
-    "strategy.names=random,margin,badge",
     "strategy.rounds=4",
     "strategy.budget=10",
     "learner.max_epochs=15",
     "model.hidden=[32]",
     "data.limit=400",
 ]
+DATA = "digits.npz"
+NAMES = "random,margin,badge"
 PLACES = ("instant", "before", "during", "before commit", "after commit", "record")
 
 
@@ -43,6 +46,7 @@ class Kill(NamedTuple):
     devices: int = 1
     every_round: bool = True  # checkpoints after every round, whatever they cost
     seeds: int = 2
+    names: str = NAMES
 
 
 def child(folder: str, kill: Kill) -> None:
@@ -58,7 +62,9 @@ def child(folder: str, kill: Kill) -> None:
         _run.CHECKPOINT_SHARE = float("inf")
     if kill.place not in ("never", "instant"):
         set_trap(folder, kill)
-    config = experiment.load(ROOT / "configs" / "digits.toml", [*SETTINGS, f"seeds={kill.seeds}"])
+    settings = [*SETTINGS, f"seeds={kill.seeds}", f"strategy.names={kill.names}"]
+    settings.append(f"data.source=npz:{pathlib.Path(folder).parent / DATA}")
+    config = experiment.load(ROOT / "configs" / "digits.toml", settings)
     experiment.run(config, pathlib.Path(folder), resume=True)
 
 
@@ -143,16 +149,27 @@ def history(folder: pathlib.Path) -> list[dict]:
     return [records.figures(one) for one in records.read(path)] if path.exists() else []
 
 
-def sweep(kills: int, devices: list[int], seeds: int, draws: random.Random) -> int:
-    """Kills so many processes; returns how many runs were compared.
+def write_digits(folder: str) -> None:
+    """Writes the data of all runs: each process would take a second to import scikit-learn."""
+    from sklearn.datasets import load_digits
+
+    inputs, labels = load_digits(return_X_y=True)
+    np.savez(pathlib.Path(folder, DATA), inputs=inputs.astype(np.float32), labels=labels)
+
+
+def sweep(
+    kills: int, devices: list[int], seeds: int, draws: random.Random, names: str = NAMES
+) -> int:
+    """Kills so many processes of runs of these strategies; returns how many runs were compared.
 
     Raises:
       AssertionError: a run that is not the unbroken one.
     """
     with tempfile.TemporaryDirectory() as scratch:
+        write_digits(scratch)
         unbroken = pathlib.Path(scratch, "unbroken")
         begun = time.monotonic()
-        start(unbroken, Kill("never", devices=devices[0], seeds=seeds))
+        start(unbroken, Kill("never", devices=devices[0], seeds=seeds, names=names))
         length = time.monotonic() - begun  # with what it compiles; later runs are shorter
         expected = history(unbroken)
         done = runs = turn = 0
@@ -168,6 +185,7 @@ def sweep(kills: int, devices: list[int], seeds: int, draws: random.Random) -> i
                     devices[(turn + turn // len(PLACES)) % len(devices) if found else 0],
                     place != "instant" or draws.random() < 0.5,
                     seeds,
+                    names,
                 )
                 turn += 1
                 begun = time.monotonic()
@@ -198,9 +216,15 @@ def main() -> None:
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        folder, place, count, seconds, devices, every_round, seeds = given.child
+        folder, place, count, seconds, devices, every_round, seeds, names = given.child
         kill = Kill(
-            place, int(count), float(seconds), int(devices), every_round == "True", int(seeds)
+            place,
+            int(count),
+            float(seconds),
+            int(devices),
+            every_round == "True",
+            int(seeds),
+            names,
         )
         child(folder, kill)
         return

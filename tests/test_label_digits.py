@@ -93,7 +93,7 @@ def test_digits_through_label_studio_by_processes_that_end(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    label("init", tmp_path / "0" / "label.toml", tmp_path / "0" / "p")
+    labeling.create(tmp_path / "0" / "label.toml", tmp_path / "0" / "p")
     broken, place = [], 0
     for sitting in range(2):
         folder = tmp_path / str(sitting) / "p"

@@ -17,6 +17,7 @@ import jaxal
 from jaxal import cli, experiment, report
 from jaxal.experiment import _run as runner
 from jaxal.experiment import stages
+from jaxal.pools import devices
 
 CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
 DIGITS = CONFIGS / "digits.toml"
@@ -46,9 +47,15 @@ def strategies_of_their_own():
         yield pytest.param(path, new or table["names"][-1:], id=path.stem)
 
 
+@pytest.fixture
+def one_device(monkeypatch):
+    """A run takes one device of the eight: what it compiles has half the operations."""
+    monkeypatch.setattr(devices, "mesh_for", lambda seeds: None)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("path", "names"), [*strategies_of_their_own()])
-def test_every_config_runs_in_a_small_form(path, names, tmp_path):
+def test_every_config_runs_in_a_small_form(path, names, tmp_path, one_device):
     settings = [*SMALL, *SMALL_PARTS, f"strategy.names={','.join(names)}"]
     if "[scenario]" in path.read_text():
         settings.remove("data.limit=150")  # a scenario needs so many rows of each class
@@ -222,7 +229,7 @@ def test_l2_is_a_term_of_the_gradient():
 
 
 @pytest.mark.slow
-def test_one_strategy_may_come_twice_under_names_of_its_own(tmp_path):
+def test_one_strategy_may_come_twice_under_names_of_its_own(tmp_path, one_device):
     settings = [
         "strategy.names=linear,other",
         'strategy.options.linear={name="badge", block_size=3}',
@@ -265,6 +272,7 @@ def test_an_interrupt_leaves_the_finished_rounds(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(stages, "Stage", Interrupt)
     out = tmp_path / "run"
     arguments = [word for setting in SMALL for word in ("--set", setting)]
+    arguments += ["--set", "strategy.names=random,margin"]
     status = cli.main(["run", str(DIGITS), "--out", str(out), *arguments])
     assert status == 130
     assert "history.jsonl" in capsys.readouterr().err
@@ -280,6 +288,8 @@ def test_a_loss_that_is_not_finite_names_the_round_and_the_rate(tmp_path, capsys
         "learner.optimizer=sgd",
         "--set",
         "learner.learning_rate=1e30",
+        "--set",
+        "strategy.names=random",
     ]
     arguments += [word for setting in SMALL for word in ("--set", setting)]
     out = tmp_path / "run"

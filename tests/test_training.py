@@ -23,16 +23,16 @@ def buffers(count=20, capacity=32, fill=0.0):
     """Buffers of which the first `count` rows are labelled; the others hold `fill`."""
     inputs, labels = clouds(capacity)
     inputs = np.where(np.arange(capacity)[:, None] < count, inputs, fill).astype(np.float32)
-    return (
-        jnp.asarray(inputs),
-        jnp.asarray(labels),
-        jnp.ones(capacity),
-        jnp.int32(count),
-    )
+    return inputs, labels, np.ones(capacity, np.float32), np.int32(count)
+
+
+def started(model, example):
+    """Initial variables, by one program."""
+    return jax.jit(model.init)(jax.random.key(7), example)
 
 
 def fitted(learner, *given, seed=0):
-    variables = learner.model.init(jax.random.key(7), given[0][:1])
+    variables = started(learner.model, given[0][:1])
     return jax.jit(learner.fit)(jax.random.key(seed), variables, *given)
 
 
@@ -46,28 +46,35 @@ def saturated(window, min_gain):
 @pytest.mark.parametrize("size", [1, 2, 3, 10])
 def test_saturation_rule(size):
     rng = np.random.default_rng(size)
-    for window in np.round(rng.uniform(0.5, 1, (40, size)), 2).astype(np.float32):
-        for min_gain in (0.0, 0.05, 0.3):
-            found = is_saturated(jnp.asarray(window), jnp.int32(size), min_gain)
-            assert bool(found) == saturated(window.tolist(), min_gain)
-        assert not is_saturated(jnp.asarray(window), jnp.int32(size - 1), 0.3)
+    windows = np.round(rng.uniform(0.5, 1, (40, size)), 2).astype(np.float32)
+
+    @jax.jit
+    def found(filled):
+        gains = (0.0, 0.05, 0.3)
+        return [jax.vmap(lambda one: is_saturated(one, filled, gain))(windows) for gain in gains]  # noqa: B023
+
+    for min_gain, of_gain in zip((0.0, 0.05, 0.3), found(np.int32(size)), strict=True):
+        assert of_gain.tolist() == [saturated(one.tolist(), min_gain) for one in windows]
+    assert not np.any(found(np.int32(size - 1)))
 
 
 @pytest.mark.slow
 def test_one_full_batch_step_is_the_gradient_of_the_weighted_mean():
     inputs, labels, _, count = buffers(count=10, capacity=16)
-    weights = jnp.linspace(0.0, 2.0, 16)
+    weights = np.linspace(0.0, 2.0, 16, dtype=np.float32)
     learner = jaxal.Learner(MODEL, optax.sgd(0.1), batch_size=16, max_epochs=1)
     variables, info = fitted(learner, inputs, labels, weights, count)
-    start = MODEL.init(jax.random.split(jax.random.key(0))[0], inputs[:1])
+    start = jax.jit(MODEL.init)(jax.random.split(jax.random.key(0))[0], inputs[:1])
 
     def loss(params):
         logits = MODEL.apply({"params": params}, inputs[:10]).logits
         each = optax.softmax_cross_entropy_with_integer_labels(logits, labels[:10])
         return jnp.sum(weights[:10] * each) / 10
 
-    value, gradient = jax.value_and_grad(loss)(start["params"])
-    expected = jax.tree.map(lambda p, g: p - 0.1 * g, start["params"], gradient)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(start["params"])
+    expected = jax.tree.map(
+        lambda p, g: np.asarray(p) - 0.1 * np.asarray(g), start["params"], gradient
+    )
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
         variables["params"],
@@ -196,10 +203,14 @@ def test_means_are_of_the_rows_drawn():
         np.testing.assert_allclose(mean, expected, rtol=1e-5)
 
 
-def cross_entropy(variables, examples):
+@jax.jit
+def cross_entropy_of(variables, examples):
     logits = MODEL.apply(variables, examples.inputs).logits
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, examples.labels)
-    return float(losses.mean())
+    return optax.softmax_cross_entropy_with_integer_labels(logits, examples.labels).mean()
+
+
+def cross_entropy(variables, examples):
+    return float(cross_entropy_of(variables, examples))
 
 
 def watched(model):
@@ -269,7 +280,7 @@ def test_without_patience_validation_examples_are_not_looked_at():
         fitted(learner, *given),
         fitted(learner, *given, validation),
     )
-    variables = MODEL.init(jax.random.key(7), given[0][:1])
+    variables = started(MODEL, given[0][:1])
     jaxpr = jax.make_jaxpr(learner.fit)(jax.random.key(0), variables, *given, validation)
     assert "[77,8]" not in str(jaxpr)  # the hidden layer of the validation rows
 
@@ -283,8 +294,8 @@ def test_patience_needs_validation_examples():
 @pytest.mark.slow
 def test_patience_under_vmap_is_each_seed_alone():
     learner = jaxal.Learner(MODEL, optax.adam(3e-2), window=0, max_accuracy=1.1, patience=3)
-    given = (*buffers(), clouds(50, seed=3, spread=4.0))
-    variables = MODEL.init(jax.random.key(7), given[0][:1])
+    given = jax.tree.map(jnp.asarray, (*buffers(), clouds(50, seed=3, spread=4.0)))
+    variables = started(MODEL, given[0][:1])
     _, together = jax.jit(
         jax.vmap(lambda seed: learner.fit(jax.random.key(seed), variables, *given))
     )(jnp.arange(4))
@@ -297,7 +308,7 @@ def test_warm_start_goes_on_from_the_variables():
     given = buffers()
     cold = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1)
     warm = jaxal.Learner(MODEL, optax.sgd(0.0), max_epochs=1, warm_start=True)
-    start = MODEL.init(jax.random.key(7), given[0][:1])
+    start = started(MODEL, given[0][:1])
     jax.tree.map(np.testing.assert_array_equal, fitted(warm, *given)[0], start)
     kernel = jax.tree.leaves(fitted(cold, *given)[0])[-1]
     assert not np.array_equal(kernel, jax.tree.leaves(start)[-1])
@@ -314,8 +325,8 @@ def test_a_loss_of_ones_own():
 @pytest.mark.slow
 def test_vmap_over_seeds_is_each_seed_alone():
     learner = jaxal.Learner(MODEL, optax.adam(1e-2), max_epochs=20)
-    given = buffers()
-    variables = MODEL.init(jax.random.key(7), given[0][:1])
+    given = jax.tree.map(jnp.asarray, buffers())
+    variables = started(MODEL, given[0][:1])
     several = jax.jit(jax.vmap(lambda seed: learner.fit(jax.random.key(seed), variables, *given)))
     together = several(jnp.arange(3))
     for seed in range(3):
@@ -419,16 +430,17 @@ LEARNERS = {
 def test_trains_under_any_setting_of_jax(setting, make):
     with setting():  # and rank promotion is an error in all tests
         learner = make(jaxal.models.from_linen(Cast()))
-        inputs, labels = (jnp.asarray(np.asarray(array)) for array in clouds(32))
+        inputs, labels = clouds(32)
         if jax.config.read("jax_enable_x64"):
             inputs, labels = inputs.astype(float), labels.astype(int)
-        variables = learner.model.init(jax.random.key(7), inputs[:1])
+        variables = started(learner.model, inputs[:1])
         types = jax.tree.map(lambda leaf: leaf.dtype, variables)
-        count = jnp.sum(jnp.arange(32) < 20)
-        given = inputs, labels, jnp.ones(32), count, (inputs[:9], labels[:9])
+        count = np.sum(np.arange(32) < 20)
+        given = inputs, labels, np.ones(32, inputs.dtype), count, (inputs[:9], labels[:9])
         variables, info = jax.jit(learner.fit)(jax.random.key(0), variables, *given)
         assert [leaf.dtype.name for leaf in info] == ["float32", "float32", "int32"]
         assert jax.tree.map(lambda leaf: leaf.dtype, variables) == types
         assert info.epochs == 2 and jnp.isfinite(info.loss)
-        measured = evaluate(learner.model, variables, inputs, labels, batch_size=10)
+        measure = jax.jit(partial(evaluate, learner.model, batch_size=10))
+        measured = measure(variables, inputs, labels)
         assert jnp.isfinite(measured.loss)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from jaxal.checks import check_at_least, check_fraction
 from jaxal.records import Record
@@ -156,6 +155,9 @@ def _compared(
         ends = {"difference": mean, "low": -math.inf, "high": math.inf, "p_value": 1.0}
         chances = dict.fromkeys(("worse", "same", "better"), math.nan)
         return paired(**ends, **chances, seeds_needed=math.inf)
+    # Takes a third of a second to import, which every command would.
+    from scipy import special
+
     level /= comparisons
     # The posterior of the mean, with a flat prior, is Student's around it.
     spread = error * float(special.stdtrit(seeds - 1, 1 - level / 2))
@@ -177,6 +179,7 @@ def _compared(
 
 def _seeds_needed(effect: float, level: float) -> float:
     """The fewest seeds with which a t-test finds such an effect, in standard deviations."""
+    from scipy import special
 
     def power(seeds: int) -> float:
         bound = special.stdtrit(seeds - 1, 1 - level / 2)

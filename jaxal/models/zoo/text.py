@@ -100,8 +100,8 @@ def transformer(
     Example:
       >>> tokens = jnp.array([[5, 3, 2, 0], [7, 0, 0, 0]])
       >>> model = transformer(3, vocabulary=8, width=16)
-      >>> variables = model.init(jax.random.key(0), tokens)
-      >>> model.apply(variables, tokens).features.shape
+      >>> variables = jax.jit(model.init)(jax.random.key(0), tokens)
+      >>> jax.jit(model.apply)(variables, tokens).features.shape
       (2, 16)
     """
     settings = check_settings(num_classes, dropout, dtype, remat)
