@@ -24,10 +24,10 @@ from jaxal import experiment, pools, processes, strategies
 from jaxal.pools import devices
 from jaxal.selection import certified
 
-ROWS, LABELED, BUDGET = 403, 9, 5
+ROWS, LABELED, BUDGET = 1003, 9, 5
 NEEDS = {"smi": ["query"], "scg": ["private"], "scmi": ["query", "private"]}
 PLAN: dict[str, Any] = {"initial": 6, "budget": 3, "rounds": 3}
-OWN = {1: [0, ROWS], 2: [0, 240, ROWS], 4: [0, 160, 164, 360, ROWS]}  # where each one's rows begin
+OWN = {1: [0, ROWS], 2: [0, 600, ROWS], 4: [0, 400, 410, 900, ROWS]}  # where each one's rows begin
 
 
 def is_last():
@@ -67,11 +67,11 @@ def acquire(name, mesh, inputs=None, **options):
 
 
 def picks(mesh, names=None):
-    """The rows that each strategy picks, and their scores, on one device of each process.
+    """The rows that each strategy picks, and their scores; on one device of each of processes.
 
     Of more devices each step of a loop is an exchange of many arrays, for which they wait in turn.
     """
-    if mesh is not None:
+    if jax.process_count() > 1:
         own = {one.process_index: one for one in mesh.devices.flat}
         mesh = devices.make_mesh(devices=[*own.values()])
     found = {name: acquire(name, mesh) for name in names or strategies.names()}

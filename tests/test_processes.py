@@ -23,6 +23,7 @@ from helpers import SYMMETRIC, assert_same_picks
 
 import jaxal
 from jaxal import cli, experiment, pools, processes, strategies
+from jaxal.pools import devices
 from jaxal.records import figures
 
 FOLDER = pathlib.Path(__file__).parent
@@ -188,15 +189,25 @@ def test_two_processes_are_one(tmp_path):
     assert set(refused[0]) == {*REFUSED, *OTHERS}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", strategies.names())
+def test_eight_devices_are_one(name):
+    check_as_one(name, *tasks.picks(devices.make_mesh(8), [name])[name])
+
+
 def check_picks(found, names):
     """Every process picks what one device picks."""
-    expected = tasks.picks(None, names)
     assert all(one == found[0] for one in found) and [*found[0]] == names
     for name, (rows, scores) in found[0].items():
-        if name in SYMMETRIC:
-            assert_same_picks(rows, expected[name][0], scores, expected[name][1])
-        else:
-            assert rows == expected[name][0], name
+        check_as_one(name, rows, scores)
+
+
+def check_as_one(name, rows, scores):
+    expected, expected_scores = tasks.picks(None, [name])[name]
+    if name in SYMMETRIC:
+        assert_same_picks(rows, expected, scores, expected_scores)
+    else:
+        assert rows == expected, name
 
 
 def check_embedded(found, folder, config):

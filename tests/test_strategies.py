@@ -207,7 +207,7 @@ def large(name, shards):
     return np.asarray(picked.rows), np.asarray(picked.scores)
 
 
-# Eight are those of two processes, which have every strategy decide: here what is not registered.
+# Eight are those of test_processes.py, which has every registered one decide: here the others.
 SHARED = [(name, 8) for name in VARIANTS] + [
     *zip([*KINDS, "k_means", "lcmd", "partition", "submodular"], itertools.cycle((2, 3)))
 ]

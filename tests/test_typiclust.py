@@ -89,3 +89,12 @@ def test_clusters_of_its_own():
         labeled=jnp.asarray(labeled),
     )
     assert sorted(cloud[np.asarray(picked.rows)].tolist()) == [2, 3]
+
+
+def test_rows_that_fill_up_a_pool_change_nothing():
+    """Of 403 rows a cluster's seed is the best of fewer draws than of 404, were they by the rows."""
+    points = np.random.default_rng(0).normal(size=(404, 3)).astype(np.float32)
+    free = np.arange(404) < 403
+    pick = jax.jit(selection.typiclust, static_argnums=3)
+    alone, filled = (pick(jax.random.key(0), points[:n], free[:n], 5) for n in (403, 404))
+    np.testing.assert_array_equal(alone.rows, filled.rows)

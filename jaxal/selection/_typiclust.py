@@ -128,7 +128,9 @@ def make_clusters(
     """
     # The first of many seeds are the seeds of few clusters.
     points = placed.features
-    seeds = greedy_seeds(random_numbers(key, (most,), points.dtype), points, usable, count=number)
+    # As many draws whatever there is of rows: those that fill up a pool change nothing.
+    uniform = random_numbers(key, (max(most, CLUSTERS),), points.dtype)[:most]
+    seeds = greedy_seeds(uniform, points, usable, count=number)
     valid = jnp.arange(most, dtype=jnp.int32) < jnp.minimum(
         number, jnp.sum(usable, dtype=jnp.int32)
     )
