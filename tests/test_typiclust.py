@@ -92,7 +92,7 @@ def test_clusters_of_its_own():
 
 
 def test_rows_that_fill_up_a_pool_change_nothing():
-    """Of 403 rows a cluster's seed is the best of fewer draws than of 404, were they by the rows."""
+    """Of 403 rows a seed would be the best of fewer draws than of 404, were they by the rows."""
     points = np.random.default_rng(0).normal(size=(404, 3)).astype(np.float32)
     free = np.arange(404) < 403
     pick = jax.jit(selection.typiclust, static_argnums=3)
