@@ -10,6 +10,7 @@ from helpers import bad_inputs, by_number, keys, table_model
 
 import jaxal
 from jaxal import points, strategies
+from jaxal.checks import is_traced
 from jaxal.experiment import load
 from jaxal.experiment.build import build
 from jaxal.rows import rows_over
@@ -31,8 +32,7 @@ def acquire(strategy, key=0, budget=BUDGET, labels=KNOWN, available=None):
     key, rows = keys(9)[key], jnp.arange(ROWS)
     options: Any = {"labels": labels, "available": available}
     picked = jaxal.acquire(key, strategy, MODEL, {}, rows, budget, **options)
-    known = not isinstance(picked.rows, jax.core.Tracer)
-    return jax.tree.map(np.asarray, picked) if known else picked
+    return picked if is_traced(picked) else jax.tree.map(np.asarray, picked)
 
 
 RULE, READER = by_number(), by_number(reads_labels=True)

@@ -146,8 +146,8 @@ def test_alfa_mix_knows_nothing_of_labelled_rows_that_are_not_finite():
         return strategies.alfa_mix().select(jax.random.key(0), view, 5).rows
 
     def pick(known):
-        view: Any = View((logits, features), labels, rows < known, rows > 8)
-        return select(view).tolist()
+        view: Any = ((logits, features), labels, rows < known, rows > 8)
+        return select(View(*view)).tolist()
 
     assert pick(9) == pick(8)
 
@@ -162,8 +162,8 @@ def test_rows_that_are_not_finite_fill_a_batch_up_last():
 
     @jax.jit
     def decide(*observed):
-        everything = jnp.ones(ROWS, bool)
-        return selection.drop_query(jax.random.key(0), *observed, everything, 20, restarts=1)
+        given: Any = *observed, jnp.ones(ROWS, bool)
+        return selection.drop_query(jax.random.key(0), *given, budget=20, restarts=1)
 
     picked = decide(logits, dropped, features)
     assert sorted(picked.rows.tolist()) == list(range(40, ROWS))

@@ -12,6 +12,7 @@ from helpers import bad_inputs, cases, greedy, last_layer_gradients, load_case, 
 
 import jaxal
 from jaxal import loop, selection, strategies
+from jaxal.checks import is_traced
 from jaxal.loop.state import reveal
 from jaxal.pools.memory import place
 from jaxal.selection.gradient_matching._matching_pursuit import Problem, non_negative
@@ -78,8 +79,7 @@ def arrays(tree):
 
 def in_numpy(picked):
     """Of what is known: slices of NumPy arrays are no programs."""
-    known = not isinstance(jax.tree.leaves(picked)[0], jax.core.Tracer)
-    return jax.tree.map(np.asarray, picked) if known else picked
+    return picked if is_traced(picked) else jax.tree.map(np.asarray, picked)
 
 
 def match(pool=None, available=None, budget=BUDGET, validation=None, **options):

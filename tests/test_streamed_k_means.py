@@ -164,9 +164,8 @@ def test_seeds_of_a_sample_find_the_clusters(monkeypatch):
     features = (apart[RNG.integers(0, NUM, ROWS)] + RNG.normal(size=(ROWS, WIDTH))).astype("f")
     for batch_size in (None, 64):
         options = {"batch_size": batch_size, "max_steps": 20}
-        found = streamed.k_means_centers(
-            key(), stream(features), np.ones(ROWS, bool), NUM, **options
-        )
+        every: Any = np.ones(ROWS, bool)
+        found = streamed.k_means_centers(key(), stream(features), every, NUM, **options)
         squared = ((np.asarray(found.centers)[:, None] - apart[None]) ** 2).sum(-1)
         assert sorted(squared.argmin(axis=1).tolist()) == list(range(NUM))
         assert squared.min(axis=1).max() < 1

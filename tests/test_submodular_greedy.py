@@ -10,6 +10,7 @@ import pytest
 from helpers import bad_inputs
 
 from jaxal import submodular
+from jaxal.checks import is_traced
 from jaxal.pools import devices
 
 ROWS, WIDTH = 26, 5
@@ -25,8 +26,7 @@ def gaussian(rows, width, seed=0):
 def maximize(*arguments, **options):
     """NumPy arrays of what is picked: slices and sums of these are no programs."""
     picked = submodular.maximize(*arguments, **options)
-    known = not isinstance(picked.rows, jax.core.Tracer)
-    return jax.tree.map(np.asarray, picked) if known else picked
+    return picked if is_traced(picked) else jax.tree.map(np.asarray, picked)
 
 
 @pytest.mark.slow
