@@ -10,6 +10,7 @@ from helpers import bad_inputs, by_number, keys, table_model
 
 import jaxal
 from jaxal import points, strategies
+from jaxal.checks import is_traced
 from jaxal.experiment import load
 from jaxal.experiment.build import build
 from jaxal.rows import rows_over
@@ -24,11 +25,14 @@ LOGITS = RNG.normal(size=(ROWS, 3)).astype(np.float32)
 LABELED = np.isin(np.arange(ROWS), [0, 7, 8, 20, 33])
 KNOWN = np.where(LABELED, 0, -1)
 MODEL = table_model(LOGITS, FEATURES)
+MARGIN = jax.jit(jaxal.scores.margin)
 
 
 def acquire(strategy, key=0, budget=BUDGET, labels=KNOWN, available=None):
     key, rows = keys(9)[key], jnp.arange(ROWS)
-    return jaxal.acquire(key, strategy, MODEL, {}, rows, budget, labels=labels, available=available)
+    options: Any = {"labels": labels, "available": available}
+    picked = jaxal.acquire(key, strategy, MODEL, {}, rows, budget, **options)
+    return picked if is_traced(picked) else jax.tree.map(np.asarray, picked)
 
 
 RULE, READER = by_number(), by_number(reads_labels=True)
@@ -49,7 +53,7 @@ def test_uniform_candidates_are_drawn_from_what_is_available():
 
 @pytest.mark.parametrize("by", ["margin", "entropy"])
 def test_top_candidates_have_the_highest_scores(by):
-    scores = np.where(LABELED, -np.inf, getattr(jaxal.scores, by)(jnp.asarray(LOGITS)))
+    scores = np.where(LABELED, -np.inf, jax.jit(getattr(jaxal.scores, by))(LOGITS))
     expected = np.argsort(-scores, kind="stable")[:12]
     np.testing.assert_array_equal(found(kind="top", by=by), np.sort(expected)[::-1])
 
@@ -83,8 +87,9 @@ def test_lists_of_neighbours_are_exact():
 
 
 def test_rows_that_are_not_finite_are_nobodys_neighbours():
-    flawed = jnp.asarray(FEATURES[:4]).at[2, 1].set(jnp.nan)
-    rows = points.nearest_rows(flawed, 3)
+    flawed = FEATURES[:4].copy()
+    flawed[2, 1] = np.nan
+    rows = np.asarray(points.nearest_rows(jnp.asarray(flawed), 3))
     assert (rows[2] == -1).all() and (rows[:, 2] == -1).all() and (rows != 2).all()
 
 
@@ -137,23 +142,24 @@ def test_greedi_is_that_of_partition():
 
 def test_subsets_are_cut_one_after_another():
     left = jnp.array([5, 3, 8, 1, 7, -1, -1])
-    rows = _cut(left, jnp.int32(5), jnp.int32(2), 4, 3)
+    rows = jax.jit(_cut, static_argnums=(3, 4))(left, jnp.int32(5), jnp.int32(2), 4, 3)
     assert rows.tolist() == [[5, 3, -1], [8, 1, -1], [7, 5, -1], [3, 8, -1]]
 
 
 @pytest.mark.slow
 def test_what_is_left_is_distinct_and_drawn_where_it_is_too_much():
     rows = jnp.array([4, -1, 2, 4, 9, 2, -1])
-    assert sorted(_distinct(keys(1)[0], rows, 5).tolist()) == [-1, -1, 2, 4, 9]
-    drawn = [_distinct(key, rows, 2) for key in keys(20)]
-    assert {tuple(sorted(some.tolist())) for some in drawn} == {(2, 4), (2, 9), (4, 9)}
+    distinct = jax.jit(_distinct, static_argnums=2)
+    assert sorted(distinct(keys(1)[0], rows, 5).tolist()) == [-1, -1, 2, 4, 9]
+    drawn = jax.jit(jax.vmap(lambda key: _distinct(key, rows, 2)))(keys(20)).tolist()
+    assert {tuple(sorted(some)) for some in drawn} == {(2, 4), (2, 9), (4, 9)}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [1, 2])
 def test_progressive_filtering_goes_level_by_level(depth):
     """Of each half of the pool the best stay, then of all these the best."""
-    scores = jaxal.scores.margin(jnp.asarray(LOGITS))
+    scores = MARGIN(LOGITS)
     view = jaxal.View(scores, jnp.asarray(KNOWN), jnp.asarray(LABELED), jnp.asarray(~LABELED))
     rules = ("margin",)
     chosen = filters.progressive(rules=rules, depth=depth, num_batches=2, subset=18, share=1.0)
@@ -227,7 +233,7 @@ def test_wrappers_inside_and_outside():
     parts = strategies.candidates(strategies.partition("core_set", num_partitions=2), size=15)
     outside = strategies.partition(strategies.candidates("core_set", size=7), num_partitions=2)
     twice = strategies.candidates(strategies.candidates("badge", size=8), kind="top", size=15)
-    scores = np.where(LABELED, -np.inf, jaxal.scores.margin(jnp.asarray(LOGITS)))
+    scores = np.where(LABELED, -np.inf, MARGIN(LOGITS))
     best = np.argsort(-scores, kind="stable")
     for strategy, among in ((inside, 9), (parts, ROWS), (outside, ROWS), (twice, 15)):
         rows = np.asarray(acquire(strategy).rows)
@@ -246,15 +252,14 @@ def test_the_model_runs_once_and_what_two_rules_see_is_kept_once():
 
     model = MODEL._replace(apply=apply)
     rules = strategies.core_set(), strategies.margin(), strategies.core_set(block_size=8)
-    seen = observe_all([rule.observe for rule in rules])(
-        keys(1)[0], model, {}, jnp.arange(ROWS), jnp.full(ROWS, -1)
-    )
+    observe = jax.jit(observe_all([rule.observe for rule in rules]), static_argnums=1)
+    seen = observe(keys(1)[0], model, {}, jnp.arange(ROWS), jnp.full(ROWS, -1))
     assert isinstance(seen, Observations) and len(calls) == 1
     assert len(jax.tree.leaves(seen)) == 2
-    features, margins, again = jax.tree.map(lambda leaf: leaf[:3], seen).trees()
+    features, margins, again = jax.tree.map(lambda leaf: np.asarray(leaf)[:3], seen).trees()
     np.testing.assert_array_equal(features, FEATURES[:3])
     np.testing.assert_array_equal(again, FEATURES[:3])
-    np.testing.assert_array_equal(margins, jaxal.scores.margin(jnp.asarray(LOGITS[:3])))
+    np.testing.assert_array_equal(margins, MARGIN(LOGITS)[:3])
 
 
 def test_equal_calls_are_the_identical_strategy():

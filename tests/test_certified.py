@@ -62,7 +62,7 @@ def test_the_size_of_features_changes_nothing(scale):
     pool = pools.compress(POINTS * np.float32(scale))
     found = certified.k_center(pool, free, 20, centers=None, block_size=32)
     np.testing.assert_array_equal(found.rows, expected.rows)
-    np.testing.assert_allclose(found.scores, expected.scores * scale, rtol=1e-4)
+    np.testing.assert_allclose(found.scores, np.asarray(expected.scores) * scale, rtol=1e-4)
     *_, last = anytime.certified_k_center(pool, free, 20, block_size=32)
     np.testing.assert_array_equal(last.selection.scores, found.scores)
     assert 0 < last.bound.optimum < last.bound.radius < found.scores[-1] * 1.01

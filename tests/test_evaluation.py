@@ -1,6 +1,7 @@
 """Active evaluation: LURE, active inference and CODA against their definitions in float64."""
 
 import itertools
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,25 +21,37 @@ def test_conformance(path):
     given: Any = {name[3:]: jnp.asarray(value) for name, value in case.items() if name[:3] == "in_"}
     if meta["kind"] == "lure":
         size = meta["pool_size"]
-        found = {
-            "weights": evaluation.lure_weights(given["probabilities"], pool_size=size),
-            "estimate": evaluation.lure(given["losses"], given["probabilities"], pool_size=size),
-        }
+
+        @jax.jit
+        def of_case(probabilities, losses):
+            return {
+                "weights": evaluation.lure_weights(probabilities, pool_size=size),
+                "estimate": evaluation.lure(losses, probabilities, pool_size=size),
+            }
+
     elif meta["kind"] == "active_inference":
         confidence = meta["hyper"].pop("confidence")
-        chances = evaluation.sampling_probabilities(given.pop("uncertainty"), **meta["hyper"])
-        found = {"probabilities": chances}
-        found |= evaluation.active_inference(**given, confidence=confidence)._asdict()
+
+        @jax.jit
+        def of_case(uncertainty, **given):
+            chances = evaluation.sampling_probabilities(uncertainty, **meta["hyper"])
+            estimate = evaluation.active_inference(**given, confidence=confidence)
+            return {"probabilities": chances, **estimate._asdict()}
+
     else:
-        rate, row = meta["hyper"].pop("rate"), int(given["update_row"][0])
-        chances, old = given["probabilities"], given["concentration"]
-        predicted = chances[:, row].argmax(-1)
-        label = int(given["update_label"][0])
-        found = {
-            "prior": evaluation.coda_prior(chances, **meta["hyper"]),
-            **evaluation.coda(chances, old)._asdict(),
-            "updated": evaluation.coda_update(old, predicted, label, rate=rate),
-        }
+        rate, row = meta["hyper"].pop("rate"), int(given.pop("update_row")[0])
+        label = int(given.pop("update_label")[0])
+
+        @jax.jit
+        def of_case(probabilities, concentration):
+            predicted = probabilities[:, row].argmax(-1)
+            return {
+                "prior": evaluation.coda_prior(probabilities, **meta["hyper"]),
+                **evaluation.coda(probabilities, concentration)._asdict(),
+                "updated": evaluation.coda_update(concentration, predicted, label, rate=rate),
+            }
+
+    found: Any = of_case(**given)
     for name, value in found.items():
         expected = case[f"out_{name}"].reshape(value.shape)
         size = np.abs(expected).max()
@@ -49,11 +62,12 @@ def test_lure_is_unbiased_over_all_orders():
     """The mean over all draws of 2 rows of 4, each with its probability, is the mean loss."""
     losses, weights = np.array([0.1, 2.0, 0.7, 0.0]), np.array([1.0, 3.0, 0.5, 2.0])
     total = 0.0
+    lure = jax.jit(evaluation.lure, static_argnames="pool_size")
     for order in itertools.permutations(range(4), 2):
         rows = np.array(order)
         left = weights.sum() - np.array([0.0, weights[rows[0]]])
         drawn = weights[rows] / left
-        found = evaluation.lure(jnp.asarray(losses[rows]), jnp.asarray(drawn), pool_size=4)
+        found = lure(losses[rows], drawn, pool_size=4)
         total += drawn.prod() * float(found)
     assert total == pytest.approx(losses.mean(), rel=1e-5)
 
@@ -61,7 +75,7 @@ def test_lure_is_unbiased_over_all_orders():
 def test_rows_are_drawn_as_often_as_their_weights_say():
     weights, available = jnp.array([1.0, 5.0, 2.0, 4.0, 9.0]), jnp.array([1, 1, 0, 1, 1], bool)
     keys = jax.random.split(jax.random.key(0), 4000)
-    draw = jax.vmap(lambda key: evaluation.draw_rows(key, weights, available, 2))
+    draw = jax.jit(jax.vmap(lambda key: evaluation.draw_rows(key, weights, available, 2)))
     rows, chances = map(np.asarray, draw(keys))
     assert (rows != 2).all() and (rows[:, 0] != rows[:, 1]).all()
     own = np.asarray(weights)[rows]
@@ -113,25 +127,21 @@ def test_labels_needed_are_those_of_the_width():
     sure = rng.uniform(0.5, 1, 3000).astype(np.float32)
     right = rng.uniform(size=3000) < sure
     doubt = np.sqrt(sure * (1 - sure))
-    needed = float(
-        evaluation.labels_needed(
-            jnp.asarray(sure), jnp.asarray(right), jnp.asarray(doubt), half_width=0.02, rows=3000
-        )
+    labels_needed = jax.jit(
+        partial(evaluation.labels_needed, rows=3000), static_argnames="half_width"
     )
-    chances = evaluation.sampling_probabilities(jnp.asarray(doubt), rate=needed / 3000)
+    needed = float(labels_needed(sure, right, doubt, half_width=0.02))
+    probabilities = jax.jit(partial(evaluation.sampling_probabilities, rate=needed / 3000))
+    chances = np.asarray(probabilities(doubt))
+    infer = jax.jit(evaluation.active_inference)
     np.testing.assert_allclose(chances.sum(), needed, rtol=0.02)
     widths = []
     for seed in range(20):
-        sampled = jnp.asarray(np.random.default_rng(seed).uniform(size=3000) < chances)
-        found = evaluation.active_inference(
-            jnp.asarray(sure), jnp.asarray(right, float), chances, sampled
-        )
+        sampled = np.random.default_rng(seed).uniform(size=3000) < chances
+        found = infer(sure, right.astype(np.float32), chances, sampled)
         widths.append(float(found.upper - found.estimate))
     assert np.mean(widths) == pytest.approx(0.02, rel=0.03)
-    few = evaluation.labels_needed(
-        jnp.asarray(sure), jnp.asarray(right), jnp.asarray(doubt), half_width=0.001, rows=3000
-    )
-    assert few == np.inf
+    assert labels_needed(sure, right, doubt, half_width=0.001) == np.inf
 
 
 def coda_reference(probabilities, concentration):
@@ -171,7 +181,7 @@ def test_coda_as_defined(scale):
     concentration = (scale * rng.uniform(1, 8, size=(3, 2, 2))).astype(np.float32)
     concentration[1, 0] = concentration[0, 0] * 1.01
     p_best, gain = coda_reference(probabilities.astype(float), concentration.astype(float))
-    found = evaluation.coda(jnp.asarray(probabilities), jnp.asarray(concentration))
+    found = jax.jit(evaluation.coda)(probabilities, concentration)
     np.testing.assert_allclose(found.p_best, p_best, atol=2e-3 if scale < 1 else 2e-4)
     np.testing.assert_allclose(found.gain, gain, atol=0.02 * gain.max() + 2e-5)
 

@@ -1,5 +1,7 @@
 """What the strategies for features of a fixed model are made of, each against its definition."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -43,9 +45,12 @@ def mixed_flips(features, weights, bias, anchors, epsilon):
 def test_alfa_mix_is_the_closed_form():
     features, weights, bias = data()
     anchors = features[:CLASSES] * 2
-    found = scores.alfa_mix(
-        lambda x: x @ weights + bias[None], jnp.asarray(features), jnp.asarray(anchors), epsilon=0.5
-    )
+
+    @jax.jit
+    def of_anchors(features, anchors):
+        return scores.alfa_mix(lambda x: x @ weights + bias[None], features, anchors, epsilon=0.5)
+
+    found = of_anchors(features, anchors)
     np.testing.assert_array_equal(found, mixed_flips(features, weights, bias, anchors, 0.5))
     assert 0 < (np.asarray(found) > 0).sum() < ROWS
 
@@ -53,16 +58,22 @@ def test_alfa_mix_is_the_closed_form():
 @pytest.mark.slow
 def test_alfa_mix_knows_nothing_of_anchors_that_are_not_there():
     features, weights, bias = data()
-    anchors = jnp.asarray(features[:3]).at[1].set(jnp.nan)
-    mask = jnp.array([True, False, True])
+    anchors = features[:3].copy()
+    anchors[1] = np.nan
 
     def apply(x):
         return x @ weights + bias[None]
 
-    found = scores.alfa_mix(apply, jnp.asarray(features), anchors, anchor_mask=mask)
-    few = scores.alfa_mix(apply, jnp.asarray(features), anchors[jnp.array([0, 2])])
+    @jax.jit
+    def flips(features, anchors):
+        mask = jnp.array([True, False, True])
+        found = scores.alfa_mix(apply, features, anchors, anchor_mask=mask)
+        few = scores.alfa_mix(apply, features, anchors[jnp.array([0, 2])])
+        flat = scores.alfa_mix(lambda x: jnp.zeros((len(x), 3)), features, anchors)
+        return found, few, flat
+
+    found, few, flat = map(np.asarray, flips(features, anchors))
     np.testing.assert_array_equal(found, few)
-    flat = scores.alfa_mix(lambda x: jnp.zeros((len(x), 3)), jnp.asarray(features), anchors)
     assert (flat == 0).all()
 
 
@@ -73,7 +84,7 @@ def test_the_linear_map_is_the_last_layer():
     logits = features @ weights + bias
     counted = np.arange(ROWS) > 9
     features[3] = np.nan
-    found, offset = linear_map(jnp.asarray(features), jnp.asarray(logits), jnp.asarray(counted))
+    found, offset = map(np.asarray, jax.jit(linear_map)(features, logits, counted))
     np.testing.assert_allclose(found[:-1], weights[:-1], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(offset[0], bias, rtol=1e-3, atol=1e-3)
     assert (found[-1] == 0).all()
@@ -109,11 +120,16 @@ def test_drop_query_lowers_its_bar_while_there_are_few(level):
     draws = np.arange(3)[:, None] < votes[None]
     dropped = np.stack([1.0 * ~draws, 1.0 * draws], axis=-1).astype(np.float32)
     logits = np.tile(np.array([1, 0], np.float32), (ROWS, 1))
-    given = (jnp.asarray(array) for array in (logits, dropped, features, np.ones(ROWS, bool)))
-    logits, dropped, features, available = given
-    np.testing.assert_array_equal(scores.drop_query(logits, dropped), votes)
-    picks = selection.drop_query(jax.random.key(1), logits, dropped, features, available, 1)
-    centre = unit(np.asarray(features)[: twice if level else 40])
+
+    @jax.jit
+    def decide(logits, dropped, features):
+        key, available = jax.random.key(1), jnp.ones(ROWS, bool)
+        picks = selection.drop_query(key, logits, dropped, features, available, 1)
+        return scores.drop_query(logits, dropped), picks
+
+    changes, picks = decide(logits, dropped, features)
+    np.testing.assert_array_equal(changes, votes)
+    centre = unit(features[: twice if level else 40])
     nearest = ((centre - centre.mean(0)) ** 2).sum(1).argmin()
     assert picks.rows.tolist() == [nearest]
 
@@ -125,11 +141,13 @@ def test_alfa_mix_knows_nothing_of_labelled_rows_that_are_not_finite():
     features[8] = np.nan
     rows, labels = np.arange(ROWS), np.arange(ROWS) % CLASSES
 
+    @jax.jit
+    def select(view):
+        return strategies.alfa_mix().select(jax.random.key(0), view, 5).rows
+
     def pick(known):
-        masks = jnp.asarray(rows < known), jnp.asarray(rows > 8)
-        observation = jnp.asarray(logits), jnp.asarray(features)
-        view = View(observation, jnp.asarray(labels), *masks)
-        return strategies.alfa_mix().select(jax.random.key(0), view, 5).rows.tolist()
+        view: Any = ((logits, features), labels, rows < known, rows > 8)
+        return select(View(*view)).tolist()
 
     assert pick(9) == pick(8)
 
@@ -141,11 +159,13 @@ def test_rows_that_are_not_finite_fill_a_batch_up_last():
     dropped = np.stack([logits, logits])
     dropped[:, 50] = -logits[50]  # the one candidate
     features[:40] = np.nan
-    logits, dropped, features = map(jnp.asarray, (logits, dropped, features))
-    everything = jnp.ones(ROWS, bool)
-    picked = selection.drop_query(
-        jax.random.key(0), logits, dropped, features, everything, 20, restarts=1
-    )
+
+    @jax.jit
+    def decide(*observed):
+        given: Any = *observed, jnp.ones(ROWS, bool)
+        return selection.drop_query(jax.random.key(0), *given, budget=20, restarts=1)
+
+    picked = decide(logits, dropped, features)
     assert sorted(picked.rows.tolist()) == list(range(40, ROWS))
 
 
@@ -159,9 +179,12 @@ def test_the_purest_radius_is_a_quantile_of_the_gaps_between_clusters():
     labels = np.arange(ROWS) % 2
     points = (rng.normal(size=(ROWS, 2)) + 12 * labels[:, None]).astype(np.float32)
     usable = np.arange(ROWS) > 5
-    radius = purity_radius(
-        jax.random.key(0), jnp.asarray(points), jnp.asarray(usable), 2, purity=0.9
-    )
+
+    @jax.jit
+    def found(points, usable):
+        return purity_radius(jax.random.key(0), points, usable, 2, purity=0.9)
+
+    radius = found(points, usable)
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
     distance[(labels[:, None] == labels[None]) | ~usable[None]] = np.inf
     gaps = np.sort(distance.min(1)[usable])[::-1]

@@ -48,9 +48,8 @@ def test_features_of_a_layer(layer, side, width):
     variables = model.init(jax.random.key(0), INPUTS)
     outputs = jax.jit(model.apply)(variables, INPUTS)
     assert outputs.features.shape == (6, width)
-    np.testing.assert_allclose(
-        outputs.logits, plain.apply(variables, INPUTS).logits, rtol=1e-5, atol=1e-6
-    )
+    expected = jax.jit(plain.apply)(variables, INPUTS).logits
+    np.testing.assert_allclose(outputs.logits, expected, rtol=1e-5, atol=1e-6)
     hidden = by_hand(variables, INPUTS)
     values = {"input": np.asarray(INPUTS), "output": hidden if "/" in layer else hidden.clip(0)}
     np.testing.assert_allclose(outputs.features, values[side], rtol=1e-5, atol=1e-6)
@@ -64,19 +63,22 @@ def test_features_of_a_layer(layer, side, width):
 def test_features_of_images_are_flattened_and_reach_strategies():
     model = models.with_features(models.cnn(3, channels=(2,), hidden=5), "Conv_0")
     images = jnp.ones((4, 6, 6))
-    variables = model.init(jax.random.key(0), images)
-    assert model.apply(variables, images).features.shape == (4, 6 * 6 * 2)
-    seen = strategies.core_set().observe(
-        jax.random.key(0), model, variables, images, jnp.full(4, -1)
-    )
-    assert seen.shape == (4, 72)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    assert jax.eval_shape(model.apply, variables, images).features.shape == (4, 6 * 6 * 2)
+
+    def observe(variables):
+        return strategies.core_set().observe(
+            jax.random.key(0), model, variables, images, jnp.full(4, -1)
+        )
+
+    assert jax.eval_shape(observe, variables).shape == (4, 72)
 
 
 def test_models_of_models_keep_their_layers():
     model = models.normalized(models.mlp(3, hidden=(5,)), 0.5, 0.2)
     raw, seen = jnp.ones((2, 4), jnp.uint8), models.with_features(model, "Dense_0")
-    variables = seen.init(jax.random.key(0), raw)
-    assert seen.apply(variables, raw).features.shape == (2, 5)
+    variables = jax.eval_shape(seen.init, jax.random.key(0), raw)
+    assert jax.eval_shape(seen.apply, variables, raw).features.shape == (2, 5)
     assert seen.prepare is model.prepare
 
 
@@ -84,10 +86,13 @@ def test_models_of_models_keep_their_layers():
 def test_members_of_an_ensemble_have_layers_and_it_has_none():
     model = models.with_dropout(models.with_features(models.mlp(3), "Dense_0"), "Dense_1")
     ensemble = jaxal.ensemble(jaxal.Learner(model, optax.sgd(0.1)), 2).model
-    variables = ensemble.init(jax.random.key(0), INPUTS)
-    plain, dropped = (
-        ensemble.apply(variables, INPUTS, key=key) for key in (None, jax.random.key(1))
-    )
+
+    @jax.jit
+    def outputs():
+        variables = ensemble.init(jax.random.key(0), INPUTS)
+        return [ensemble.apply(variables, INPUTS, key=key) for key in (None, jax.random.key(1))]
+
+    plain, dropped = jax.tree.map(np.asarray, outputs())
     assert plain.features.shape == (6, 2 * 128)
     assert (plain.logits != dropped.logits).any()
     for change in (models.with_features, models.with_dropout):
@@ -128,7 +133,8 @@ def test_entries_are_dropped_at_the_rate_and_scaled():
     model = models.with_dropout(models.logistic(2), "Dense_0", 0.25)
     variables = {"params": {"Dense_0": {"kernel": jnp.eye(2), "bias": jnp.zeros(2)}}}
     inputs = jnp.ones((2000, 2))
-    found = np.asarray(model.apply(variables, inputs, key=jax.random.key(0)).logits)
+    apply = jax.jit(model.apply)
+    found = np.asarray(apply(variables, inputs, key=jax.random.key(0)).logits)
     assert set(np.unique(found).tolist()) == {0.0, np.float32(1 / 0.75)}
     assert abs((found == 0).mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 4000)
     assert abs((found == 0).all(1).mean() - 0.25**2) < 4 * np.sqrt(0.0625 / 2000)
@@ -149,9 +155,14 @@ def test_under_other_settings_of_jax(mode):
     with mode():
         model = models.with_features(models.with_dropout(Net(), "head"), "block/inner")
         inputs = jnp.asarray(np.asarray(INPUTS))
-        variables = model.init(jax.random.key(0), inputs)
-        outputs, _ = jax.jit(model.train)(variables, inputs, key=jax.random.key(1))
-        assert outputs.features.shape == (6, 8) and jnp.isfinite(outputs.logits).all()
+
+        @jax.jit
+        def trained(inputs):
+            variables = model.init(jax.random.key(0), inputs)
+            return model.train(variables, inputs, key=jax.random.key(1))[0]
+
+        outputs = trained(inputs)
+        assert outputs.features.shape == (6, 8) and np.isfinite(outputs.logits).all()
 
 
 class Twice(nn.Module):
@@ -164,8 +175,9 @@ class Twice(nn.Module):
 def test_a_layer_that_runs_twice_has_two_masks():
     model = models.with_dropout(Twice(), "shared")
     variables = model.init(jax.random.key(0), INPUTS)
-    assert (model.apply(variables, INPUTS).logits == 0).all()
-    assert (model.apply(variables, INPUTS, key=jax.random.key(1)).logits != 0).any()
+    apply = jax.jit(model.apply)
+    assert (np.asarray(apply(variables, INPUTS).logits) == 0).all()
+    assert (np.asarray(apply(variables, INPUTS, key=jax.random.key(1)).logits) != 0).any()
 
 
 @pytest.mark.slow
@@ -174,7 +186,14 @@ def test_consistent_masks_make_one_network_of_a_draw():
     variables = model.init(jax.random.key(0), INPUTS)
     alike = jnp.tile(INPUTS[:1], (5, 1))
     draws = posterior.mc_dropout(4, consistent=True)
-    seen = draws.observe(jax.random.key(0), model, variables, alike, lambda draws: draws.stack())
+
+    @jax.jit
+    def observe(variables):
+        return draws.observe(
+            jax.random.key(0), model, variables, alike, lambda draws: draws.stack()
+        )
+
+    seen = np.asarray(observe(variables))
     assert seen.shape == (5, 4, 3)
     np.testing.assert_allclose(seen, np.tile(seen[:1], (5, 1, 1)), rtol=1e-5, atol=1e-6)
     assert np.ptp(np.asarray(seen[0]), axis=0).max() > 0

@@ -1,5 +1,6 @@
 """`training.newton` against a minimiser in float64, and what it refuses."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -39,6 +40,11 @@ def optimum(inputs, labels, weights, classes, l2):
     return np.exp(found - np.logaddexp.reduce(found, axis=1, keepdims=True))
 
 
+@partial(jax.jit, static_argnums=0)
+def chances_of(model, variables, inputs):
+    return jax.nn.softmax(model.apply(variables, inputs).logits)
+
+
 @pytest.mark.parametrize("classes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_fits_the_optimum(classes):
     inputs, labels, weights = problem(classes)
@@ -47,11 +53,11 @@ def test_fits_the_optimum(classes):
     # What follows the labelled rows is room for more, and changes nothing.
     buffers = inputs.copy(), labels.copy()
     buffers[0][count:] = 100
-    given = (*buffers, jnp.asarray(weights, jnp.float32), jnp.int32(count))
+    given = (*buffers, jnp.asarray(weights.astype(np.float32)), jnp.int32(count))
     variables = model.init(jax.random.key(0), inputs[:1])
     fitted, info = jax.jit(learner.fit)(jax.random.key(1), variables, *given)
     expected = optimum(inputs[:count], labels[:count], weights[:count], classes, 0.5)
-    found = jax.nn.softmax(model.apply(fitted, inputs).logits)
+    found = np.asarray(chances_of(model, fitted, inputs))
     np.testing.assert_allclose(found[:count], expected, atol=2e-5)
     loss = -np.log(expected[np.arange(count), labels[:count]])
     np.testing.assert_allclose(info.loss, np.average(loss, weights=weights[:count]), rtol=1e-4)
@@ -75,7 +81,7 @@ def test_random_weights_of_large_features_and_classes_without_a_row():
     variables = model.init(jax.random.key(0), inputs[:1])
     fit = jax.jit(newton(model, l2=30.0).fit)
     fitted, info = fit(jax.random.key(1), variables, inputs, labels, jnp.ones(15), jnp.int32(15))
-    found = jax.nn.softmax(model.apply(fitted, inputs).logits)
+    found = chances_of(model, fitted, inputs)
     np.testing.assert_allclose(found, optimum(inputs, labels, weights, 6, 30.0), atol=1e-3)
     assert info.epochs < 30
 

@@ -1,6 +1,6 @@
 """The second layout of a page's map: its graph, its forces, and how many neighbours it keeps."""
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 from page_runs import folder_of_run, read, records
@@ -63,9 +63,10 @@ def test_forces_are_those_of_t_sne():
     np.fill_diagonal(q, 0)
     pull = 150 * ((p * q)[..., None] * apart).sum(1)
     push = 150 * ((q**2)[..., None] * apart).sum(1) / q.sum()
-    placed = jnp.asarray(points, jnp.float32)
-    np.testing.assert_allclose(tsne.attraction(placed, jnp.asarray(near)), pull, atol=1e-5)
-    coarse, fine = (np.abs(tsne.repulsion(placed, nodes) - push).max() for nodes in (128, 512))
+    placed = points.astype(np.float32)
+    np.testing.assert_allclose(jax.jit(tsne.attraction)(placed, near), pull, atol=1e-5)
+    repulsion = jax.jit(tsne.repulsion, static_argnums=1)
+    coarse, fine = (np.abs(repulsion(placed, nodes) - push).max() for nodes in (128, 512))
     assert coarse < 0.08 * np.abs(push).max() and fine < 0.006 * np.abs(push).max()
 
 

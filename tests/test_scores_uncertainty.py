@@ -13,6 +13,7 @@ from jaxal import scores
 
 FUNCTIONS = [scores.entropy, scores.least_confidence, scores.margin]
 JITTED = {function: jax.jit(function) for function in FUNCTIONS}
+GRADIENTS = {function: jax.jit(jax.grad(function)) for function in FUNCTIONS}
 INF = np.inf
 few = hypothesis.settings(derandomize=True, deadline=None, max_examples=40)
 rows_of_five = hnp.arrays(np.float32, (4, 5), elements=st.floats(-60, 60, width=32))
@@ -85,8 +86,9 @@ def test_against_float64(classes, scale):
 def test_certain_predictions_keep_their_digits(lead):
     odds = np.exp(-lead)  # p = 1 - odds: rounds to 1
     logits = jnp.array([0.0, lead])
-    np.testing.assert_allclose(scores.least_confidence(logits), odds, rtol=1e-5)
-    np.testing.assert_allclose(scores.entropy(logits), odds * (1 + lead), rtol=1e-5)
+    least_confidence, entropy = (JITTED[one](logits) for one in FUNCTIONS[1::-1])
+    np.testing.assert_allclose(least_confidence, odds, rtol=1e-5)
+    np.testing.assert_allclose(entropy, odds * (1 + lead), rtol=1e-5)
 
 
 def test_log_probabilities_are_logits():
@@ -111,9 +113,9 @@ def test_half_precision_is_computed_in_float32(dtype):
 def test_leading_axes(function, rows):
     logits = random_logits((*rows, 4))
     function = JITTED[function]
-    got = function(logits)
+    got = np.asarray(function(logits))
     assert got.shape == rows
-    flat = [function(row) for row in logits.reshape(-1, 4)]
+    flat = [function(row) for row in np.asarray(logits).reshape(-1, 4)]
     np.testing.assert_allclose(got.reshape(-1), np.array(flat).reshape(-1), rtol=1e-6)
 
 
@@ -121,16 +123,18 @@ def test_leading_axes(function, rows):
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_jit_and_vmap_change_nothing(function):
     logits = random_logits((9, 5), 4.0)
-    for transformed in (jax.jit(function), jax.vmap(function)):
-        np.testing.assert_allclose(transformed(logits), function(logits), rtol=1e-6, atol=1e-7)
+    expected = function(logits)
+    for transformed in (jax.jit(function), jax.jit(jax.vmap(function))):
+        np.testing.assert_allclose(transformed(logits), expected, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_rows_are_independent(function):
-    logits = random_logits((50, 5), 4.0).at[::7].set(random_logits((5,)))
+    logits = np.array(random_logits((50, 5), 4.0))
+    logits[::7] = random_logits((5,))
     order = np.random.default_rng(1).permutation(50)
     function = JITTED[function]
-    got = function(logits)
+    got = np.asarray(function(logits))
     np.testing.assert_array_equal(function(logits[order]), got[order])
     assert len(np.unique(got[::7])) == 1
 
@@ -145,17 +149,17 @@ def test_undefined_rows_are_nan_alone(function, bad):
 @pytest.mark.slow
 def test_gradient_of_entropy():
     logits = random_logits((8, 5), 2.0)
-    probs = jax.nn.softmax(logits)
-    expected = -probs * (jnp.log(probs) + scores.entropy(logits)[:, None])
+    probs, entropy = softmax(logits), np.asarray(JITTED[scores.entropy](logits))
+    expected = -probs * (np.log(probs) + entropy[:, None])
     got = jax.jit(jax.grad(lambda x: scores.entropy(x).sum()))(logits)
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 def test_gradient_of_entropy_where_classes_tie():
     logits = jnp.array([1.0, 1.0, 0.0, 1.0])
-    probs = jax.nn.softmax(logits)
-    expected = -probs * (jnp.log(probs) + scores.entropy(logits)[None])
-    got = jax.jit(jax.grad(scores.entropy))(logits)
+    probs, entropy = softmax(logits), np.asarray(JITTED[scores.entropy](logits))
+    expected = -probs * (np.log(probs) + entropy[None])
+    got = GRADIENTS[scores.entropy](logits)
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
@@ -163,8 +167,8 @@ def test_gradient_of_entropy_where_classes_tie():
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("name", EXTREMES)
 def test_gradients_are_finite(function, name):
-    logits = jnp.array(EXTREMES[name][0], jnp.float32)
-    assert np.isfinite(jax.jit(jax.grad(function))(logits)).all()
+    logits = np.array(EXTREMES[name][0], np.float32)
+    assert np.isfinite(GRADIENTS[function](logits)).all()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

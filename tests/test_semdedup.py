@@ -29,6 +29,10 @@ def reference(features, available, clusters, threshold):
     return keep, kept_as
 
 
+def in_numpy(found):
+    return jax.tree.map(np.asarray, found)
+
+
 def data(rows=150, seed=0):
     """Copies with some noise, in clusters that differ much in size."""
     rng = np.random.default_rng(seed)
@@ -40,7 +44,8 @@ def data(rows=150, seed=0):
     features[7], features[8] = np.nan, 0.0
     features[rows // 2 :][:1] = 0.0
     available = rng.uniform(size=rows) < 0.9
-    return jnp.asarray(features, jnp.float32), jnp.asarray(available), jnp.asarray(clusters)
+    features = features.astype(np.float32)
+    return jnp.asarray(features), jnp.asarray(available), jnp.asarray(clusters)
 
 
 @pytest.mark.slow
@@ -66,8 +71,8 @@ def test_exact_copies_are_found_whatever_their_lengths():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(60, 4)).astype(np.float32)
     x[30:] = x[:30] * 2.0 ** rng.integers(-30, 30, size=(30, 1))
-    found = curation.semdedup(
-        jax.random.key(0), jnp.asarray(x), jnp.ones(60, bool), threshold=0.9999
+    found = in_numpy(
+        curation.semdedup(jax.random.key(0), jnp.asarray(x), jnp.ones(60, bool), threshold=0.9999)
     )
     assert found.keep[:30].all() and not found.keep[30:].any()
     np.testing.assert_array_equal(found.kept_as, np.arange(60) % 30)
@@ -76,13 +81,14 @@ def test_exact_copies_are_found_whatever_their_lengths():
 @pytest.mark.slow
 def test_kept_rows_of_its_own_clusters_are_not_alike():
     features, available, _ = data()
-    found = curation.semdedup(jax.random.key(0), features, available, num_clusters=5)
-    assert (~found.keep | available).all() and 20 < found.keep.sum() < 120
+    found = in_numpy(curation.semdedup(jax.random.key(0), features, available, num_clusters=5))
     again = curation.semdedup(jax.random.key(0), features, available, num_clusters=5)
+    features, available = np.asarray(features), np.asarray(available)
+    assert (~found.keep | available).all() and 20 < found.keep.sum() < 120
     np.testing.assert_array_equal(found.keep, again.keep)
     dropped = np.flatnonzero(available & ~found.keep)
-    for row, kept in zip(dropped, np.asarray(found.kept_as)[dropped], strict=True):
-        one, other = np.asarray(features[row]), np.asarray(features[kept])
+    for row, kept in zip(dropped, found.kept_as[dropped], strict=True):
+        one, other = features[row], features[kept]
         cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
         assert kept < row and found.keep[kept] and cosine > 0.95
 
@@ -106,20 +112,21 @@ def test_clusters_of_clouds():
     cloud = np.arange(90) % 3
     x = (rng.normal(size=(90, 4)) + 30 * np.eye(4)[cloud] + 1000).astype(np.float32)
     x[5] = np.nan
-    available = jnp.arange(90) % 7 > 0
-    found = curation.k_means_clusters(jax.random.key(0), jnp.asarray(x), available, 3)
-    counted = np.asarray(available) & (np.arange(90) != 5)
+    available = np.arange(90) % 7 > 0
+    clusters = jax.jit(curation.k_means_clusters, static_argnums=3)
+    found = in_numpy(clusters(jax.random.key(0), x, available, 3))
+    counted = available & (np.arange(90) != 5)
     assert (found.assigned[~counted] == 3).all()
     for group in range(3):
         own = counted & (cloud == group)
-        assert len(set(np.asarray(found.assigned)[own].tolist())) == 1
+        assert len(set(found.assigned[own].tolist())) == 1
         center = found.centers[found.assigned[np.flatnonzero(own)[0]]]
         np.testing.assert_allclose(center, x[own].mean(0), rtol=1e-5)
         squared = ((x[own] - np.asarray(center, np.float64)) ** 2).sum(1)
         np.testing.assert_allclose(found.squared[own], squared, rtol=1e-3)
     wild = x.copy()
-    wild[~np.asarray(available)] = 1e20
-    again = curation.k_means_clusters(jax.random.key(0), jnp.asarray(wild), available, 3)
+    wild[~available] = 1e20
+    again = clusters(jax.random.key(0), wild, available, 3)
     np.testing.assert_array_equal(found.assigned, again.assigned)
 
 
@@ -130,7 +137,7 @@ def test_seeds_of_few_clusters_are_greedy(monkeypatch):
     spots = 4 * rng.normal(size=(30, 8))
     x = (spots[rng.integers(0, 30, 600)] + rng.normal(size=(600, 8))).astype(np.float32)
     x[::50] = 1e6
-    free = jnp.arange(600) % 50 > 0
+    free = np.arange(600) % 50 > 0
     fit = inspect.unwrap(_clusters.fit_clusters)  # so that it is traced anew
 
     def inertia(seed):

@@ -80,10 +80,11 @@ def test_steps_are_those_of_lloyd(shards, tmp_path):
     np.testing.assert_allclose(picked.scores, -squared, rtol=1e-4, atol=1e-5)
 
 
-def placed(features, free):
-    frame, scale = Dense(jnp.asarray(features)).frame(jnp.asarray(free))
-    points = Dense(jnp.asarray(features)).placed(frame).masked(jnp.asarray(free)).features
-    return points, Dense(jnp.asarray(INIT)).placed(frame).features, (frame, scale)
+@jax.jit
+def placed(features, free, init):
+    frame, scale = Dense(features).frame(free)
+    points = Dense(features).placed(frame).masked(free).features
+    return points, Dense(init).placed(frame).features, (frame, scale)
 
 
 @pytest.mark.slow
@@ -91,18 +92,23 @@ def test_rests_where_the_same_in_memory_does_with_empty_clusters():
     """Two centers begin at one place: the second has no row, and moves to the farthest one."""
     init: Any = INIT.copy()
     init[3] = init[1]
-    points, _, (frame, scale) = placed(FEATURES, FREE)
-    centers = Dense(jnp.asarray(init)).placed(frame).features
+    points, centers, (frame, scale) = placed(FEATURES, FREE, init)
     every = jnp.ones(NUM, bool)
     stop = {"max_steps": 300, "tolerance": 1e-4}
-    expected = jax.jit(lambda: lloyd(points, jnp.asarray(FREE), centers, every, **stop))()
+
+    @jax.jit
+    def in_memory():
+        clusters = lloyd(points, jnp.asarray(FREE), centers, every, **stop)
+        return clusters, closest(clusters)
+
+    expected, nearest = in_memory()
     steps = []
     found = streamed.k_means_centers(key(), stream(), FREE, NUM, init=init, advance=steps.append)
     assert found.steps == expected.steps and steps == list(range(1, found.steps + 1))
-    whole = (expected.centers + frame[0]) * scale
+    whole = (np.asarray(expected.centers) + np.asarray(frame[0])) * np.asarray(scale)
     np.testing.assert_allclose(found.centers, whole, rtol=1e-5, atol=1e-5)
     picked = streamed.k_means(key(), stream(), FREE, NUM, init=init)
-    np.testing.assert_array_equal(picked.rows, closest(expected))
+    np.testing.assert_array_equal(picked.rows, nearest)
 
 
 @pytest.mark.slow
@@ -119,7 +125,7 @@ def test_mini_batches_are_those_in_memory_and_read_nothing_else(monkeypatch):
             read.append(FEATURES[rows])
             return read[-1]
 
-    points, centers, (frame, scale) = placed(FEATURES, FREE)
+    points, centers, (frame, scale) = placed(FEATURES, FREE, INIT)
     drawing = jax.random.split(key(), 3)[2]
     stop = {"max_steps": 9, "tolerance": 0.0}
     arguments = drawing, points, jnp.asarray(FREE), centers, jnp.ones(NUM, bool), 32
@@ -127,7 +133,7 @@ def test_mini_batches_are_those_in_memory_and_read_nothing_else(monkeypatch):
     pool = stream(Watched())
     read.clear()
     found = streamed.k_means_centers(key(), pool, FREE, NUM, init=INIT, batch_size=32, **stop)
-    whole = (expected.centers + frame[0]) * scale
+    whole = (np.asarray(expected.centers) + np.asarray(frame[0])) * np.asarray(scale)
     assert found.steps == expected.steps
     np.testing.assert_allclose(found.centers, whole, rtol=1e-5, atol=1e-5)
     # The sample of 3 batches, and the batches, with one or two that were read ahead.
@@ -158,10 +164,9 @@ def test_seeds_of_a_sample_find_the_clusters(monkeypatch):
     features = (apart[RNG.integers(0, NUM, ROWS)] + RNG.normal(size=(ROWS, WIDTH))).astype("f")
     for batch_size in (None, 64):
         options = {"batch_size": batch_size, "max_steps": 20}
-        found = streamed.k_means_centers(
-            key(), stream(features), jnp.ones(ROWS, bool), NUM, **options
-        )
-        squared = ((found.centers[:, None] - apart[None]) ** 2).sum(-1)
+        every: Any = np.ones(ROWS, bool)
+        found = streamed.k_means_centers(key(), stream(features), every, NUM, **options)
+        squared = ((np.asarray(found.centers)[:, None] - apart[None]) ** 2).sum(-1)
         assert sorted(squared.argmin(axis=1).tolist()) == list(range(NUM))
         assert squared.min(axis=1).max() < 1
 
@@ -171,18 +176,16 @@ def test_batches_are_filled_up():
     """Three points, rows that are not finite, and fewer of both than picks."""
     features = np.repeat(np.array([[0, 0], [4, 0], [0, 9]], np.float32), 3, axis=0)
     features[8] = np.nan
-    free = jnp.ones(9, bool).at[jnp.array([0, 7])].set(False)
+    free: Any = ~np.isin(np.arange(9), [0, 7])
     picked = streamed.k_means(key(), stream(features), free, 8)
     rows = picked.rows.tolist()
     assert sorted(rows[:7]) == [1, 2, 3, 4, 5, 6, 8] and rows[6:] == [8, -1]
     assert {features[row].tobytes() for row in rows[:3]} == {
         features[k].tobytes() for k in (1, 3, 6)
     }
-    assert picked.scores[6] == picked.scores[7] == -np.inf
-    assert streamed.k_means(key(), stream(features), jnp.zeros(9, bool), 2).rows.tolist() == [
-        -1,
-        -1,
-    ]
+    assert picked.scores.tolist()[6:] == [-np.inf, -np.inf]
+    none: Any = np.zeros(9, bool)
+    assert streamed.k_means(key(), stream(features), none, 8).rows.tolist() == [-1] * 8
 
 
 @bad_inputs(
