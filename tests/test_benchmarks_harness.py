@@ -223,3 +223,22 @@ def test_a_command_is_timed_to_its_picture(experiments, tmp_path, monkeypatch):
     accuracies = side.prepare({}, {"changed": quick})(0)
     assert accuracies.shape == (4,) and 0 < accuracies.min() <= accuracies.max() <= 1
     assert [*tmp_path.glob("*/cache/*")] and [*tmp_path.glob("*/*/run/curves.png")]
+
+
+def test_shares_are_of_the_machine_that_measured(harness, record):
+    def measured(platform, rate):
+        return record | {
+            "work": {"flops": 1e9, "bytes": 1e9},
+            "environment": record["environment"] | {"platform": platform},
+            "ceilings": {"numpy": {"flops": rate, "bytes_per_second": rate}},
+        }
+
+    text = harness["table"]._ceilings([measured("slow", 1e15), measured("fast", 4e15)])
+    head, _, *rows = ([*map(str.strip, line.split("|")[1:-1])] for line in text.splitlines())
+    assert head[3:] == [
+        "of 1000000 or 4000000 GFLOP/s of a matrix product",
+        "of 1000000.0 or 4000000.0 GB/s of a copy",
+    ]
+    slow, fast = ([*map(float, row[1:])] for row in rows)
+    assert slow[:2] == fast[:2] == [1.0, 1.0]
+    np.testing.assert_allclose(np.divide(slow, fast)[2:], 4, rtol=0.1)

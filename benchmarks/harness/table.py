@@ -174,46 +174,52 @@ def _about(records: Sequence[dict[str, Any]]) -> str:
     if not records:
         return "Nothing has been measured."
     first = records[0]["environment"]
+    days = sorted({record["environment"]["started"][:10] for record in records})
     loads = [record[when][0] for record in records for when in ("load_before", "load_after")]
     cores = sorted({len(record["cores"]) for record in records})
     return (
-        f"Measured on {first['processor']} ({first['cores']} cores, {first['started'][:10]}), "
+        f"Measured on {first['processor']} ({first['cores']} cores, {' to '.join({days[0]: 0, days[-1]: 0})}), "
         f"pinned to {' or '.join(map(str, cores))} of them; the machine's load was "
         f"{min(loads):.1f} to {max(loads):.1f}. Seconds are medians of warm calls."
     )
 
 
+RATES = {"flops": "flops", "bytes": "bytes_per_second"}
+
+
 def _ceilings(records: Sequence[dict[str, Any]]) -> str:
-    """How near jaxal's side comes to the machine's own rates, the best of all runs on it."""
-    best = {
-        rate: max(
-            (one[rate] for each in records for one in each.get("ceilings", {}).values()),
-            default=0.0,
-        )
-        for rate in ("flops", "bytes_per_second")
-    }
-    if not all(best.values()):
-        return ""
-    rows = []
+    """How near jaxal's side comes to its machine's own rates, the best of all runs on it."""
+    machines: dict[str, dict[str, float]] = {}
     for record in records:
-        ours = next(iter(record["sides"].values()))
-        if "seconds" not in ours or record["work"] is None:
+        best = machines.setdefault(_machine(record), dict.fromkeys(RATES, 0.0))
+        for one in record.get("ceilings", {}).values():
+            best.update({kind: max(best[kind], one[rate]) for kind, rate in RATES.items()})
+    rows, used = [], []
+    for record in records:
+        ours, best = next(iter(record["sides"].values())), machines[_machine(record)]
+        if "seconds" not in ours or record["work"] is None or not all(best.values()):
             continue
         work, least = record["work"], ours["cpu_seconds"]["min"]
-        shares = [
-            work[kind] / least / best[rate]
-            for kind, rate in (("flops", "flops"), ("bytes", "bytes_per_second"))
-        ]
-        amounts = [f"{work[kind] / 1e9:.3g}" for kind in ("flops", "bytes")]
-        rows.append([record["title"], *amounts, *(f"{share:.2g}" for share in shares)])
+        amounts = [f"{work[kind] / 1e9:.3g}" for kind in RATES]
+        shares = [f"{work[kind] / least / best[kind]:.2g}" for kind in RATES]
+        rows.append([record["title"], *amounts, *shares])
+        used.append(best)
+    if not rows:
+        return ""
+    flops, copied = (sorted({one[kind] / 1e9 for one in used}) for kind in RATES)
     head = (
         "the work of the definition",
         "GFLOP",
         "GB",
-        f"of {best['flops'] / 1e9:.0f} GFLOP/s of a matrix product",
-        f"of {best['bytes_per_second'] / 1e9:.1f} GB/s of a copy",
+        f"of {' or '.join(f'{one:.0f}' for one in flops)} GFLOP/s of a matrix product",
+        f"of {' or '.join(f'{one:.1f}' for one in copied)} GB/s of a copy",
     )
     return _grid(head, rows)
+
+
+def _machine(record: dict[str, Any]) -> str:
+    """What tells machines apart as far as records say."""
+    return record["environment"]["platform"]
 
 
 def _number(value: float, digits: int = 3) -> str:
