@@ -10,7 +10,7 @@ from jax.experimental.layout import Layout, with_layout_constraint
 from jax.typing import DTypeLike
 
 from jaxal.base import PyTree
-from jaxal.checks import is_key
+from jaxal.checks import is_key, is_traced
 from jaxal.targets import is_cpu, is_gpu, is_tpu
 
 SUMMED = 256
@@ -244,7 +244,7 @@ def by_rows(leaf: jax.Array) -> jax.Array:
     order of its own, at the cost of a copy of the whole between them. The order is that of the
     blocks. It fills up rows to whole vectors of 128 numbers, which narrow matrices cannot afford.
     """
-    if not is_tpu() or leaf.ndim != 2 or not isinstance(leaf, jax.core.Tracer):
+    if not is_tpu() or leaf.ndim != 2 or not is_traced(leaf):
         return leaf
     width = leaf.shape[1]
     is_wide = -(-width // LANES) * LANES <= 1.5 * width

@@ -19,7 +19,7 @@ from jaxal.training.stopping import is_saturated
 MODEL = jaxal.models.mlp(3, hidden=(8,))
 
 
-def buffers(count=20, capacity=32, fill=0.0):
+def buffers(count=20, capacity=32, fill=0.0) -> Any:
     """Buffers of which the first `count` rows are labelled; the others hold `fill`."""
     inputs, labels = clouds(capacity)
     inputs = np.where(np.arange(capacity)[:, None] < count, inputs, fill).astype(np.float32)
