@@ -163,6 +163,7 @@ class Learner(ByStructure, TrainingOptions):
         key_init, key_epochs = jax.random.split(short_key(key))
         if not self.warm_start:
             variables = self.model.init(key_init, first(inputs))
+        inputs, labels, weights = jax.tree.map(jnp.asarray, (inputs, labels, weights))
         count = jnp.asarray(count, jnp.int32)
 
         def epoch(chosen: TrainingRows, state: _FitState) -> _FitState:
