@@ -238,11 +238,11 @@ def with_rows(tree: PyTree, start: jax.Array | int, rows: PyTree) -> PyTree:
 
 
 def by_rows(leaf: jax.Array) -> jax.Array:
-    """The same array, which a program for a TPU holds row after row, if it is a wide matrix.
+    """The same array, which a program for a TPU holds row after row, if it is a matrix [n, D].
 
     What writes a matrix in blocks of rows and what reads it may each have that compiler choose an
     order of its own, at the cost of a copy of the whole between them. The order is that of the
-    blocks. It fills up rows to whole vectors of 128 numbers, which narrow matrices cannot afford.
+    blocks. It fills up rows to whole vectors of 128 numbers: D is such that this adds at most half.
     """
     if not is_tpu() or leaf.ndim != 2 or not is_traced(leaf):
         return leaf

@@ -24,7 +24,10 @@ def _is(platform: str) -> bool:
     return platform == (_platform or jax.default_backend())
 
 
-def compile_for(platform: str) -> None:
-    """All programs are for this platform from here on, which need not be here; before any trace."""
+def trace_for(platform: str) -> None:
+    """All programs are for "gpu" or "tpu" from here on, which need not be here.
+
+    To be called before any is traced: what is traced already stays as it is.
+    """
     global _platform
     _platform = platform

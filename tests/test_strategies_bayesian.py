@@ -422,6 +422,25 @@ def test_targets_of_the_wrong_width():
     assert "target_logits: expected shape" in said
 
 
+@pytest.mark.parametrize("name", ["epig", "core_mse", "batch_bald"])
+def test_draws_of_one_class_are_refused(name):
+    seen = view(FlatDraws.of_rows(jnp.zeros((ROWS, 3, 1))))
+    assert "at least 2" in message(
+        ValueError, strategies.make(name).select, jax.random.key(0), seen, BUDGET
+    )
+
+
+def test_draws_of_16_bits_are_scored_in_32():
+    half = observe(strategies.epig(), MLP, variables(MLP)).astype(jnp.bfloat16)
+    seen = view(half, half[jnp.arange(3)])
+    picked = jax.jit(strategies.epig().select, static_argnums=2)(jax.random.key(0), seen, BUDGET)
+    score = jax.jit(scores.epig)(half.by_draw(), half.by_draw()[:, :3])
+    expected = selection.take_top(score, seen.available, BUDGET)
+    assert picked.scores.dtype == jnp.float32
+    np.testing.assert_array_equal(picked.rows, expected.rows)
+    np.testing.assert_allclose(picked.scores, expected.scores, rtol=1e-4)
+
+
 def test_defaults_are_described_as_they_are_written():
     described = {known.name: known for known in strategies.describe()}
     assert repr(described["bald"].options["posterior"]).startswith("mc_dropout(20")

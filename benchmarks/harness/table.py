@@ -175,11 +175,11 @@ def _about(records: Sequence[dict[str, Any]]) -> str:
         return "Nothing has been measured."
     first = records[0]["environment"]
     days = sorted({record["environment"]["started"][:10] for record in records})
-    when = " to ".join(dict.fromkeys((days[0], days[-1])))
+    measured = " to ".join(dict.fromkeys((days[0], days[-1])))
     loads = [record[when][0] for record in records for when in ("load_before", "load_after")]
     cores = sorted({len(record["cores"]) for record in records})
     return (
-        f"Measured on {first['processor']} ({first['cores']} cores, {when}), "
+        f"Measured on {first['processor']} ({first['cores']} cores, {measured}), "
         f"pinned to {' or '.join(map(str, cores))} of them; the machine's load was "
         f"{min(loads):.1f} to {max(loads):.1f}. Seconds are medians of warm calls."
     )

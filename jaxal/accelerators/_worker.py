@@ -11,7 +11,7 @@ import jax
 from jaxal.accelerators.compiled import compile_for
 from jaxal.accelerators.decisions import Decision
 from jaxal.accelerators.topologies import Topology, devices
-from jaxal.targets import compile_for as compile_all_for
+from jaxal.targets import trace_for
 
 OPTIONS: dict[str, dict[str, Any]] = {
     # Without a card no kernel can be tried out for its speed.
@@ -25,7 +25,7 @@ def main(compiler: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     if compiler != "cpu":
-        compile_all_for({"cuda": "gpu"}.get(compiler, compiler))
+        trace_for({"cuda": "gpu"}.get(compiler, compiler))
     for line in sys.stdin:
         given = json.loads(line)
         machine, shape = given["topology"]

@@ -39,6 +39,9 @@ from jaxal.threefry import short_key, with_kind
 from jaxal.training import AnyLearner
 from jaxal.training.base import check_learner
 
+ANSWERED = ("rows", "labels", "weights", "count", "skipped", "round")
+"""The fields of a state that answers change."""
+
 
 class State(NamedTuple):
     """What a round hands the next; M is the capacity, S the room for skipped rows."""
@@ -226,18 +229,8 @@ def _add(state: State, rows: Any, labels: Any, weights: Any) -> State:
     """`tell` without its checks."""
     rows, labels = jnp.asarray(rows, jnp.int32), jnp.asarray(labels, state.labels.dtype)
     weights = None if weights is None else jnp.asarray(weights)
-    buffers = state.rows, state.labels, state.weights, state.count, state.skipped, state.round
-    kept_rows, kept_labels, kept_weights, count, skipped, number = _filled(
-        buffers, rows, labels, weights
-    )
-    return state._replace(
-        rows=kept_rows,
-        labels=kept_labels,
-        weights=kept_weights,
-        count=count,
-        skipped=skipped,
-        round=number,
-    )
+    before = {name: getattr(state, name) for name in ANSWERED}
+    return state._replace(**_filled(before, rows, labels, weights))
 
 
 @jax.jit
@@ -248,27 +241,26 @@ def _of_rows(labels: jax.Array, rows: jax.Array) -> jax.Array:
 
 @jax.jit  # where people label nothing around it is compiled, and it is a dozen operations
 def _filled(
-    buffers: tuple[jax.Array, ...], rows: jax.Array, labels: jax.Array, weights: jax.Array | None
-) -> tuple[jax.Array, ...]:
-    """The fields of a state that answers change, once they are added."""
-    kept_rows, kept_labels, kept_weights, count, skipped, number = buffers
+    before: dict[str, jax.Array], rows: jax.Array, labels: jax.Array, weights: jax.Array | None
+) -> dict[str, jax.Array]:
+    """The fields ANSWERED once the answers [B] are added: rows, labels, weights (ones if None)."""
     weights = jnp.ones(len(rows)) if weights is None else weights
-    used = rows >= 0
-    known = is_known(labels)
-    labelled = used & known
-    slots = _slots(labelled, count, len(kept_rows))
+    used, known, skipped = rows >= 0, is_known(labels), before["skipped"]
+    labelled, capacity = used & known, len(before["rows"])
+    slots = _slots(labelled, before["count"], capacity)
     if len(skipped):
         taken = jnp.sum(skipped >= 0, dtype=jnp.int32)
         places = _slots(used & ~known, taken, len(skipped))
         skipped = skipped.at[places].set(rows)
-    return (
-        kept_rows.at[slots].set(rows),
-        kept_labels.at[slots].set(labels),
-        kept_weights.at[slots].set(weights.astype(jnp.float32)),
-        jnp.minimum(count + jnp.sum(labelled, dtype=jnp.int32), len(kept_rows)),
-        skipped,
-        number + 1,
-    )
+    count = before["count"] + jnp.sum(labelled, dtype=jnp.int32)
+    return {
+        "rows": before["rows"].at[slots].set(rows),
+        "labels": before["labels"].at[slots].set(labels),
+        "weights": before["weights"].at[slots].set(weights.astype(jnp.float32)),
+        "count": jnp.minimum(count, capacity),
+        "skipped": skipped,
+        "round": before["round"] + 1,
+    }
 
 
 def _slots(used: jax.Array, taken: jax.Array, size: int) -> jax.Array:

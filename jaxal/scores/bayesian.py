@@ -151,7 +151,8 @@ def epig(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
     separate draws the information is 0 but for noise.
 
     Costs 2 K N T C^2 multiplications in matrix products and N T C^2 logarithms. The joint is never
-    held whole: no temporary exceeds 2^21 numbers (8 MiB in float32), or T C if that is more.
+    held whole: above one copy of the logits no temporary exceeds 2^21 numbers (8 MiB in float32),
+    or T C^2 if that is more.
 
     Args:
       logits: `[K, N, C]`, logits or log-probabilities of each draw for the pool.
@@ -208,7 +209,6 @@ def core_mse(logits: jax.Array, target_logits: jax.Array) -> jax.Array:
 def _by_targets(part: Part, logits: jax.Array, target_logits: jax.Array) -> jax.Array:
     """`by_targets` of draws [K, N, C] and [K, T, C]."""
     logits = uncertainty.as_logits("logits", logits, "[K, N, C]")
-    target_logits = uncertainty.as_logits("target_logits", target_logits, "[K, T, C]")
     return by_targets(part, FlatDraws.of_rows(jnp.moveaxis(logits, 0, 1)), target_logits)
 
 
@@ -222,7 +222,12 @@ def by_targets(part: Part, draws: FlatDraws, target_logits: jax.Array) -> jax.Ar
 
     Returns:
       [N].
+
+    Raises:
+      TypeError: logits that are not floating point.
+      ValueError: shapes that disagree, no draw, no target, or one class alone.
     """
+    target_logits = uncertainty.as_logits("target_logits", target_logits, "[K, T, C]")
     num_draws, rows, classes = draws.shape
     targets = target_logits.shape[1]
     if target_logits.shape != (num_draws, targets, classes) or targets == 0:
@@ -236,7 +241,7 @@ def by_targets(part: Part, draws: FlatDraws, target_logits: jax.Array) -> jax.Ar
     target_mean = target.mean(0)
 
     def tile(draws: FlatDraws, deviations: jax.Array, target_mean: jax.Array) -> jax.Array:
-        probs = jax.nn.softmax(draws.by_draw())
+        probs = jax.nn.softmax(uncertainty.as_logits("logits", draws.by_draw(), "[K, N, C]"))
         # Each class of each row is a row of its own, so that one GEMM serves any block of them.
         found = part(probs.reshape(num_draws, -1).T, deviations, target_mean)
         return found.reshape(-1, classes).sum(1)

@@ -190,20 +190,26 @@ def nothing_known(
     """The state before any pick, of arguments of `batch_bald`, which are checked."""
     check_rank("logits", logits, 3, "[K, N, C]")
     check_rank("available", available, 1, "[N]")
-    draws, rows, classes = logits.shape
+    _check_draws(logits)
+    check_rows(**{"logits (axis 1)": logits[0], "available": available})
+    check_budget(budget, logits.shape[1])
+    return _before_any_pick(logits, budget, num_samples)
+
+
+def _check_draws(logits: jax.Array | FlatDraws) -> None:
+    draws, _, classes = logits.shape
     if draws < 1 or classes < 2:
         raise ValueError(
             f"logits: expected [K, N, C] with K at least 1 and C at least 2, got {logits.shape}"
         )
-    check_rows(**{"logits (axis 1)": logits[0], "available": available})
-    check_budget(budget, rows)
-    capacity = min(num_samples, classes ** (budget - 1))
-    return _before_any_pick(logits.astype(float), draws, rows, capacity)
 
 
 def _before_any_pick(
-    logits: jax.Array | FlatDraws, draws: int, rows: int, capacity: int
+    logits: jax.Array | FlatDraws, budget: int, num_samples: int
 ) -> BatchBALDState:
+    draws, rows, classes = logits.shape
+    capacity = min(num_samples, classes ** (budget - 1))
+    logits = logits.astype(float)
     return BatchBALDState(
         logits=logits,
         gains=_first_gains(logits, rows),
@@ -224,10 +230,12 @@ def batch_bald_of(
       available: [N] bool.
       budget: how many rows, at most N.
       num_samples: outcomes of the picked labels that are kept.
+
+    Raises:
+      ValueError: one class alone, or no draw.
     """
-    num_draws, rows, classes = draws.shape
-    capacity = min(num_samples, classes ** (budget - 1))
-    state = _before_any_pick(draws.astype(float), num_draws, rows, capacity)
+    _check_draws(draws)
+    state = _before_any_pick(draws, budget, num_samples)
     return lazy_greedy(rule_of(key), state, available, budget, block_size=_BLOCK)[0]
 
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxal.points.distances import COLUMNS, fold_nearest
 from jaxal.points.embedding import Dense
 from jaxal.rows import largest
+from jaxal.selection._seeds import random_numbers
 from jaxal.selection._typiclust import make_clusters
 
 HALVINGS = 30
@@ -36,7 +37,8 @@ def purity_radius(
     placed = points.placed(frame).masked(usable)
     size = len(usable)
     most = min(num_clusters, size)
-    clusters = make_clusters(key, placed, usable, jnp.int32(most), most)
+    uniform = random_numbers(key, (num_clusters,), placed.features.dtype)[:most]
+    clusters = make_clusters(uniform, placed, usable, jnp.int32(most))
 
     def squared(slots: jax.Array) -> jax.Array:
         rows = jnp.minimum(slots, size - 1)

@@ -110,26 +110,23 @@ def _most_typical(
 
 
 def make_clusters(
-    key: jax.Array, placed: Dense, usable: jax.Array, number: jax.Array, most: int
+    uniform: jax.Array, placed: Dense, usable: jax.Array, number: jax.Array
 ) -> jax.Array:
     """k-means with a number of clusters [] that need not be known when it is compiled.
 
     Time O(N D most) a step, and O(N D log most) for each of the seeds (`greedy_seeds`).
 
     Args:
-      key: PRNG key, consumed.
+      uniform: [most, T] from `random_numbers`, for as many clusters at most.
       placed: N points in a frame of the usable ones, zeros where not usable.
       usable: [N] bool.
       number: [] int32, how many clusters.
-      most: at most.
 
     Returns:
       [N] int32, from 0; `most` where not usable.
     """
     # The first of many seeds are the seeds of few clusters.
-    points = placed.features
-    # As many draws whatever there is of rows: those that fill up a pool change nothing.
-    uniform = random_numbers(key, (max(most, CLUSTERS),), points.dtype)[:most]
+    points, most = placed.features, len(uniform)
     seeds = greedy_seeds(uniform, points, usable, count=number)
     valid = jnp.arange(most, dtype=jnp.int32) < jnp.minimum(
         number, jnp.sum(usable, dtype=jnp.int32)
@@ -227,7 +224,9 @@ def _typiclust(
         number = min(len(free), CLUSTERS)
         wanted = jnp.sum(labeled & finite, dtype=jnp.int32) + budget
         placed = points.placed(frame).masked(usable)
-        clusters = make_clusters(key, placed, usable, jnp.minimum(wanted, number), number)
+        # As many draws of a seed whatever there is of rows: what fills up a pool changes nothing.
+        uniform = random_numbers(key, (CLUSTERS,), placed.features.dtype)[:number]
+        clusters = make_clusters(uniform, placed, usable, jnp.minimum(wanted, number))
     turns = _turns(clusters, free & finite, labeled & finite, usable, number, min_cluster_size)
 
     def pick(i, carry):
